@@ -1,0 +1,3 @@
+//! Build script of the root package.
+
+fn main() {}

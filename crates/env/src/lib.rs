@@ -1,0 +1,1 @@
+//! The standalone SPDK environment (libspdk_env_rdma).

@@ -1,0 +1,1 @@
+//! libibverbs and librdmacm in user space: RDMA with no device.

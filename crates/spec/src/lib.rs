@@ -1,0 +1,1 @@
+//! NVMe and NVMe over Fabrics as data.

@@ -1,0 +1,1 @@
+//! A small in-memory NVMe-oF RDMA target.

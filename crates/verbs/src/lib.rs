@@ -1,0 +1,1 @@
+//! Owners of libibverbs and librdmacm objects.
