@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# Sourced in the guest by the scenarios: running a program and judging how it ended.
+#
+# A scenario is a bash script that exits 0 if all its checks held. Each check prints one line, `ok:` or `not ok:`.
+
+failures=0
+ok() { echo "  ok: $*"; }
+not_ok() {
+  echo "  not ok: $*"
+  failures=$((failures + 1))
+}
+# check TEXT COMMAND...: COMMAND must succeed; its output is shown if it does not.
+check() {
+  local text=$1
+  shift
+  # Not in a subshell: what COMMAND sets is wanted.
+  if "$@" >/tmp/check.log 2>&1; then ok "$text"; else
+    not_ok "$text (exit status $?: $*)"
+    sed 's/^/    | /' /tmp/check.log
+    return 1
+  fi
+}
+# must TEXT COMMAND...: as check, but nothing after it makes sense if it fails.
+must() { check "$@" || finish; }
+# finish: the scenario's end and exit status.
+finish() { exit $((failures > 0)); }
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds.
+wait_for() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || return 1
+    sleep 0.1
+  done
+}
+
+# run_program NAME SECONDS PROGRAM [ARGUMENT...]: runs it in the background under witness (see witness.c), which leaves
+#   /tmp/NAME.log      what it printed
+#   /tmp/NAME.status   one line: `exit N`, `signal N` or `timeout`
+#   /tmp/NAME.left     rdma's list of objects that the program still had at its exit, before the kernel took them away
+# The program's libraries come from /share/lib. End it with `kill $!`, wait with `wait $!`.
+run_program() {
+  local name=$1 seconds=$2
+  shift 2
+  rm -f "/tmp/$name".{log,status,left}
+  LD_LIBRARY_PATH=/share/lib witness "$seconds" "/tmp/$name.status" "/tmp/$name.left" "$@" >"/tmp/$name.log" 2>&1 &
+}
+
+show_log() { sed 's/^/    | /' "/tmp/$1.log" | tail -n "${2:-30}"; }
+
+# ended NAME good|bad: how it ended: exit status 0, or another one. A signal or a time-out is neither.
+ended() {
+  local status
+  status=$(cat "/tmp/$1.status" 2>/dev/null)
+  case "$2:$status" in
+    "good:exit 0") ok "$1 ended with exit status 0" ;;
+    "bad:exit 0") not_ok "$1 ended with exit status 0 although its target was taken away" ;;
+    bad:exit\ *) ok "$1 ended with a bad status ($status), no signal" ;;
+    *) not_ok "$1 ended with '${status:-no status}', wanted a $2 exit status" && show_log "$1" && return 1 ;;
+  esac
+}
+
+# released NAME: the program had given everything back when it ended, and the kernel holds nothing of it afterwards.
+released() {
+  if [ ! -e "/tmp/$1.left" ]; then
+    not_ok "$1: its RDMA objects at exit are not known"
+  elif [ -s "/tmp/$1.left" ]; then
+    not_ok "$1 still had RDMA objects when it ended: $(wc -l <"/tmp/$1.left")"
+    head -20 "/tmp/$1.left" | sed 's/^/    | /'
+  else
+    ok "$1 had released every QP, CQ, MR, PD and CM id when it ended"
+  fi
+  if wait_for 5 nothing_left; then ok "rdma resource shows nothing of any program"; else
+    not_ok "rdma resource shows objects of programs that are gone"
+    user_objects | head -20 | sed 's/^/    | /'
+  fi
+}
+
+# Objects of user space have a pid; the kernel's own have only a name in brackets.
+user_objects() {
+  local kind
+  for kind in qp cm_id mr pd cq; do rdma resource show "$kind" | grep -E ' pid [0-9]+' | sed "s/^/$kind: /"; done
+  return 0
+}
+nothing_left() { [ -z "$(user_objects)" ]; }

@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# Sourced in the guest: RDMA over Ethernet in software, and the faults of its wire.
+#
+# rxe_up sets ADDR (the target's address), IF (its network device) and, with veth, HADDR (the host's address).
+
+# rxe_up dummy|veth: makes the network and the rxe devices on it, once a boot; again is no error.
+#   dummy  one device, packets to oneself. The fastest, but packets are short-circuited: netem has no effect.
+#   veth   two devices joined by a wire, host on vh0 (rxeh), target on vt0 (rxe0): loss, delay and a pulled cable really happen.
+# lo is not offered: rdma_cm finds no device for 127.0.0.1.
+rxe_up() {
+  ADDR=10.77.0.1
+  HADDR=10.77.0.2
+  case $1 in
+    dummy) IF=dum0 ;;
+    veth) IF=vt0 ;;
+    *) echo "rxe_up: no network '$1'" >&2 && return 1 ;;
+  esac
+  [ ! -e "/sys/class/net/$IF" ] || return 0
+  # rxe asks for crc32 by an alias that finds no module by itself; without this `rdma link add` fails.
+  modprobe -a crc32_generic crc32_pclmul rdma_rxe rdma_ucm ib_uverbs dummy veth || return 1
+  case $1 in
+    dummy)
+      ip link add dum0 type dummy
+      ip addr add "$ADDR/24" dev dum0
+      ip link set dum0 mtu "${MTU:-9000}" up
+      ;;
+    veth)
+      veth_up
+      rdma link add rxeh type rxe netdev vh0 || return 1
+      ;;
+  esac
+  rdma link add rxe0 type rxe netdev "$IF"
+}
+
+# Both ends are in one network namespace, since rxe's devices of 6.1 live in the first one only. The kernel would deliver packets between
+# two of its own addresses at once; so the `local` table is asked last, and packets to either address leave by the other one's device.
+veth_up() {
+  local device
+  ip link add vh0 type veth peer name vt0
+  ip addr add "$HADDR/24" dev vh0
+  ip addr add "$ADDR/24" dev vt0
+  for device in vh0 vt0; do
+    ip link set "$device" mtu "${MTU:-9000}" up
+    echo 1 >"/proc/sys/net/ipv4/conf/$device/accept_local"
+    echo 0 >"/proc/sys/net/ipv4/conf/$device/rp_filter"
+  done
+  echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
+  veth_routes
+  ip rule add pref 100 lookup local
+  ip rule del pref 0
+  # Packets made here ...
+  ip rule add pref 10 iif lo to "$ADDR" lookup 201
+  ip rule add pref 11 iif lo to "$HADDR" lookup 202
+  # ... and the way back that rdma_cm looks up for a request that came in.
+  ip rule add pref 12 iif vt0 to "$HADDR" lookup 202
+  ip rule add pref 13 iif vh0 to "$ADDR" lookup 201
+}
+
+# What a link that goes down loses, and so has to be put back after it: neighbours and routes.
+veth_routes() {
+  ip neigh replace "$ADDR" lladdr "$(cat /sys/class/net/vt0/address)" dev vh0 nud permanent
+  ip neigh replace "$HADDR" lladdr "$(cat /sys/class/net/vh0/address)" dev vt0 nud permanent
+  ip route replace "$ADDR" dev vh0 src "$HADDR" table 201
+  ip route replace "$HADDR" dev vt0 src "$ADDR" table 202
+}
+
+# Faults, one call each. What a host then sees is in vm/README.md.
+
+# wire delay 600ms 590ms | wire loss 100% | wire corrupt 1% ...: what happens to packets that the target sends (netem's words).
+wire() { tc qdisc replace dev vt0 root netem limit 100000 "$@"; }
+# The same for packets that the host sends.
+wire_from_host() { tc qdisc replace dev vh0 root netem limit 100000 "$@"; }
+wire_ok() {
+  tc qdisc del dev vt0 root 2>/dev/null
+  tc qdisc del dev vh0 root 2>/dev/null
+  return 0
+}
+# wire_down_for SECONDS: everything lost both ways, then well again. Prefer it to link_down, see vm/README.md.
+wire_down_for() {
+  wire loss 100%
+  wire_from_host loss 100%
+  sleep "$1"
+  wire_ok
+}
+link_down() { ip link set "${1:-vt0}" down; }
+link_up() { ip link set "${1:-vt0}" up && veth_routes; }
+# remove_device rxeh|rxe0: the RDMA device goes away. For the host's it does not return before the program let go of it.
+remove_device() { rdma link delete "$1"; }

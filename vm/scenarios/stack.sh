@@ -1,0 +1,74 @@
+#!/bin/bash
+# shellcheck disable=SC2317 # functions are called by `check`
+#
+# Runs in the guest. Is the bed itself sound: rxe, the wire and its faults, the kernel's target with the kernel's own host?
+# shellcheck source-path=SCRIPTDIR/../guest source=rxe.sh
+. /share/rxe.sh
+# shellcheck source=nvmet.sh
+. /share/nvmet.sh
+# shellcheck source=checks.sh
+. /share/checks.sh
+
+# rping checks the data that it gets back (-V). The client counts: a server that counts too may hang up before the client's last turn.
+rping_once() {
+  local server status=0
+  rping -s -a "$ADDR" -V >/tmp/rping.log 2>&1 &
+  server=$!
+  sleep 0.3
+  timeout 20 rping -c -a "$ADDR" -V -C "$1" -S 4096 || status=$?
+  # The server ends by itself when the client has gone, and calls that an error.
+  wait "$server"
+  return "$status"
+}
+
+milliseconds() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
+
+# The wire carries the packets, so a delay of the target's side must show: connect, 4 messages, disconnect.
+delay_bites() {
+  local begin
+  wire delay 100ms
+  begin=$(milliseconds)
+  rping_once 1 || return 1
+  wire_ok
+  echo "took $(($(milliseconds) - begin)) ms"
+  [ $(($(milliseconds) - begin)) -ge 300 ]
+}
+
+discovers() {
+  timeout 20 nvme discover -t rdma -a "$ADDR" -s 4420 | tee /tmp/discovered
+  [ "$(grep -c "subnqn:.*$NQN_PREFIX" /tmp/discovered)" = "$1" ]
+}
+
+kernel_host_disk() { ls /dev/nvme?n1; }
+
+write_and_verify() {
+  dd if=/dev/urandom of=/tmp/pattern bs=64k count=32 2>/dev/null &&
+    dd if=/tmp/pattern of="$1" bs=64k oflag=direct 2>/dev/null &&
+    dd if="$1" of=/tmp/read-back bs=64k count=32 iflag=direct 2>/dev/null &&
+    cmp /tmp/pattern /tmp/read-back
+}
+
+must "rxe over veth" rxe_up veth
+check "rping -V, 20 rounds of 4 KiB" rping_once 20
+check "netem delay holds up RDMA" delay_bites
+check "ten subsystems at one address" nvmet_up_many 10 16
+modprobe nvme-rdma
+check "nvme discover lists ten subsystems" discovers 10
+check "nvme connect" timeout 20 nvme connect -t rdma -a "$ADDR" -s 4420 -n "${NQN_PREFIX}1" -i 1
+if check "its disk appears" wait_for 5 kernel_host_disk; then
+  check "2 MiB written and read back" write_and_verify "$(kernel_host_disk)"
+fi
+check "nvme disconnect" timeout 20 nvme disconnect -n "${NQN_PREFIX}1"
+check "all unlinked at once" nvmet_unlink_all
+check "target removed" nvmet_down
+
+# The judge of the other scenarios must be able to say no.
+run_program leaver 20 rping -s -a "$ADDR" -C 1
+leaver=$!
+sleep 1
+kill "$leaver"
+wait "$leaver"
+check "witness sees how a program was killed" grep -qx 'signal 15' /tmp/leaver.status
+check "witness sees what a killed program held" grep -q '^cm_id: .*comm rping' /tmp/leaver.left
+check "nothing left of any program" wait_for 5 nothing_left
+finish
