@@ -1,0 +1,167 @@
+# `make help` lists what there is to make.
+#
+# Cargo builds the libraries and the target program, this file the C programs against them. Both go into Cargo's target
+# folder; what is ready to use is in its `dist`: bin/ and lib/, which can be moved together.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+# Tests and demos must not run beside each other; cargo makes its own use of the cores.
+.NOTPARALLEL:
+
+CARGO ?= cargo
+CARGO_FLAGS ?= --locked
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+DESTDIR ?=
+# How often make test-vm and make t43 run their regression test.
+RUNS ?=
+
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+RELEASE := $(TARGET_DIR)/release
+DIST := $(TARGET_DIR)/dist
+OBJECTS := $(TARGET_DIR)/c-objects
+export DIST
+
+LIBRARIES := spdk_nvme_rdma spdk_env_rdma softverbs nvme_rdma_target
+RUST_PROGRAMS := nvme-rdma-target
+
+WARNINGS := -Wall -Wextra -Wpedantic -Werror
+C_FLAGS := -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -Iinclude -Ic-tests -Ic-tests/lib \
+	-Icrates/target/include -Icrates/softverbs/include
+RPATH := -Wl,-rpath,'$$ORIGIN/../lib'
+HOST_LIBS := -L$(DIST)/lib $(RPATH) -lspdk_nvme_rdma -lspdk_env_rdma
+
+# C programs: every c-tests/NAME.c is a program NAME, except for the demo, whose name goes out into the world.
+C_SHARED := $(patsubst c-tests/lib/%.c,$(OBJECTS)/lib/%.o,$(wildcard c-tests/lib/*.c))
+C_NAMES := $(patsubst c-tests/%.c,%,$(wildcard c-tests/*.c))
+C_PROGRAMS := $(patsubst %,$(DIST)/bin/%,$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(C_NAMES))))
+
+.PHONY: all
+all: $(C_PROGRAMS)
+
+.PHONY: help
+help:
+	@echo 'make            libraries, target program and C programs (release), in $(DIST)'
+	@echo 'make demo       a target and a host on this machine, with no RDMA device; the target is killed under load'
+	@echo 'make test       Rust tests, C tests, C tests under valgrind memcheck'
+	@echo 'make test-vm    the same C programs on the real RDMA stack of a Linux kernel, in a virtual machine; RUNS=n'
+	@echo 'make bench      instructions and allocations per I/O, by callgrind'
+	@echo 'make check      format, lints, documentation, headers'
+	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
+	@echo 'make install    into DESTDIR/PREFIX (/usr/local)'
+	@echo 'make clean      removes what was built'
+	@echo
+	@echo 'Missing Debian packages are installed, or only named with NO_INSTALL=1.'
+
+# What has to be on the machine ----------------------------------------------------------------------------------------
+
+.PHONY: packages-build packages-test packages-vm toolchain
+packages-build packages-test packages-vm: packages-%:
+	@scripts/install-packages.sh $*
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo 'There is no cargo. A Rust toolchain is needed: https://rustup.rs' >&2; exit 1; }
+
+# Libraries and programs -----------------------------------------------------------------------------------------------
+
+# Cargo knows by itself what is to be done, so it is asked each time; stage.sh touches only what changed.
+.PHONY: libraries
+libraries: packages-build toolchain
+	$(CARGO) build $(CARGO_FLAGS) --release --workspace
+	@scripts/stage.sh $(RELEASE) $(DIST) '$(LIBRARIES)' '$(RUST_PROGRAMS)'
+
+STAGED := $(patsubst %,$(DIST)/lib/lib%.so,$(LIBRARIES))
+$(STAGED): libraries ;
+
+# The headers are among cargo's products (cbindgen), so the objects come after it; -MMD knows which they are.
+$(OBJECTS)/lib/%.o: c-tests/lib/%.c Makefile | libraries
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) -c $< -o $@
+
+$(OBJECTS)/%.o: c-tests/%.c Makefile | libraries
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) -c $< -o $@
+
+define c_program
+$(DIST)/bin/$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(1))): $(OBJECTS)/$(1).o $(C_SHARED) $(STAGED)
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS) $(OBJECTS)/$(1).o $(C_SHARED) $$(HOST_LIBS) $$(LIBS_$(1)) -o $$@
+endef
+# Programs that hold the target, or talk to softverbs, in their own process.
+LIBS_hostile := -lnvme_rdma_target
+LIBS_bench := -lnvme_rdma_target
+
+$(foreach name,$(C_NAMES),$(eval $(call c_program,$(name))))
+.SECONDARY:
+
+-include $(wildcard $(OBJECTS)/*.d $(OBJECTS)/lib/*.d)
+
+# To see it and to try it ----------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: all packages-test
+	@scripts/demo.sh
+
+.PHONY: t43
+t43: all packages-test
+	scripts/t43.sh $(RUNS)
+
+.PHONY: test test-rust test-c test-valgrind
+test: test-rust test-c test-valgrind
+
+test-rust: packages-build packages-test toolchain
+	$(CARGO) test $(CARGO_FLAGS) --workspace
+
+test-c: all packages-test
+	scripts/c-tests.sh
+
+test-valgrind: all packages-test
+	scripts/c-tests.sh --valgrind
+
+.PHONY: test-vm
+test-vm: all packages-vm
+	RUNS='$(RUNS)' vm/test.sh
+
+.PHONY: bench
+bench: all packages-test
+	scripts/bench.sh
+
+# What a reviewer would look at first ----------------------------------------------------------------------------------
+
+.PHONY: check check-format check-lints check-docs check-headers check-generated
+check: check-format check-lints check-docs check-headers check-generated
+	@echo 'check: all good'
+
+check-format: toolchain
+	@$(CARGO) fmt --version >/dev/null || { echo 'needs rustfmt: rustup component add rustfmt' >&2; exit 1; }
+	$(CARGO) fmt --all --check
+
+check-lints: packages-build toolchain
+	@$(CARGO) clippy --version >/dev/null || { echo 'needs clippy: rustup component add clippy' >&2; exit 1; }
+	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+check-docs: packages-build toolchain
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CARGO_FLAGS) --workspace --no-deps --document-private-items
+
+check-headers: packages-build packages-test
+	CC='$(CC)' CXX='$(CXX)' WARNINGS='$(WARNINGS)' scripts/check-headers.sh
+
+# A build writes the generated files; what is committed must be the same.
+check-generated: packages-build toolchain
+	scripts/check-generated.sh $(CARGO) build $(CARGO_FLAGS) --package nvme-rdma
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+.PHONY: install
+install: all
+	scripts/install.sh '$(DIST)' '$(RELEASE)' '$(DESTDIR)' '$(PREFIX)'
+
+.PHONY: clean
+clean:
+	$(CARGO) clean
+	rm -rf '$(DIST)' '$(OBJECTS)'

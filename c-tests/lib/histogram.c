@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See histogram.h. */
+
+#include "histogram.h"
+
+/* Values below HISTOGRAM_STEPS have a bucket each; above, the bits after the leading one choose the step. */
+static unsigned bucket_of(uint64_t value)
+{
+	unsigned magnitude;
+
+	if (value < HISTOGRAM_STEPS) {
+		return (unsigned)value;
+	}
+	magnitude = 63u - (unsigned)__builtin_clzll(value) - HISTOGRAM_SHIFT;
+	return (magnitude + 1) * HISTOGRAM_STEPS + (unsigned)((value >> magnitude) - HISTOGRAM_STEPS);
+}
+
+/* The largest value that falls into a bucket. */
+static uint64_t upper_end(unsigned bucket)
+{
+	unsigned magnitude;
+	uint64_t step;
+
+	if (bucket < HISTOGRAM_STEPS) {
+		return bucket;
+	}
+	magnitude = bucket / HISTOGRAM_STEPS - 1;
+	step = bucket % HISTOGRAM_STEPS + HISTOGRAM_STEPS;
+	return ((step + 1) << magnitude) - 1;
+}
+
+void histogram_record(struct histogram *histogram, uint64_t value)
+{
+	histogram->count++;
+	histogram->sum += value;
+	if (value > histogram->maximum) {
+		histogram->maximum = value;
+	}
+	histogram->buckets[bucket_of(value)]++;
+}
+
+uint64_t histogram_percentile(const struct histogram *histogram, double percent)
+{
+	uint64_t wanted = (uint64_t)((double)histogram->count * percent / 100.0 + 0.5);
+	uint64_t seen = 0;
+	unsigned bucket;
+
+	for (bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
+		seen += histogram->buckets[bucket];
+		if (seen > 0 && seen >= wanted) {
+			uint64_t end = upper_end(bucket);
+
+			return end < histogram->maximum ? end : histogram->maximum;
+		}
+	}
+	return histogram->maximum;
+}
+
+double histogram_mean(const struct histogram *histogram)
+{
+	return histogram->count == 0 ? 0.0 : (double)histogram->sum / (double)histogram->count;
+}

@@ -1,0 +1,45 @@
+#!/bin/bash
+# make demo: a target and a host on this machine, over RDMA in user space.
+#
+# First the host writes and verifies; then it is put under load and the target is killed with SIGKILL. The host has to end
+# by itself: a bad exit status, no signal, every request called back once, every RDMA object released.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+PORT=${PORT:-4420}
+SIZE=${SIZE:-64M}
+LOAD_SECONDS=${LOAD_SECONDS:-2}
+
+headline() {
+	printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi
+}
+
+headline "1. A target with one namespace of $SIZE in memory, on softverbs, in a process of its own"
+start_target "$PORT" 1 "$SIZE"
+echo "nvme-rdma-target runs as process $TARGET and listens on 127.0.0.1 port $PORT"
+
+headline '2. A C program writes a pattern over the namespace, reads it back and compares'
+status=0
+(on_softverbs timeout -k 5 180 "$DIST/bin/nvme-rdma-demo" -r "$(trid "$PORT")") || status=$?
+[ "$status" = 0 ] || die "the demo program ended with $status"
+
+headline '3. The same program under random load; after a while the target is killed with SIGKILL'
+start load "$DIST/bin/nvme-rdma-demo" -r "$(trid "$PORT")" --load --time 60
+LOAD=$PID
+wait_for_line load '^Random load' 30 "$LOAD"
+sleep "$LOAD_SECONDS"
+alive "$LOAD" || { cat "$WORK/load.out"; die 'the load ended before the target was killed'; }
+kill -KILL "$TARGET"
+wait_end "$TARGET" 5
+wait_end "$LOAD" 60
+sed -n '/^Random load/,$p' "$WORK/load.out"
+
+case $STATUS in
+2) ;;
+hang) die 'the program hangs' ;;
+0) die 'the program did not notice that its target is gone' ;;
+*) [ "$STATUS" -lt 128 ] || die "the program died of signal $((STATUS - 128))"
+	die "the program ended with $STATUS: something was lost or is still there" ;;
+esac
+echo
+echo "The program ended by itself with exit status 2: each request came back once, and all its RDMA objects are released."

@@ -1,0 +1,99 @@
+# Shell functions of the scripts here: processes on softverbs, each with a deadline, none left behind. To be sourced.
+#
+# Every process that is started is remembered by its id, and whatever is still there when the script ends is killed.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+DIST=${DIST:-${CARGO_TARGET_DIR:-$ROOT/target}/dist}
+NQN=nqn.2016-06.io.spdk:cnode
+
+WORK=$(mktemp -d)
+STARTED=()
+
+cleanup() {
+	local pid
+	for pid in "${STARTED[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+	rm -rf "$WORK"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# die TEXT...
+die() {
+	echo "$(basename "$0"): $*" >&2
+	exit 1
+}
+
+[ -x "$DIST/bin/nvme-rdma-target" ] || die "nothing is built in $DIST; run make first"
+
+# on_softverbs COMMAND...: runs it in place of the shell that calls, so that the caller's $! is its id.
+on_softverbs() {
+	LD_PRELOAD=$DIST/lib/libsoftverbs.so SOFTVERBS_STRICT=1 exec "$@"
+}
+
+# start NAME COMMAND...: starts it on softverbs in the background; its output goes to $WORK/NAME.out, its id to $PID.
+start() {
+	local name=$1
+	shift
+	(on_softverbs "$@") >"$WORK/$name.out" 2>&1 &
+	PID=$!
+	STARTED+=("$PID")
+}
+
+alive() {
+	kill -0 "$1" 2>/dev/null
+}
+
+# seconds_left DEADLINE(EPOCHREALTIME in microseconds)
+microseconds() {
+	echo "${EPOCHREALTIME/[.,]/}"
+}
+
+# wait_for_line NAME PATTERN SECONDS PID: until a line of the output of NAME matches, or fails.
+wait_for_line() {
+	local deadline=$(($(microseconds) + $3 * 1000000))
+	until grep -q "$2" "$WORK/$1.out"; do
+		if ! alive "$4" || [ "$(microseconds)" -gt "$deadline" ]; then
+			cat "$WORK/$1.out" >&2
+			die "$1 did not get as far as '$2'"
+		fi
+		sleep 0.02
+	done
+}
+
+# wait_end PID SECONDS: sets STATUS to the exit status, or to "hang" after killing it.
+wait_end() {
+	local deadline=$(($(microseconds) + $2 * 1000000)) pid=$1 index
+	while alive "$pid"; do
+		if [ "$(microseconds)" -gt "$deadline" ]; then
+			kill -KILL "$pid" 2>/dev/null || true
+			wait "$pid" 2>/dev/null || true
+			STATUS=hang
+			return
+		fi
+		sleep 0.02
+	done
+	STATUS=0
+	wait "$pid" 2>/dev/null || STATUS=$?
+	for index in "${!STARTED[@]}"; do
+		[ "${STARTED[index]}" != "$pid" ] || unset "STARTED[index]"
+	done
+}
+
+# start_target PORT SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each; its id goes to $TARGET.
+start_target() {
+	local index arguments=()
+	for ((index = 1; index <= $2; index++)); do
+		arguments+=(--subsystem "$NQN$index" --namespace "$3")
+	done
+	start target "$DIST/bin/nvme-rdma-target" --listen "127.0.0.1:$1" "${arguments[@]}"
+	TARGET=$PID
+	wait_for_line target listening 20 "$TARGET"
+}
+
+# trid PORT [NUMBER]: the transport id of such a target's subsystem.
+trid() {
+	echo "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:$1 subnqn:$NQN${2:-1}"
+}

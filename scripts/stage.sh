@@ -1,0 +1,23 @@
+#!/bin/bash
+# stage.sh RELEASE DIST LIBRARIES PROGRAMS: copies what cargo built from RELEASE into DIST/lib and DIST/bin, with the
+# links that the dynamic linker looks for (the soname). Files that are the same stay untouched, so make sees no change.
+set -euo pipefail
+
+release=$1 dist=$2
+mkdir -p "$dist/lib" "$dist/bin"
+
+copy() {
+	# Replaced, never written into: a program that runs keeps the file that it has mapped.
+	cmp -s "$1" "$2" || { cp "$1" "$2.new" && mv -f "$2.new" "$2"; }
+}
+
+for name in $3; do
+	copy "$release/lib$name.so" "$dist/lib/lib$name.so"
+	soname=$(readelf -d "$release/lib$name.so" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
+	if [ -n "$soname" ] && [ "$soname" != "lib$name.so" ]; then
+		ln -sfn "lib$name.so" "$dist/lib/$soname"
+	fi
+done
+for name in $4; do
+	copy "$release/$name" "$dist/bin/$name"
+done

@@ -1,0 +1,55 @@
+#!/bin/bash
+# t43.sh [RUNS]: the regression test of the seed bug (T43-T45) on softverbs; 20 runs unless told otherwise.
+#
+# Each run: a target with 10 subsystems in its own process, a host with 8 qpairs and 4 requests for each of them. While it
+# writes, whatever reaches the host is delayed by 60 ms give or take 59, data and CM events each on their own, so that
+# some qpairs hear of the end long before others; then the target goes away, by SIGKILL and SIGTERM in turn. The host must
+# end with status 2 (see t43-seed --help): no signal, no hang, and on softverbs' ledger nothing.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+RUNS=${1:-${RUNS:-20}}
+PORT=${PORT:-4431}
+DELAY=${DELAY:-60ms 59ms}
+SUBSYSTEMS=10
+
+bad=0
+for ((run = 1; run <= RUNS; run++)); do
+	begin=$(microseconds)
+	start_target "$PORT" "$SUBSYSTEMS" 16M
+
+	options=()
+	# Every other pair of runs frees the way that spdk_nvme_perf does.
+	[ $((run / 2 % 2)) = 0 ] || options=(--at-end)
+	rm -f "$WORK/host.sock"
+	export SOFTVERBS_CONTROL_SOCKET=$WORK/host.sock
+	start host "$DIST/bin/t43-seed" -r "$(trid "$PORT" %d)" --subsystems "$SUBSYSTEMS" --qpairs 8 --depth 4 --time 30 \
+		"${options[@]}"
+	unset SOFTVERBS_CONTROL_SOCKET
+	HOST=$PID
+	wait_for_line host '^running' 60 "$HOST"
+
+	sleep 0.3
+	"$DIST/bin/softverbs-control" "$WORK/host.sock" "delay data rx $DELAY" "delay cm rx $DELAY"
+	sleep 0.1
+	[ $((run % 2)) = 0 ] && signal=TERM || signal=KILL
+	kill -"$signal" "$TARGET"
+	wait_end "$HOST" 60
+	status=$STATUS
+	wait_end "$TARGET" 20
+
+	verdict=good
+	if [ "$status" != 2 ] || { [ "$signal" = TERM ] && [ "$STATUS" != 0 ]; }; then
+		verdict=BAD
+		bad=$((bad + 1))
+	fi
+	printf 'run %2d: %s  SIG%-4s host %s, target %s, %d ms  %s\n' "$run" "$verdict" "$signal" "$status" "$STATUS" \
+		$((($(microseconds) - begin) / 1000)) "$(grep '^submitted' "$WORK/host.out" || true)"
+	if [ "$verdict" = BAD ]; then
+		tail -n 40 "$WORK/host.out" >&2
+		echo '--- target' >&2
+		tail -n 20 "$WORK/target.out" >&2
+	fi
+done
+echo "t43: $RUNS runs, $bad of them bad"
+[ "$bad" = 0 ]
