@@ -22,6 +22,7 @@ mod cm;
 mod completion;
 mod device;
 mod error;
+mod event_set;
 mod memory;
 mod queue_pair;
 mod work_request;
@@ -32,6 +33,7 @@ pub use cm::{
 pub use completion::{CompletionQueue, WcOpcode, WcStatus, WorkCompletion};
 pub use device::{Device, DeviceLimits, DeviceList};
 pub use error::Error;
-pub use memory::{Access, MemoryRegion, ProtectionDomain, RegisteredMemory};
+pub use event_set::EventSet;
+pub use memory::{Access, Memory, MemoryRegion, ProtectionDomain, RegisteredMemory};
 pub use queue_pair::{QueuePair, QueuePairCapabilities, QueuePairState};
 pub use work_request::{PostError, ReceiveRing, RemoteTransfer, Segment, SendRing};

@@ -5,7 +5,10 @@ use rdma_sys as sys;
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc},
     ffi::c_void,
+    mem::ManuallyDrop,
+    ops::Deref,
     ptr::NonNull,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -128,55 +131,31 @@ impl Drop for MemoryRegion {
     }
 }
 
-/// Zeroed, page-aligned memory of our own, registered with a device: command capsules, responses, a target's
-/// staging buffers.
+/// Zeroed, page-aligned memory of our own that a device may be let at: commands, responses, staging buffers.
 ///
-/// The device reads and writes it at any time, so it is reached by copies in and out, never by reference. When
-/// deregistration fails the memory is leaked rather than handed back while the device may still use it.
+/// The device reads and writes it at any time, so it is reached by copies in and out, never by reference.
 #[derive(Debug)]
-pub struct RegisteredMemory {
+pub struct Memory {
     base: NonNull<u8>,
     layout: Layout,
-    mr: NonNull<sys::ibv_mr>,
-    _domain: Arc<ProtectionDomain>,
 }
 
 // SAFETY: the memory is owned by the value, and its content is reached by plain copies.
-unsafe impl Send for RegisteredMemory {}
+unsafe impl Send for Memory {}
 
-impl RegisteredMemory {
+impl Memory {
     const ALIGNMENT: usize = 4096;
 
-    /// Allocates and registers `length` bytes; ENOMEM if there are none, EINVAL for length 0.
-    pub fn new(domain: &Arc<ProtectionDomain>, length: usize, access: Access) -> Result<Self, Error> {
+    /// Allocates `length` bytes; ENOMEM if there are none, EINVAL for length 0.
+    pub fn new(length: usize) -> Result<Rc<Self>, Error> {
         let layout = Layout::from_size_align(length, Self::ALIGNMENT)
             .ok()
             .filter(|layout| layout.size() > 0)
-            .ok_or(Error::new("allocation of registered memory", libc::EINVAL))?;
+            .ok_or(Error::new("allocation of device memory", libc::EINVAL))?;
         // SAFETY: the layout has a size above zero.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) })
-            .ok_or(Error::new("allocation of registered memory", libc::ENOMEM))?;
-        // SAFETY: the memory was just allocated and no reference to it is ever made.
-        match unsafe { register(domain, base.as_ptr().cast(), length, access) } {
-            Ok(mr) => Ok(Self { base, layout, mr, _domain: domain.clone() }),
-            Err(error) => {
-                // SAFETY: `base` was allocated above with this layout and nothing else knows it.
-                unsafe { dealloc(base.as_ptr(), layout) };
-                Err(error)
-            }
-        }
-    }
-
-    /// The key for local work requests.
-    pub fn local_key(&self) -> u32 {
-        // SAFETY: the region is registered as long as `self` lives, and its keys do not change.
-        unsafe { self.mr.as_ref().lkey }
-    }
-
-    /// The key that is given to the peer, if the access is [`Access::Remote`].
-    pub fn remote_key(&self) -> u32 {
-        // SAFETY: as in local_key.
-        unsafe { self.mr.as_ref().rkey }
+            .ok_or(Error::new("allocation of device memory", libc::ENOMEM))?;
+        Ok(Rc::new(Self { base, layout }))
     }
 
     /// The number of bytes.
@@ -209,28 +188,34 @@ impl RegisteredMemory {
         true
     }
 
-    /// Stores the 64-bit word `value` at `offset`, a multiple of 8. False if it is outside or not aligned.
+    /// Stores 64 bytes, given as words, at `offset`, a multiple of 8. False if it is outside or not aligned.
     #[must_use]
     #[inline]
-    pub fn write_u64(&self, offset: usize, value: u64) -> bool {
+    pub fn write_words(&self, offset: usize, words: &[u64; 8]) -> bool {
         if !offset.is_multiple_of(8) {
             return false;
         }
-        let Some(place) = self.place(offset, 8) else { return false };
-        // SAFETY: eight bytes of this memory, aligned since the base is page-aligned.
-        unsafe { place.cast::<u64>().write(value) };
+        let Some(place) = self.place(offset, 64) else { return false };
+        // SAFETY: 64 bytes of this memory, aligned for u64 since the base is page-aligned.
+        unsafe { place.cast::<[u64; 8]>().write(*words) };
         true
     }
 
-    /// Loads the 16 bytes at `offset`, a multiple of 8, as two 64-bit words. None if they are outside.
+    /// Loads the 64 bytes at `offset`, a multiple of 8, as words. None if they are outside.
     #[inline]
-    pub fn read_u64_pair(&self, offset: usize) -> Option<[u64; 2]> {
-        if !offset.is_multiple_of(8) {
-            return None;
-        }
-        let place = self.place(offset, 16)?.cast::<u64>();
-        // SAFETY: sixteen bytes of this memory, aligned for u64.
-        Some(unsafe { [place.read(), place.add(1).read()] })
+    pub fn read_words(&self, offset: usize) -> Option<[u64; 8]> {
+        offset.is_multiple_of(8).then_some(())?;
+        let place = self.place(offset, 64)?.cast::<[u64; 8]>();
+        // SAFETY: 64 bytes of this memory, aligned for u64 since the base is page-aligned.
+        Some(unsafe { place.read() })
+    }
+
+    /// Loads the 16 bytes at `offset`, a multiple of 8. None if they are outside.
+    #[inline]
+    pub fn read_16(&self, offset: usize) -> Option<[u8; 16]> {
+        let place = self.place(offset, 16)?.cast::<[u8; 16]>();
+        // SAFETY: sixteen bytes of this memory; bytes have no alignment.
+        Some(unsafe { place.read() })
     }
 
     #[inline]
@@ -241,14 +226,65 @@ impl RegisteredMemory {
     }
 }
 
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout. Registrations hold a share, so no device knows it.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+    }
+}
+
+/// [`Memory`] that is registered with a device.
+///
+/// When deregistration fails the memory is leaked rather than handed back while the device may still use it.
+#[derive(Debug)]
+pub struct RegisteredMemory {
+    memory: ManuallyDrop<Rc<Memory>>,
+    mr: NonNull<sys::ibv_mr>,
+    _domain: Arc<ProtectionDomain>,
+}
+
+impl RegisteredMemory {
+    /// Allocates and registers `length` bytes; ENOMEM if there are none, EINVAL for length 0.
+    pub fn new(domain: &Arc<ProtectionDomain>, length: usize, access: Access) -> Result<Self, Error> {
+        Self::of(&Memory::new(length)?, domain, access)
+    }
+
+    /// Registers memory that exists.
+    pub fn of(memory: &Rc<Memory>, domain: &Arc<ProtectionDomain>, access: Access) -> Result<Self, Error> {
+        // SAFETY: the memory lives as long as the registration, and no reference to its content is ever made.
+        let mr = unsafe { register(domain, memory.base.as_ptr().cast(), memory.length(), access) }?;
+        Ok(Self { memory: ManuallyDrop::new(memory.clone()), mr, _domain: domain.clone() })
+    }
+
+    /// The key for local work requests.
+    pub fn local_key(&self) -> u32 {
+        // SAFETY: the region is registered as long as `self` lives, and its keys do not change.
+        unsafe { self.mr.as_ref().lkey }
+    }
+
+    /// The key that is given to the peer, if the access is [`Access::Remote`].
+    pub fn remote_key(&self) -> u32 {
+        // SAFETY: as in local_key.
+        unsafe { self.mr.as_ref().rkey }
+    }
+}
+
+impl Deref for RegisteredMemory {
+    type Target = Memory;
+
+    fn deref(&self) -> &Memory {
+        &self.memory
+    }
+}
+
 impl Drop for RegisteredMemory {
     fn drop(&mut self) {
-        // SAFETY: registered in `new`, deregistered once, here.
+        // SAFETY: registered in `of`, deregistered once, here.
         if unsafe { deregister(self.mr) }.is_err() {
             return; // leaked on purpose, see the type
         }
-        // SAFETY: allocated in `new` with this layout; the device no longer knows it.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+        // SAFETY: dropped once, here; `memory` is not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.memory) };
     }
 }
 
@@ -273,4 +309,23 @@ unsafe fn register(
 unsafe fn deregister(mr: NonNull<sys::ibv_mr>) -> Result<(), Error> {
     // SAFETY: the caller's contract.
     Error::check_value("ibv_dereg_mr", unsafe { sys::ibv_dereg_mr(mr.as_ptr()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_stay_inside() {
+        let memory = Memory::new(128).unwrap();
+        assert!(memory.write_words(64, &[1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!(memory.read_words(64), Some([1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!(memory.read_16(64).map(|bytes| bytes[8]), Some(2));
+        assert!(!memory.write_words(65, &[0; 8]), "not aligned");
+        assert!(!memory.write_words(72, &[0; 8]), "past the end");
+        assert_eq!(memory.read_words(usize::MAX - 7), None);
+        assert_eq!(memory.read_16(113), None);
+        assert!(!memory.write(128, &[1]) && memory.write(127, &[1]) && memory.write(128, &[]));
+        assert_eq!(Memory::new(0).unwrap_err().errno, libc::EINVAL);
+    }
 }

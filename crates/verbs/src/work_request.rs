@@ -6,7 +6,7 @@
 //!
 //! Invariant: a slot is pushed at most once until it was posted; the chain's last `next` is null.
 
-use crate::RegisteredMemory;
+use crate::memory::RegisteredMemory;
 use rdma_sys as sys;
 use std::cell::{Cell, UnsafeCell};
 
@@ -192,6 +192,18 @@ impl SendRing {
         self.head.get().is_null()
     }
 
+    /// Forgets the pending chain: its slots are not posted. Calls `each` with every one.
+    pub fn clear(&self, mut each: impl FnMut(usize)) {
+        let head = self.head.replace(std::ptr::null_mut());
+        // SAFETY: the chain is of this ring and ends with null.
+        let addresses = unsafe { after(head, head, |request| (*request).next) };
+        let size = size_of::<sys::ibv_send_wr>();
+        post_error(0, self.requests.as_ptr().addr(), size, addresses)
+            .unposted
+            .into_iter()
+            .for_each(&mut each);
+    }
+
     #[inline]
     pub(crate) fn post(&self, qp: *mut sys::ibv_qp) -> Result<(), PostError> {
         let head = self.head.replace(std::ptr::null_mut());
@@ -283,6 +295,18 @@ impl ReceiveRing {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.head.get().is_null()
+    }
+
+    /// Forgets the pending chain: its slots are not posted. Calls `each` with every one.
+    pub fn clear(&self, mut each: impl FnMut(usize)) {
+        let head = self.head.replace(std::ptr::null_mut());
+        // SAFETY: the chain is of this ring and ends with null.
+        let addresses = unsafe { after(head, head, |request| (*request).next) };
+        let size = size_of::<sys::ibv_recv_wr>();
+        post_error(0, self.requests.as_ptr().addr(), size, addresses)
+            .unposted
+            .into_iter()
+            .for_each(&mut each);
     }
 
     #[inline]
