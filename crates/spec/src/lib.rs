@@ -1,1 +1,34 @@
-//! NVMe and NVMe over Fabrics as data.
+//! NVMe and NVMe over Fabrics as data: commands, completions, registers, identify data, log pages and the RDMA
+//! transport's private data.
+//!
+//! What must hold here:
+//! * no `unsafe`, no allocation, no I/O, no clock;
+//! * every decoder is total: any bytes that a peer sends decode to a value or to an error, never to a panic;
+//! * values that the wire can write are integer newtypes, so that an unknown value is a value like any other;
+//! * layouts follow the NVM Express Base Specification 2.0 ("Base"), NVMe over Fabrics 1.1 ("NVMe-oF") and the NVMe RDMA
+//!   Transport Specification 1.0 ("RDMA Transport"), all fields little-endian.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod bytes;
+
+pub mod command;
+pub mod completion;
+pub mod fabrics;
+pub mod feature;
+pub mod identify;
+pub mod log;
+pub mod names;
+pub mod namespace;
+pub mod opcode;
+pub mod rdma;
+pub mod registers;
+pub mod sgl;
+pub mod status;
+
+pub use command::Command;
+pub use completion::Completion;
+pub use opcode::{AdminOpcode, FabricsType, NvmOpcode};
+pub use sgl::Sgl;
+pub use status::{Status, StatusCode, StatusCodeType};
