@@ -22,6 +22,10 @@ die() {
   exit 2
 }
 
+# A script that ends because of a command that nobody expected to fail would end in silence.
+set -E
+trap 'say "$0 failed at line $LINENO: $BASH_COMMAND"' ERR
+
 # libraries_of FILE...: the shared libraries that the files load at start, one absolute path per line, without repeats.
 libraries_of() {
   local file

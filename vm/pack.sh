@@ -19,7 +19,8 @@ done
 export LD_LIBRARY_PATH
 
 for file; do
-  missing=$(ldd "$file" 2>/dev/null | awk '/not found/ { print $1 }' | tr '\n' ' ')
+  # A script has no libraries; ldd calls that an error.
+  missing=$({ ldd "$file" 2>/dev/null || true; } | awk '/not found/ { print $1 }' | tr '\n' ' ')
   [ -z "$missing" ] || die "pack.sh: $file needs $missing, which is not found on this machine"
   case ${file##*/} in
     lib*.so*) cp -L "$file" "$share/lib/" ;;

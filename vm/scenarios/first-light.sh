@@ -1,0 +1,49 @@
+#!/bin/bash
+# Runs in the guest. The demo program against the kernel's target: what it writes it reads back, and when the subsystem is taken away
+# under load it ends by itself, with everything given back.
+#
+# Wants /share/bin/nvme-rdma-demo: -r TRID, -q depth, -n bytes, --load, -t seconds; exit status 0 all well, 2 the target went away and all
+# ended as it should; prints a line "Random load ..." when the load is about to begin.
+#
+# shellcheck disable=SC2317 # functions are called by `check`
+# shellcheck source-path=SCRIPTDIR/../guest source=rxe.sh
+. /share/rxe.sh
+# shellcheck source=nvmet.sh
+. /share/nvmet.sh
+# shellcheck source=checks.sh
+. /share/checks.sh
+
+DEMO=/share/bin/nvme-rdma-demo
+# A part of the namespace, for the sake of time: some thousand I/Os each way.
+BYTES=$((16 << 20))
+
+# The program's own word is not the only one: no 4 KiB block of the device that the target kept is still zero.
+all_blocks_written() {
+  local zero
+  zero=$(dd if="$1" bs=1M count=$((BYTES >> 20)) iflag=direct 2>/dev/null | xxd -p -c 4096 | grep -c '^0*$')
+  echo "$zero blocks are zero"
+  [ "$zero" = 0 ]
+}
+
+must "the demo program is there" test -x "$DEMO"
+must "rxe over veth" rxe_up veth
+must "a subsystem of the kernel's target" nvmet_up null 64
+
+run_program pattern 60 "$DEMO" -r "$(nvmet_trid 1)" -q 32 -n "$BYTES"
+wait $!
+show_log pattern
+ended pattern 0
+released pattern
+check "the kernel's side has the data" all_blocks_written "$(cat "$NVMET/subsystems/${NQN_PREFIX}1/namespaces/1/device_path")"
+
+run_program load 60 "$DEMO" -r "$(nvmet_trid 1)" -q 32 --load -t 50
+load=$!
+check "the load starts" prints load 30 "^Random load"
+sleep 2
+check "the subsystem is unlinked under load" nvmet_unlink 1
+wait "$load"
+show_log load
+ended load 2
+released load
+check "target removed" nvmet_down
+finish

@@ -1,0 +1,72 @@
+#!/bin/bash
+# test.sh [SCENARIO...]: what `make test-vm` calls. Builds the bed if needed, runs the scenarios (default: all) in the guest with the
+# project's own programs, prints a PASS or FAIL line for each, and `N passed, N failed` as the last line. Exit status 1 if one failed.
+#
+#   ARTIFACTS  directory with bin/nvme-rdma-demo, bin/t43-seed, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so; also found when they lie
+#              in the directory itself. Default: $DIST, or dist/ in cargo's target directory, which is where `make` puts them
+#   RUNS       how often seed-bug is repeated, default 2
+#
+# The logs of each boot stay in $VM_WORK/test/.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+ARTIFACTS=${ARTIFACTS:-${DIST:-$(dirname "$VM_WORK")/dist}}
+RUNS=${RUNS:-2}
+[[ $RUNS =~ ^[1-9][0-9]*$ ]] || die "RUNS must be a number from 1, not '$RUNS'"
+[ $# -gt 0 ] || set -- stack first-light seed-bug
+for scenario; do [ -e "$VM_DIR/scenarios/$scenario.sh" ] || die "there is no scenario '$scenario'"; done
+
+"$VM_DIR/build.sh"
+
+artifact() {
+  local place
+  for place in "$ARTIFACTS/bin" "$ARTIFACTS/lib" "$ARTIFACTS"; do
+    if [ -e "$place/$1" ]; then echo "$place/$1" && return; fi
+  done
+  die "no $1 in $ARTIFACTS; run: make"
+}
+
+passed=0 failed=0
+# boot NAME SECONDS SCENARIO...: these scenarios in one boot of the guest.
+boot() {
+  local share=$VM_WORK/test/$1 seconds=$2 code=0 scenario
+  shift 2
+  rm -rf "$share"
+  mkdir -p "$share"
+  case " $* " in
+    *' first-light '* | *' seed-bug '*)
+      "$VM_DIR/pack.sh" "$share" "$demo" "$seed" "$host" "$env"
+      ;;
+  esac
+  "$VM_DIR/run.sh" -t "$seconds" -s "$share" -m 1G -- "RUNS=$RUNS bash /share/scenarios.sh $*" || code=$?
+  for scenario; do
+    if [ "$code" -ne 0 ] && ! grep -q "^PASS $scenario " "$share/job.log"; then
+      failed=$((failed + 1))
+      grep -q "^FAIL $scenario " "$share/job.log" || echo "FAIL $scenario (the guest did not come to its end: $code)"
+    elif grep -q "^PASS $scenario " "$share/job.log"; then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+      echo "FAIL $scenario (no verdict)"
+    fi
+  done
+}
+
+# Few boots: each costs some seconds. seed-bug has its own, since what a kernel goes through there should not touch the others.
+quick=() slow=()
+for scenario; do
+  if [ "$scenario" = seed-bug ]; then slow+=("$scenario"); else quick+=("$scenario"); fi
+  if [ "$scenario" != stack ] && [ -z "${demo:-}" ]; then
+    demo=$(artifact nvme-rdma-demo)
+    seed=$(artifact t43-seed)
+    host=$(artifact libspdk_nvme_rdma.so)
+    env=$(artifact libspdk_env_rdma.so)
+  fi
+done
+begin=$SECONDS
+[ ${#quick[@]} -eq 0 ] || boot quick 180 "${quick[@]}"
+[ ${#slow[@]} -eq 0 ] || boot seed-bug $((120 + 60 * RUNS)) "${slow[@]}"
+say "took $((SECONDS - begin)) s without building"
+echo "$passed passed, $failed failed"
+exit $((failed > 0))
