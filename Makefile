@@ -119,6 +119,8 @@ test-rust: packages-build packages-test toolchain
 
 test-c: all packages-test
 	scripts/c-tests.sh
+	scripts/t43.sh $(RUNS)
+	scripts/demo.sh
 
 test-valgrind: all packages-test
 	scripts/c-tests.sh --valgrind

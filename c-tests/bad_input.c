@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What a user gets wrong: no such address, port or subsystem, no RDMA device, a transport id that is none. Each is answered
+ * with an error value within its deadline, with one clear line in the log, and leaves nothing behind.
+ *
+ * bad-input -r TRID: TRID names a target that is there. bad-input --no-device -r TRID: the machine has no RDMA device.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "spdk/env.h"
+
+#include "check.h"
+#include "common.h"
+#include "session.h"
+
+/* Resolving an address and a route may take 2 s each, the CM answer 1 s. */
+#define REFUSED_SECONDS 6.0
+
+/* What the library logged while it was caught, and how many lines of it were errors. */
+static char g_log[16384];
+
+static FILE *g_caught;
+static int g_stderr = -1;
+
+static void catch_log(void)
+{
+	fflush(stderr);
+	g_caught = tmpfile();
+	REQUIRE(g_caught != NULL);
+	g_stderr = dup(STDERR_FILENO);
+	REQUIRE(g_stderr >= 0);
+	dup2(fileno(g_caught), STDERR_FILENO);
+}
+
+static unsigned release_log(void)
+{
+	unsigned errors = 0;
+	size_t length;
+	char *line;
+
+	fflush(stderr);
+	dup2(g_stderr, STDERR_FILENO);
+	close(g_stderr);
+	rewind(g_caught);
+	length = fread(g_log, 1, sizeof(g_log) - 1, g_caught);
+	g_log[length] = '\0';
+	fclose(g_caught);
+	for (line = g_log; *line != '\0';) {
+		char *end = strchr(line, '\n');
+		char *error = strstr(line, "*ERROR*");
+
+		errors += error != NULL && (end == NULL || error < end);
+		line = end == NULL ? line + strlen(line) : end + 1;
+	}
+	return errors;
+}
+
+/* Must be refused within the deadline, with one line that has `word` in it, and leave no file descriptor behind. */
+static void refused(const char *what, const struct spdk_nvme_transport_id *trid, const char *word)
+{
+	unsigned before = count_fds(), errors;
+	struct spdk_nvme_ctrlr *ctrlr;
+	double begin = now(), elapsed;
+	unsigned long failed = g_failed_checks;
+
+	catch_log();
+	ctrlr = spdk_nvme_connect(trid, NULL, 0);
+	elapsed = now() - begin;
+	errors = release_log();
+
+	CHECK(ctrlr == NULL);
+	CHECK_RANGE(elapsed, 0, REFUSED_SECONDS);
+	CHECK_INT(errors, 1);
+	CHECK(strstr(g_log, word) != NULL);
+	CHECK_INT(count_fds(), before);
+	printf("%-22s %.2f s: %s", what, elapsed, g_log[0] == '\0' ? "\n" : g_log);
+	if (g_failed_checks != failed) {
+		fprintf(stderr, "  that was: %s, where '%s' is expected in the log\n", what, word);
+	}
+	if (ctrlr != NULL) {
+		spdk_nvme_detach(ctrlr);
+	}
+}
+
+static void unparsable(void)
+{
+	static const char *const texts[] = {
+		"traddr",           "trtype:RDMA traddr", "traddr:",     "\t\t",
+		"adrfam:IPv5",      ":",                  "   nonsense", "trtype:RDMA trsvcid:123456789012345678901234567890123",
+		"trtype:RDMA =4420 traddr:",
+	};
+	static char long_text[4096];
+	struct spdk_nvme_transport_id trid;
+	size_t index;
+
+	for (index = 0; index < sizeof(texts) / sizeof(texts[0]); index++) {
+		memset(&trid, 0, sizeof(trid));
+		catch_log();
+		g_failed_checks += spdk_nvme_transport_id_parse(&trid, texts[index]) != -EINVAL;
+		g_checks++;
+		/* SPDK itself takes more than one line for some of these. */
+		if (release_log() == 0) {
+			CHECK(strstr(g_log, "*ERROR*") != NULL);
+			fprintf(stderr, "  that was: '%s'\n", texts[index]);
+		}
+	}
+	CHECK_INT(spdk_nvme_transport_id_parse(&trid, NULL), -EINVAL);
+	CHECK_INT(spdk_nvme_transport_id_parse(NULL, "trtype:RDMA"), -EINVAL);
+
+	/* Values that do not fit. */
+	memset(long_text, 'a', sizeof(long_text) - 1);
+	memcpy(long_text, "traddr:", 7);
+	catch_log();
+	CHECK_INT(spdk_nvme_transport_id_parse(&trid, long_text), -EINVAL);
+	memcpy(long_text, "subnqn:", 7);
+	CHECK_INT(spdk_nvme_transport_id_parse(&trid, long_text), -EINVAL);
+	memset(long_text, 'k', 100);
+	CHECK_INT(spdk_nvme_transport_id_parse(&trid, long_text), -EINVAL);
+	release_log();
+}
+
+static void with_device(const struct spdk_nvme_transport_id *good)
+{
+	struct spdk_nvme_transport_id trid;
+	struct session session;
+
+	/* TEST-NET-1 of RFC 5737: nobody is there. */
+	trid = *good;
+	strcpy(trid.traddr, "192.0.2.1");
+	refused("unreachable address", &trid, "192.0.2.1");
+
+	trid = *good;
+	strcpy(trid.trsvcid, "9");
+	refused("wrong port", &trid, "9");
+
+	trid = *good;
+	strcpy(trid.subnqn, "nqn.2016-06.io.spdk:nobody");
+	refused("unknown subsystem", &trid, "nqn.2016-06.io.spdk:nobody");
+
+	trid = *good;
+	strcpy(trid.traddr, "not-an-address");
+	refused("no address at all", &trid, "not-an-address");
+
+	trid = *good;
+	strcpy(trid.trsvcid, "http");
+	refused("no port at all", &trid, "http");
+
+	/* After all that, the right one still works. */
+	session_open(&session, good);
+	session_close(&session);
+}
+
+int main(int argc, char **argv)
+{
+	struct spdk_nvme_transport_id trid;
+	bool no_device = argc > 1 && strcmp(argv[1], "--no-device") == 0;
+
+	if (no_device) {
+		argv[1] = argv[0];
+		argv++;
+		argc--;
+	}
+	test_begin(argc, argv, &trid, 120);
+	if (no_device) {
+		refused("no RDMA device", &trid, "RDMA");
+	} else {
+		unparsable();
+		with_device(&trid);
+	}
+	spdk_env_fini();
+	return check_result("bad-input");
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * For the tests: a connected controller with its first namespace, qpairs in a poll group or without, and single requests that
+ * can be waited for. Whatever fails here ends the test with a message, since nothing after it would make sense.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "spdk/nvme.h"
+
+/* No single step of a test may take longer. */
+#define STEP_SECONDS 20.0
+
+struct session {
+	struct spdk_nvme_transport_id trid;
+	struct spdk_nvme_ctrlr *ctrlr;
+	struct spdk_nvme_ns *ns;
+	uint32_t sector_size;
+	uint64_t sectors;
+};
+
+/* One request and how often it was called back. */
+struct single {
+	struct spdk_nvme_cpl cpl; /* of the last callback */
+	unsigned calls;
+	/* For tests that act inside the callback; may be NULL. */
+	void (*then)(struct single *single);
+	void *argument;
+};
+
+/*
+ * Starts the environment and the watchdog and reads the transport id from `NAME -r TRID`. Ends the program if there is none.
+ */
+void test_begin(int argc, char **argv, struct spdk_nvme_transport_id *trid, unsigned watchdog_seconds);
+
+void session_open(struct session *session, const struct spdk_nvme_transport_id *trid);
+void session_close(struct session *session);
+
+/* A connected qpair, in `group` if that is not NULL. `async`: connect_io_qpair only starts, polling does the rest. */
+struct spdk_nvme_qpair *qpair_open(struct session *session, struct spdk_nvme_poll_group *group, bool async);
+
+/* Polls `group`, or `qpair` if that is NULL. Errors are what a test may expect, so they are returned. */
+int64_t poll_step(struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair);
+
+/* How many qpairs the polls of any group reported as disconnected so far. */
+extern unsigned g_disconnected;
+void count_disconnected(struct spdk_nvme_qpair *qpair, void *group_context);
+
+/* The callback of a `struct single`. */
+void single_done(void *argument, const struct spdk_nvme_cpl *cpl);
+
+/* Submits; returns what the library returned. */
+int single_write(struct session *session, struct spdk_nvme_qpair *qpair, struct single *single, void *buffer, uint64_t lba,
+		 uint32_t blocks);
+int single_read(struct session *session, struct spdk_nvme_qpair *qpair, struct single *single, void *buffer, uint64_t lba,
+		uint32_t blocks);
+
+/* Polls until the request came back. Returns false, with a message, after STEP_SECONDS. */
+bool single_wait(struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair, const struct single *single);
+
+/* A write and a read of one sector at `lba`, compared: the qpair is alive. */
+bool qpair_works(struct session *session, struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair, uint64_t lba);
+
+/* Was the request given up by the host because its queue went away? */
+bool was_aborted(const struct single *single);
+
+/* Open file descriptors of this process. */
+unsigned count_fds(void);
+
+#endif

@@ -1,0 +1,125 @@
+#!/bin/bash
+# c-tests.sh [--valgrind] [NAME...]: runs the C tests on softverbs, each with a target of its own and a deadline.
+#
+# A test passes when the program ends with the status that it should, the target then ends with 0 after SIGTERM, and the
+# ledger of softverbs is empty for both (it is part of the exit status). --valgrind runs the programs, not their target,
+# under memcheck: an error or a definite leak fails the test.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+VALGRIND=()
+SLOWNESS=1
+if [ "${1:-}" = --valgrind ]; then
+	shift
+	# Without --fair-sched a thread that polls never lets the others run.
+	VALGRIND=(valgrind --quiet --fair-sched=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+		--show-leak-kinds=definite --num-callers=25)
+	[ ! -f "$ROOT/c-tests/valgrind.supp" ] || VALGRIND+=("--suppressions=$ROOT/c-tests/valgrind.supp")
+	SLOWNESS=10
+fi
+ONLY=("$@")
+
+PORT=4441
+passed=0 failed=0
+
+# wanted NAME: was it asked for?
+wanted() {
+	local name
+	[ ${#ONLY[@]} -gt 0 ] || return 0
+	for name in "${ONLY[@]}"; do
+		[ "$name" != "$1" ] || return 0
+	done
+	return 1
+}
+
+# verdict NAME OK(0 or 1) MILLISECONDS REASON
+verdict() {
+	if [ "$2" = 1 ]; then
+		passed=$((passed + 1))
+		printf 'PASS  %-28s %6d ms\n' "$1" "$3"
+	else
+		failed=$((failed + 1))
+		printf 'FAIL  %-28s %6d ms  %s\n' "$1" "$3" "$4"
+	fi
+}
+
+# finish NAME BEGIN EXPECTED SECONDS HAS_TARGET: waits for the program, then for its target, and says how it went.
+finish() {
+	local status reason=''
+	wait_end "$PROGRAM" "$4"
+	status=$STATUS
+	case $status in
+	"$3") ;;
+	hang) reason="still there after $4 s" ;;
+	99) reason='valgrind found something' ;;
+	*) if [ "$status" -gt 128 ]; then reason="died of signal $((status - 128))"; else reason="status $status, not $3"; fi ;;
+	esac
+	if [ "$5" = yes ]; then
+		kill -TERM "$TARGET" 2>/dev/null || true
+		wait_end "$TARGET" 20
+		[ -n "$reason" ] || [ "$STATUS" = 0 ] || reason="its target ended with $STATUS"
+	fi
+	verdict "$1" "$([ -z "$reason" ] && echo 1 || echo 0)" $((($(microseconds) - $2) / 1000)) "$reason"
+	if [ -n "$reason" ]; then
+		sed 's/^/    /' "$WORK/program.out" | tail -n 60
+		if [ "$5" = yes ]; then
+			echo '    --- target'
+			sed 's/^/    /' "$WORK/target.out" | tail -n 20
+		fi
+	fi
+}
+
+# alone NAME SECONDS COMMAND...: a program that brings all it needs; must end with 0.
+alone() {
+	local name=$1 seconds=$2 begin
+	shift 2
+	wanted "$name" || return 0
+	begin=$(microseconds)
+	start program "${VALGRIND[@]}" "$@"
+	PROGRAM=$PID
+	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) no
+}
+
+# with_target NAME SECONDS SIZE COMMAND...: a program that gets -r TRID of a target with one namespace; must end with 0.
+with_target() {
+	local name=$1 seconds=$2 size=$3 begin
+	shift 3
+	wanted "$name" || return 0
+	begin=$(microseconds)
+	start_target "$PORT" 1 "$size"
+	start program "${VALGRIND[@]}" "$@" -r "$(trid "$PORT")"
+	PROGRAM=$PID
+	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
+}
+
+# target_dies NAME SECONDS LINE COMMAND...: as above, but when the program says LINE the target is killed; must end with 2.
+target_dies() {
+	local name=$1 seconds=$2 line=$3 begin
+	shift 3
+	wanted "$name" || return 0
+	begin=$(microseconds)
+	start_target "$PORT" 2 16M
+	start program "${VALGRIND[@]}" "$@"
+	PROGRAM=$PID
+	wait_for_line program "$line" $((30 * SLOWNESS)) "$PROGRAM"
+	sleep 0.5
+	kill -KILL "$TARGET"
+	wait_end "$TARGET" 5
+	finish "$name" "$begin" 2 $((seconds * SLOWNESS)) no
+}
+
+bin=$DIST/bin
+
+with_target readwrite 60 16M "$bin/readwrite"
+with_target lifecycle 60 16M "$bin/lifecycle"
+with_target async-detach 30 16M "$bin/async-detach"
+with_target bad-input 60 16M "$bin/bad-input"
+SOFTVERBS_NO_DEVICE=1 alone no-device 10 "$bin/bad-input" --no-device -r "$(trid "$PORT")"
+alone hostile 60 "$bin/hostile"
+with_target demo-pattern 30 16M "$bin/nvme-rdma-demo" -n 8M
+with_target demo-load 30 16M "$bin/nvme-rdma-demo" -l -t 1 -q 16
+target_dies demo-target-killed 30 '^Random load' "$bin/nvme-rdma-demo" -l -t 120 -q 32 -r "$(trid "$PORT")"
+target_dies t43-target-killed 60 '^running' "$bin/t43-seed" -t 120 -r "$(trid "$PORT" %d)" --subsystems 2
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
