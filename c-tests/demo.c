@@ -480,7 +480,7 @@ static bool stream_open(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, st
 	}
 
 	if (work == WORK_RANDOM) {
-		stream->group = spdk_nvme_poll_group_create(NULL, NULL);
+		stream->group = spdk_nvme_poll_group_create(stream, NULL);
 		if (stream->group == NULL) {
 			fprintf(stderr, PROGRAM ": no poll group\n");
 			return false;
