@@ -86,7 +86,7 @@ wait_end() {
 start_target() {
 	local index arguments=()
 	for ((index = 1; index <= $2; index++)); do
-		arguments+=(--subsystem "$NQN$index" --namespace "$3")
+		arguments+=(--subsystem "$NQN$index,ns=$3")
 	done
 	start target "$DIST/bin/nvme-rdma-target" --listen "127.0.0.1:$1" "${arguments[@]}"
 	TARGET=$PID

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See caught.h. */
+
+#include "caught.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char g_text[65536];
+static FILE *g_file;
+static int g_stderr = -1;
+
+void caught_begin(void)
+{
+	fflush(stderr);
+	g_file = tmpfile();
+	g_stderr = dup(STDERR_FILENO);
+	if (g_file == NULL || g_stderr < 0 || dup2(fileno(g_file), STDERR_FILENO) < 0) {
+		perror("stderr cannot be caught");
+		exit(EXIT_FAILURE);
+	}
+}
+
+unsigned caught_end(const char **text)
+{
+	unsigned errors = 0;
+	size_t length;
+	char *line;
+
+	fflush(stderr);
+	dup2(g_stderr, STDERR_FILENO);
+	close(g_stderr);
+	rewind(g_file);
+	length = fread(g_text, 1, sizeof(g_text) - 1, g_file);
+	g_text[length] = '\0';
+	fclose(g_file);
+
+	for (line = g_text; *line != '\0';) {
+		char *end = strchr(line, '\n');
+		char *error = strstr(line, "*ERROR*");
+
+		errors += error != NULL && (end == NULL || error < end);
+		line = end == NULL ? line + strlen(line) : end + 1;
+	}
+	if (text != NULL) {
+		*text = g_text;
+	}
+	return errors;
+}
