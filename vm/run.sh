@@ -3,7 +3,8 @@
 #
 # Boots the guest under QEMU's software emulation (TCG; KVM is neither needed nor used), runs COMMAND in it with the directory SHARE
 # mounted on /share, prints the command's output, and exits with the command's exit code. One argument is shell text; several are
-# one command with its arguments, passed on as they are. Default SHARE: a new directory under $VM_WORK.
+# one command with its arguments, passed on as they are. Default SHARE: a new directory under $VM_WORK, which is removed
+# again after exit code 0.
 #
 # Exit code 124: the command did not end in time. 125: the guest died. 2: the bed itself could not start. The last line on stderr says
 # which of these it was, since a command may use these numbers itself.
@@ -13,7 +14,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-seconds=120 share='' cpus=2 memory=512M kernel_arguments='' verbose=''
+seconds=120 share='' own_share='' cpus=2 memory=512M kernel_arguments='' verbose=''
 while getopts t:s:c:m:k:v option; do
   case $option in
     t) seconds=$OPTARG ;;
@@ -30,7 +31,7 @@ shift $((OPTIND - 1))
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "-t takes whole seconds, not '$seconds'"
 if [ ! -s "$VM_KERNEL" ] || [ ! -s "$VM_INITRAMFS" ]; then die "the bed is not built: run $VM_DIR/build.sh"; fi
 
-if [ -z "$share" ]; then share=$(mktemp -d "$VM_WORK/share.XXXXXX"); fi
+if [ -z "$share" ]; then share=$(mktemp -d "$VM_WORK/share.XXXXXX") && own_share=$share; fi
 mkdir -p "$share/scenarios"
 share=$(cd "$share" && pwd)
 # QEMU splits its option at commas; there is no point in supporting such paths.
@@ -43,7 +44,7 @@ if [ $# -eq 1 ]; then printf '%s\n' "$1"; else printf '%q ' "$@"; fi >"$share/jo
 # oops=panic: a kernel bug ends the guest at once instead of leaving the job hanging until the deadline.
 # The guest's own deadline comes first; QEMU's is for a guest that does not answer any more.
 begin=$EPOCHREALTIME
-timeout -k 5 "$((seconds + 3))" qemu-system-x86_64 \
+timeout -k 5 "$((seconds + 20))" qemu-system-x86_64 \
   -accel tcg,thread=multi -cpu max -smp "$cpus" -m "$memory" \
   -nodefaults -display none -no-reboot -serial "file:$share/console.log" \
   -kernel "$VM_KERNEL" -initrd "$VM_INITRAMFS" \
@@ -67,7 +68,7 @@ if [ -e "$share/timedout" ]; then
   exit 124
 elif [ "$qemu_status" -eq 124 ] || [ "$qemu_status" -eq 137 ]; then
   tail_of console.log 40
-  say "TIMED OUT: the guest did not answer any more after $seconds s and was killed; logs in $share"
+  say "TIMED OUT: the guest did not answer any more $seconds s after power-on, and was killed; logs in $share"
   exit 124
 elif [ ! -s "$share/rc" ]; then
   tail_of qemu.log 10
@@ -82,4 +83,6 @@ if grep -qE 'WARNING: CPU|BUG:|blocked for more than' "$share/dmesg.log"; then
 fi
 code=$(cat "$share/rc")
 say "exit code $code after $took ($(cat "$share/times")); logs in $share"
+# Nobody asked for this directory, and there is nothing to look up in it.
+if [ "$code" -eq 0 ] && [ -n "$own_share" ]; then rm -rf "$own_share"; fi
 exit "$code"
