@@ -346,6 +346,17 @@ impl Command {
         ]
     }
 
+    /// From eight 64-bit words as they lie in memory: the counterpart of [`Command::words`] for whole-word loads.
+    #[must_use]
+    pub fn from_words(words: &[u64; 8]) -> Command {
+        let mut dwords = [0; 16];
+        for (pair, word) in dwords.as_chunks_mut::<2>().0.iter_mut().zip(words) {
+            let word = u64::from_le(*word);
+            *pair = [word as u32, (word >> 32) as u32];
+        }
+        Command { dwords }
+    }
+
     /// Opcode.
     #[must_use]
     pub const fn opcode(&self) -> u8 {
@@ -464,6 +475,7 @@ mod tests {
         assert_eq!((command.lba(), command.block_count()), (0x1112_1314_1516_1718, 8));
         let words: Vec<u8> = command.words().iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(words, expected);
+        assert_eq!(Command::from_words(&command.words()), command, "on a little-endian machine");
     }
 
     #[test]

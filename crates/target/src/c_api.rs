@@ -1,0 +1,1 @@
+//! The C API (`include/nvme_rdma_target.h`).

@@ -1,0 +1,133 @@
+//! Identify (Base 5.17).
+
+use spec::command::NSID_ALL;
+use spec::fabrics::DISCOVERY_NQN;
+use spec::identify::{
+    CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, Cns, ControllerImage, IDENTIFY_SIZE, ONCS_WRITE_ZEROES, SGLS_KEYED,
+    SGLS_OFFSET, SGLS_SUPPORTED,
+};
+use spec::namespace::{
+    LbaFormat, NamespaceId, NamespaceImage, encode_namespace_descriptors, encode_namespace_list,
+};
+use spec::{Command, Status};
+
+use super::admin::ASYNC_EVENT_REQUESTS;
+use super::properties::VERSION;
+use super::{Controller, Core, Limits, Namespace, Subsystem};
+
+/// Keep alive granularity in units of 100 ms.
+const KAS: u16 = 1;
+/// Firmware revision.
+pub(super) const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
+
+impl Core {
+    pub(super) fn identify(&self, cntlid: u16, command: &Command) -> Result<Vec<u8>, Status> {
+        let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
+        let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
+        let nsid = command.nsid();
+        let invalid_namespace = Status::INVALID_NAMESPACE_OR_FORMAT.with_dnr(true);
+        let data: [u8; IDENTIFY_SIZE] = match (Cns(command.cdw10() as u8), subsystem) {
+            (Cns::CONTROLLER, subsystem) => controller_data(controller, subsystem, &self.limits),
+            (Cns::NAMESPACE, Some(subsystem)) => {
+                if nsid == 0 || nsid > subsystem.namespace_count() {
+                    return Err(invalid_namespace);
+                }
+                match subsystem.namespace(nsid) {
+                    Some(namespace) => namespace_data(subsystem, nsid, namespace),
+                    None => [0; IDENTIFY_SIZE],
+                }
+            }
+            (Cns::ACTIVE_NAMESPACE_LIST, Some(subsystem)) => {
+                if nsid >= NSID_ALL - 1 {
+                    return Err(invalid_namespace);
+                }
+                let ids = 1..=subsystem.namespace_count();
+                encode_namespace_list(ids.filter(|id| *id > nsid && subsystem.namespace(*id).is_some()))
+            }
+            (Cns::NAMESPACE_DESCRIPTORS, Some(subsystem)) => {
+                subsystem.namespace(nsid).ok_or(invalid_namespace)?;
+                let (eui64, nguid, uuid) = identifiers(subsystem, nsid);
+                encode_namespace_descriptors(&[
+                    NamespaceId::Eui64(&eui64),
+                    NamespaceId::Nguid(&nguid),
+                    NamespaceId::Uuid(&uuid),
+                ])
+            }
+            _ => return Err(Status::INVALID_FIELD.with_dnr(true)),
+        };
+        Ok(data.to_vec())
+    }
+}
+
+fn controller_data(
+    controller: &Controller,
+    subsystem: Option<&Subsystem>,
+    limits: &Limits,
+) -> [u8; IDENTIFY_SIZE] {
+    let mut image = ControllerImage::default();
+    image
+        .set_mn("nvme-rdma-target")
+        .set_fr(FIRMWARE)
+        .set_mdts(limits.mdts)
+        .set_cntlid(controller.cntlid)
+        .set_ver(VERSION)
+        .set_acl(3)
+        .set_aerl((ASYNC_EVENT_REQUESTS - 1) as u8)
+        .set_frmw(1 << 1 | 1)
+        .set_lpa(1 << 2 | 1 << 1)
+        .set_kas(KAS)
+        .set_maxcmd(limits.queue_entries)
+        .set_sgls(SGLS_SUPPORTED | SGLS_KEYED | SGLS_OFFSET);
+    match subsystem {
+        None => {
+            image.set_sn("00000000000000000000").set_cntrltype(CNTRLTYPE_DISCOVERY).set_subnqn(DISCOVERY_NQN);
+        }
+        Some(subsystem) => {
+            let capsule = limits.data_offset() as u32 + limits.in_capsule_data;
+            let capacity = subsystem.namespaces.iter().flatten().map(|ns| ns.blocks << ns.block_shift).sum();
+            image
+                .set_sn(&format!("{:016X}", subsystem.fingerprint(0)))
+                .set_cntrltype(CNTRLTYPE_IO)
+                .set_cmic(1 << 1)
+                .set_tnvmcap(capacity)
+                .set_sqes(0x66)
+                .set_cqes(0x44)
+                .set_nn(subsystem.namespace_count())
+                .set_mnan(subsystem.namespace_count())
+                .set_oncs(ONCS_WRITE_ZEROES)
+                .set_subnqn(&subsystem.nqn)
+                .set_ioccsz(capsule / 16)
+                .set_iorcsz(1)
+                .set_icdoff(limits.icdoff)
+                .set_msdbd(1)
+                .set_ofcs(1);
+        }
+    }
+    image.0
+}
+
+fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u8; IDENTIFY_SIZE] {
+    let (eui64, nguid, _) = identifiers(subsystem, nsid);
+    let mut image = NamespaceImage::default();
+    image
+        .set_nsze(namespace.blocks)
+        .set_ncap(namespace.blocks)
+        .set_nuse(namespace.blocks)
+        .set_nmic(1)
+        .set_nguid(nguid)
+        .set_eui64(eui64)
+        .set_lba_format(0, LbaFormat { ms: 0, lbads: namespace.block_shift, rp: 0 });
+    image.0
+}
+
+/// EUI-64, NGUID and UUID of a namespace: always the same for the same subsystem NQN and namespace id. The UUID has the
+/// form of version 8 (RFC 9562), which leaves the rest to its maker.
+fn identifiers(subsystem: &Subsystem, nsid: u32) -> ([u8; 8], [u8; 16], [u8; 16]) {
+    let word = |salt: u64| subsystem.fingerprint(u64::from(nsid) << 2 | salt).to_be_bytes();
+    let pair = |salt: u64| {
+        let (high, low) = (word(salt), word(salt + 1));
+        u128::from(u64::from_be_bytes(high)) << 64 | u128::from(u64::from_be_bytes(low))
+    };
+    let uuid = pair(2) & !(0xf << 76 | 3 << 62) | 8 << 76 | 2 << 62;
+    (word(1), pair(0).to_be_bytes(), uuid.to_be_bytes())
+}

@@ -1,0 +1,117 @@
+//! Get Log Page (Base 5.16): the mandatory pages in their plainest form, and the discovery log page (NVMe-oF 5.4).
+
+use std::net::SocketAddr;
+
+use spec::log::{
+    ADRFAM_IPV4, ADRFAM_IPV6, CHANGED_NAMESPACES_SIZE, DiscoveryEntry, DiscoveryHeader, EFFECTS_SIZE,
+    ERROR_ENTRY_SIZE, FIRMWARE_SLOT_SIZE, LogPageId, SMART_SIZE, SUBTYPE_NVM,
+};
+use spec::{AdminOpcode, Command, NvmOpcode, Status};
+
+use super::identify::FIRMWARE;
+use super::{Core, Queue};
+
+impl Core {
+    pub(super) fn log_page(&self, cntlid: u16, queue: &Queue, command: &Command) -> Result<Vec<u8>, Status> {
+        let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
+        let discovery = controller.subsystem.is_none();
+        match command.log_page_id() {
+            LogPageId::ERROR => Ok(vec![0; ERROR_ENTRY_SIZE]),
+            LogPageId::DISCOVERY if discovery => Ok(self.discovery_page(queue.local)),
+            LogPageId::SMART if !discovery => Ok(smart()),
+            LogPageId::FIRMWARE_SLOT if !discovery => Ok(firmware_slot()),
+            LogPageId::CHANGED_NAMESPACES if !discovery => Ok(vec![0; CHANGED_NAMESPACES_SIZE]),
+            LogPageId::COMMANDS_SUPPORTED_AND_EFFECTS if !discovery => Ok(effects()),
+            _ => Err(Status::INVALID_LOG_PAGE.with_dnr(true)),
+        }
+    }
+
+    /// Every subsystem at every address that the host can be expected to reach: where a listener has no address of its
+    /// own, the one by which the host came.
+    fn discovery_page(&self, local: Option<SocketAddr>) -> Vec<u8> {
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for listener in &self.listeners {
+            let address = match local {
+                Some(local) if listener.ip().is_unspecified() => SocketAddr::new(local.ip(), listener.port()),
+                _ => *listener,
+            };
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let mut entries = Vec::new();
+        for subsystem in self.subsystems.iter().filter(|subsystem| subsystem.present) {
+            for (portid, address) in (1..).zip(&addresses) {
+                let entry = DiscoveryEntry {
+                    adrfam: if address.is_ipv4() { ADRFAM_IPV4 } else { ADRFAM_IPV6 },
+                    subtype: SUBTYPE_NVM,
+                    portid,
+                    asqsz: self.limits.queue_entries,
+                    trsvcid: &address.port().to_string(),
+                    subnqn: &subsystem.nqn,
+                    traddr: &address.ip().to_string(),
+                };
+                entries.push(entry.encode());
+            }
+        }
+        let header = DiscoveryHeader { genctr: self.generation, numrec: entries.len() as u64, recfmt: 0 };
+        let mut page = header.encode().to_vec();
+        entries.iter().for_each(|entry| page.extend_from_slice(entry));
+        page
+    }
+}
+
+/// `length` bytes of the page from `offset`, zeros behind its end.
+pub(super) fn window(page: &[u8], offset: u64, length: u64) -> Result<Vec<u8>, Status> {
+    let invalid = Status::INVALID_FIELD.with_dnr(true);
+    if !offset.is_multiple_of(4) {
+        return Err(invalid);
+    }
+    let start = usize::try_from(offset).map_err(|_| invalid)?;
+    let rest = page.get(start..).ok_or(invalid)?;
+    let length = usize::try_from(length).map_err(|_| invalid)?;
+    let mut bytes = rest.get(..length.min(rest.len())).unwrap_or(rest).to_vec();
+    bytes.resize(length, 0);
+    Ok(bytes)
+}
+
+/// SMART: 300 K, all of the spare left (Base figure 207).
+fn smart() -> Vec<u8> {
+    let mut page = Vec::with_capacity(SMART_SIZE);
+    page.extend_from_slice(&[0, 0x2c, 0x01, 100, 10, 0]);
+    page.resize(SMART_SIZE, 0);
+    page
+}
+
+/// Firmware slot information: slot 1 is active and the only one (Base figure 208).
+fn firmware_slot() -> Vec<u8> {
+    let mut page = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    page.extend(FIRMWARE.bytes().chain(std::iter::repeat(b' ')).take(8));
+    page.resize(FIRMWARE_SLOT_SIZE, 0);
+    page
+}
+
+/// Commands supported and effects: bit 0 supported, bit 1 changes logical blocks (Base figure 211).
+fn effects() -> Vec<u8> {
+    let admin = [
+        AdminOpcode::GET_LOG_PAGE,
+        AdminOpcode::IDENTIFY,
+        AdminOpcode::ABORT,
+        AdminOpcode::SET_FEATURES,
+        AdminOpcode::GET_FEATURES,
+        AdminOpcode::ASYNC_EVENT_REQUEST,
+        AdminOpcode::KEEP_ALIVE,
+    ];
+    let changing = [NvmOpcode::WRITE, NvmOpcode::WRITE_ZEROES];
+    let reading = [NvmOpcode::READ, NvmOpcode::FLUSH];
+    let mut page = vec![0; EFFECTS_SIZE];
+    let mut set = |index: usize, effects: u8| {
+        if let Some(byte) = page.get_mut(index * 4) {
+            *byte = effects;
+        }
+    };
+    admin.iter().for_each(|opcode| set(opcode.0.into(), 1));
+    reading.iter().for_each(|opcode| set(256 + usize::from(opcode.0), 1));
+    changing.iter().for_each(|opcode| set(256 + usize::from(opcode.0), 3));
+    page
+}

@@ -1,0 +1,366 @@
+//! What a controller answers: the part of the target that is NVMe, without any RDMA.
+//!
+//! The transport gives every capsule to [`Core::execute`] and does what the [`Step`] says. The core never touches a
+//! namespace's data: it names extents of stores, and the transport moves bytes. Times are nanoseconds of any monotonic
+//! clock of the caller's.
+
+mod admin;
+mod connect;
+mod features;
+mod identify;
+mod io;
+mod logs;
+mod properties;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use spec::fabrics::ConnectData;
+use spec::registers::{Cc, Csts};
+use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
+
+use crate::options::{Options, SubsystemOptions};
+pub use step::{Extent, Remote, Step};
+
+/// Subsystems, controllers, and the limits that they advertise.
+#[derive(Debug)]
+pub struct Core {
+    limits: Limits,
+    subsystems: Vec<Subsystem>,
+    controllers: BTreeMap<u16, Controller>,
+    last_cntlid: u16,
+    listeners: Vec<SocketAddr>,
+    generation: u64,
+    ended: Vec<Ended>,
+}
+
+/// Limits of every controller.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    queue_entries: u16,
+    io_queues: u16,
+    in_capsule_data: u32,
+    icdoff: u16,
+    mdts: u8,
+}
+
+impl Limits {
+    /// The longest transfer in bytes.
+    fn max_transfer(&self) -> u64 {
+        4096 << if self.mdts == 0 { 10 } else { self.mdts }
+    }
+
+    /// Where in-capsule data starts in a capsule.
+    fn data_offset(&self) -> usize {
+        spec::command::COMMAND_SIZE + usize::from(self.icdoff) * 16
+    }
+}
+
+#[derive(Debug)]
+struct Subsystem {
+    nqn: String,
+    hosts: Vec<String>,
+    namespaces: Vec<Option<Namespace>>,
+    present: bool,
+}
+
+/// A namespace: where its store is and how it is cut into blocks.
+#[derive(Clone, Copy, Debug)]
+struct Namespace {
+    store: usize,
+    blocks: u64,
+    block_shift: u8,
+}
+
+#[derive(Debug)]
+struct Controller {
+    cntlid: u16,
+    /// `None` is the discovery service.
+    subsystem: Option<usize>,
+    hostid: [u8; 16],
+    hostnqn: String,
+    cc: Cc,
+    csts: Csts,
+    /// Keep alive timeout in milliseconds, 0 for none.
+    kato: u32,
+    last_keep_alive: u64,
+    async_events: u32,
+    /// Held Asynchronous Event Requests: command id and the transport's tag.
+    held: Vec<(u16, usize)>,
+    io_queues: u16,
+    queues: BTreeSet<u16>,
+}
+
+/// The core's share of one connection.
+#[derive(Debug)]
+pub struct Queue {
+    /// Queue id, as the connection request gave it.
+    pub qid: u16,
+    /// Commands that the transport can take at a time.
+    entries: u16,
+    local: Option<SocketAddr>,
+    controller: Option<u16>,
+    /// Entries of the submission queue once connected.
+    sq_entries: u16,
+    sqhd: u16,
+    flow_control: bool,
+}
+
+/// Something that ended and whose connections the transport must close.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// All queues of this controller.
+    Association(u16),
+    /// Its I/O queues only.
+    IoQueues(u16),
+}
+
+/// A subsystem that the target does not have.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("there is no subsystem {0}")]
+pub struct UnknownSubsystem(pub String);
+
+impl Queue {
+    /// A queue that is not connected yet: `entries` commands fit its receives, `local` is where the host reached us.
+    #[must_use]
+    pub fn new(qid: u16, entries: u16, local: Option<SocketAddr>) -> Queue {
+        Queue { qid, entries, local, controller: None, sq_entries: 0, sqhd: 0, flow_control: true }
+    }
+
+    /// The controller that the queue belongs to, once connected.
+    #[must_use]
+    pub fn controller(&self) -> Option<u16> {
+        self.controller
+    }
+
+    /// Whether Connect succeeded and the queue is an I/O queue.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        self.qid != 0 && self.controller.is_some()
+    }
+
+    /// Entries of the submission queue; 0 before Connect.
+    #[must_use]
+    pub fn sq_entries(&self) -> u16 {
+        self.sq_entries
+    }
+
+    /// The completion as it goes out now: with the queue's head (NVMe-oF 2.4.1; 0xffff without flow control).
+    #[must_use]
+    pub fn finish(&self, completion: Completion) -> Completion {
+        completion.with_sqhd(if self.flow_control { self.sqhd } else { 0xffff })
+    }
+
+    fn advance(&mut self) {
+        self.sqhd = match self.sqhd.checked_add(1) {
+            Some(next) if next < self.sq_entries => next,
+            _ => 0,
+        };
+    }
+}
+
+impl Core {
+    /// A core for these options, which were checked. Store `n` of the steps is the `n`-th active namespace of all
+    /// subsystems in order.
+    #[must_use]
+    pub fn new(options: &Options) -> Core {
+        let mut store = 0;
+        let subsystems = options.subsystems.iter().map(|subsystem| Subsystem::new(subsystem, &mut store));
+        Core {
+            limits: Limits {
+                queue_entries: options.queue_entries,
+                io_queues: options.io_queues,
+                in_capsule_data: options.in_capsule_data,
+                icdoff: options.icdoff,
+                mdts: options.mdts,
+            },
+            subsystems: subsystems.collect(),
+            controllers: BTreeMap::new(),
+            last_cntlid: 0,
+            listeners: Vec::new(),
+            generation: 1,
+            ended: Vec::new(),
+        }
+    }
+
+    /// The addresses that the discovery log page is to name.
+    pub fn set_listeners(&mut self, listeners: Vec<SocketAddr>) {
+        self.listeners = listeners;
+        self.generation += 1;
+    }
+
+    /// Takes a capsule: its command, and how many bytes came behind the command. `tag` is the transport's name for the
+    /// request; held requests are answered under it.
+    pub fn execute(
+        &mut self,
+        queue: &mut Queue,
+        tag: usize,
+        command: &Command,
+        capsule_data: usize,
+        now: u64,
+    ) -> Step {
+        queue.advance();
+        self.dispatch(queue, tag, command, capsule_data, now)
+            .unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)))
+    }
+
+    fn dispatch(
+        &mut self,
+        queue: &mut Queue,
+        tag: usize,
+        command: &Command,
+        capsule_data: usize,
+        now: u64,
+    ) -> Result<Step, Status> {
+        let data = step::data_pointer(command, &self.limits, capsule_data)?;
+        let Some(cntlid) = queue.controller else {
+            let connects =
+                command.opcode() == AdminOpcode::FABRICS.0 && command.fabrics_type() == FabricsType::CONNECT;
+            return if connects {
+                self.begin_connect(queue, command, data)
+            } else {
+                Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true))
+            };
+        };
+        let limits = self.limits;
+        let Some(controller) = self.controllers.get_mut(&cntlid) else {
+            return Err(Status::ABORTED_SQ_DELETION);
+        };
+        if command.opcode() == AdminOpcode::FABRICS.0 {
+            return self.fabrics(queue, cntlid, command);
+        }
+        if !controller.csts.rdy() {
+            return Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true));
+        }
+        if queue.qid == 0 {
+            return self.admin(queue, cntlid, tag, command, data, now);
+        }
+        let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
+        let subsystem = subsystem.ok_or(Status::INVALID_OPCODE.with_dnr(true))?;
+        io::execute(&limits, subsystem, command, data)
+    }
+
+    fn fabrics(&mut self, queue: &Queue, cntlid: u16, command: &Command) -> Result<Step, Status> {
+        match command.fabrics_type() {
+            FabricsType::CONNECT => Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true)),
+            FabricsType::PROPERTY_GET if queue.qid == 0 => self.property_get(cntlid, command),
+            FabricsType::PROPERTY_SET if queue.qid == 0 => self.property_set(cntlid, command),
+            FabricsType::DISCONNECT if queue.qid != 0 => {
+                Ok(Step::Disconnect(Completion::new(0, command.cid(), Status::SUCCESS)))
+            }
+            _ => Err(Status::INVALID_OPCODE.with_dnr(true)),
+        }
+    }
+
+    /// Answers a Connect whose data came.
+    pub fn connect(
+        &mut self,
+        queue: &mut Queue,
+        command: &Command,
+        data: &ConnectData,
+        now: u64,
+    ) -> Completion {
+        self.finish_connect(queue, command, data, now)
+    }
+
+    /// A queue's connection is gone. An Admin Queue takes its association along.
+    pub fn close(&mut self, queue: &mut Queue) {
+        let Some(cntlid) = queue.controller.take() else { return };
+        if queue.qid == 0 {
+            self.end(cntlid);
+        } else if let Some(controller) = self.controllers.get_mut(&cntlid) {
+            controller.queues.remove(&queue.qid);
+        }
+    }
+
+    /// Ends the associations whose keep alive timer expired (Base 3.9.4).
+    pub fn tick(&mut self, now: u64) {
+        let expired = self.controllers.values().filter(|controller| controller.is_expired(now));
+        let expired: Vec<u16> = expired.map(|controller| controller.cntlid).collect();
+        for cntlid in expired {
+            tracing::warn!(cntlid, "keep alive timer expired: association ends");
+            self.end(cntlid);
+        }
+    }
+
+    /// What ended since the last call.
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Drops a subsystem with all its associations, or offers it again.
+    ///
+    /// # Errors
+    /// [`UnknownSubsystem`].
+    pub fn set_present(&mut self, nqn: &str, present: bool) -> Result<(), UnknownSubsystem> {
+        let index = self.subsystems.iter().position(|subsystem| subsystem.nqn == nqn);
+        let (index, subsystem) = index
+            .and_then(|index| Some((index, self.subsystems.get_mut(index)?)))
+            .ok_or_else(|| UnknownSubsystem(nqn.to_owned()))?;
+        subsystem.present = present;
+        self.generation += 1;
+        if !present {
+            let of_it = self.controllers.values().filter(|controller| controller.subsystem == Some(index));
+            let of_it: Vec<u16> = of_it.map(|controller| controller.cntlid).collect();
+            of_it.into_iter().for_each(|cntlid| self.end(cntlid));
+        }
+        Ok(())
+    }
+
+    /// Whether any subsystem is offered. A target without subsystems is a discovery service, which always is.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.subsystems.is_empty() || self.subsystems.iter().any(|subsystem| subsystem.present)
+    }
+
+    fn end(&mut self, cntlid: u16) {
+        if self.controllers.remove(&cntlid).is_some() {
+            self.ended.push(Ended::Association(cntlid));
+        }
+    }
+}
+
+impl Subsystem {
+    fn new(options: &SubsystemOptions, store: &mut usize) -> Subsystem {
+        let mut namespace = |size: u64, block_size: u32| {
+            let block_shift = block_size.trailing_zeros() as u8;
+            let namespace = Namespace { store: *store, blocks: size >> block_shift, block_shift };
+            *store += 1;
+            namespace
+        };
+        let namespaces = options.namespaces.iter();
+        Subsystem {
+            nqn: options.nqn.clone(),
+            hosts: options.hosts.clone(),
+            namespaces: namespaces.map(|ns| ns.map(|ns| namespace(ns.size, ns.block_size))).collect(),
+            present: true,
+        }
+    }
+
+    /// The active namespace with this id.
+    fn namespace(&self, nsid: u32) -> Option<&Namespace> {
+        let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
+        self.namespaces.get(index)?.as_ref()
+    }
+
+    /// NN: the highest namespace id.
+    fn namespace_count(&self) -> u32 {
+        self.namespaces.len() as u32
+    }
+
+    /// A number that is always the same for this subsystem and likely not for another (FNV-1a).
+    fn fingerprint(&self, salt: u64) -> u64 {
+        let start = 0xcbf2_9ce4_8422_2325 ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.nqn.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+impl Controller {
+    fn is_expired(&self, now: u64) -> bool {
+        let granted = u64::from(self.kato).next_multiple_of(100) * 1_000_000;
+        self.kato != 0 && now.saturating_sub(self.last_keep_alive) > granted
+    }
+}

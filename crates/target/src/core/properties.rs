@@ -1,0 +1,74 @@
+//! Property Get and Set (NVMe-oF 3.4, 3.5) and what a change of CC does (Base 3.5, 3.6).
+
+use spec::fabrics::PropertySize;
+use spec::registers::{CAP, CC, CSTS, Cap, Cc, Csts, NSSR, VS, Vs};
+use spec::{Command, Completion, Status};
+
+use super::{Controller, Core, Ended, Step};
+
+/// The version that controllers report.
+pub(super) const VERSION: Vs = Vs::new(1, 4, 0);
+
+/// CAP.TO: enabling and disabling happen at once, but a slow machine may be slow to say so. 7.5 s.
+const TIMEOUT: u8 = 15;
+
+impl Core {
+    pub(super) fn property_get(&self, cntlid: u16, command: &Command) -> Result<Step, Status> {
+        let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
+        let value = match (command.property_offset(), command.property_size()) {
+            (CAP, PropertySize::EIGHT) => {
+                Cap::fabrics(self.limits.queue_entries - 1, TIMEOUT, Cap::CSS_NVM).0
+            }
+            (VS, PropertySize::FOUR) => VERSION.0.into(),
+            (CC, PropertySize::FOUR) => controller.cc.0.into(),
+            (CSTS, PropertySize::FOUR) => controller.csts.0.into(),
+            (NSSR, PropertySize::FOUR) => 0,
+            _ => return Err(Status::INVALID_FIELD.with_dnr(true)),
+        };
+        Ok(Step::Respond(Completion::new(0, command.cid(), Status::SUCCESS).with_result(value)))
+    }
+
+    pub(super) fn property_set(&mut self, cntlid: u16, command: &Command) -> Result<Step, Status> {
+        let controller = self.controllers.get_mut(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
+        if (command.property_offset(), command.property_size()) != (CC, PropertySize::FOUR) {
+            return Err(Status::INVALID_FIELD.with_dnr(true));
+        }
+        if controller.configure(Cc(command.property_value() as u32)) {
+            self.ended.push(Ended::IoQueues(cntlid));
+        }
+        Ok(Step::Respond(Completion::new(0, command.cid(), Status::SUCCESS)))
+    }
+}
+
+impl Controller {
+    /// Takes a new CC. True when this was a reset, which ends the I/O queues.
+    fn configure(&mut self, cc: Cc) -> bool {
+        let before = std::mem::replace(&mut self.cc, cc);
+        let mut reset = false;
+        if cc.en() && !before.en() {
+            self.csts = if self.accepts(cc) {
+                Csts::default().with_rdy(true)
+            } else {
+                Csts::default().with_cfs(true)
+            };
+        } else if !cc.en() && before.en() {
+            self.csts = Csts::default();
+            self.held.clear();
+            self.queues.clear();
+            self.async_events = 0;
+            reset = true;
+        }
+        if cc.shn() == 0 {
+            self.csts = self.csts.with_shst(Csts::SHST_NORMAL);
+        } else if before.shn() == 0 {
+            // Nothing is cached, so a shutdown is complete at once.
+            self.csts = self.csts.with_shst(Csts::SHST_COMPLETE);
+        }
+        reset
+    }
+
+    fn accepts(&self, cc: Cc) -> bool {
+        let entries = self.subsystem.is_none() || (cc.iosqes() == 6 && cc.iocqes() == 4);
+        entries && cc.mps() == 0 && cc.ams() == 0 && cc.css() == Cc::CSS_NVM
+    }
+}

@@ -1,0 +1,326 @@
+//! What a target offers: listen addresses, subsystems with their namespaces, and limits.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+
+use spec::fabrics::{DISCOVERY_NQN, check_nqn};
+use thiserror::Error;
+
+/// The port of NVMe/RDMA.
+pub const DEFAULT_PORT: u16 = 4420;
+/// The largest namespace: 1 TiB.
+pub const NAMESPACE_SIZE_MAX: u64 = 1 << 40;
+/// The most namespaces of a subsystem.
+pub const NAMESPACES_MAX: usize = 1024;
+
+/// Options of a target.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Addresses to listen on, at least one. Port 0 takes a free port.
+    pub listen: Vec<SocketAddr>,
+    /// Subsystems, with NQNs that differ.
+    pub subsystems: Vec<SubsystemOptions>,
+    /// Entries of a queue, 16 to 4096: what CAP.MQES advertises.
+    pub queue_entries: u16,
+    /// I/O queues of a controller, 1 to 1024.
+    pub io_queues: u16,
+    /// Room for in-capsule data in bytes, 0 to 65,536, a multiple of 16.
+    pub in_capsule_data: u32,
+    /// ICDOFF in units of 16 bytes, 0 to 64.
+    pub icdoff: u16,
+    /// MDTS: 2^this pages of 4 KiB, 0 to 10; 0 means the target's own limit of 4 MiB, not advertised.
+    pub mdts: u8,
+    /// RDMA READs that a queue has outstanding, 1 to 255; the device and the host may allow fewer.
+    pub read_depth: u8,
+}
+
+/// Options of a subsystem.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SubsystemOptions {
+    /// Its NQN.
+    pub nqn: String,
+    /// Its namespaces from namespace id 1 on; `None` is an id that is not active.
+    pub namespaces: Vec<Option<NamespaceOptions>>,
+    /// NQNs of the hosts that may connect; empty for any host.
+    pub hosts: Vec<String>,
+}
+
+/// Options of a namespace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NamespaceOptions {
+    /// Size in bytes, a multiple of the block size.
+    pub size: u64,
+    /// Block size in bytes: a power of two, 512 to 65,536.
+    pub block_size: u32,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            listen: Vec::new(),
+            subsystems: Vec::new(),
+            queue_entries: 128,
+            io_queues: 64,
+            in_capsule_data: 4096,
+            icdoff: 0,
+            mdts: 5,
+            read_depth: 16,
+        }
+    }
+}
+
+/// What is wrong with options.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum OptionError {
+    /// An address that cannot be read or resolved.
+    #[error("'{0}' is not an address: expected ADDR:PORT, as 127.0.0.1:4420 or [::1]:4420")]
+    Address(String),
+    /// A size that cannot be read.
+    #[error("'{0}' is not a size: expected a number of bytes, or one with K, M or G")]
+    Size(String),
+    /// A namespace of impossible size.
+    #[error("a namespace of {size} bytes in blocks of {block_size} is not possible: {why}")]
+    Namespace {
+        /// Its size.
+        size: u64,
+        /// Its block size.
+        block_size: u32,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An NQN that cannot be.
+    #[error("'{nqn}' is not an NQN of a subsystem: {why}")]
+    Nqn {
+        /// The NQN.
+        nqn: String,
+        /// Why not.
+        why: String,
+    },
+    /// Part of a subsystem's description that is not known.
+    #[error("'{0}' is not known: expected ns=SIZE[:BLOCK], ns=none or host=NQN")]
+    Part(String),
+    /// A value out of range.
+    #[error("{name} is {value}, out of range {minimum} to {maximum}")]
+    Range {
+        /// Which option.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+        /// The smallest.
+        minimum: u64,
+        /// The largest.
+        maximum: u64,
+    },
+    /// No listen address.
+    #[error("no address to listen on")]
+    NoListener,
+    /// In-capsule data that is not a multiple of 16.
+    #[error("in-capsule data of {0} bytes is not a multiple of 16")]
+    Granularity(u32),
+}
+
+impl Options {
+    /// Checks everything that a target relies on.
+    ///
+    /// # Errors
+    /// The first [`OptionError`] found.
+    pub fn check(&self) -> Result<(), OptionError> {
+        if self.listen.is_empty() {
+            return Err(OptionError::NoListener);
+        }
+        range("the number of queue entries", self.queue_entries.into(), 16, 4096)?;
+        range("the number of I/O queues", self.io_queues.into(), 1, 1024)?;
+        range("the in-capsule data size", self.in_capsule_data.into(), 0, 65_536)?;
+        range("the in-capsule data offset", self.icdoff.into(), 0, 64)?;
+        range("MDTS", self.mdts.into(), 0, 10)?;
+        range("the read depth", self.read_depth.into(), 1, 255)?;
+        if !self.in_capsule_data.is_multiple_of(16) {
+            return Err(OptionError::Granularity(self.in_capsule_data));
+        }
+        for (index, subsystem) in self.subsystems.iter().enumerate() {
+            subsystem.check()?;
+            if self.subsystems.iter().take(index).any(|other| other.nqn == subsystem.nqn) {
+                return Err(nqn_error(&subsystem.nqn, "there are two of it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SubsystemOptions {
+    /// From `NQN[,ns=SIZE[:BLOCK]|,ns=none|,host=NQN]...`. Without `ns` there is one namespace of 64 MiB in blocks of
+    /// 512 bytes.
+    ///
+    /// # Errors
+    /// The first [`OptionError`] found.
+    pub fn parse(text: &str) -> Result<SubsystemOptions, OptionError> {
+        let mut parts = text.split(',');
+        let nqn = parts.next().unwrap_or_default().to_owned();
+        let mut subsystem = SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new() };
+        for part in parts {
+            match part.split_once('=') {
+                Some(("ns", "none")) => subsystem.namespaces.push(None),
+                Some(("ns", size)) => subsystem.namespaces.push(Some(NamespaceOptions::parse(size)?)),
+                Some(("host", nqn)) => subsystem.hosts.push(nqn.to_owned()),
+                _ => return Err(OptionError::Part(part.to_owned())),
+            }
+        }
+        if subsystem.namespaces.is_empty() {
+            subsystem.namespaces.push(Some(NamespaceOptions { size: 64 << 20, block_size: 512 }));
+        }
+        subsystem.check()?;
+        Ok(subsystem)
+    }
+
+    fn check(&self) -> Result<(), OptionError> {
+        check_nqn(&self.nqn).map_err(|error| nqn_error(&self.nqn, &error.to_string()))?;
+        if self.nqn == DISCOVERY_NQN {
+            return Err(nqn_error(&self.nqn, "the discovery service is always there"));
+        }
+        if !self.nqn.starts_with("nqn.") {
+            return Err(nqn_error(&self.nqn, "it does not start with nqn."));
+        }
+        range("the number of namespaces", self.namespaces.len() as u64, 0, NAMESPACES_MAX as u64)?;
+        self.namespaces.iter().flatten().try_for_each(NamespaceOptions::check)
+    }
+}
+
+impl NamespaceOptions {
+    fn parse(text: &str) -> Result<NamespaceOptions, OptionError> {
+        let (size, block_size) = match text.split_once(':') {
+            Some((size, block)) => {
+                let block = parse_size(block)?;
+                (parse_size(size)?, u32::try_from(block).unwrap_or(u32::MAX))
+            }
+            None => (parse_size(text)?, 512),
+        };
+        let namespace = NamespaceOptions { size, block_size };
+        namespace.check().map(|()| namespace)
+    }
+
+    fn check(&self) -> Result<(), OptionError> {
+        let NamespaceOptions { size, block_size } = *self;
+        let why = if !block_size.is_power_of_two() || !(512..=65_536).contains(&block_size) {
+            "the block size must be a power of two from 512 to 65536"
+        } else if size == 0 || !size.is_multiple_of(block_size.into()) {
+            "the size must be a multiple of the block size, and not 0"
+        } else if size > NAMESPACE_SIZE_MAX {
+            "the size must not exceed 1024G"
+        } else {
+            return Ok(());
+        };
+        Err(OptionError::Namespace { size, block_size, why })
+    }
+}
+
+/// Reads `ADDR`, `ADDR:PORT` or `[ADDR]:PORT`; the port is 4420 when left out. Names are looked up.
+///
+/// # Errors
+/// [`OptionError::Address`].
+pub fn parse_address(text: &str) -> Result<SocketAddr, OptionError> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(address);
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, DEFAULT_PORT));
+    }
+    if let Some(Ok(port)) = text.strip_prefix(':').map(str::parse) {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+    }
+    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or_else(|| OptionError::Address(text.to_owned()))
+}
+
+/// Reads a number of bytes, with a factor of K, M or G if given (powers of 1024).
+///
+/// # Errors
+/// [`OptionError::Size`].
+pub fn parse_size(text: &str) -> Result<u64, OptionError> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (text.get(..text.len() - 1), 10),
+        Some(b'm' | b'M') => (text.get(..text.len() - 1), 20),
+        Some(b'g' | b'G') => (text.get(..text.len() - 1), 30),
+        _ => (Some(text), 0),
+    };
+    digits
+        .and_then(|digits| digits.parse::<u64>().ok())
+        .and_then(|value| value.checked_mul(1 << shift))
+        .ok_or_else(|| OptionError::Size(text.to_owned()))
+}
+
+fn range(name: &'static str, value: u64, minimum: u64, maximum: u64) -> Result<(), OptionError> {
+    if (minimum..=maximum).contains(&value) {
+        Ok(())
+    } else {
+        Err(OptionError::Range { name, value, minimum, maximum })
+    }
+}
+
+fn nqn_error(nqn: &str, why: &str) -> OptionError {
+    OptionError::Nqn { nqn: nqn.to_owned(), why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsystems() {
+        let subsystem = SubsystemOptions::parse("nqn.x:a,ns=1M,ns=none,ns=8K:4K,host=nqn.h").unwrap();
+        assert_eq!(subsystem.nqn, "nqn.x:a");
+        assert_eq!(
+            subsystem.namespaces,
+            [
+                Some(NamespaceOptions { size: 1 << 20, block_size: 512 }),
+                None,
+                Some(NamespaceOptions { size: 8192, block_size: 4096 }),
+            ]
+        );
+        assert_eq!(subsystem.hosts, ["nqn.h"]);
+        assert_eq!(SubsystemOptions::parse("nqn.x").unwrap().namespaces.len(), 1);
+    }
+
+    #[test]
+    fn bad_subsystems_say_why() {
+        for (text, why) in [
+            ("", "empty"),
+            ("a", "nqn."),
+            ("nqn.2014-08.org.nvmexpress.discovery", "always there"),
+            ("nqn.x,ns=", "not a size"),
+            ("nqn.x,ns=12X", "not a size"),
+            ("nqn.x,ns=99999999999999999999G", "not a size"),
+            ("nqn.x,ns=1000", "multiple"),
+            ("nqn.x,ns=0", "not 0"),
+            ("nqn.x,ns=1M:100", "power of two"),
+            ("nqn.x,ns=1M:1G", "power of two"),
+            ("nqn.x,ns=2048G", "exceed"),
+            ("nqn.x,foo=1", "not known"),
+        ] {
+            let error = SubsystemOptions::parse(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(parse_address("127.0.0.1:1").unwrap().to_string(), "127.0.0.1:1");
+        assert_eq!(parse_address("10.0.0.1").unwrap().to_string(), "10.0.0.1:4420");
+        assert_eq!(parse_address("[::1]:7").unwrap().to_string(), "[::1]:7");
+        assert_eq!(parse_address(":9").unwrap().to_string(), "0.0.0.0:9");
+        assert!(parse_address("127.0.0.1:99999").is_err());
+        assert!(parse_address("").is_err());
+    }
+
+    #[test]
+    fn checks() {
+        let mut options = Options::default();
+        assert_eq!(options.check(), Err(OptionError::NoListener));
+        options.listen.push("127.0.0.1:0".parse().unwrap());
+        assert_eq!(options.check(), Ok(()));
+        options.in_capsule_data = 4097;
+        assert_eq!(options.check(), Err(OptionError::Granularity(4097)));
+        options.in_capsule_data = 0;
+        let subsystem = SubsystemOptions::parse("nqn.x").unwrap();
+        options.subsystems = vec![subsystem.clone(), subsystem];
+        assert!(options.check().unwrap_err().to_string().contains("two of it"));
+    }
+}

@@ -1,0 +1,645 @@
+//! One connection: its queue pair, the memory that its work requests use, and the execution of the core's steps.
+//!
+//! Receives go back to the queue pair before the response to their command is posted, so that a host that keeps to its
+//! queue size always finds one. In one poll all receives are posted with one call and all sends with one.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use spec::command::COMMAND_SIZE;
+use spec::completion::COMPLETION_SIZE;
+use spec::fabrics::ConnectData;
+use spec::rdma::{Accept, RECFMT, RejectReason, Request};
+use spec::{Command, Completion, Status};
+use verbs::{
+    Access, CmEvent, CmId, CompletionQueue, ConnectParameters, Memory, PostError, QueuePair,
+    QueuePairCapabilities, ReceiveRing, RegisteredMemory, RemoteTransfer, Segment, SendRing, WcStatus,
+    WorkCompletion,
+};
+
+use super::Counters;
+use super::device::DeviceState;
+use super::slots::{Slots, Stage, Then, Token};
+use crate::control::Switches;
+use crate::core::{Core, Extent, Queue, Remote, Step};
+use crate::options::Options;
+
+/// Completions taken at a time.
+const BATCH: usize = 32;
+/// Batches of one poll, so that one busy connection does not starve the others.
+const BATCHES: usize = 4;
+/// A host that connected has this long to send Connect, in nanoseconds.
+const CONNECT_DEADLINE: u64 = 30_000_000_000;
+/// A connection that we closed is dropped at the latest after this, in nanoseconds.
+const CLOSE_DEADLINE: u64 = 1_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    /// Accepted; Connect is to follow until the deadline.
+    Accepted(u64),
+    Live,
+    /// We disconnected and wait for the other side until the deadline.
+    Closing(u64),
+    Closed,
+}
+
+pub(super) struct Connection {
+    /// `None` in `drop` only.
+    qp: Option<QueuePair>,
+    io: Rc<Io>,
+    slots: Slots,
+    id: Arc<CmId>,
+    queue: Queue,
+    phase: Phase,
+    /// The slot of the answer to a Disconnect.
+    closes_after: Option<usize>,
+    reads: u16,
+    read_depth: u16,
+    waiting_reads: VecDeque<usize>,
+    /// Receives whose command waits for a slot: index and length.
+    backlog: VecDeque<(usize, usize)>,
+    withheld: VecDeque<(usize, Completion, Option<u32>)>,
+    batch: Vec<WorkCompletion>,
+}
+
+/// What work requests name, with the slots' buffers: kept until the queue pair is gone.
+struct Io {
+    completions: Arc<CompletionQueue>,
+    sends: SendRing,
+    receives: ReceiveRing,
+    capsules: RegisteredMemory,
+    capsule_size: usize,
+    responses: RegisteredMemory,
+    device: Rc<DeviceState>,
+}
+
+/// What a poll works with beside the connection.
+pub(super) struct Turn<'a> {
+    pub core: &'a mut Core,
+    pub switches: &'a mut Switches,
+    pub counters: &'a mut Counters,
+    pub stores: &'a [Rc<Memory>],
+    pub now: u64,
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("a work request ended with {0}")]
+    WorkRequest(WcStatus),
+    #[error("a capsule of {0} bytes")]
+    ShortCapsule(usize),
+    #[error("a completion of an unknown work request")]
+    Token,
+    #[error(transparent)]
+    Post(#[from] PostError),
+    #[error(transparent)]
+    Verbs(#[from] verbs::Error),
+    #[error("a work request slot is not there")]
+    Slot,
+}
+
+impl Connection {
+    /// Accepts a connection request, or says why not.
+    pub(super) fn accept(
+        id: &Arc<CmId>,
+        event: &CmEvent,
+        device: Rc<DeviceState>,
+        options: &Options,
+        now: u64,
+    ) -> Result<Connection, RejectReason> {
+        let request = Request::decode(event.private_data.as_slice())?;
+        // HSQSIZE is zero-based, HRQSIZE is not (RDMA Transport 2.4).
+        if request.hsqsize == 0 {
+            return Err(RejectReason::INVALID_HSQSIZE);
+        }
+        if request.hrqsize == 0 {
+            return Err(RejectReason::INVALID_HRQSIZE);
+        }
+        if request.qid > options.io_queues {
+            return Err(RejectReason::INVALID_QID);
+        }
+        let limits = *device.limits();
+        // What the event calls initiator depth is the number of reads that the host will answer at a time.
+        let read_depth = event.initiator_depth.min(limits.initiator_depth).min(options.read_depth);
+        if read_depth == 0 {
+            return Err(RejectReason::INVALID_IRD);
+        }
+        let entries = request.hsqsize.saturating_add(1).min(options.queue_entries);
+        // One more than the queue's entries would do if completions came at once; a quarter more hides their delay.
+        let slots = usize::from(entries) + usize::from(entries) / 4 + 4;
+        let io = Io::new(device, entries.into(), slots, options).map_err(no_resources)?;
+        let capabilities = QueuePairCapabilities {
+            sends: 2 * slots as u32,
+            receives: entries.into(),
+            send_segments: 1,
+            receive_segments: 1,
+        };
+        let qp = QueuePair::new(id, io.device.domain(), &io.completions, capabilities);
+        let connection = Connection {
+            qp: Some(qp.map_err(no_resources)?),
+            io: Rc::new(io),
+            slots: Slots::new(slots),
+            id: id.clone(),
+            queue: Queue::new(request.qid, entries, id.local_address()),
+            phase: Phase::Accepted(now.saturating_add(CONNECT_DEADLINE)),
+            closes_after: None,
+            reads: 0,
+            read_depth: read_depth.into(),
+            waiting_reads: VecDeque::new(),
+            backlog: VecDeque::new(),
+            withheld: VecDeque::new(),
+            batch: std::iter::repeat_with(WorkCompletion::empty).take(BATCH).collect(),
+        };
+        for index in 0..entries.into() {
+            connection.post_receive_later(index).map_err(no_resources)?;
+        }
+        connection.post().map_err(no_resources)?;
+        let parameters = ConnectParameters {
+            private_data: &Accept { recfmt: RECFMT, crqsize: entries }.encode(),
+            responder_resources: event.responder_resources.min(limits.responder_resources),
+            initiator_depth: read_depth,
+            retry_count: 7,
+            rnr_retry_count: 7,
+        };
+        id.accept(&parameters).map_err(no_resources)?;
+        Ok(connection)
+    }
+
+    pub(super) fn key(&self) -> usize {
+        self.id.key()
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    pub(super) fn established(&mut self) {
+        tracing::debug!(qid = self.queue.qid, "established");
+    }
+
+    /// The connection is gone: nothing more will come or go.
+    pub(super) fn gone(&mut self, core: &mut Core) {
+        if self.phase != Phase::Closed {
+            tracing::debug!(qid = self.queue.qid, "disconnected");
+            // Answers the host's disconnect; an error means that there is nobody left to answer.
+            let _ = self.id.disconnect();
+            core.close(&mut self.queue);
+            self.phase = Phase::Closed;
+        }
+    }
+
+    /// Ends the connection from our side.
+    pub(super) fn close(&mut self, core: &mut Core, now: u64) {
+        if matches!(self.phase, Phase::Accepted(_) | Phase::Live) {
+            core.close(&mut self.queue);
+            self.phase = match self.id.disconnect() {
+                Ok(()) => Phase::Closing(now.saturating_add(CLOSE_DEADLINE)),
+                Err(_) => Phase::Closed,
+            };
+        }
+    }
+
+    /// Looks at deadlines.
+    pub(super) fn tick(&mut self, core: &mut Core, now: u64) {
+        match self.phase {
+            Phase::Accepted(deadline) if now > deadline => {
+                tracing::warn!(qid = self.queue.qid, "no Connect in time");
+                self.close(core, now);
+            }
+            Phase::Closing(deadline) if now > deadline => self.phase = Phase::Closed,
+            _ => {}
+        }
+    }
+
+    /// Takes completions, executes commands, posts what came of it. Returns the number of completions.
+    pub(super) fn poll(&mut self, turn: &mut Turn<'_>) -> usize {
+        if !matches!(self.phase, Phase::Accepted(_) | Phase::Live) {
+            return 0;
+        }
+        match self.run(turn) {
+            Ok(work) => work,
+            Err(failure) => {
+                tracing::warn!(qid = self.queue.qid, %failure, "connection fails");
+                self.close(turn.core, turn.now);
+                1
+            }
+        }
+    }
+
+    fn run(&mut self, turn: &mut Turn<'_>) -> Result<usize, Failure> {
+        let mut work = 0;
+        if !self.withheld.is_empty() && !turn.switches.is_silent() {
+            for (slot, completion, invalidate) in std::mem::take(&mut self.withheld) {
+                self.respond(turn, slot, completion, invalidate)?;
+            }
+            work += 1;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        let taken = self.take_completions(turn, &mut batch);
+        self.batch = batch;
+        work += taken?;
+        self.post()?;
+        Ok(work)
+    }
+
+    fn take_completions(
+        &mut self,
+        turn: &mut Turn<'_>,
+        batch: &mut [WorkCompletion],
+    ) -> Result<usize, Failure> {
+        let mut work = 0;
+        for _ in 0..BATCHES {
+            let count = self.io.completions.poll(batch)?;
+            for completion in batch.iter().take(count) {
+                self.completion(turn, completion)?;
+            }
+            work += count;
+            if count < batch.len() {
+                break;
+            }
+        }
+        Ok(work)
+    }
+
+    fn completion(&mut self, turn: &mut Turn<'_>, completion: &WorkCompletion) -> Result<(), Failure> {
+        let token = Token::decode(completion.work_request_id()).ok_or(Failure::Token)?;
+        if completion.status() != WcStatus::SUCCESS {
+            return Err(Failure::WorkRequest(completion.status()));
+        }
+        match token {
+            Token::Receive(index) => {
+                let length = completion.byte_length() as usize;
+                if length < COMMAND_SIZE || length > self.io.capsule_size {
+                    return Err(Failure::ShortCapsule(length));
+                }
+                self.backlog.push_back((index, length));
+            }
+            Token::Data(index) => {
+                let slot = self.slots.get_mut(index).ok_or(Failure::Token)?;
+                slot.posted = slot.posted.checked_sub(1).ok_or(Failure::Token)?;
+                if let Stage::Fetching { then, remote, .. } = &slot.stage {
+                    let (then, remote) = (then.clone(), *remote);
+                    self.fetched(turn, index, then, remote)?;
+                }
+            }
+            Token::Response(index) => {
+                let slot = self.slots.get_mut(index).ok_or(Failure::Token)?;
+                slot.posted = slot.posted.checked_sub(1).ok_or(Failure::Token)?;
+                self.slots.release(index);
+                if self.closes_after == Some(index) {
+                    self.close(turn.core, turn.now);
+                    return Ok(());
+                }
+            }
+        }
+        self.work_off_backlog(turn)
+    }
+
+    fn work_off_backlog(&mut self, turn: &mut Turn<'_>) -> Result<(), Failure> {
+        while let Some((receive, length)) = self.backlog.front().copied() {
+            let Some(slot) = self.slots.take() else { break };
+            self.backlog.pop_front();
+            self.execute(turn, slot, receive, length)?;
+            self.post_receive_later(receive)?;
+        }
+        Ok(())
+    }
+
+    fn execute(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: usize,
+        receive: usize,
+        length: usize,
+    ) -> Result<(), Failure> {
+        let capsule = receive.saturating_mul(self.io.capsule_size);
+        let words = self.io.capsules.read_words(capsule).ok_or(Failure::Token)?;
+        let command = Command::from_words(&words);
+        turn.counters.commands += 1;
+        self.slots.start(slot, command.cid());
+        let step = turn.core.execute(&mut self.queue, slot, &command, length - COMMAND_SIZE, turn.now);
+        let internal = |completion: Completion| Completion::new(0, completion.cid(), Status::INTERNAL_ERROR);
+        match step {
+            Step::Respond(completion) => self.respond(turn, slot, completion, None),
+            Step::Hold => {
+                self.slots.set_stage(slot, Stage::Held);
+                Ok(())
+            }
+            Step::RespondAndRelease { completion, tag, released } => {
+                self.respond(turn, tag, released, None)?;
+                self.respond(turn, slot, completion, None)
+            }
+            Step::Disconnect(completion) => {
+                self.closes_after = Some(slot);
+                self.respond(turn, slot, completion, None)
+            }
+            Step::SendBytes { bytes, remote, completion } => match self.buffer(slot, &bytes) {
+                Some(segment) => self.send(turn, slot, segment, remote, completion),
+                None => self.respond(turn, slot, internal(completion), None),
+            },
+            Step::SendBlocks { extent, remote, completion } => match self.segment(&extent) {
+                Some(segment) => self.send(turn, slot, segment, remote, completion),
+                None => self.respond(turn, slot, internal(completion), None),
+            },
+            Step::FetchBlocks { extent, remote, completion } => match self.segment(&extent) {
+                Some(segment) => self.fetch(slot, segment, remote, Then::Respond(completion)),
+                None => self.respond(turn, slot, internal(completion), None),
+            },
+            Step::FetchConnect { remote } => match self.buffer(slot, &[0; ConnectData::SIZE]) {
+                Some(segment) => self.fetch(slot, segment, remote, Then::Connect(Box::new(command))),
+                None => {
+                    let completion = Completion::new(0, command.cid(), Status::INTERNAL_ERROR);
+                    self.respond(turn, slot, completion, None)
+                }
+            },
+            Step::ConnectInCapsule { offset } => {
+                let mut data = ConnectData([0; ConnectData::SIZE]);
+                if !self.io.capsules.read(capsule.saturating_add(offset), &mut data.0) {
+                    return Err(Failure::ShortCapsule(length));
+                }
+                self.connect(turn, slot, &command, &data)
+            }
+            Step::CopyBlocks { offset, extent, completion } => {
+                let copied = self.copy(turn, capsule.saturating_add(offset), &extent);
+                self.respond(turn, slot, if copied { completion } else { internal(completion) }, None)
+            }
+            Step::ZeroBlocks { extent, completion } => {
+                let zeroed = zero(turn.stores, &extent);
+                self.respond(turn, slot, if zeroed { completion } else { internal(completion) }, None)
+            }
+        }
+    }
+
+    fn connect(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: usize,
+        command: &Command,
+        data: &ConnectData,
+    ) -> Result<(), Failure> {
+        let completion = turn.core.connect(&mut self.queue, command, data, turn.now);
+        if completion.is_success() {
+            self.phase = Phase::Live;
+        }
+        self.respond(turn, slot, completion, None)
+    }
+
+    /// RDMA WRITE, then the response behind it in the same chain: the queue pair keeps their order.
+    fn send(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: usize,
+        segment: Segment,
+        remote: Remote,
+        completion: Completion,
+    ) -> Result<(), Failure> {
+        let transfer = RemoteTransfer::Write { remote_address: remote.address, remote_key: remote.key };
+        self.transfer(slot, segment, transfer)?;
+        self.respond(turn, slot, completion, remote.invalidate.then_some(remote.key))
+    }
+
+    /// RDMA READ, at once or when the reads before it allow.
+    fn fetch(&mut self, slot: usize, segment: Segment, remote: Remote, then: Then) -> Result<(), Failure> {
+        self.slots.set_stage(slot, Stage::Fetching { segment, remote, then });
+        self.waiting_reads.push_back(slot);
+        self.start_reads()
+    }
+
+    fn start_reads(&mut self) -> Result<(), Failure> {
+        while self.reads < self.read_depth {
+            let Some(slot) = self.waiting_reads.pop_front() else { break };
+            let Some(Stage::Fetching { segment, remote, .. }) = self.slots.stage(slot) else { continue };
+            let (segment, remote) = (*segment, *remote);
+            let transfer = RemoteTransfer::Read { remote_address: remote.address, remote_key: remote.key };
+            self.transfer(slot, segment, transfer)?;
+            self.reads += 1;
+        }
+        Ok(())
+    }
+
+    fn fetched(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: usize,
+        then: Then,
+        remote: Remote,
+    ) -> Result<(), Failure> {
+        self.reads = self.reads.saturating_sub(1);
+        self.start_reads()?;
+        match then {
+            Then::Respond(completion) => {
+                self.respond(turn, slot, completion, remote.invalidate.then_some(remote.key))
+            }
+            Then::Connect(command) => {
+                let mut data = ConnectData([0; ConnectData::SIZE]);
+                let buffer = self.slots.get_mut(slot).and_then(|slot| slot.buffer.as_ref());
+                if !buffer.is_some_and(|buffer| buffer.read(0, &mut data.0)) {
+                    return Err(Failure::Slot);
+                }
+                self.connect(turn, slot, &command, &data)
+            }
+        }
+    }
+
+    fn transfer(&mut self, slot: usize, segment: Segment, transfer: RemoteTransfer) -> Result<(), Failure> {
+        let request = 2 * slot;
+        let sends = &self.io.sends;
+        if !(sends.set_transfer(request, transfer)
+            && sends.set_segment(request, 0, segment)
+            && sends.push(request, 1))
+        {
+            return Err(Failure::Slot);
+        }
+        self.slots.posted(slot);
+        Ok(())
+    }
+
+    /// Posts the response of a slot later in this poll, with whatever misbehaviour is due.
+    fn respond(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: usize,
+        completion: Completion,
+        invalidate: Option<u32>,
+    ) -> Result<(), Failure> {
+        if turn.switches.is_silent() {
+            self.slots.set_stage(slot, Stage::Withheld);
+            self.withheld.push_back((slot, completion, invalidate));
+            return Ok(());
+        }
+        let mut completion = self.queue.finish(completion);
+        let mut copies = 1;
+        self.slots.set_stage(slot, Stage::Responding);
+        if self.queue.is_io() {
+            let damage = turn.switches.response();
+            if damage.cid_out_of_range {
+                completion = completion.with_cid(0xffff);
+            }
+            if damage.cid_idle {
+                completion = completion.with_cid(self.slots.idle_cid(self.queue.sq_entries()));
+            }
+            copies += usize::from(damage.repeat);
+        }
+        self.post_response_later(slot, &completion, invalidate)?;
+        turn.counters.responses += 1;
+        if copies > 1
+            && let Some(second) = self.slots.take()
+        {
+            self.slots.set_stage(second, Stage::Responding);
+            self.post_response_later(second, &completion, None)?;
+        }
+        Ok(())
+    }
+
+    fn post_response_later(
+        &mut self,
+        slot: usize,
+        completion: &Completion,
+        invalidate: Option<u32>,
+    ) -> Result<(), Failure> {
+        let request = 2 * slot + 1;
+        if self.slots.changes_invalidation(slot, invalidate.is_some()) {
+            let transfer = match invalidate {
+                Some(remote_key) => RemoteTransfer::SendWithInvalidate { remote_key },
+                None => RemoteTransfer::Send,
+            };
+            if !self.io.sends.set_transfer(request, transfer) {
+                return Err(Failure::Slot);
+            }
+        }
+        let written = self.io.responses.write(slot * COMPLETION_SIZE, &completion.to_bytes());
+        if !(written && self.io.sends.push(request, 1)) {
+            return Err(Failure::Slot);
+        }
+        self.slots.posted(slot);
+        Ok(())
+    }
+
+    fn post_receive_later(&self, index: usize) -> Result<(), Failure> {
+        if self.io.receives.push(index) { Ok(()) } else { Err(Failure::Slot) }
+    }
+
+    fn post(&self) -> Result<(), Failure> {
+        if let Some(qp) = &self.qp {
+            qp.post_receives(&self.io.receives)?;
+            qp.post_sends(&self.io.sends)?;
+        }
+        Ok(())
+    }
+
+    /// The slot's own memory, holding `bytes`.
+    fn buffer(&mut self, slot: usize, bytes: &[u8]) -> Option<Segment> {
+        let place = self.slots.get_mut(slot)?;
+        if place.buffer.as_ref().is_none_or(|buffer| buffer.length() < bytes.len()) {
+            let length = bytes.len().next_multiple_of(4096);
+            let buffer = RegisteredMemory::new(self.io.device.domain(), length, Access::LocalWrite);
+            place.buffer = Some(buffer.inspect_err(|error| tracing::error!(%error, "buffer")).ok()?);
+        }
+        let buffer = place.buffer.as_ref().filter(|buffer| buffer.write(0, bytes))?;
+        Segment::of(buffer, 0, u32::try_from(bytes.len()).ok()?)
+    }
+
+    fn segment(&self, extent: &Extent) -> Option<Segment> {
+        let store = self.io.device.store(extent.store)?;
+        Segment::of(store, usize::try_from(extent.offset).ok()?, u32::try_from(extent.length).ok()?)
+    }
+
+    /// Copies in-capsule data into a store, by way of the stack.
+    fn copy(&self, turn: &Turn<'_>, mut from: usize, extent: &Extent) -> bool {
+        let mut chunk = [0; 4096];
+        pieces(turn.stores, extent, |store, offset, length| {
+            let Some(chunk) = chunk.get_mut(..length) else { return false };
+            let read = self.io.capsules.read(from, chunk);
+            from = from.saturating_add(length);
+            read && store.write(offset, chunk)
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(qp) = self.qp.take() else { return };
+        if let Err((qp, error)) = qp.destroy() {
+            // The device may still use the memory: better lost than handed out again.
+            tracing::error!(%error, qid = self.queue.qid, "a queue pair cannot be destroyed; its memory is lost");
+            std::mem::forget(qp);
+            std::mem::forget(self.io.clone());
+            std::mem::forget(std::mem::take(&mut self.slots));
+        }
+    }
+}
+
+impl Io {
+    fn new(device: Rc<DeviceState>, entries: usize, slots: usize, options: &Options) -> Result<Io, Failure> {
+        let data = usize::from(options.icdoff) * 16 + options.in_capsule_data as usize;
+        let capsule_size = (COMMAND_SIZE + data).next_multiple_of(64);
+        let completions = u32::try_from(entries + 2 * slots).unwrap_or(u32::MAX);
+        let domain = device.domain();
+        let io = Io {
+            completions: CompletionQueue::new(device.device(), completions)?,
+            sends: SendRing::new(2 * slots, 1).ok_or(Failure::Slot)?,
+            receives: ReceiveRing::new(entries).ok_or(Failure::Slot)?,
+            capsules: RegisteredMemory::new(domain, entries * capsule_size, Access::LocalWrite)?,
+            capsule_size,
+            responses: RegisteredMemory::new(domain, slots * COMPLETION_SIZE, Access::LocalRead)?,
+            device,
+        };
+        for index in 0..entries {
+            let segment = Segment::of(&io.capsules, index * capsule_size, capsule_size as u32);
+            let id = Token::Receive(index).encode();
+            if !segment.is_some_and(|segment| io.receives.prepare(index, id, segment)) {
+                return Err(Failure::Slot);
+            }
+        }
+        for slot in 0..slots {
+            let segment = Segment::of(&io.responses, slot * COMPLETION_SIZE, COMPLETION_SIZE as u32);
+            let prepared = io.sends.set_id(2 * slot, Token::Data(slot).encode())
+                && io.sends.set_id(2 * slot + 1, Token::Response(slot).encode())
+                && segment.is_some_and(|segment| io.sends.set_segment(2 * slot + 1, 0, segment));
+            if !prepared {
+                return Err(Failure::Slot);
+            }
+        }
+        Ok(io)
+    }
+}
+
+fn zero(stores: &[Rc<Memory>], extent: &Extent) -> bool {
+    let zeros = [0; 4096];
+    pieces(stores, extent, |store, offset, length| {
+        zeros.get(..length).is_some_and(|zeros| store.write(offset, zeros))
+    })
+}
+
+/// Calls `each` with every piece of at most 4096 bytes of an extent; false when it said false or the store is not there.
+fn pieces(
+    stores: &[Rc<Memory>],
+    extent: &Extent,
+    mut each: impl FnMut(&Memory, usize, usize) -> bool,
+) -> bool {
+    let (Ok(mut offset), Ok(mut left)) = (usize::try_from(extent.offset), usize::try_from(extent.length))
+    else {
+        return false;
+    };
+    let Some(store) = stores.get(extent.store) else { return false };
+    while left > 0 {
+        let length = left.min(4096);
+        if !each(store, offset, length) {
+            return false;
+        }
+        offset += length;
+        left -= length;
+    }
+    true
+}
+
+fn no_resources(error: impl std::fmt::Display) -> RejectReason {
+    tracing::warn!(%error, "setting up a connection");
+    RejectReason::NO_RESOURCES
+}

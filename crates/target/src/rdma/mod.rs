@@ -1,0 +1,352 @@
+//! The target on RDMA: listeners, connection requests and the turn of the wheel.
+//!
+//! One event channel serves all ids. Each connection has its own completion queue, so a work completion always belongs
+//! to the connection that polled it.
+
+mod connection;
+mod device;
+mod slots;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use spec::rdma::{Reject, RejectReason};
+use verbs::{CmEvent, CmEventKind, CmId, DeviceList, EventChannel, IdOption, Memory};
+
+use crate::control::{Command, Switches};
+use crate::core::{Core, Ended, UnknownSubsystem};
+use crate::options::{OptionError, Options};
+use connection::{Connection, Turn};
+use device::DeviceState;
+
+/// CM events are looked for this often, in nanoseconds: reading the channel is a system call.
+const CM_INTERVAL: u64 = 100_000;
+/// At the latest after this many polls, should the caller's clock stand still.
+const CM_POLLS: u32 = 64;
+/// Keep alive timers and deadlines are looked at this often, in nanoseconds.
+const TICK_INTERVAL: u64 = 1_000_000;
+/// CM events handled in one poll.
+const EVENTS_PER_POLL: usize = 32;
+/// Connect requests that may wait on a listener.
+const BACKLOG: u32 = 128;
+
+/// A target. Used by one thread; dropping it closes everything.
+pub struct Target {
+    // The order is that of release: connections first, the channel after all ids.
+    connections: Vec<Connection>,
+    listeners: Vec<Listener>,
+    devices: Vec<Rc<DeviceState>>,
+    list: Arc<DeviceList>,
+    channel: Arc<EventChannel>,
+    stores: Vec<Rc<Memory>>,
+    core: Core,
+    switches: Switches,
+    options: Options,
+    counters: Counters,
+    turns: Turns,
+}
+
+/// What a target did so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connection requests rejected.
+    pub rejected: u64,
+    /// Commands taken.
+    pub commands: u64,
+    /// Responses sent.
+    pub responses: u64,
+}
+
+#[derive(Default)]
+struct Turns {
+    last_events: u64,
+    last_tick: u64,
+    polls: u32,
+}
+
+struct Listener {
+    address: SocketAddr,
+    id: Option<Arc<CmId>>,
+}
+
+/// Why a target cannot start or do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The options are wrong.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// Nobody can listen on this address.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: verbs::Error,
+    },
+    /// There is not enough memory for a namespace.
+    #[error("no memory for a namespace of {0} bytes")]
+    Memory(u64),
+    /// The RDMA libraries failed.
+    #[error(transparent)]
+    Verbs(#[from] verbs::Error),
+    /// No such subsystem.
+    #[error(transparent)]
+    UnknownSubsystem(#[from] UnknownSubsystem),
+}
+
+impl Error {
+    /// The errno that stands for this error, positive.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        match self {
+            Error::Option(_) => libc::EINVAL,
+            Error::Listen { error, .. } | Error::Verbs(error) => error.errno,
+            Error::Memory(_) => libc::ENOMEM,
+            Error::UnknownSubsystem(_) => libc::ENOENT,
+        }
+    }
+}
+
+impl Target {
+    /// Allocates the namespaces and listens.
+    ///
+    /// # Errors
+    /// [`Error`] says what failed; nothing is left behind.
+    pub fn new(options: Options) -> Result<Target, Error> {
+        options.check()?;
+        let namespaces =
+            options.subsystems.iter().flat_map(|subsystem| subsystem.namespaces.iter().flatten());
+        let store = |size: u64| {
+            let length = usize::try_from(size).map_err(|_| Error::Memory(size))?;
+            Memory::new(length).map_err(|_| Error::Memory(size))
+        };
+        let stores = namespaces.map(|namespace| store(namespace.size)).collect::<Result<Vec<_>, Error>>()?;
+        let list = DeviceList::open()?;
+        let channel = EventChannel::new()?;
+        let listeners =
+            options.listen.iter().map(|address| Listener { address: *address, id: None }).collect();
+        let mut target = Target {
+            connections: Vec::new(),
+            listeners,
+            devices: Vec::new(),
+            list,
+            channel,
+            stores,
+            core: Core::new(&options),
+            switches: Switches::default(),
+            options,
+            counters: Counters::default(),
+            turns: Turns::default(),
+        };
+        target.listen()?;
+        Ok(target)
+    }
+
+    /// The addresses that the target listens on, with the ports that it got.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.listeners.iter().map(|listener| listener.address)
+    }
+
+    /// The number of connections, those that are being closed included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// A descriptor that is readable when a connection event waits; for callers that sleep between polls.
+    #[must_use]
+    pub fn descriptor(&self) -> std::os::fd::RawFd {
+        self.channel.descriptor()
+    }
+
+    /// Does what there is to do and returns how much that was: events, completions and closed connections. Never blocks.
+    /// `now` is in nanoseconds of any clock that does not go back.
+    pub fn poll(&mut self, now: u64) -> usize {
+        let mut work = 0;
+        self.turns.polls += 1;
+        let due = now.saturating_sub(self.turns.last_events) >= CM_INTERVAL;
+        if due || self.turns.polls >= CM_POLLS {
+            self.turns.polls = 0;
+            self.turns.last_events = now;
+            work += self.events(now);
+        }
+        let mut turn = Turn {
+            core: &mut self.core,
+            switches: &mut self.switches,
+            counters: &mut self.counters,
+            stores: &self.stores,
+            now,
+        };
+        work += self.connections.iter_mut().map(|connection| connection.poll(&mut turn)).sum::<usize>();
+        if now.saturating_sub(self.turns.last_tick) >= TICK_INTERVAL {
+            self.turns.last_tick = now;
+            self.core.tick(now);
+            self.connections.iter_mut().for_each(|connection| connection.tick(&mut self.core, now));
+        }
+        work + self.close_ended(now)
+    }
+
+    /// Does what it is told.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSubsystem`], or [`Error::Listen`] when listening again fails.
+    pub fn control(&mut self, command: &Command) -> Result<(), Error> {
+        match command {
+            Command::Misbehave { how, after } => self.switches.set(*how, Some(*after)),
+            Command::Behave(how) => self.switches.set(*how, None),
+            Command::Drop(nqn) => {
+                self.core.set_present(nqn, false)?;
+                if !self.core.is_present() {
+                    self.listeners.iter_mut().for_each(|listener| listener.id = None);
+                }
+            }
+            Command::Add(nqn) => {
+                self.core.set_present(nqn, true)?;
+                self.listen()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells all hosts that their connections end. They are gone when [`Target::connections`] is 0; poll until then, or
+    /// until patience ends, before dropping the target.
+    pub fn disconnect_all(&mut self, now: u64) {
+        self.listeners.iter_mut().for_each(|listener| listener.id = None);
+        for connection in &mut self.connections {
+            connection.close(&mut self.core, now);
+        }
+    }
+
+    fn listen(&mut self) -> Result<(), Error> {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.id.is_none()) {
+            let address = listener.address;
+            let wrap = |error| Error::Listen { address, error };
+            let id = CmId::new(&self.channel).map_err(wrap)?;
+            // A port that a target of yesterday used may still be in time-wait. Not every stack has the option.
+            let _ = id.set_option(IdOption::ReuseAddress);
+            id.bind(&address).map_err(wrap)?;
+            id.listen(BACKLOG).map_err(wrap)?;
+            if address.port() == 0 {
+                listener.address.set_port(id.local_port());
+            }
+            listener.id = Some(id);
+        }
+        let addresses = self.listeners.iter().map(|listener| listener.address).collect();
+        self.core.set_listeners(addresses);
+        Ok(())
+    }
+
+    fn events(&mut self, now: u64) -> usize {
+        let mut work = 0;
+        while work < EVENTS_PER_POLL {
+            match self.channel.next_event() {
+                Ok(Some(event)) => self.event(event, now),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "reading connection events");
+                    break;
+                }
+            }
+            work += 1;
+        }
+        work
+    }
+
+    fn event(&mut self, event: CmEvent, now: u64) {
+        tracing::debug!(kind = ?event.kind, status = event.status, "connection event");
+        if event.kind == CmEventKind::ConnectRequest {
+            return self.connect_request(event, now);
+        }
+        let mut all = self.connections.iter_mut();
+        let Some(connection) = all.find(|connection| connection.key() == event.id_key) else { return };
+        match event.kind {
+            CmEventKind::Established => connection.established(),
+            CmEventKind::Disconnected
+            | CmEventKind::ConnectError
+            | CmEventKind::Unreachable
+            | CmEventKind::Rejected
+            | CmEventKind::DeviceRemoval => connection.gone(&mut self.core),
+            _ => {}
+        }
+    }
+
+    fn connect_request(&mut self, event: CmEvent, now: u64) {
+        let Some(id) = event.request.clone() else { return };
+        match self.accept(&id, &event, now) {
+            Ok(connection) => {
+                self.counters.accepted += 1;
+                self.connections.push(connection);
+            }
+            Err(sts) => {
+                self.counters.rejected += 1;
+                tracing::warn!(reason = sts.name(), peer = ?id.peer_address(), "connection request rejected");
+                let _ = id.reject(&Reject { recfmt: spec::rdma::RECFMT, sts }.encode());
+            }
+        }
+    }
+
+    fn accept(&mut self, id: &Arc<CmId>, event: &CmEvent, now: u64) -> Result<Connection, RejectReason> {
+        if self.switches.connect_request() {
+            return Err(RejectReason::NO_RESOURCES);
+        }
+        let device = self.device_of(id).ok_or(RejectReason::NO_RESOURCES)?;
+        Connection::accept(id, event, device, &self.options, now)
+    }
+
+    fn device_of(&mut self, id: &Arc<CmId>) -> Option<Rc<DeviceState>> {
+        let device = id.device(&self.list).or_else(|| {
+            // Perhaps the device came after the list was taken.
+            self.list = DeviceList::open().ok()?;
+            id.device(&self.list)
+        })?;
+        if let Some(known) = self.devices.iter().find(|known| *known.device() == device) {
+            return Some(known.clone());
+        }
+        match DeviceState::new(&device, &self.stores) {
+            Ok(state) => {
+                let state = Rc::new(state);
+                self.devices.push(state.clone());
+                Some(state)
+            }
+            Err(error) => {
+                tracing::error!(%error, device = device.name(), "preparing a device");
+                None
+            }
+        }
+    }
+
+    /// Closes the connections of what ended, and drops those that are closed.
+    fn close_ended(&mut self, now: u64) -> usize {
+        // Closing a connection may end an association, hence the loop; it ends since each round closes connections.
+        loop {
+            let ended = self.core.take_ended();
+            if ended.is_empty() {
+                break;
+            }
+            for connection in &mut self.connections {
+                let queue = connection.queue();
+                let controller = queue.controller();
+                let is_io = queue.is_io();
+                let over = ended.iter().any(|ended| match ended {
+                    Ended::Association(cntlid) => controller == Some(*cntlid),
+                    Ended::IoQueues(cntlid) => is_io && controller == Some(*cntlid),
+                });
+                if over {
+                    connection.close(&mut self.core, now);
+                }
+            }
+        }
+        let before = self.connections.len();
+        self.connections.retain(|connection| !connection.is_closed());
+        before - self.connections.len()
+    }
+}
