@@ -13,18 +13,18 @@ pub(crate) fn monotonic_ns() -> u64 {
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_get_ticks() -> u64 {
+pub extern "C" fn spdk_get_ticks() -> u64 {
     monotonic_ns()
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_get_ticks_hz() -> u64 {
+pub extern "C" fn spdk_get_ticks_hz() -> u64 {
     NS_PER_SECOND
 }
 
 /// Spins, as callers expect of a delay that is too short to sleep.
 #[unsafe(no_mangle)]
-extern "C" fn spdk_delay_us(us: u32) {
+pub extern "C" fn spdk_delay_us(us: u32) {
     let end = monotonic_ns().saturating_add(u64::from(us).saturating_mul(1000));
     while monotonic_ns() < end {
         std::hint::spin_loop();
@@ -32,6 +32,6 @@ extern "C" fn spdk_delay_us(us: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_pause() {
+pub extern "C" fn spdk_pause() {
     std::hint::spin_loop();
 }

@@ -27,7 +27,7 @@ thread_local! {
     static UNPINNED: Cell<bool> = const { Cell::new(false) };
 }
 
-type ThreadStart = unsafe extern "C" fn(*mut c_void) -> c_int;
+pub(crate) type ThreadStart = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 /// Why a core mask cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,53 +58,59 @@ pub(crate) fn configure(mask: &str, main: c_int) -> Result<(), MaskError> {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_core_count() -> u32 {
+pub extern "C" fn spdk_env_get_core_count() -> u32 {
     u32::try_from(dedicated().len()).unwrap_or(NO_CORE)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_current_core() -> u32 {
+pub extern "C" fn spdk_env_get_current_core() -> u32 {
     CURRENT.try_with(Cell::get).unwrap_or(NO_CORE)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_main_core() -> u32 {
+pub extern "C" fn spdk_env_get_main_core() -> u32 {
     CORES.lock().main
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_first_core() -> u32 {
+pub extern "C" fn spdk_env_get_first_core() -> u32 {
     dedicated().first().copied().unwrap_or(NO_CORE)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_last_core() -> u32 {
+pub extern "C" fn spdk_env_get_last_core() -> u32 {
     dedicated().last().copied().unwrap_or(NO_CORE)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_next_core(prev_core: u32) -> u32 {
+pub extern "C" fn spdk_env_get_next_core(prev_core: u32) -> u32 {
     dedicated().into_iter().find(|core| *core > prev_core).unwrap_or(NO_CORE)
 }
 
 /// Memory is not placed by node, so all cores count as one node's.
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_numa_id(_core: u32) -> i32 {
+pub extern "C" fn spdk_env_get_numa_id(_core: u32) -> i32 {
+    0
+}
+
+/// The name of [`spdk_env_get_numa_id`] up to SPDK v25.05.
+#[unsafe(no_mangle)]
+pub extern "C" fn spdk_env_get_socket_id(_core: u32) -> u32 {
     0
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_first_numa_id() -> i32 {
+pub extern "C" fn spdk_env_get_first_numa_id() -> i32 {
     0
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_last_numa_id() -> i32 {
+pub extern "C" fn spdk_env_get_last_numa_id() -> i32 {
     0
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_get_next_numa_id(_prev_numa_id: i32) -> i32 {
+pub extern "C" fn spdk_env_get_next_numa_id(_prev_numa_id: i32) -> i32 {
     i32::MAX
 }
 
@@ -113,7 +119,7 @@ extern "C" fn spdk_env_get_next_numa_id(_prev_numa_id: i32) -> i32 {
 /// # Safety
 /// `func` can be called with `arg` on another thread.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_env_thread_launch_pinned(
+pub unsafe extern "C" fn spdk_env_thread_launch_pinned(
     core: u32,
     func: Option<ThreadStart>,
     arg: *mut c_void,
@@ -144,7 +150,7 @@ unsafe extern "C" fn spdk_env_thread_launch_pinned(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_thread_wait_all() {
+pub extern "C" fn spdk_env_thread_wait_all() {
     let threads = std::mem::take(&mut CORES.lock().threads);
     for (_, thread) in threads {
         // A thread that ended by a panic has ended as well.
@@ -153,19 +159,19 @@ extern "C" fn spdk_env_thread_wait_all() {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_process_is_primary() -> bool {
+pub extern "C" fn spdk_process_is_primary() -> bool {
     true
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_get_tid() -> c_int {
+pub extern "C" fn spdk_get_tid() -> c_int {
     // SAFETY: no requirement.
     unsafe { libc::gettid() }
 }
 
 /// Lets the calling thread run on every core again.
 #[unsafe(no_mangle)]
-extern "C" fn spdk_unaffinitize_thread() {
+pub extern "C" fn spdk_unaffinitize_thread() {
     if !UNPINNED.replace(true) {
         pin_to(|_| true);
     }
@@ -176,7 +182,7 @@ extern "C" fn spdk_unaffinitize_thread() {
 /// # Safety
 /// `cb` is NULL or can be called with `arg`.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_call_unaffinitized(
+pub unsafe extern "C" fn spdk_call_unaffinitized(
     cb: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_void>,
     arg: *mut c_void,
 ) -> *mut c_void {

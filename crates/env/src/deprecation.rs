@@ -15,7 +15,7 @@ use crate::log::{LogLevel, error, warning};
 const NEVER: u64 = u64::MAX;
 
 /// `struct spdk_deprecation`.
-struct Deprecation {
+pub(crate) struct Deprecation {
     tag: CString,
     description: CString,
     remove_release: CString,
@@ -27,12 +27,12 @@ struct Deprecation {
 
 static DEPRECATIONS: Mutex<Vec<&'static Deprecation>> = Mutex::new(Vec::new());
 
-type ForEach = unsafe extern "C" fn(ctx: *mut c_void, deprecation: *mut Deprecation) -> c_int;
+pub(crate) type ForEach = unsafe extern "C" fn(ctx: *mut c_void, deprecation: *mut Deprecation) -> c_int;
 
 /// # Safety
 /// The strings are NULL or strings; `reg` is NULL or writable.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_deprecation_register(
+pub unsafe extern "C" fn spdk_log_deprecation_register(
     tag: *const c_char,
     description: *const c_char,
     remove_release: *const c_char,
@@ -63,7 +63,7 @@ unsafe extern "C" fn spdk_log_deprecation_register(
 /// # Safety
 /// `deprecation` is NULL or came from [`spdk_log_deprecation_register`]; `file` and `func` are NULL or strings.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_deprecated(
+pub unsafe extern "C" fn spdk_log_deprecated(
     deprecation: *mut Deprecation,
     file: *const c_char,
     line: u32,
@@ -108,7 +108,7 @@ unsafe extern "C" fn spdk_log_deprecated(
 /// # Safety
 /// `func` can be called with `ctx` and an entry.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_for_each_deprecation(ctx: *mut c_void, func: Option<ForEach>) -> c_int {
+pub unsafe extern "C" fn spdk_log_for_each_deprecation(ctx: *mut c_void, func: Option<ForEach>) -> c_int {
     let Some(function) = func else { return 0 };
     let entries = DEPRECATIONS.lock().clone();
     for entry in entries {
@@ -124,7 +124,7 @@ unsafe extern "C" fn spdk_log_for_each_deprecation(ctx: *mut c_void, func: Optio
 /// # Safety
 /// `deprecation` is NULL or came from [`spdk_log_deprecation_register`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_deprecation_get_tag(deprecation: *const Deprecation) -> *const c_char {
+pub unsafe extern "C" fn spdk_deprecation_get_tag(deprecation: *const Deprecation) -> *const c_char {
     // SAFETY: NULL or an entry, which is never freed.
     unsafe { deprecation.as_ref() }.map_or(std::ptr::null(), |entry| entry.tag.as_ptr())
 }
@@ -132,7 +132,7 @@ unsafe extern "C" fn spdk_deprecation_get_tag(deprecation: *const Deprecation) -
 /// # Safety
 /// As [`spdk_deprecation_get_tag`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_deprecation_get_description(deprecation: *const Deprecation) -> *const c_char {
+pub unsafe extern "C" fn spdk_deprecation_get_description(deprecation: *const Deprecation) -> *const c_char {
     // SAFETY: NULL or an entry, which is never freed.
     unsafe { deprecation.as_ref() }.map_or(std::ptr::null(), |entry| entry.description.as_ptr())
 }
@@ -140,7 +140,9 @@ unsafe extern "C" fn spdk_deprecation_get_description(deprecation: *const Deprec
 /// # Safety
 /// As [`spdk_deprecation_get_tag`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_deprecation_get_remove_release(deprecation: *const Deprecation) -> *const c_char {
+pub unsafe extern "C" fn spdk_deprecation_get_remove_release(
+    deprecation: *const Deprecation,
+) -> *const c_char {
     // SAFETY: NULL or an entry, which is never freed.
     unsafe { deprecation.as_ref() }.map_or(std::ptr::null(), |entry| entry.remove_release.as_ptr())
 }
@@ -148,7 +150,7 @@ unsafe extern "C" fn spdk_deprecation_get_remove_release(deprecation: *const Dep
 /// # Safety
 /// As [`spdk_deprecation_get_tag`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_deprecation_get_hits(deprecation: *const Deprecation) -> u64 {
+pub unsafe extern "C" fn spdk_deprecation_get_hits(deprecation: *const Deprecation) -> u64 {
     // SAFETY: NULL or an entry, which is never freed.
     unsafe { deprecation.as_ref() }.map_or(0, |entry| entry.hits.load(Ordering::Relaxed))
 }

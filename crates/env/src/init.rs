@@ -15,7 +15,7 @@ use crate::{cores, cstr, memory};
 /// `struct spdk_env_opts`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct EnvOpts {
+pub(crate) struct EnvOpts {
     name: *const c_char,
     core_mask: *const c_char,
     lcore_map: *const c_char,
@@ -52,7 +52,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// # Safety
 /// `opts` is NULL or writable for `opts_size` bytes, and for its first form in any case.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_env_opts_init(opts: *mut EnvOpts) {
+pub unsafe extern "C" fn spdk_env_opts_init(opts: *mut EnvOpts) {
     if opts.is_null() {
         return;
     }
@@ -95,7 +95,7 @@ const DEFAULT_CORE_MASK: &std::ffi::CStr = c"0x1";
 /// # Safety
 /// `opts` is NULL or readable for its `opts_size`, at least its first form; its strings are strings or NULL.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_env_init(opts: *const EnvOpts) -> c_int {
+pub unsafe extern "C" fn spdk_env_init(opts: *const EnvOpts) -> c_int {
     if opts.is_null() != STARTED.load(Ordering::Acquire) {
         error!("spdk_env_init takes options at the first start, and none from then on");
         return -libc::EINVAL;
@@ -132,6 +132,6 @@ unsafe extern "C" fn spdk_env_init(opts: *const EnvOpts) -> c_int {
 
 /// Ends the environment: waits for no one, gives back memory without buffers in it.
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_fini() {
+pub extern "C" fn spdk_env_fini() {
     memory::release_unused();
 }

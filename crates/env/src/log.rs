@@ -55,13 +55,13 @@ impl LogLevel {
 }
 
 /// `spdk_log_cb`. Its last argument is a `va_list`, so it is only ever called from C.
-type LogCallback = c_void;
-type OpenCallback = unsafe extern "C" fn(*mut c_void);
+pub(crate) type LogCallback = c_void;
+pub(crate) type OpenCallback = unsafe extern "C" fn(*mut c_void);
 
 /// `struct spdk_log_opts`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct LogOpts {
+pub(crate) struct LogOpts {
     size: usize,
     log: *mut LogCallback,
     open: Option<OpenCallback>,
@@ -128,32 +128,32 @@ macro_rules! warning {
 pub(crate) use {error, own_line, warning};
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_set_level(level: LogLevel) {
+pub extern "C" fn spdk_log_set_level(level: LogLevel) {
     set_level(&LOG_LEVEL, level);
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_get_level() -> LogLevel {
+pub extern "C" fn spdk_log_get_level() -> LogLevel {
     LogLevel(LOG_LEVEL.load(Ordering::Relaxed))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_set_print_level(level: LogLevel) {
+pub extern "C" fn spdk_log_set_print_level(level: LogLevel) {
     set_level(&PRINT_LEVEL, level);
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_get_print_level() -> LogLevel {
+pub extern "C" fn spdk_log_get_print_level() -> LogLevel {
     LogLevel(PRINT_LEVEL.load(Ordering::Relaxed))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_enable_timestamps(value: bool) {
+pub extern "C" fn spdk_log_enable_timestamps(value: bool) {
     TIMESTAMPS.store(value, Ordering::Relaxed);
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_to_syslog_level(level: LogLevel) -> c_int {
+pub extern "C" fn spdk_log_to_syslog_level(level: LogLevel) -> c_int {
     level.syslog()
 }
 
@@ -162,7 +162,7 @@ extern "C" fn spdk_log_to_syslog_level(level: LogLevel) -> c_int {
 /// # Safety
 /// `log` is NULL or a function of type `spdk_log_cb` that can be called until the log is closed.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_open(log: *mut LogCallback) {
+pub unsafe extern "C" fn spdk_log_open(log: *mut LogCallback) {
     open(log, None, Closing { close: None, syslog: log.is_null(), context: null_mut() });
 }
 
@@ -171,7 +171,7 @@ unsafe extern "C" fn spdk_log_open(log: *mut LogCallback) {
 /// # Safety
 /// `opts` is NULL (syslog) or readable for `opts->size` bytes; its functions can be called until the log is closed.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_open_ext(opts: *const LogOpts) {
+pub unsafe extern "C" fn spdk_log_open_ext(opts: *const LogOpts) {
     if opts.is_null() {
         open(null_mut(), None, Closing { close: None, syslog: true, context: null_mut() });
         return;
@@ -195,7 +195,7 @@ unsafe extern "C" fn spdk_log_open_ext(opts: *const LogOpts) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_close() {
+pub extern "C" fn spdk_log_close() {
     CALLBACK.store(null_mut(), Ordering::Release);
     let nothing = Closing { close: None, syslog: false, context: null_mut() };
     let closing = std::mem::replace(&mut *CLOSING.lock(), nothing);
@@ -214,7 +214,7 @@ extern "C" fn spdk_log_close() {
 /// # Safety
 /// `fp` is an open stream, `label` a string, `buf` readable for `len` bytes; NULLs are accepted and count as empty.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_dump(
+pub unsafe extern "C" fn spdk_log_dump(
     fp: *mut libc::FILE,
     label: *const c_char,
     buf: *const c_void,
@@ -243,13 +243,13 @@ unsafe extern "C" fn spdk_log_dump(
 
 /// The program's own log function, for `c/variadic.c`.
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_rdma_log_callback() -> *mut LogCallback {
+pub extern "C" fn spdk_env_rdma_log_callback() -> *mut LogCallback {
     CALLBACK.load(Ordering::Acquire)
 }
 
 /// Whether a line of this level goes anywhere, for `c/variadic.c`.
 #[unsafe(no_mangle)]
-extern "C" fn spdk_env_rdma_log_wanted(level: c_int) -> c_int {
+pub extern "C" fn spdk_env_rdma_log_wanted(level: c_int) -> c_int {
     let wanted = LOG_LEVEL.load(Ordering::Relaxed).max(PRINT_LEVEL.load(Ordering::Relaxed));
     c_int::from(level >= 0 && level <= wanted)
 }
@@ -259,7 +259,7 @@ extern "C" fn spdk_env_rdma_log_wanted(level: c_int) -> c_int {
 /// # Safety
 /// `text` is a string; `file` and `func` are strings or NULL.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_env_rdma_log_write(
+pub unsafe extern "C" fn spdk_env_rdma_log_write(
     level: c_int,
     file: *const c_char,
     line: c_int,
@@ -292,7 +292,7 @@ unsafe extern "C" fn spdk_env_rdma_log_write(
 /// # Safety
 /// `stream` is an open stream or NULL; `text` is a string; `file` and `func` are strings or NULL.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_env_rdma_log_write_file(
+pub unsafe extern "C" fn spdk_env_rdma_log_write_file(
     stream: *mut libc::FILE,
     file: *const c_char,
     line: c_int,

@@ -16,7 +16,7 @@ use crate::log::error;
 
 /// `struct spdk_log_flag`. The two links are SPDK's own list, which is not used here.
 #[repr(C)]
-struct LogFlag {
+pub(crate) struct LogFlag {
     links: [*mut c_void; 2],
     name: *const c_char,
     enabled: bool,
@@ -35,7 +35,7 @@ static FLAGS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 /// # Safety
 /// `name` is NULL or a string; `flag` is NULL or a flag that lives as long as the library.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_register_flag(name: *const c_char, flag: *mut LogFlag) {
+pub unsafe extern "C" fn spdk_log_register_flag(name: *const c_char, flag: *mut LogFlag) {
     // SAFETY: NULL or a string.
     let Some(name) = (unsafe { cstr::borrow(name) }).filter(|_| !flag.is_null()) else {
         error!("a log flag needs a name and a variable");
@@ -52,14 +52,12 @@ unsafe extern "C" fn spdk_log_register_flag(name: *const c_char, flag: *mut LogF
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_log_get_first_flag() -> *mut LogFlag {
+pub extern "C" fn spdk_log_get_first_flag() -> *mut LogFlag {
     FLAGS.lock().first().map_or(null_mut(), |entry| entry.flag)
 }
 
-/// # Safety
-/// None: the pointer is compared, not followed.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_get_next_flag(flag: *mut LogFlag) -> *mut LogFlag {
+pub extern "C" fn spdk_log_get_next_flag(flag: *mut LogFlag) -> *mut LogFlag {
     let flags = FLAGS.lock();
     let mut after = flags.iter().skip_while(|entry| entry.flag != flag).skip(1);
     after.next().map_or(null_mut(), |entry| entry.flag)
@@ -68,7 +66,7 @@ unsafe extern "C" fn spdk_log_get_next_flag(flag: *mut LogFlag) -> *mut LogFlag 
 /// # Safety
 /// `flag` is NULL or a string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_get_flag(flag: *const c_char) -> bool {
+pub unsafe extern "C" fn spdk_log_get_flag(flag: *const c_char) -> bool {
     // SAFETY: NULL or a string.
     let Some(name) = (unsafe { cstr::borrow(flag) }) else { return false };
     let flags = FLAGS.lock();
@@ -80,7 +78,7 @@ unsafe extern "C" fn spdk_log_get_flag(flag: *const c_char) -> bool {
 /// # Safety
 /// `flag` is NULL or a string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_set_flag(flag: *const c_char) -> c_int {
+pub unsafe extern "C" fn spdk_log_set_flag(flag: *const c_char) -> c_int {
     // SAFETY: the same contract.
     unsafe { switch(flag, true) }
 }
@@ -88,7 +86,7 @@ unsafe extern "C" fn spdk_log_set_flag(flag: *const c_char) -> c_int {
 /// # Safety
 /// `flag` is NULL or a string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_clear_flag(flag: *const c_char) -> c_int {
+pub unsafe extern "C" fn spdk_log_clear_flag(flag: *const c_char) -> c_int {
     // SAFETY: the same contract.
     unsafe { switch(flag, false) }
 }
@@ -98,7 +96,7 @@ unsafe extern "C" fn spdk_log_clear_flag(flag: *const c_char) -> c_int {
 /// # Safety
 /// `f` is an open stream, `log_arg` NULL or a string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_log_usage(f: *mut libc::FILE, log_arg: *const c_char) {
+pub unsafe extern "C" fn spdk_log_usage(f: *mut libc::FILE, log_arg: *const c_char) {
     // SAFETY: NULL or a string.
     let argument = unsafe { cstr::borrow(log_arg) }.map(CStr::to_string_lossy).unwrap_or_default();
     let names: Vec<String> =

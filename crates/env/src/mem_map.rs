@@ -13,7 +13,7 @@ const VTOPHYS_ERROR: u64 = u64::MAX;
 /// `struct spdk_mem_map_ops`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct MemMapOps {
+pub(crate) struct MemMapOps {
     notify_cb: Option<Notify>,
     are_contiguous: Option<AreContiguous>,
 }
@@ -21,7 +21,7 @@ struct MemMapOps {
 /// # Safety
 /// `ops` is NULL or points to a table whose functions can be called with `cb_ctx` until the map is freed.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_map_alloc(
+pub unsafe extern "C" fn spdk_mem_map_alloc(
     default_translation: u64,
     ops: *const MemMapOps,
     cb_ctx: *mut c_void,
@@ -37,7 +37,7 @@ unsafe extern "C" fn spdk_mem_map_alloc(
 /// # Safety
 /// `pmap` is NULL or points to NULL or to a map of [`spdk_mem_map_alloc`] that nobody uses any more.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_map_free(pmap: *mut *mut MemMap) {
+pub unsafe extern "C" fn spdk_mem_map_free(pmap: *mut *mut MemMap) {
     // SAFETY: NULL, or readable and writable by the contract of this function.
     let Some(slot) = (unsafe { pmap.as_mut() }) else { return };
     if let Some(map) = NonNull::new(std::mem::replace(slot, null_mut())) {
@@ -49,7 +49,7 @@ unsafe extern "C" fn spdk_mem_map_free(pmap: *mut *mut MemMap) {
 /// # Safety
 /// `map` is NULL or a live map of [`spdk_mem_map_alloc`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_map_set_translation(
+pub unsafe extern "C" fn spdk_mem_map_set_translation(
     map: *mut MemMap,
     vaddr: u64,
     size: u64,
@@ -65,7 +65,7 @@ unsafe extern "C" fn spdk_mem_map_set_translation(
 /// # Safety
 /// `map` is NULL or a live map of [`spdk_mem_map_alloc`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_map_clear_translation(map: *mut MemMap, vaddr: u64, size: u64) -> c_int {
+pub unsafe extern "C" fn spdk_mem_map_clear_translation(map: *mut MemMap, vaddr: u64, size: u64) -> c_int {
     // SAFETY: as in spdk_mem_map_set_translation.
     match unsafe { map.as_ref() } {
         Some(map) => set(map, vaddr, size, map.table.default_translation()),
@@ -76,7 +76,7 @@ unsafe extern "C" fn spdk_mem_map_clear_translation(map: *mut MemMap, vaddr: u64
 /// # Safety
 /// `map` is NULL or a live map of [`spdk_mem_map_alloc`]; `size` is NULL or readable and writable.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_map_translate(map: *const MemMap, vaddr: u64, size: *mut u64) -> u64 {
+pub unsafe extern "C" fn spdk_mem_map_translate(map: *const MemMap, vaddr: u64, size: *mut u64) -> u64 {
     // SAFETY: NULL or live, by the contract of this function.
     let Some(map) = (unsafe { map.as_ref() }) else { return VTOPHYS_ERROR };
     let (translation, page) = map.table.get(vaddr);
@@ -106,17 +106,17 @@ unsafe extern "C" fn spdk_mem_map_translate(map: *const MemMap, vaddr: u64, size
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_mem_register(vaddr: *mut c_void, len: usize) -> c_int {
+pub extern "C" fn spdk_mem_register(vaddr: *mut c_void, len: usize) -> c_int {
     result(registry::register(vaddr.addr(), len))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_mem_unregister(vaddr: *mut c_void, len: usize) -> c_int {
+pub extern "C" fn spdk_mem_unregister(vaddr: *mut c_void, len: usize) -> c_int {
     result(registry::unregister(vaddr.addr(), len))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_mem_reserve(vaddr: *mut c_void, len: usize) -> c_int {
+pub extern "C" fn spdk_mem_reserve(vaddr: *mut c_void, len: usize) -> c_int {
     result(registry::reserve(vaddr.addr(), len))
 }
 
@@ -125,7 +125,7 @@ extern "C" fn spdk_mem_reserve(vaddr: *mut c_void, len: usize) -> c_int {
 /// # Safety
 /// `size` is NULL or readable and writable.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_vtophys(buf: *const c_void, size: *mut u64) -> u64 {
+pub unsafe extern "C" fn spdk_vtophys(buf: *const c_void, size: *mut u64) -> u64 {
     let Some(left) = registry::registered_from(buf.addr()) else { return VTOPHYS_ERROR };
     // SAFETY: NULL, or readable and writable by the contract of this function.
     if let Some(size) = unsafe { size.as_mut() } {
@@ -135,25 +135,19 @@ unsafe extern "C" fn spdk_vtophys(buf: *const c_void, size: *mut u64) -> u64 {
 }
 
 /// Buffers have no descriptor behind them.
-///
-/// # Safety
-/// None: `offset` is not written.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_get_fd_and_offset(_vaddr: *mut c_void, _offset: *mut u64) -> c_int {
+pub extern "C" fn spdk_mem_get_fd_and_offset(_vaddr: *mut c_void, _offset: *mut u64) -> c_int {
     -libc::ENOTSUP
 }
 
 /// Buffers are not placed on a node of their own: `SPDK_ENV_NUMA_ID_ANY`.
-///
-/// # Safety
-/// None: `size` is not written.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_get_numa_id(_buf: *const c_void, _size: *mut u64) -> i32 {
+pub extern "C" fn spdk_mem_get_numa_id(_buf: *const c_void, _size: *mut u64) -> i32 {
     -1
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn spdk_iommu_is_enabled() -> bool {
+pub extern "C" fn spdk_iommu_is_enabled() -> bool {
     false
 }
 

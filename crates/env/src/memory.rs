@@ -32,10 +32,8 @@ const KEPT_EMPTY: usize = 64 << 20;
 /// `SPDK_MALLOC_DMA | SPDK_MALLOC_SHARE`.
 const DMA_AND_SHARE: u32 = 3;
 
-/// # Safety
-/// None beyond C's: `unused` is compared, not read.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_malloc(
+pub extern "C" fn spdk_malloc(
     size: usize,
     align: usize,
     unused: *mut u64,
@@ -48,18 +46,15 @@ unsafe extern "C" fn spdk_malloc(
     take(size, align).map_or(null_mut(), |address| address as *mut c_void)
 }
 
-/// # Safety
-/// None beyond C's: `unused` is compared, not read.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_zmalloc(
+pub extern "C" fn spdk_zmalloc(
     size: usize,
     align: usize,
     unused: *mut u64,
     numa: c_int,
     flags: u32,
 ) -> *mut c_void {
-    // SAFETY: no requirement.
-    let buffer = unsafe { spdk_malloc(size, align, unused, numa, flags) };
+    let buffer = spdk_malloc(size, align, unused, numa, flags);
     if !buffer.is_null() {
         // SAFETY: `size` bytes that were taken just now and that nobody else knows.
         unsafe { buffer.write_bytes(0, size) };
@@ -70,7 +65,7 @@ unsafe extern "C" fn spdk_zmalloc(
 /// # Safety
 /// `buf` is NULL or a buffer that nobody uses meanwhile. One that is not ours is refused.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_realloc(buf: *mut c_void, size: usize, align: usize) -> *mut c_void {
+pub unsafe extern "C" fn spdk_realloc(buf: *mut c_void, size: usize, align: usize) -> *mut c_void {
     if buf.is_null() {
         return take(size, align).map_or(null_mut(), |address| address as *mut c_void);
     }
@@ -100,58 +95,46 @@ unsafe extern "C" fn spdk_realloc(buf: *mut c_void, size: usize, align: usize) -
 /// # Safety
 /// `buf` is NULL or a buffer that nobody uses any more. One that is not ours is refused.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_free(buf: *mut c_void) {
+pub unsafe extern "C" fn spdk_free(buf: *mut c_void) {
     if !buf.is_null() {
         give_back(buf.addr(), "spdk_free");
     }
 }
 
-/// # Safety
-/// As [`spdk_malloc`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_dma_malloc(size: usize, align: usize, unused: *mut u64) -> *mut c_void {
-    // SAFETY: no requirement.
-    unsafe { spdk_malloc(size, align, unused, -1, DMA_AND_SHARE) }
+pub extern "C" fn spdk_dma_malloc(size: usize, align: usize, unused: *mut u64) -> *mut c_void {
+    spdk_malloc(size, align, unused, -1, DMA_AND_SHARE)
 }
 
-/// # Safety
-/// As [`spdk_malloc`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_dma_malloc_socket(
+pub extern "C" fn spdk_dma_malloc_socket(
     size: usize,
     align: usize,
     unused: *mut u64,
     numa_id: c_int,
 ) -> *mut c_void {
-    // SAFETY: no requirement.
-    unsafe { spdk_malloc(size, align, unused, numa_id, DMA_AND_SHARE) }
+    spdk_malloc(size, align, unused, numa_id, DMA_AND_SHARE)
 }
 
-/// # Safety
-/// As [`spdk_zmalloc`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_dma_zmalloc(size: usize, align: usize, unused: *mut u64) -> *mut c_void {
-    // SAFETY: no requirement.
-    unsafe { spdk_zmalloc(size, align, unused, -1, DMA_AND_SHARE) }
+pub extern "C" fn spdk_dma_zmalloc(size: usize, align: usize, unused: *mut u64) -> *mut c_void {
+    spdk_zmalloc(size, align, unused, -1, DMA_AND_SHARE)
 }
 
-/// # Safety
-/// As [`spdk_zmalloc`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_dma_zmalloc_socket(
+pub extern "C" fn spdk_dma_zmalloc_socket(
     size: usize,
     align: usize,
     unused: *mut u64,
     numa_id: c_int,
 ) -> *mut c_void {
-    // SAFETY: no requirement.
-    unsafe { spdk_zmalloc(size, align, unused, numa_id, DMA_AND_SHARE) }
+    spdk_zmalloc(size, align, unused, numa_id, DMA_AND_SHARE)
 }
 
 /// # Safety
 /// As [`spdk_realloc`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_dma_realloc(
+pub unsafe extern "C" fn spdk_dma_realloc(
     buf: *mut c_void,
     size: usize,
     align: usize,
@@ -167,7 +150,7 @@ unsafe extern "C" fn spdk_dma_realloc(
 /// # Safety
 /// As [`spdk_free`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_dma_free(buf: *mut c_void) {
+pub unsafe extern "C" fn spdk_dma_free(buf: *mut c_void) {
     // SAFETY: the same contract.
     unsafe { spdk_free(buf) }
 }

@@ -15,7 +15,7 @@ use crate::cstr;
 /// # Safety
 /// `s` is NULL or a writable string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strlwr(s: *mut c_char) -> *mut c_char {
+pub unsafe extern "C" fn spdk_strlwr(s: *mut c_char) -> *mut c_char {
     // SAFETY: NULL or a writable string.
     if let Some(text) = unsafe { bytes_mut(s) } {
         text.make_ascii_lowercase();
@@ -29,7 +29,7 @@ unsafe extern "C" fn spdk_strlwr(s: *mut c_char) -> *mut c_char {
 /// # Safety
 /// `stringp` points to NULL or to a writable string; `delim` is a string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strsepq(stringp: *mut *mut c_char, delim: *const c_char) -> *mut c_char {
+pub unsafe extern "C" fn spdk_strsepq(stringp: *mut *mut c_char, delim: *const c_char) -> *mut c_char {
     // SAFETY: readable and writable, or NULL.
     let Some(position) = (unsafe { stringp.as_mut() }) else { return null_mut() };
     let field = *position;
@@ -51,7 +51,7 @@ unsafe extern "C" fn spdk_strsepq(stringp: *mut *mut c_char, delim: *const c_cha
 /// # Safety
 /// `s` is NULL or a writable string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_str_trim(s: *mut c_char) -> *mut c_char {
+pub unsafe extern "C" fn spdk_str_trim(s: *mut c_char) -> *mut c_char {
     // SAFETY: NULL or a writable string.
     let Some(text) = (unsafe { bytes_mut(s) }) else { return s };
     let space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
@@ -69,7 +69,7 @@ unsafe extern "C" fn spdk_str_trim(s: *mut c_char) -> *mut c_char {
 /// # Safety
 /// `s` is NULL or a writable string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_str_chomp(s: *mut c_char) -> usize {
+pub unsafe extern "C" fn spdk_str_chomp(s: *mut c_char) -> usize {
     // SAFETY: NULL or a writable string.
     let Some(text) = (unsafe { bytes_mut(s) }) else { return 0 };
     let removed = text.iter().rev().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -84,7 +84,7 @@ unsafe extern "C" fn spdk_str_chomp(s: *mut c_char) -> usize {
 /// # Safety
 /// `buf` is NULL or writable for `buflen` bytes.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strerror_r(errnum: c_int, buf: *mut c_char, buflen: usize) {
+pub unsafe extern "C" fn spdk_strerror_r(errnum: c_int, buf: *mut c_char, buflen: usize) {
     if buf.is_null() || buflen == 0 {
         return;
     }
@@ -109,7 +109,7 @@ thread_local! {
 
 /// The text of an errno value. It stays until this thread's next call.
 #[unsafe(no_mangle)]
-extern "C" fn spdk_strerror(errnum: c_int) -> *const c_char {
+pub extern "C" fn spdk_strerror(errnum: c_int) -> *const c_char {
     // A thread that is ending has lost its buffer.
     let buffer = ERROR.try_with(UnsafeCell::get).unwrap_or(null_mut());
     if buffer.is_null() {
@@ -125,7 +125,7 @@ extern "C" fn spdk_strerror(errnum: c_int) -> *const c_char {
 /// # Safety
 /// `dst` is writable for `size` bytes and `src` is a string outside of it, or either is NULL.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strcpy_pad(dst: *mut c_void, src: *const c_char, size: usize, pad: c_int) {
+pub unsafe extern "C" fn spdk_strcpy_pad(dst: *mut c_void, src: *const c_char, size: usize, pad: c_int) {
     // SAFETY: NULL or a string.
     let Some(source) = (unsafe { cstr::borrow(src) }).filter(|_| !dst.is_null()) else { return };
     let source = source.to_bytes();
@@ -142,7 +142,7 @@ unsafe extern "C" fn spdk_strcpy_pad(dst: *mut c_void, src: *const c_char, size:
 /// # Safety
 /// `str` is NULL or readable for `size` bytes.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strlen_pad(str: *const c_void, size: usize, pad: c_int) -> usize {
+pub unsafe extern "C" fn spdk_strlen_pad(str: *const c_void, size: usize, pad: c_int) -> usize {
     if str.is_null() {
         return 0;
     }
@@ -156,7 +156,7 @@ unsafe extern "C" fn spdk_strlen_pad(str: *const c_void, size: usize, pad: c_int
 /// # Safety
 /// `ip` is NULL or a writable string; `host` and `port` are writable.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_parse_ip_addr(
+pub unsafe extern "C" fn spdk_parse_ip_addr(
     ip: *mut c_char,
     host: *mut *mut c_char,
     port: *mut *mut c_char,
@@ -186,7 +186,7 @@ unsafe extern "C" fn spdk_parse_ip_addr(
 /// # Safety
 /// `cap_str` is NULL or a string; `cap` is writable; `has_prefix` is NULL or writable.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_parse_capacity(
+pub unsafe extern "C" fn spdk_parse_capacity(
     cap_str: *const c_char,
     cap: *mut u64,
     has_prefix: *mut bool,
@@ -213,7 +213,7 @@ unsafe extern "C" fn spdk_parse_capacity(
 /// # Safety
 /// `data` is readable for `size` bytes, or NULL.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_mem_all_zero(data: *const c_void, size: usize) -> bool {
+pub unsafe extern "C" fn spdk_mem_all_zero(data: *const c_void, size: usize) -> bool {
     if data.is_null() {
         return true;
     }
@@ -227,7 +227,7 @@ unsafe extern "C" fn spdk_mem_all_zero(data: *const c_void, size: usize) -> bool
 /// # Safety
 /// `nptr` is NULL or a string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strtol(nptr: *const c_char, base: c_int) -> c_long {
+pub unsafe extern "C" fn spdk_strtol(nptr: *const c_char, base: c_int) -> c_long {
     // SAFETY: the same contract. A long is a long long on all 64-bit Linux; elsewhere it is checked.
     let value = unsafe { spdk_strtoll(nptr, base) };
     c_long::try_from(value).unwrap_or(-c_long::from(libc::ERANGE))
@@ -238,7 +238,7 @@ unsafe extern "C" fn spdk_strtol(nptr: *const c_char, base: c_int) -> c_long {
 /// # Safety
 /// `nptr` is NULL or a string.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strtoll(nptr: *const c_char, base: c_int) -> c_longlong {
+pub unsafe extern "C" fn spdk_strtoll(nptr: *const c_char, base: c_int) -> c_longlong {
     if nptr.is_null() {
         return -c_longlong::from(libc::EINVAL);
     }
@@ -263,7 +263,10 @@ unsafe extern "C" fn spdk_strtoll(nptr: *const c_char, base: c_int) -> c_longlon
 /// # Safety
 /// `str` and `delim` are NULL or strings.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strarray_from_string(str: *const c_char, delim: *const c_char) -> *mut *mut c_char {
+pub unsafe extern "C" fn spdk_strarray_from_string(
+    str: *const c_char,
+    delim: *const c_char,
+) -> *mut *mut c_char {
     // SAFETY: NULL or strings.
     let (Some(text), Some(delimiters)) = (unsafe { (cstr::borrow(str), cstr::borrow(delim)) }) else {
         return null_mut();
@@ -276,7 +279,7 @@ unsafe extern "C" fn spdk_strarray_from_string(str: *const c_char, delim: *const
 /// # Safety
 /// `strarray` is NULL or an array of strings that ends with NULL.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strarray_dup(strarray: *mut *const c_char) -> *mut *mut c_char {
+pub unsafe extern "C" fn spdk_strarray_dup(strarray: *mut *const c_char) -> *mut *mut c_char {
     if strarray.is_null() {
         return null_mut();
     }
@@ -291,7 +294,7 @@ unsafe extern "C" fn spdk_strarray_dup(strarray: *mut *const c_char) -> *mut *mu
 /// # Safety
 /// `strarray` is NULL or such an array out of C's allocator, and so are its strings.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strarray_free(strarray: *mut *mut c_char) {
+pub unsafe extern "C" fn spdk_strarray_free(strarray: *mut *mut c_char) {
     if strarray.is_null() {
         return;
     }
@@ -311,7 +314,7 @@ unsafe extern "C" fn spdk_strarray_free(strarray: *mut *mut c_char) {
 /// # Safety
 /// `dst` is writable for `size` bytes, the others are strings outside of it, or any is NULL.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn spdk_strcpy_replace(
+pub unsafe extern "C" fn spdk_strcpy_replace(
     dst: *mut c_char,
     size: usize,
     src: *const c_char,
