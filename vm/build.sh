@@ -68,8 +68,9 @@ find_tools() {
 
 # ---- stage 1: the kernel's package
 
+# Nothing, if apt has no lists yet.
 kernel_package() {
-  apt-cache depends "${VM_KERNEL_PACKAGE:-linux-image-amd64}" 2>/dev/null |
+  { apt-cache depends "${VM_KERNEL_PACKAGE:-linux-image-amd64}" 2>/dev/null || true; } |
     awk '/Depends: linux-image-/ && !found { print $2; found = 1 }'
 }
 
