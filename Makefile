@@ -34,10 +34,11 @@ WARNINGS := -Wall -Wextra -Wpedantic -Werror
 C_FLAGS := -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -Iinclude -Ic-tests -Ic-tests/lib \
 	-Icrates/target/include -Icrates/softverbs/include
 RPATH := -Wl,-rpath,'$$ORIGIN/../lib'
-HOST_LIBS := -L$(DIST)/lib $(RPATH) -lspdk_nvme_rdma -lspdk_env_rdma
+HOST_LIBS := -lspdk_nvme_rdma -lspdk_env_rdma
 
 # C programs: every c-tests/NAME.c is a program NAME, except for the demo, whose name goes out into the world.
-C_SHARED := $(patsubst c-tests/lib/%.c,$(OBJECTS)/lib/%.o,$(wildcard c-tests/lib/*.c))
+IN_PROCESS := $(OBJECTS)/lib/in_process.o
+C_SHARED := $(filter-out $(IN_PROCESS),$(patsubst c-tests/lib/%.c,$(OBJECTS)/lib/%.o,$(wildcard c-tests/lib/*.c)))
 C_NAMES := $(patsubst c-tests/%.c,%,$(wildcard c-tests/*.c))
 C_PROGRAMS := $(patsubst %,$(DIST)/bin/%,$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(C_NAMES))))
 
@@ -90,11 +91,12 @@ $(OBJECTS)/%.o: c-tests/%.c Makefile | libraries
 define c_program
 $(DIST)/bin/$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(1))): $(OBJECTS)/$(1).o $(C_SHARED) $(STAGED)
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS) $(OBJECTS)/$(1).o $(C_SHARED) $$(HOST_LIBS) $$(LIBS_$(1)) -o $$@
+	$(CC) $(CFLAGS) $(OBJECTS)/$(1).o $(C_SHARED) -L$(DIST)/lib $$(RPATH) $$(MORE_$(1)) $$(HOST_LIBS) -o $$@
 endef
-# Programs that hold the target, or talk to softverbs, in their own process.
-LIBS_hostile := -lnvme_rdma_target
-LIBS_bench := -lnvme_rdma_target
+# Programs that hold the target in their own process.
+MORE_hostile := $(IN_PROCESS) -lnvme_rdma_target
+MORE_bench := $(IN_PROCESS) -lnvme_rdma_target
+$(DIST)/bin/hostile $(DIST)/bin/bench: $(IN_PROCESS)
 
 $(foreach name,$(C_NAMES),$(eval $(call c_program,$(name))))
 .SECONDARY:

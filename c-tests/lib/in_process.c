@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* See in_process.h. */
+
+#include "in_process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "nvme_rdma_target.h"
+#include "spdk/nvme_rdma.h"
+
+#include "common.h"
+
+static struct nvme_rdma_target *g_target;
+
+static void on_wait(void *argument)
+{
+	(void)argument;
+	in_process_poll();
+}
+
+static void give_up(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, nvme_rdma_target_error());
+	exit(EXIT_WRONG);
+}
+
+void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport_id *trid)
+{
+	struct nvme_rdma_target_options options;
+	char subsystem[300], text[400];
+	const char *subsystems[] = {subsystem};
+
+	snprintf(subsystem, sizeof(subsystem), "%s,ns=%llu", nqn, (unsigned long long)size);
+	nvme_rdma_target_options_init(&options, sizeof(options));
+	options.listen = "127.0.0.1:0";
+	options.subsystems = subsystems;
+	options.subsystem_count = 1;
+	if (nvme_rdma_target_start(&options, &g_target) != 0) {
+		give_up("no target in this process");
+	}
+	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s",
+		 nvme_rdma_target_port(g_target, 0), nqn);
+	if (!trid_read(trid, text)) {
+		exit(EXIT_WRONG);
+	}
+	spdk_nvme_rdma_set_wait_hook(on_wait, NULL);
+}
+
+void in_process_poll(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	if (nvme_rdma_target_poll(g_target, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec) < 0) {
+		give_up("the target in this process");
+	}
+}
+
+static int value_of(enum misbehaviour how)
+{
+	switch (how) {
+	case CID_OUT_OF_RANGE:
+		return NVME_RDMA_TARGET_CID_OUT_OF_RANGE;
+	case CID_IDLE:
+		return NVME_RDMA_TARGET_CID_IDLE;
+	case REPEAT_RESPONSE:
+		return NVME_RDMA_TARGET_REPEAT_RESPONSE;
+	case SILENT:
+		return NVME_RDMA_TARGET_SILENT;
+	case REJECT:
+		return NVME_RDMA_TARGET_REJECT_CONNECTIONS;
+	}
+	return 0;
+}
+
+void in_process_misbehave(enum misbehaviour how, uint64_t after)
+{
+	if (nvme_rdma_target_misbehave(g_target, value_of(how), after) != 0) {
+		give_up("the target does not misbehave");
+	}
+}
+
+void in_process_behave(enum misbehaviour how)
+{
+	if (nvme_rdma_target_behave(g_target, value_of(how)) != 0) {
+		give_up("the target does not behave");
+	}
+}
+
+void in_process_stop(void)
+{
+	spdk_nvme_rdma_set_wait_hook(NULL, NULL);
+	nvme_rdma_target_stop(g_target);
+	g_target = NULL;
+}

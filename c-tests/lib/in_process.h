@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * A target in the program's own process and thread. It only moves when it is polled: here by the program between its own
+ * polls, and by the library's wait hook while the library waits for an answer.
+ */
+#ifndef IN_PROCESS_H
+#define IN_PROCESS_H
+
+#include <stdint.h>
+
+#include "spdk/nvme.h"
+
+/* How the target misbehaves, once or until told otherwise; see nvme_rdma_target.h. */
+enum misbehaviour {
+	CID_OUT_OF_RANGE, /* a response with command id 0xffff */
+	CID_IDLE,         /* a response with the id of a command that is not outstanding */
+	REPEAT_RESPONSE,  /* a response that is sent twice */
+	SILENT,           /* no response any more */
+	REJECT,           /* no new connection any more */
+};
+
+/*
+ * Starts a target with one subsystem, `nqn`, whose namespace has `size` bytes, on a free port of 127.0.0.1, and fills in the
+ * transport id. Ends the program, with a message, if it cannot.
+ */
+void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport_id *trid);
+
+/* Lets the target do what there is to do. */
+void in_process_poll(void);
+
+/* Misbehaves after so many more I/O responses (REJECT: connect requests). */
+void in_process_misbehave(enum misbehaviour how, uint64_t after);
+
+/* Ends the lasting ones, SILENT and REJECT. */
+void in_process_behave(enum misbehaviour how);
+
+/* Ends the target and gives back all it had. */
+void in_process_stop(void);
+
+#endif
