@@ -11,10 +11,10 @@ not_ok() {
 }
 # check TEXT COMMAND...: COMMAND must succeed; its output is shown if it does not.
 check() {
-  local text=$1
+  local text=$1 begin=$SECONDS
   shift
   # Not in a subshell: what COMMAND sets is wanted.
-  if "$@" >/tmp/check.log 2>&1; then ok "$text"; else
+  if "$@" >/tmp/check.log 2>&1; then ok "$text ($((SECONDS - begin)) s)"; else
     not_ok "$text (exit status $?: $*)"
     sed 's/^/    | /' /tmp/check.log
     return 1

@@ -41,8 +41,9 @@ nvmet_up() {
 # LATENCY_NS (each command takes that long), BAD_SECTORS ("+800-807": medium errors on these sectors).
 null_device() {
   local config=$NULLB/nb$1
-  # nr_devices=0: none that are not asked for.
-  modprobe null_blk nr_devices=0 && mkdir "$config" || return 1
+  # nr_devices=0: none that are not asked for. Asking for the module once is enough; each time is slow.
+  if [ ! -d "$NULLB" ]; then modprobe null_blk nr_devices=0 || return 1; fi
+  mkdir "$config" || return 1
   echo "$2" >"$config/size"
   echo 1 >"$config/memory_backed"
   echo 1 >"$config/discard"

@@ -26,10 +26,10 @@ rxe_up() {
       ;;
     veth)
       veth_up
-      rdma link add rxeh type rxe netdev vh0 || return 1
+      add_device rxeh || return 1
       ;;
   esac
-  rdma link add rxe0 type rxe netdev "$IF"
+  add_device rxe0
 }
 
 # Both ends are in one network namespace, since rxe's devices of 6.1 live in the first one only. The kernel would deliver packets between
@@ -86,3 +86,10 @@ link_down() { ip link set "${1:-vt0}" down; }
 link_up() { ip link set "${1:-vt0}" up && veth_routes; }
 # remove_device rxeh|rxe0: the RDMA device goes away. For the host's it does not return before the program let go of it.
 remove_device() { rdma link delete "$1"; }
+# add_device rxeh|rxe0: and comes back.
+add_device() {
+  case $1 in
+    rxeh) rdma link add rxeh type rxe netdev vh0 ;;
+    *) rdma link add rxe0 type rxe netdev "$IF" ;;
+  esac
+}

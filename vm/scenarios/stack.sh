@@ -34,6 +34,12 @@ delay_bites() {
   [ $(($(milliseconds) - begin)) -ge 300 ]
 }
 
+# A pulled cable, put back, leaves a network that carries new connections.
+cable_pulled() { link_down vt0 && sleep 0.2 && link_up vt0 && rping_once 2; }
+
+# The host's device goes away and comes back; what is there afterwards works.
+device_replaced() { remove_device rxeh && ! ibv_devinfo -d rxeh && add_device rxeh && rping_once 2; }
+
 discovers() {
   timeout 20 nvme discover -t rdma -a "$ADDR" -s 4420 | tee /tmp/discovered
   [ "$(grep -c "subnqn:.*$NQN_PREFIX" /tmp/discovered)" = "$1" ]
@@ -51,6 +57,8 @@ write_and_verify() {
 must "rxe over veth" rxe_up veth
 check "rping -V, 20 rounds of 4 KiB" rping_once 20
 check "netem delay holds up RDMA" delay_bites
+check "a pulled cable" cable_pulled
+check "an RDMA device that is replaced" device_replaced
 check "ten subsystems at one address" nvmet_up_many 10 16
 modprobe nvme-rdma
 check "nvme discover lists ten subsystems" discovers 10
