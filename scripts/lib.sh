@@ -82,15 +82,19 @@ wait_end() {
 	done
 }
 
-# start_target PORT SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each; its id goes to $TARGET.
+# start_target PORT SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each; its id goes to $TARGET. It takes
+# commands on $WORK/target.sock.
 start_target() {
 	local index arguments=()
 	for ((index = 1; index <= $2; index++)); do
 		arguments+=(--subsystem "$NQN$index,ns=$3")
 	done
-	start target "$DIST/bin/nvme-rdma-target" --listen "127.0.0.1:$1" "${arguments[@]}"
+	rm -f "$WORK/target.sock"
+	# A queue of 128 entries would hold only 127 commands.
+	start target "$DIST/bin/nvme-rdma-target" --listen "127.0.0.1:$1" --queue-entries 256 --control "$WORK/target.sock" \
+		"${arguments[@]}"
 	TARGET=$PID
-	wait_for_line target listening 20 "$TARGET"
+	wait_for_line target ^listening 20 "$TARGET"
 }
 
 # trid PORT [NUMBER]: the transport id of such a target's subsystem.

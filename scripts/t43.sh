@@ -3,8 +3,8 @@
 #
 # Each run: a target with 10 subsystems in its own process, a host with 8 qpairs and 4 requests for each of them. While it
 # writes, whatever reaches the host is delayed by 60 ms give or take 59, data and CM events each on their own, so that
-# some qpairs hear of the end long before others; then the target goes away, by SIGKILL and SIGTERM in turn. The host must
-# end with status 2 (see t43-seed --help): no signal, no hang, and on softverbs' ledger nothing.
+# some qpairs hear of the end long before others; then the target goes away: killed, dropping its subsystems, or terminated,
+# in turn. The host must end with status 2 (see t43-seed --help): no signal, no hang, and nothing on softverbs' ledger.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -12,6 +12,11 @@ RUNS=${1:-${RUNS:-20}}
 PORT=${PORT:-4431}
 DELAY=${DELAY:-60ms 59ms}
 SUBSYSTEMS=10
+
+drops=()
+for ((index = 1; index <= SUBSYSTEMS; index++)); do
+	drops+=("drop $NQN$index")
+done
 
 bad=0
 for ((run = 1; run <= RUNS; run++)); do
@@ -30,20 +35,26 @@ for ((run = 1; run <= RUNS; run++)); do
 	wait_for_line host '^running' 60 "$HOST"
 
 	sleep 0.3
-	"$DIST/bin/softverbs-control" "$WORK/host.sock" "delay data rx $DELAY" "delay cm rx $DELAY"
+	"$DIST/bin/send-command" "$WORK/host.sock" "delay data rx $DELAY" "delay cm rx $DELAY"
 	sleep 0.1
-	[ $((run % 2)) = 0 ] && signal=TERM || signal=KILL
-	kill -"$signal" "$TARGET"
+	ways=(kill drop terminate)
+	way=${ways[run % 3]}
+	case $way in
+	kill) kill -KILL "$TARGET" ;;
+	drop) "$DIST/bin/send-command" "$WORK/target.sock" "${drops[@]}" ;;
+	terminate) kill -TERM "$TARGET" ;;
+	esac
 	wait_end "$HOST" 60
 	status=$STATUS
+	[ "$way" != drop ] || kill -TERM "$TARGET"
 	wait_end "$TARGET" 20
 
 	verdict=good
-	if [ "$status" != 2 ] || { [ "$signal" = TERM ] && [ "$STATUS" != 0 ]; }; then
+	if [ "$status" != 2 ] || { [ "$way" != kill ] && [ "$STATUS" != 0 ]; }; then
 		verdict=BAD
 		bad=$((bad + 1))
 	fi
-	printf 'run %2d: %s  SIG%-4s host %s, target %s, %d ms  %s\n' "$run" "$verdict" "$signal" "$status" "$STATUS" \
+	printf 'run %2d: %s  %-9s host %s, target %s, %d ms  %s\n' "$run" "$verdict" "$way" "$status" "$STATUS" \
 		$((($(microseconds) - begin) / 1000)) "$(grep '^submitted' "$WORK/host.out" || true)"
 	if [ "$verdict" = BAD ]; then
 		tail -n 40 "$WORK/host.out" >&2

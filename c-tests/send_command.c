@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * softverbs-control SOCKET COMMAND...: sends commands to a process that runs on softverbs with
- * SOFTVERBS_CONTROL_SOCKET=SOCKET, one datagram for each, while it runs. Needs nothing but libc.
+ * send-command SOCKET COMMAND...: sends each command as one datagram to a Unix socket: to softverbs in a running process
+ * (SOFTVERBS_CONTROL_SOCKET) or to nvme-rdma-target (--control). Needs nothing but libc.
  */
 
 #include <stdio.h>
@@ -18,18 +18,18 @@ int main(int argc, char **argv)
 	int fd, index;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: softverbs-control SOCKET COMMAND...\n"
-				"for example: softverbs-control /run/host.sock 'delay data rx 60ms 59ms'\n");
+		fprintf(stderr, "usage: send-command SOCKET COMMAND...\n"
+				"for example: send-command /run/host.sock 'delay data rx 60ms 59ms'\n");
 		return EXIT_FAILURE;
 	}
 	if (strlen(argv[1]) >= sizeof(address.sun_path)) {
-		fprintf(stderr, "softverbs-control: the path of the socket is too long\n");
+		fprintf(stderr, "send-command: the path of the socket is too long\n");
 		return EXIT_FAILURE;
 	}
 	strcpy(address.sun_path, argv[1]);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		perror("softverbs-control: socket");
+		perror("send-command: socket");
 		return EXIT_FAILURE;
 	}
 	for (index = 2; index < argc; index++) {
@@ -37,7 +37,7 @@ int main(int argc, char **argv)
 
 		if (sendto(fd, argv[index], length, 0, (const struct sockaddr *)&address, sizeof(address)) !=
 		    (ssize_t)length) {
-			perror("softverbs-control: sendto");
+			perror("send-command: sendto");
 			close(fd);
 			return EXIT_FAILURE;
 		}
