@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::str::FromStr;
+
+use nvme_rdma_target::options::{Options, SubsystemOptions, parse_address, parse_size};
+use nvme_rdma_target::{ControlCommand, Misbehaviour};
+
+/// What to offer when no subsystem is named.
+const DEFAULT_SUBSYSTEM: &str = "nqn.2016-06.io.spdk:cnode1";
+
+const HELP: &str = "\
+Usage: nvme-rdma-target --listen ADDR:PORT [--subsystem NQN[,ns=SIZE[:BLOCK]]...]...
+
+A small NVMe-oF target over RDMA; its namespaces live in memory and are gone when it ends.
+
+  --listen ADDR:PORT       listen there; may be given several times; [ADDR]:PORT for IPv6, port 0 takes a free one
+  --subsystem DESCRIPTION  a subsystem: its NQN, then separated by commas
+                             ns=SIZE[:BLOCK]  a namespace; sizes in bytes or with K, M, G; blocks of 512 by default
+                             ns=none          leaves a namespace id inactive
+                             host=NQN         only the hosts that are named so may connect
+                           without ns one namespace of 64M; without this option nqn.2016-06.io.spdk:cnode1
+  --in-capsule-data BYTES  room for in-capsule data, 0 to 65536, a multiple of 16 (4096)
+  --icdoff UNITS           offset of in-capsule data in units of 16 bytes, 0 to 64 (0)
+  --queue-entries N        entries of a queue, 16 to 4096 (128)
+  --io-queues N            I/O queues of a controller, 1 to 1024 (64)
+  --mdts N                 largest transfer of 2^N pages of 4 KiB, 1 to 10; 0 advertises no limit (5)
+  --read-depth N           RDMA READs outstanding on a queue, 1 to 255 (16)
+  --misbehave WHAT[:AFTER] for tests of hosts, after that many I/O responses (connection requests): cid-out-of-range,
+                           cid-idle, repeat-response once; silent, reject-connections from there on
+  --control PATH           take commands by datagrams on this Unix socket: 'misbehave WHAT[:AFTER]', 'behave WHAT',
+                           'drop NQN', 'add NQN'
+  --verbose                say more on stderr; twice for even more
+  --help, --version
+
+Prints one line that begins with 'listening' when hosts can connect. SIGTERM and SIGINT end it with exit status 0.
+";
+
+/// What the command line asks for.
+pub(crate) enum Action {
+    Run(Box<Arguments>),
+    Print(String),
+}
+
+/// How to run.
+pub(crate) struct Arguments {
+    pub options: Options,
+    pub commands: Vec<ControlCommand>,
+    pub control: Option<String>,
+    pub verbose: u8,
+}
+
+/// Reads the arguments. `--name value` and `--name=value` are the same.
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Action, String> {
+    let mut arguments = arguments;
+    let mut options = Options::default();
+    let (mut commands, mut control, mut verbose) = (Vec::new(), None, 0u8);
+    while let Some(argument) = arguments.next() {
+        let (name, attached) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
+            _ => (argument, None),
+        };
+        match (name.as_str(), &attached) {
+            ("--help" | "-h", None) => return Ok(Action::Print(HELP.to_owned())),
+            ("--version" | "-V", None) => {
+                return Ok(Action::Print(format!("nvme-rdma-target {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            ("--verbose" | "-v", None) => {
+                verbose = verbose.saturating_add(1);
+                continue;
+            }
+            _ => {}
+        }
+        let mut value =
+            || attached.clone().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
+        match name.as_str() {
+            "--listen" => options.listen.push(parse_address(&value()?).map_err(|error| error.to_string())?),
+            "--subsystem" => options.subsystems.push(subsystem(&value()?)?),
+            "--in-capsule-data" => options.in_capsule_data = size(&name, &value()?)?,
+            "--icdoff" => options.icdoff = number(&name, &value()?)?,
+            "--queue-entries" => options.queue_entries = number(&name, &value()?)?,
+            "--io-queues" => options.io_queues = number(&name, &value()?)?,
+            "--mdts" => options.mdts = number(&name, &value()?)?,
+            "--read-depth" => options.read_depth = number(&name, &value()?)?,
+            "--misbehave" => commands.push(misbehave(&value()?)?),
+            "--control" => control = Some(value()?),
+            _ if name.starts_with('-') => return Err(format!("{name} is not an option")),
+            _ => return Err(format!("'{name}' is not expected")),
+        }
+    }
+    if options.listen.is_empty() {
+        return Err("--listen ADDR:PORT is missing".to_owned());
+    }
+    if options.subsystems.is_empty() {
+        options.subsystems.push(subsystem(DEFAULT_SUBSYSTEM)?);
+    }
+    options.check().map_err(|error| error.to_string())?;
+    Ok(Action::Run(Box::new(Arguments { options, commands, control, verbose })))
+}
+
+fn subsystem(text: &str) -> Result<SubsystemOptions, String> {
+    SubsystemOptions::parse(text).map_err(|error| format!("--subsystem {text}: {error}"))
+}
+
+fn number<T: FromStr>(name: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{name}: '{text}' is not a number that it can take"))
+}
+
+fn size(name: &str, text: &str) -> Result<u32, String> {
+    let size = parse_size(text).map_err(|error| format!("{name}: {error}"))?;
+    u32::try_from(size).map_err(|_| format!("{name}: '{text}' is too large"))
+}
+
+fn misbehave(text: &str) -> Result<ControlCommand, String> {
+    let (how, after) = text.split_once(':').unwrap_or((text, "0"));
+    let how = how.parse::<Misbehaviour>().map_err(|_| format!("--misbehave: '{how}' is not known"))?;
+    Ok(ControlCommand::Misbehave { how, after: number("--misbehave", after)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Arguments, String> {
+        match parse(line.split_whitespace().map(str::to_owned))? {
+            Action::Run(arguments) => Ok(*arguments),
+            Action::Print(_) => Err("printed".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_full_command_line() {
+        let line = "--listen 127.0.0.1:4420 --listen=[::1]:0 --subsystem nqn.a,ns=1M --subsystem=nqn.b,ns=2M:4K \
+                    --in-capsule-data 8K --mdts 3 --misbehave cid-idle:5 -v --verbose --control /run/x";
+        let arguments = run(line).unwrap();
+        assert_eq!(arguments.options.listen.len(), 2);
+        assert_eq!(arguments.options.subsystems[1].namespaces[0].unwrap().block_size, 4096);
+        assert_eq!((arguments.options.in_capsule_data, arguments.options.mdts), (8192, 3));
+        assert_eq!((arguments.verbose, arguments.control.as_deref()), (2, Some("/run/x")));
+        let cid_idle = ControlCommand::Misbehave { how: Misbehaviour::CidIdle, after: 5 };
+        assert_eq!(arguments.commands, [cid_idle]);
+    }
+
+    #[test]
+    fn bad_command_lines_say_why() {
+        for (line, why) in [
+            ("", "--listen"),
+            ("--listen", "needs a value"),
+            ("--listen nowhere", "not an address"),
+            ("--listen :1 --subsystem x", "nqn."),
+            ("--listen :1 --mdts 300", "not a number"),
+            ("--listen :1 --mdts 11", "out of range"),
+            ("--listen :1 --what", "not an option"),
+            ("--listen :1 extra", "not expected"),
+            ("--listen :1 --misbehave loudly", "not known"),
+        ] {
+            let error = run(line).err().unwrap();
+            assert!(error.contains(why), "{line}: {error}");
+        }
+    }
+}
