@@ -336,6 +336,136 @@ void *spdk_call_unaffinitized(void *cb(void *arg), void *arg);
 int spdk_get_tid(void);
 
 /*
+ * Buffers with a name
+ */
+
+/** Longest name of a zone, its NUL included. */
+#define SPDK_MAX_MEMZONE_NAME_LEN 32
+/** The zone need not be contiguous for a device. It always is. */
+#define SPDK_MEMZONE_NO_IOVA_CONTIG 0x00100000
+
+/**
+ * Allocates a zeroed buffer with a name.
+ *
+ * \param numa_id not used.
+ * \param flags not used.
+ * \return the buffer; NULL without memory, or if the name is too long or taken.
+ */
+void *spdk_memzone_reserve(const char *name, size_t len, int numa_id, unsigned flags);
+
+/** As spdk_memzone_reserve(), at a multiple of align, a power of two. */
+void *spdk_memzone_reserve_aligned(const char *name, size_t len, int numa_id,
+				   unsigned flags, unsigned align);
+
+/** The zone of that name, or NULL. */
+void *spdk_memzone_lookup(const char *name);
+
+/** Frees a zone. Returns 0, or -1 if there is none of that name. */
+int spdk_memzone_free(const char *name);
+
+/** Writes one line for each zone. */
+void spdk_memzone_dump(FILE *f);
+
+/*
+ * Pools of elements of one size
+ */
+
+/** A pool. */
+struct spdk_mempool;
+
+/** Longest name of a pool, its NUL included. */
+#define SPDK_MAX_MEMPOOL_NAME_LEN 29
+/** Cache as many elements for each core as is reasonable. There are no caches. */
+#define SPDK_MEMPOOL_DEFAULT_CACHE_SIZE SIZE_MAX
+
+/** Called with an element of a pool and its number. */
+typedef void (spdk_mempool_obj_cb_t)(struct spdk_mempool *mp,
+				     void *opaque, void *obj, unsigned obj_idx);
+
+/** Called with a piece of a pool's memory and its number. */
+typedef void (spdk_mempool_mem_cb_t)(struct spdk_mempool *mp, void *opaque, void *addr,
+				     uint64_t iova, size_t len, unsigned mem_idx);
+
+/**
+ * Makes a pool.
+ *
+ * \param count number of elements.
+ * \param ele_size bytes of each. Elements start at cache lines.
+ * \param cache_size not used.
+ * \param numa_id not used.
+ * \return the pool; NULL without memory, or if the name is too long or taken.
+ */
+struct spdk_mempool *spdk_mempool_create(const char *name, size_t count,
+		size_t ele_size, size_t cache_size, int numa_id);
+
+/** As spdk_mempool_create(), and calls obj_init for each element. */
+struct spdk_mempool *spdk_mempool_create_ctor(const char *name, size_t count,
+		size_t ele_size, size_t cache_size, int numa_id,
+		spdk_mempool_obj_cb_t *obj_init, void *obj_init_arg);
+
+/** A pool's name. */
+char *spdk_mempool_get_name(struct spdk_mempool *mp);
+
+/** Frees a pool with all its elements. */
+void spdk_mempool_free(struct spdk_mempool *mp);
+
+/** Takes an element, or NULL. */
+void *spdk_mempool_get(struct spdk_mempool *mp);
+
+/** Takes count elements, or none and returns -ENOBUFS. */
+int spdk_mempool_get_bulk(struct spdk_mempool *mp, void **ele_arr, size_t count);
+
+/** Puts an element back. What is no element of this pool is refused with a log line. */
+void spdk_mempool_put(struct spdk_mempool *mp, void *ele);
+
+/** Puts several elements back. */
+void spdk_mempool_put_bulk(struct spdk_mempool *mp, void **ele_arr, size_t count);
+
+/** How many elements can be taken. */
+size_t spdk_mempool_count(const struct spdk_mempool *pool);
+
+/** Calls obj_cb for every element, taken or not. Returns how many. */
+uint32_t spdk_mempool_obj_iter(struct spdk_mempool *mp, spdk_mempool_obj_cb_t obj_cb,
+			       void *obj_cb_arg);
+
+/** Calls mem_cb for every piece of memory. Returns how many. */
+uint32_t spdk_mempool_mem_iter(struct spdk_mempool *mp, spdk_mempool_mem_cb_t mem_cb,
+			       void *mem_cb_arg);
+
+/** The pool of that name, or NULL. */
+struct spdk_mempool *spdk_mempool_lookup(const char *name);
+
+/*
+ * Rings: queues of pointers
+ */
+
+/** A ring. */
+struct spdk_ring;
+
+/** Who uses a ring: one or several (M) producers (P) and consumers (C). Each type allows several of both. */
+enum spdk_ring_type {
+	SPDK_RING_TYPE_SP_SC,
+	SPDK_RING_TYPE_MP_SC,
+	SPDK_RING_TYPE_MP_MC,
+};
+
+/** Makes a ring for count pointers. NULL: no memory, or a count of 0. numa_id is not used. */
+struct spdk_ring *spdk_ring_create(enum spdk_ring_type type, size_t count, int numa_id);
+
+/** Frees a ring. */
+void spdk_ring_free(struct spdk_ring *ring);
+
+/** Number of pointers in a ring. */
+size_t spdk_ring_count(struct spdk_ring *ring);
+
+/** Adds all count pointers or none. Returns how many. free_space, unless NULL, receives the room that is left. */
+size_t spdk_ring_enqueue(struct spdk_ring *ring, void **objs, size_t count,
+			 size_t *free_space);
+
+/** Takes at most count pointers. Returns how many. */
+size_t spdk_ring_dequeue(struct spdk_ring *ring, void **objs, size_t count);
+
+/*
  * PCI addresses
  */
 
@@ -347,8 +477,218 @@ struct spdk_pci_addr {
 	uint8_t func;
 };
 
-/** A PCI device. libspdk_env_rdma never has one. */
-struct spdk_pci_device;
+/** Compares two addresses: below, equal to or above 0. */
+int spdk_pci_addr_compare(const struct spdk_pci_addr *a1, const struct spdk_pci_addr *a2);
+
+/**
+ * Reads an address: domain:bus:device.function, where domain, function or both may be missing and dots may stand for
+ * all colons.
+ *
+ * \return 0, or -EINVAL.
+ */
+int spdk_pci_addr_parse(struct spdk_pci_addr *addr, const char *bdf);
+
+/** Writes an address as domain:bus:device.function. Returns 0, or -1 if sz bytes are too few (14 are enough for most). */
+int spdk_pci_addr_fmt(char *bdf, size_t sz, const struct spdk_pci_addr *addr);
+
+/*
+ * PCI devices. libspdk_env_rdma never has one: enumerating finds nothing and succeeds, and what needs a device fails.
+ * The functions are there so that programs link.
+ */
+
+/** Any vendor or device. */
+#define SPDK_PCI_ANY_ID 0xffff
+/** Any class. */
+#define SPDK_PCI_CLASS_ANY_ID 0xffffff
+/** Class of NVMe drives. */
+#define SPDK_PCI_CLASS_NVME 0x010802
+
+/** What a PCI device is. */
+struct spdk_pci_id {
+	uint32_t class_id;
+	uint16_t vendor_id;
+	uint16_t device_id;
+	uint16_t subvendor_id;
+	uint16_t subdevice_id;
+};
+
+/** A kind of device that a program can use. */
+struct spdk_pci_driver;
+
+#ifdef __GNUC__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic" /* a union without a name, in C++ */
+#endif
+
+/** A PCI device. */
+struct spdk_pci_device {
+	struct spdk_pci_device *parent;
+	void *dev_handle;
+	struct spdk_pci_addr addr;
+	struct spdk_pci_id id;
+	union {
+		int numa_id;
+		int socket_id;
+	};
+	const char *type;
+
+	int (*map_bar)(struct spdk_pci_device *dev, uint32_t bar,
+		       void **mapped_addr, uint64_t *phys_addr, uint64_t *size);
+	int (*unmap_bar)(struct spdk_pci_device *dev, uint32_t bar, void *addr);
+	int (*cfg_read)(struct spdk_pci_device *dev, void *value, uint32_t len, uint32_t offset);
+	int (*cfg_write)(struct spdk_pci_device *dev, void *value, uint32_t len, uint32_t offset);
+
+	/** The environment's own. */
+	struct _spdk_pci_device_internal {
+		struct spdk_pci_driver *driver;
+		bool attached;
+		int claim_fd;
+		bool pending_removal;
+		bool removed;
+		TAILQ_ENTRY(spdk_pci_device) tailq;
+	} internal;
+};
+SPDK_STATIC_ASSERT(sizeof(struct spdk_pci_device) == 120, "layout of struct spdk_pci_device");
+
+#ifdef __GNUC__
+#pragma GCC diagnostic pop
+#endif
+
+/** Called for a device. Negative: failed; 0: attached; 1: not wanted. */
+typedef int (*spdk_pci_enum_cb)(void *enum_ctx, struct spdk_pci_device *dev);
+
+/** Where else devices may come from. */
+struct spdk_pci_device_provider {
+	const char *name;
+	int (*attach_cb)(const struct spdk_pci_addr *addr);
+	void (*detach_cb)(struct spdk_pci_device *dev);
+	TAILQ_ENTRY(spdk_pci_device_provider) tailq;
+};
+
+/** What happened on the bus. */
+enum spdk_pci_event_type {
+	SPDK_UEVENT_ADD = 0,
+	SPDK_UEVENT_REMOVE = 1,
+};
+
+/** An event of the bus. */
+struct spdk_pci_event {
+	enum spdk_pci_event_type action;
+	struct spdk_pci_addr traddr;
+};
+
+/** Called for an error on the bus. */
+typedef void (*spdk_pci_error_handler)(const void *failure_addr, void *ctx);
+
+/** The driver maps a device's registers. */
+#define SPDK_PCI_DRIVER_NEED_MAPPING 0x0001
+/** It maps them with write combining. */
+#define SPDK_PCI_DRIVER_WC_ACTIVATE 0x0002
+
+/** Members of a struct spdk_pci_id for any device of this vendor and number. */
+#define SPDK_PCI_DEVICE(vend, dev) \
+	.class_id = SPDK_PCI_CLASS_ANY_ID, .vendor_id = (vend), .device_id = (dev), \
+	.subvendor_id = SPDK_PCI_ANY_ID, .subdevice_id = SPDK_PCI_ANY_ID
+
+/** Makes a driver known. It will find no device. */
+void spdk_pci_driver_register(const char *name, struct spdk_pci_id *id_table, uint32_t flags);
+
+/** Makes a driver known before main. */
+#define SPDK_PCI_DRIVER_REGISTER(name, id_table, flags) \
+	__attribute__((constructor)) static void _spdk_pci_driver_register_##name(void) \
+	{ \
+		spdk_pci_driver_register(#name, id_table, flags); \
+	}
+
+/** Makes a source of devices known. It is never asked. */
+void spdk_pci_register_device_provider(struct spdk_pci_device_provider *provider);
+
+/** Makes a source of devices known before main. */
+#define SPDK_PCI_REGISTER_DEVICE_PROVIDER(name, provider) \
+	__attribute__((constructor)) static void _spdk_pci_register_device_provider_##name(void) \
+	{ \
+		spdk_pci_register_device_provider(provider); \
+	}
+
+/** NULL, as all that follow: there is no driver. */
+struct spdk_pci_driver *spdk_pci_get_driver(const char *name);
+struct spdk_pci_driver *spdk_pci_nvme_get_driver(void);
+struct spdk_pci_driver *spdk_pci_vmd_get_driver(void);
+struct spdk_pci_driver *spdk_pci_idxd_get_driver(void);
+struct spdk_pci_driver *spdk_pci_ioat_get_driver(void);
+struct spdk_pci_driver *spdk_pci_ae4dma_get_driver(void);
+struct spdk_pci_driver *spdk_pci_virtio_get_driver(void);
+
+/** Looks for devices. Finds none and returns 0. */
+int spdk_pci_enumerate(struct spdk_pci_driver *driver, spdk_pci_enum_cb enum_cb, void *enum_ctx);
+
+/** Calls fn for each device: never. */
+void spdk_pci_for_each_device(void *ctx, void (*fn)(void *ctx, struct spdk_pci_device *dev));
+
+/** Attaches the device at an address. Returns -1. */
+int spdk_pci_device_attach(struct spdk_pci_driver *driver, spdk_pci_enum_cb enum_cb,
+			   void *enum_ctx, struct spdk_pci_addr *pci_address);
+
+/** Lets a device be found. Returns 0. */
+int spdk_pci_device_allow(struct spdk_pci_addr *pci_addr);
+
+/** Detaches a device. Does nothing. */
+void spdk_pci_device_detach(struct spdk_pci_device *device);
+
+/** Claims a device for this process. Returns -ENODEV. */
+int spdk_pci_device_claim(struct spdk_pci_device *dev);
+
+/** Undoes spdk_pci_device_claim(). Does nothing. */
+void spdk_pci_device_unclaim(struct spdk_pci_device *dev);
+
+/** Whether a device is about to go. False. */
+bool spdk_pci_device_is_removed(struct spdk_pci_device *dev);
+
+/** Adds an emulated device. Returns -ENOTSUP. */
+int spdk_pci_hook_device(struct spdk_pci_driver *drv, struct spdk_pci_device *dev);
+
+/** Undoes spdk_pci_hook_device(). Does nothing. */
+void spdk_pci_unhook_device(struct spdk_pci_device *dev);
+
+/* Registers, configuration space and interrupts of a device: all return -ENODEV, or -1 for the configuration space. */
+int spdk_pci_device_map_bar(struct spdk_pci_device *dev, uint32_t bar,
+			    void **mapped_addr, uint64_t *phys_addr, uint64_t *size);
+int spdk_pci_device_unmap_bar(struct spdk_pci_device *dev, uint32_t bar, void *mapped_addr);
+int spdk_pci_device_cfg_read(struct spdk_pci_device *dev, void *buf, uint32_t len, uint32_t offset);
+int spdk_pci_device_cfg_write(struct spdk_pci_device *dev, void *buf, uint32_t len, uint32_t offset);
+int spdk_pci_device_cfg_read8(struct spdk_pci_device *dev, uint8_t *value, uint32_t offset);
+int spdk_pci_device_cfg_write8(struct spdk_pci_device *dev, uint8_t value, uint32_t offset);
+int spdk_pci_device_cfg_read16(struct spdk_pci_device *dev, uint16_t *value, uint32_t offset);
+int spdk_pci_device_cfg_write16(struct spdk_pci_device *dev, uint16_t value, uint32_t offset);
+int spdk_pci_device_cfg_read32(struct spdk_pci_device *dev, uint32_t *value, uint32_t offset);
+int spdk_pci_device_cfg_write32(struct spdk_pci_device *dev, uint32_t value, uint32_t offset);
+int spdk_pci_device_get_serial_number(struct spdk_pci_device *dev, char *sn, size_t len);
+int spdk_pci_device_enable_interrupt(struct spdk_pci_device *dev);
+int spdk_pci_device_disable_interrupt(struct spdk_pci_device *dev);
+int spdk_pci_device_get_interrupt_efd(struct spdk_pci_device *dev);
+int spdk_pci_device_enable_interrupts(struct spdk_pci_device *dev, uint32_t efd_count);
+int spdk_pci_device_disable_interrupts(struct spdk_pci_device *dev);
+int spdk_pci_device_get_interrupt_efd_by_index(struct spdk_pci_device *dev, uint32_t index);
+
+/* What a struct spdk_pci_device that the program made says about itself; 0, -1 or NULL for NULL. */
+uint32_t spdk_pci_device_get_domain(struct spdk_pci_device *dev);
+uint8_t spdk_pci_device_get_bus(struct spdk_pci_device *dev);
+uint8_t spdk_pci_device_get_dev(struct spdk_pci_device *dev);
+uint8_t spdk_pci_device_get_func(struct spdk_pci_device *dev);
+struct spdk_pci_addr spdk_pci_device_get_addr(struct spdk_pci_device *dev);
+uint16_t spdk_pci_device_get_vendor_id(struct spdk_pci_device *dev);
+uint16_t spdk_pci_device_get_device_id(struct spdk_pci_device *dev);
+uint16_t spdk_pci_device_get_subvendor_id(struct spdk_pci_device *dev);
+uint16_t spdk_pci_device_get_subdevice_id(struct spdk_pci_device *dev);
+struct spdk_pci_id spdk_pci_device_get_id(struct spdk_pci_device *dev);
+int spdk_pci_device_get_numa_id(struct spdk_pci_device *dev);
+const char *spdk_pci_device_get_type(const struct spdk_pci_device *dev);
+
+/* Events and errors of the bus: all that return something return -ENOTSUP. */
+int spdk_pci_event_listen(void);
+int spdk_pci_get_event(int fd, struct spdk_pci_event *event);
+int spdk_pci_register_error_handler(spdk_pci_error_handler sighandler, void *ctx);
+void spdk_pci_unregister_error_handler(spdk_pci_error_handler sighandler);
 
 #ifdef __cplusplus
 }

@@ -27,7 +27,7 @@ thread_local! {
     static UNPINNED: Cell<bool> = const { Cell::new(false) };
 }
 
-pub(crate) type ThreadStart = unsafe extern "C" fn(*mut c_void) -> c_int;
+pub(crate) type ThreadStart = Option<unsafe extern "C" fn(*mut c_void) -> c_int>;
 
 /// Why a core mask cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,7 +121,7 @@ pub extern "C" fn spdk_env_get_next_numa_id(_prev_numa_id: i32) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_env_thread_launch_pinned(
     core: u32,
-    func: Option<ThreadStart>,
+    func: ThreadStart,
     arg: *mut c_void,
 ) -> c_int {
     let Some(function) = func else { return -libc::EINVAL };
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn spdk_call_unaffinitized(
 
 /// A function and its argument on their way to a thread.
 struct Call {
-    function: ThreadStart,
+    function: unsafe extern "C" fn(*mut c_void) -> c_int,
     argument: *mut c_void,
 }
 

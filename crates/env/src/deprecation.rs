@@ -27,7 +27,8 @@ pub(crate) struct Deprecation {
 
 static DEPRECATIONS: Mutex<Vec<&'static Deprecation>> = Mutex::new(Vec::new());
 
-pub(crate) type ForEach = unsafe extern "C" fn(ctx: *mut c_void, deprecation: *mut Deprecation) -> c_int;
+pub(crate) type ForEach =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, deprecation: *mut Deprecation) -> c_int>;
 
 /// # Safety
 /// The strings are NULL or strings; `reg` is NULL or writable.
@@ -108,7 +109,7 @@ pub unsafe extern "C" fn spdk_log_deprecated(
 /// # Safety
 /// `func` can be called with `ctx` and an entry.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_log_for_each_deprecation(ctx: *mut c_void, func: Option<ForEach>) -> c_int {
+pub unsafe extern "C" fn spdk_log_for_each_deprecation(ctx: *mut c_void, func: ForEach) -> c_int {
     let Some(function) = func else { return 0 };
     let entries = DEPRECATIONS.lock().clone();
     for entry in entries {

@@ -171,7 +171,7 @@ pub unsafe extern "C" fn spdk_log_open(log: *mut LogCallback) {
 /// # Safety
 /// `opts` is NULL (syslog) or readable for `opts->size` bytes; its functions can be called until the log is closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_log_open_ext(opts: *const LogOpts) {
+pub unsafe extern "C" fn spdk_log_open_ext(opts: *mut LogOpts) {
     if opts.is_null() {
         open(null_mut(), None, Closing { close: None, syslog: true, context: null_mut() });
         return;

@@ -27,8 +27,9 @@ pub(crate) struct Mempool {
     free: Mutex<Vec<usize>>,
 }
 
-type ObjectCallback = unsafe extern "C" fn(*mut Mempool, *mut c_void, *mut c_void, c_uint);
-type MemoryCallback = unsafe extern "C" fn(*mut Mempool, *mut c_void, *mut c_void, u64, usize, c_uint);
+type ObjectCallback = Option<unsafe extern "C" fn(*mut Mempool, *mut c_void, *mut c_void, c_uint)>;
+type MemoryCallback =
+    Option<unsafe extern "C" fn(*mut Mempool, *mut c_void, *mut c_void, u64, usize, c_uint)>;
 
 /// A pool's address.
 struct Member(*mut Mempool);
@@ -63,7 +64,7 @@ pub unsafe extern "C" fn spdk_mempool_create_ctor(
     ele_size: usize,
     _cache_size: usize,
     _numa_id: c_int,
-    obj_init: Option<ObjectCallback>,
+    obj_init: ObjectCallback,
     obj_init_arg: *mut c_void,
 ) -> *mut Mempool {
     // SAFETY: NULL or a string.
@@ -86,10 +87,8 @@ pub unsafe extern "C" fn spdk_mempool_create_ctor(
         stride,
         free: Mutex::new(free),
     }));
-    if let Some(function) = obj_init {
-        // SAFETY: the pool was made just now; the function is as this function's contract says.
-        unsafe { for_each(pool, function, obj_init_arg) };
-    }
+    // SAFETY: the pool was made just now; the function is as this function's contract says.
+    unsafe { for_each(pool, obj_init, obj_init_arg) };
     POOLS.lock().push(Member(pool));
     pool
 }
@@ -195,14 +194,14 @@ pub unsafe extern "C" fn spdk_mempool_count(pool: *const Mempool) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_mempool_obj_iter(
     mp: *mut Mempool,
-    obj_cb: Option<ObjectCallback>,
+    obj_cb: ObjectCallback,
     obj_cb_arg: *mut c_void,
 ) -> u32 {
-    match obj_cb {
-        // SAFETY: the same contract.
-        Some(function) if !mp.is_null() => unsafe { for_each(mp, function, obj_cb_arg) },
-        _ => 0,
+    if mp.is_null() {
+        return 0;
     }
+    // SAFETY: the same contract.
+    unsafe { for_each(mp, obj_cb, obj_cb_arg) }
 }
 
 /// Calls `mem_cb` for the one piece of memory. Returns 1.
@@ -212,7 +211,7 @@ pub unsafe extern "C" fn spdk_mempool_obj_iter(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_mempool_mem_iter(
     mp: *mut Mempool,
-    mem_cb: Option<MemoryCallback>,
+    mem_cb: MemoryCallback,
     mem_cb_arg: *mut c_void,
 ) -> u32 {
     // SAFETY: NULL or live.
@@ -251,9 +250,12 @@ fn find(name: &std::ffi::CStr) -> *mut Mempool {
     POOLS.lock().iter().find(named).map_or(null_mut(), |member| member.0)
 }
 
+/// Calls a function for all elements of a pool. Returns how many.
+///
 /// # Safety
-/// `pool` is live, and `function` can be called with `argument` and its elements.
+/// `pool` is live, and `function` is NULL or can be called with `argument` and its elements.
 unsafe fn for_each(pool: *mut Mempool, function: ObjectCallback, argument: *mut c_void) -> u32 {
+    let Some(function) = function else { return 0 };
     // SAFETY: live; nothing is borrowed across a call but numbers.
     let count = unsafe { (*pool).count };
     for index in 0..count {

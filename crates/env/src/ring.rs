@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
 use parking_lot::Mutex;
@@ -14,14 +14,20 @@ pub(crate) struct Ring {
     capacity: usize,
 }
 
-/// Number of the last `enum spdk_ring_type`.
-const LAST_TYPE: c_int = 2;
+/// `enum spdk_ring_type`. C writes it, so it is a number and not a Rust enum.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RingType(c_uint);
+
+impl RingType {
+    const LAST: RingType = RingType(2);
+}
 
 /// A ring for `count` pointers.
 #[unsafe(no_mangle)]
-pub extern "C" fn spdk_ring_create(kind: c_int, count: usize, _numa_id: c_int) -> *mut Ring {
+pub extern "C" fn spdk_ring_create(kind: RingType, count: usize, _numa_id: c_int) -> *mut Ring {
     let mut entries = VecDeque::new();
-    if !(0..=LAST_TYPE).contains(&kind) || count == 0 || entries.try_reserve_exact(count).is_err() {
+    if kind > RingType::LAST || count == 0 || entries.try_reserve_exact(count).is_err() {
         return null_mut();
     }
     Box::into_raw(Box::new(Ring { entries: Mutex::new(entries), capacity: count }))

@@ -1,9 +1,13 @@
 //! `spdk_vmd_*`: Intel volume management devices hold PCIe drives only, so there is never one here.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_uint};
 
 use crate::pci::{PciAddr, PciDevice};
+
+/// `enum spdk_vmd_led_state`. C writes it, so it is a number and not a Rust enum.
+#[repr(transparent)]
+pub(crate) struct LedState(c_uint);
 
 /// No device is behind a volume management device.
 #[unsafe(no_mangle)]
@@ -19,13 +23,13 @@ pub extern "C" fn spdk_vmd_remove_device(_addr: *const PciAddr) -> c_int {
 
 /// The device is not behind a volume management device.
 #[unsafe(no_mangle)]
-pub extern "C" fn spdk_vmd_set_led_state(_pci_device: *mut PciDevice, _state: c_int) -> c_int {
+pub extern "C" fn spdk_vmd_set_led_state(_pci_device: *mut PciDevice, _state: LedState) -> c_int {
     -libc::ENODEV
 }
 
 /// The device is not behind a volume management device.
 #[unsafe(no_mangle)]
-pub extern "C" fn spdk_vmd_get_led_state(_pci_device: *mut PciDevice, _state: *mut c_int) -> c_int {
+pub extern "C" fn spdk_vmd_get_led_state(_pci_device: *mut PciDevice, _state: *mut LedState) -> c_int {
     -libc::ENODEV
 }
 
