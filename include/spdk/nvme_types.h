@@ -101,6 +101,19 @@ struct spdk_nvme_host_id {
 };
 SPDK_STATIC_ASSERT(sizeof(struct spdk_nvme_host_id) == 290, "size of spdk_nvme_host_id");
 
+/** What spdk_nvme_transport_id_usage() prints, a mask. */
+enum spdk_nvme_trid_usage_opt {
+	SPDK_NVME_TRID_USAGE_OPT_MANDATORY = 1 << 1, /**< the option must be given */
+	SPDK_NVME_TRID_USAGE_OPT_LONGOPT = 1 << 2, /**< it has a long form, too */
+	SPDK_NVME_TRID_USAGE_OPT_NO_PCIE = 1 << 3,
+	SPDK_NVME_TRID_USAGE_OPT_NO_FABRIC = 1 << 4,
+	SPDK_NVME_TRID_USAGE_OPT_MULTI = 1 << 5, /**< it may be given more than once */
+	SPDK_NVME_TRID_USAGE_OPT_NS = 1 << 6, /**< the key ns is taken */
+	SPDK_NVME_TRID_USAGE_OPT_HOSTNQN = 1 << 7, /**< the key hostnqn is taken */
+	SPDK_NVME_TRID_USAGE_OPT_ALT_TRADDR = 1 << 8, /**< the key alt_traddr is taken */
+	SPDK_NVME_TRID_USAGE_OPT_HOSTADDR = 1 << 9, /**< the key hostaddr is taken */
+};
+
 /*
  * Controllers
  */

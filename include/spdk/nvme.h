@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * NVMe host: controllers, namespaces, queue pairs and poll groups. Types and macros are in nvme_types.h.
+ */
+
+#ifndef SPDK_NVME_H
+#define SPDK_NVME_H
+
+/* Generated from src/abi by cbindgen; NVME_RDMA_UPDATE_HEADERS=1 cargo build writes it anew. */
+
+#include "spdk/env.h"
+#include "spdk/nvme_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Reads a transport id from text, such as "trtype:RDMA adrfam:IPv4 traddr:192.0.2.1 trsvcid:4420".
+ *
+ * Keys and values are separated by ':' or '=', pairs by blanks, tabs or newlines. Keys, in any case: trtype, adrfam
+ * (IPv4, IPv6, IB, FC), traddr, trsvcid, subnqn, priority. The keys hostaddr, hostsvcid, hostnqn, ns and alt_traddr
+ * are left for the program to look at; any other key is named in a log line and left out.
+ *
+ * Members that no key names stay as they are, so fill the transport id with zeros or defaults before.
+ *
+ * Returns 0, or -EINVAL for an argument that is NULL, a pair without separator or value, or a value that is too
+ * long or unknown. What stands before the error in the text has been stored then.
+ *
+ * What must hold:
+ * trid is NULL or points to a transport id that can be written. str is NULL or a C string.
+ */
+int spdk_nvme_transport_id_parse(struct spdk_nvme_transport_id *trid,
+                                 const char *str);
+
+/**
+ * Sets the type of a transport id and the name that goes with it.
+ *
+ * For a type that has no name only the type is set, and a log line says so.
+ *
+ * What must hold:
+ * trid points to a transport id that can be written.
+ */
+void spdk_nvme_trid_populate_transport(struct spdk_nvme_transport_id *trid,
+                                       enum spdk_nvme_transport_type trtype);
+
+/**
+ * Attaches the controllers at a transport id, and waits for that.
+ *
+ * With the discovery subsystem's NQN those that its log names, else the one at this transport id. probe_cb is called
+ * for each and says whether to attach it, and how; attach_cb is called with each that was attached. Without probe_cb
+ * all are attached. A controller that is attached already is attached once more, with the same handle. remove_cb is
+ * never called over RDMA.
+ *
+ * Returns 0, also if a controller could not be attached: then a log line says why, and attach_cb is not called.
+ * Returns -1 if no controller was tried: no RDMA device, discovery failed, or probe_cb declined the only one.
+ *
+ * What must hold:
+ * trid is NULL (PCIe) or points to a transport id.
+ */
+int spdk_nvme_probe(const struct spdk_nvme_transport_id *trid,
+                    void *cb_ctx,
+                    spdk_nvme_probe_cb probe_cb,
+                    spdk_nvme_attach_cb attach_cb,
+                    spdk_nvme_remove_cb remove_cb);
+
+/**
+ * Attaches the controller at a transport id, and waits for that. With the discovery subsystem's NQN this is the
+ * discovery controller itself.
+ *
+ * Options are read up to opts_size bytes; the rest, or all if opts is NULL, are defaults. A controller that is
+ * attached already is attached once more, with the same handle. Returns NULL, after a log line, if it cannot be
+ * attached.
+ *
+ * What must hold:
+ * trid is NULL, which is refused, or points to a transport id. opts is NULL or points to opts_size bytes.
+ */
+struct spdk_nvme_ctrlr *spdk_nvme_connect(const struct spdk_nvme_transport_id *trid,
+                                          const struct spdk_nvme_ctrlr_opts *opts,
+                                          size_t opts_size);
+
+/**
+ * Detaches a controller, and waits until that is done. Queue pairs that it still has are freed.
+ *
+ * A controller that was attached more than once is only detached with the last of these calls. Returns 0, or -EINVAL
+ * for a handle that is no controller.
+ *
+ * What must hold:
+ * Nobody else uses ctrlr, its namespaces or its queue pairs, and nobody does afterwards.
+ */
+int spdk_nvme_detach(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Begins to detach a controller. The context is made if *detach_ctx is NULL; it takes any number of controllers.
+ *
+ * Returns 0, -EINVAL for a handle that is no controller, -ENOMEM.
+ *
+ * What must hold:
+ * As for spdk_nvme_detach(). detach_ctx points to NULL or to a context that was not polled to its end.
+ */
+int spdk_nvme_detach_async(struct spdk_nvme_ctrlr *ctrlr,
+                           struct spdk_nvme_detach_ctx **detach_ctx);
+
+/**
+ * Goes on with detaching. Returns 0 when all controllers of the context are detached, and the context is gone then;
+ * -EAGAIN if there is more to do; -EINVAL for a handle that is no detach context.
+ *
+ * What must hold:
+ * detach_ctx is a handle that no other thread uses.
+ */
+int spdk_nvme_detach_poll_async(struct spdk_nvme_detach_ctx *detach_ctx);
+
+/**
+ * Waits until all controllers of the context are detached; the context is gone then. NULL is allowed.
+ *
+ * What must hold:
+ * detach_ctx is NULL or a handle that no other thread uses.
+ */
+void spdk_nvme_detach_poll(struct spdk_nvme_detach_ctx *detach_ctx);
+
+/**
+ * Fills opts with the defaults, up to opts_size bytes.
+ *
+ * The host NQN and the host identifier are made of a random UUID, one for the whole process.
+ *
+ * What must hold:
+ * opts points to opts_size bytes that can be written.
+ */
+void spdk_nvme_ctrlr_get_default_ctrlr_opts(struct spdk_nvme_ctrlr_opts *opts, size_t opts_size);
+
+/**
+ * The controller's Identify data. It stays where it is as long as the controller is attached. NULL for a handle
+ * that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+const struct spdk_nvme_ctrlr_data *spdk_nvme_ctrlr_get_data(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The transport id that the controller was attached with. NULL for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+const struct spdk_nvme_transport_id *spdk_nvme_ctrlr_get_transport_id(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The namespace with this identifier, active or not. NULL if there can be none.
+ *
+ * The handle is the same each time, and good until the controller is detached.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+struct spdk_nvme_ns *spdk_nvme_ctrlr_get_ns(struct spdk_nvme_ctrlr *ctrlr, uint32_t ns_id);
+
+/**
+ * The identifier of the first active namespace; 0 if there is none.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint32_t spdk_nvme_ctrlr_get_first_active_ns(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The identifier of the active namespace after prev_nsid; 0 if there is none.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint32_t spdk_nvme_ctrlr_get_next_active_ns(struct spdk_nvme_ctrlr *ctrlr, uint32_t prev_nsid);
+
+/**
+ * Fills opts with the defaults for this controller, up to opts_size bytes; the rest of these bytes are zero.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. opts points to opts_size bytes that can be written.
+ */
+void spdk_nvme_ctrlr_get_default_io_qpair_opts(struct spdk_nvme_ctrlr *ctrlr,
+                                               struct spdk_nvme_io_qpair_opts *opts,
+                                               size_t opts_size);
+
+/**
+ * Makes an I/O queue pair and connects it.
+ *
+ * Options are read up to opts_size bytes; the rest, or all if opts is NULL, are defaults. With create_only the queue
+ * pair is left unconnected, so that it can be added to a poll group before. With async_mode connecting goes on while
+ * it is polled.
+ *
+ * Returns NULL, after a log line, for options that cannot be, when no queue identifier is left, or when connecting
+ * failed.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. opts is NULL or points to opts_size bytes.
+ */
+struct spdk_nvme_qpair *spdk_nvme_ctrlr_alloc_io_qpair(struct spdk_nvme_ctrlr *ctrlr,
+                                                       const struct spdk_nvme_io_qpair_opts *opts,
+                                                       size_t opts_size);
+
+/**
+ * Connects a queue pair that was made with create_only, or that is disconnected.
+ *
+ * Waits for the connection unless the queue pair was made with async_mode. Returns 0, -EISCONN if it is connected or
+ * about to be, or another negated errno.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair.
+ */
+int spdk_nvme_ctrlr_connect_io_qpair(struct spdk_nvme_ctrlr *ctrlr,
+                                     struct spdk_nvme_qpair *qpair);
+
+/**
+ * Polls the admin queue: delivers what is done, sends keep alives, handles events.
+ *
+ * Returns how many commands were completed, or a negated errno: -ENXIO if the controller has failed. Callbacks run
+ * with the controller locked.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int32_t spdk_nvme_ctrlr_process_admin_completions(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Maps the controller memory buffer: there is none over RDMA, so the answer is NULL.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. size is not touched.
+ */
+void *spdk_nvme_ctrlr_map_cmb(struct spdk_nvme_ctrlr *ctrlr, size_t *size);
+
+/**
+ * Undoes spdk_nvme_ctrlr_map_cmb(); nothing to do over RDMA.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void spdk_nvme_ctrlr_unmap_cmb(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The namespace's identifier; 0 for a handle that is no namespace.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_id(struct spdk_nvme_ns *ns);
+
+/**
+ * Whether the namespace is active: there, and with a capacity.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+bool spdk_nvme_ns_is_active(struct spdk_nvme_ns *ns);
+
+/**
+ * The namespace's size in bytes, without metadata.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint64_t spdk_nvme_ns_get_size(struct spdk_nvme_ns *ns);
+
+/**
+ * The namespace's size in blocks.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint64_t spdk_nvme_ns_get_num_sectors(struct spdk_nvme_ns *ns);
+
+/**
+ * The size of a block in bytes, without metadata.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_sector_size(struct spdk_nvme_ns *ns);
+
+/**
+ * The namespace's Identify data; zeros if it is not active. NULL for a handle that is no namespace.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+const struct spdk_nvme_ns_data *spdk_nvme_ns_get_data(struct spdk_nvme_ns *ns);
+
+/**
+ * The namespace's command set.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+enum spdk_nvme_csi spdk_nvme_ns_get_csi(const struct spdk_nvme_ns *ns);
+
+/**
+ * Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
+ *
+ * payload is memory that the program has registered or that came from spdk_dma_malloc() and its kin, and stays
+ * untouched until then. Returns 0; -EINVAL for flags or a length that cannot be; -ENOMEM if no request is free, so
+ * try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+ */
+int spdk_nvme_ns_cmd_read(struct spdk_nvme_ns *ns,
+                          struct spdk_nvme_qpair *qpair,
+                          void *payload,
+                          uint64_t lba,
+                          uint32_t lba_count,
+                          spdk_nvme_cmd_cb cb_fn,
+                          void *cb_arg,
+                          uint32_t io_flags);
+
+/**
+ * Writes lba_count blocks from payload to lba; calls cb_fn from a poll of the queue pair when done.
+ *
+ * The same as spdk_nvme_ns_cmd_read() otherwise.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+ */
+int spdk_nvme_ns_cmd_write(struct spdk_nvme_ns *ns,
+                           struct spdk_nvme_qpair *qpair,
+                           void *payload,
+                           uint64_t lba,
+                           uint32_t lba_count,
+                           spdk_nvme_cmd_cb cb_fn,
+                           void *cb_arg,
+                           uint32_t io_flags);
+
+/**
+ * Ends a queue pair. NULL is allowed.
+ *
+ * Waits until the hardware is done with every buffer. Callbacks of requests that were not done are called with
+ * "aborted, SQ deletion" before this returns, unless this is called from one of its own callbacks and the rest
+ * comes from the poll that called it. The queue pair leaves its poll group. Returns 0.
+ *
+ * What must hold:
+ * No other thread uses qpair, and nobody uses it afterwards.
+ */
+int spdk_nvme_ctrlr_free_io_qpair(struct spdk_nvme_qpair *qpair);
+
+/**
+ * Disconnects a queue pair. It goes on while it is polled; requests that are not done are aborted then.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+void spdk_nvme_ctrlr_disconnect_io_qpair(struct spdk_nvme_qpair *qpair);
+
+/**
+ * Polls a queue pair: delivers what is done, and goes on with connecting or disconnecting.
+ *
+ * At most max_completions commands are completed; 0 is no limit. Callbacks may do anything, even free this queue
+ * pair. Returns how many were completed, or a negated errno: -ENXIO if it is not connected.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+int32_t spdk_nvme_qpair_process_completions(struct spdk_nvme_qpair *qpair,
+                                            uint32_t max_completions);
+
+/**
+ * Whether a queue pair is connected, so that commands can be submitted.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+bool spdk_nvme_qpair_is_connected(struct spdk_nvme_qpair *qpair);
+
+/**
+ * Why a queue pair is not connected any more.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+spdk_nvme_qp_failure_reason spdk_nvme_qpair_get_failure_reason(struct spdk_nvme_qpair *qpair);
+
+/**
+ * Makes a poll group. ctx is given back with each queue pair that is found disconnected.
+ *
+ * table, which may be NULL, is read up to its table_size. Returns NULL if it has some of the three functions for
+ * sequences and not the others, or functions that append without those.
+ *
+ * What must hold:
+ * table is NULL or points to as many bytes as its table_size says.
+ */
+struct spdk_nvme_poll_group *spdk_nvme_poll_group_create(void *ctx,
+                                                         struct spdk_nvme_accel_fn_table *table);
+
+/**
+ * Adds a queue pair that is not connected. Returns 0, or -EINVAL if it is connected.
+ *
+ * What must hold:
+ * Both are handles that no other thread uses.
+ */
+int spdk_nvme_poll_group_add(struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair);
+
+/**
+ * Removes a queue pair that is not connected. Returns 0, -EINVAL if it is connected, -ENOENT if it is in another
+ * group or in none.
+ *
+ * What must hold:
+ * Both are handles that no other thread uses.
+ */
+int spdk_nvme_poll_group_remove(struct spdk_nvme_poll_group *group,
+                                struct spdk_nvme_qpair *qpair);
+
+/**
+ * Polls all queue pairs of a group; calls disconnected_qpair_cb for each that is found disconnected.
+ *
+ * Each queue pair completes at most completions_per_qpair commands; 0 is no limit. Callbacks may do anything. Returns
+ * how many commands were completed, 0 if called from a callback of this group's own poll, -EINVAL without a callback,
+ * or the negated errno of the first queue pair that failed.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses.
+ */
+int64_t spdk_nvme_poll_group_process_completions(struct spdk_nvme_poll_group *group,
+                                                 uint32_t completions_per_qpair,
+                                                 spdk_nvme_disconnected_qpair_cb disconnected_qpair_cb);
+
+/**
+ * Destroys a poll group. Returns 0, or -EBUSY if it still has queue pairs.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses; nobody uses it after a 0.
+ */
+int spdk_nvme_poll_group_destroy(struct spdk_nvme_poll_group *group);
+
+/**
+ * The text of a status, as the answer to a command with this opcode.
+ *
+ * What must hold:
+ * status is NULL, which gives "RESERVED", or points to a status.
+ */
+const char *spdk_nvme_cpl_get_status_string_ext(const struct spdk_nvme_status *status, uint8_t opc);
+
+/**
+ * Writes a completion as a notice to the log: status, qpair, command, and what else is in it.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses. cpl points to a completion.
+ */
+void spdk_nvme_qpair_print_completion_ext(const struct spdk_nvme_qpair *qpair,
+                                          const struct spdk_nvme_cpl *cpl,
+                                          uint8_t opc);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SPDK_NVME_H */

@@ -1,0 +1,447 @@
+//! Controllers: what is known about one, its admin queue, and its I/O queue pairs.
+//!
+//! What must hold: the admin side of a controller is reached under its one re-entrant lock, from any thread. Admin
+//! callbacks run with it held, as programs rely on; it guards `Cell`s, so a callback may come back here.
+
+use super::{
+    entry::entry,
+    error::negated_errno,
+    handles::{self, Found, Kind, Object, shared_by},
+    ns::Ns,
+    options,
+    qpair::Qpair,
+    types::{
+        spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_ctrlr_data, spdk_nvme_ctrlr_opts,
+        spdk_nvme_io_qpair_opts, spdk_nvme_ns, spdk_nvme_qpair, spdk_nvme_qprio, spdk_nvme_transport_id,
+    },
+};
+use crate::{abi::entry::guard_plain, host};
+use libc::{EINVAL, c_int, c_void, size_t};
+use parking_lot::{Mutex, ReentrantMutex};
+use std::{cell::Cell, collections::HashMap, ptr, rc::Rc, sync::Arc};
+
+/// What a handle of a controller stands for.
+pub(super) struct Ctrlr {
+    lock: ReentrantMutex<()>,
+    host: Rc<host::Controller>,
+    /// What spdk_nvme_ctrlr_get_transport_id points to.
+    transport_id: spdk_nvme_transport_id,
+    /// What the attach callback's options point to: the program's, with what the controller made of them.
+    opts: spdk_nvme_ctrlr_opts,
+    handle: Cell<*mut spdk_nvme_ctrlr>,
+    /// How many times the program attached it, and has to detach it.
+    attachments: Cell<u32>,
+    detaching: Cell<bool>,
+    /// Handles that were given out, by NSID. One per namespace, as long as the controller is attached.
+    namespaces: Mutex<HashMap<u32, usize>>,
+    /// Handles of its queue pairs. What is left when the controller is detached is freed then.
+    qpairs: Mutex<Vec<usize>>,
+}
+
+// SAFETY: everything in it that is not safe to share is reached under `lock` (see `Ctrlr::admin`), is never changed
+// after the controller is made (transport_id, opts), or is used by SPDK's rules when no other thread uses the
+// controller (attach and detach). The counts of `host`'s `Rc` change under `lock` only: the host clones it when a
+// queue pair is made and drops it when one is freed, and both come through `Ctrlr::admin`.
+unsafe impl Send for Ctrlr {}
+// SAFETY: as above.
+unsafe impl Sync for Ctrlr {}
+
+impl Object for Ctrlr {
+    type Handle = spdk_nvme_ctrlr;
+    const KIND: Kind = Kind::Controller;
+    shared_by!(Arc);
+
+    fn fail(&self) {
+        self.admin(|host| host.fail());
+    }
+}
+
+impl Ctrlr {
+    /// A new controller and its handle.
+    pub(super) fn insert(
+        host: Rc<host::Controller>,
+        transport_id: spdk_nvme_transport_id,
+        mut opts: spdk_nvme_ctrlr_opts,
+    ) -> Option<Arc<Self>> {
+        opts.num_io_queues = host.options().num_io_queues;
+        let ctrlr = Arc::new(Self {
+            lock: ReentrantMutex::new(()),
+            host,
+            transport_id,
+            opts,
+            handle: Cell::new(ptr::null_mut()),
+            attachments: Cell::new(1),
+            detaching: Cell::new(false),
+            namespaces: Mutex::new(HashMap::new()),
+            qpairs: Mutex::new(Vec::new()),
+        });
+        ctrlr.handle.set(handles::insert::<Self>(ctrlr.clone())?);
+        Some(ctrlr)
+    }
+
+    /// Runs `work` on the admin side, under the lock.
+    pub(super) fn admin<R>(&self, work: impl FnOnce(&Rc<host::Controller>) -> R) -> R {
+        let _lock = self.lock.lock();
+        work(&self.host)
+    }
+
+    pub(super) fn handle(&self) -> *mut spdk_nvme_ctrlr {
+        self.handle.get()
+    }
+
+    pub(super) fn transport_id(&self) -> &spdk_nvme_transport_id {
+        &self.transport_id
+    }
+
+    pub(super) fn opts(&self) -> &spdk_nvme_ctrlr_opts {
+        &self.opts
+    }
+
+    /// CNTLID, as Identify Controller has it.
+    pub(super) fn controller_id(&self) -> u16 {
+        self.admin(|host| match host.identify_data().get(78..80) {
+            Some(&[low, high]) => u16::from_le_bytes([low, high]),
+            _ => 0,
+        })
+    }
+
+    /// Attaches once more. False if it is being detached.
+    pub(super) fn attach_again(&self) -> bool {
+        self.admin(|_| {
+            if !self.detaching.get() {
+                self.attachments.set(self.attachments.get().saturating_add(1));
+            }
+            !self.detaching.get()
+        })
+    }
+
+    /// Detaches once; true if that was the last time and detaching began.
+    pub(super) fn detach_once(&self) -> bool {
+        let last = self.admin(|_| {
+            let left = self.attachments.get().saturating_sub(1);
+            self.attachments.set(left);
+            left == 0 && !self.detaching.replace(true)
+        });
+        if last {
+            let qpairs = std::mem::take(&mut *self.qpairs.lock());
+            for qpair in qpairs {
+                // SAFETY: the handle was stored when it was made. Whoever detaches a controller uses none of its
+                // queue pairs.
+                unsafe { super::qpair::free(ptr::with_exposed_provenance_mut(qpair)) };
+            }
+            self.admin(|host| host.detach_start());
+        }
+        last
+    }
+
+    /// Goes on with detaching; true when done, and then the handles are gone.
+    pub(super) fn detach_poll(&self) -> bool {
+        let done = self.admin(|host| host.detach_poll());
+        if done {
+            let namespaces = std::mem::take(&mut *self.namespaces.lock());
+            // SAFETY: whoever detaches a controller does not use it or its namespaces any more.
+            unsafe {
+                for handle in namespaces.into_values() {
+                    handles::remove::<Ns>(ptr::with_exposed_provenance_mut(handle));
+                }
+                handles::remove::<Self>(self.handle.get());
+            }
+        }
+        done
+    }
+
+    pub(super) fn forget_qpair(&self, handle: *mut spdk_nvme_qpair) {
+        self.qpairs.lock().retain(|&qpair| qpair != handle.addr());
+    }
+
+    fn namespace(&self, nsid: u32) -> *mut spdk_nvme_ns {
+        self.admin(|host| {
+            let mut namespaces = self.namespaces.lock();
+            if let Some(&handle) = namespaces.get(&nsid) {
+                return ptr::with_exposed_provenance_mut(handle);
+            }
+            let Some(handle) = host.namespace(nsid).and_then(handles::insert::<Ns>) else {
+                return ptr::null_mut();
+            };
+            namespaces.insert(nsid, handle.expose_provenance());
+            handle
+        })
+    }
+
+    /// A queue pair with these options, connected unless they say otherwise.
+    fn alloc_io_qpair(self: &Arc<Self>, opts: &spdk_nvme_io_qpair_opts) -> Option<*mut spdk_nvme_qpair> {
+        self.check(opts)?;
+        let options = options::io_qpair_options(opts);
+        let host = match self.admin(|host| host.alloc_io_qpair(options)) {
+            Ok(host) => host,
+            Err(error) => {
+                tracing::error!("cannot make a qpair: {error}");
+                return None;
+            }
+        };
+        let qpair = Qpair::insert(host, self.clone())?;
+        self.qpairs.lock().push(qpair.expose_provenance());
+        if !options.create_only {
+            // SAFETY: nobody else knows the handle yet.
+            let rc = unsafe { spdk_nvme_ctrlr_connect_io_qpair(self.handle(), qpair) };
+            if rc != 0 {
+                // SAFETY: as above.
+                unsafe { super::qpair::free(qpair) };
+                return None;
+            }
+        }
+        Some(qpair)
+    }
+
+    /// What SPDK refuses before a transport sees it.
+    fn check(&self, opts: &spdk_nvme_io_qpair_opts) -> Option<()> {
+        let size = usize::try_from(opts.io_queue_size).ok()?;
+        for (buffer, room, entry) in [
+            (opts.sq.vaddr.is_null(), opts.sq.buffer_size, size_of::<spdk_nvme_cmd>()),
+            (opts.cq.vaddr.is_null(), opts.cq.buffer_size, size_of::<spdk_nvme_cpl>()),
+        ] {
+            if !buffer && room < size.checked_mul(entry)? as u64 {
+                tracing::error!("the program's queue memory of {room} bytes is too small for {size} entries");
+                return None;
+            }
+        }
+        // SAFETY: both members of the union are the same byte, for which every value is valid.
+        let delay = unsafe { opts.__bindgen_anon_1.delay_cmd_submit } != 0;
+        if self.opts.enable_interrupts != 0 && delay {
+            tracing::error!("delayed submission does not go together with interrupts");
+            return None;
+        }
+        if opts.qprio != spdk_nvme_qprio::SPDK_NVME_QPRIO_URGENT {
+            tracing::error!("queue priority {} without weighted arbitration", opts.qprio.0);
+            return None;
+        }
+        Some(())
+    }
+}
+
+/// Fills opts with the defaults, up to opts_size bytes.
+///
+/// The host NQN and the host identifier are made of a random UUID, one for the whole process.
+///
+/// # Safety
+///
+/// opts points to opts_size bytes that can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_default_ctrlr_opts(
+    opts: *mut spdk_nvme_ctrlr_opts,
+    opts_size: size_t,
+) {
+    guard_plain("spdk_nvme_ctrlr_get_default_ctrlr_opts", (), || {
+        if opts.is_null() {
+            tracing::error!("spdk_nvme_ctrlr_get_default_ctrlr_opts: options are NULL");
+            return;
+        }
+        let mut defaults = options::default_ctrlr_opts();
+        defaults.opts_size = opts_size;
+        // SAFETY: the caller vouches for opts_size bytes.
+        unsafe { options::write(&defaults, opts, opts_size) };
+    });
+}
+
+/// The controller's Identify data. It stays where it is as long as the controller is attached. NULL for a handle
+/// that is no controller.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_data(
+    ctrlr: *mut spdk_nvme_ctrlr,
+) -> *const spdk_nvme_ctrlr_data {
+    entry!(spdk_nvme_ctrlr_get_data(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
+        object.admin(|host| ptr::from_ref(host.identify_data()).cast())
+    })
+}
+
+/// The transport id that the controller was attached with. NULL for a handle that is no controller.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_transport_id(
+    ctrlr: *mut spdk_nvme_ctrlr,
+) -> *const spdk_nvme_transport_id {
+    entry!(spdk_nvme_ctrlr_get_transport_id(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
+        ptr::from_ref(object.transport_id())
+    })
+}
+
+/// The namespace with this identifier, active or not. NULL if there can be none.
+///
+/// The handle is the same each time, and good until the controller is detached.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_ns(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    ns_id: u32,
+) -> *mut spdk_nvme_ns {
+    entry!(spdk_nvme_ctrlr_get_ns(ctrlr, ns_id), Ctrlr, ctrlr, ptr::null_mut(), |object| object
+        .namespace(ns_id))
+}
+
+/// The identifier of the first active namespace; 0 if there is none.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_first_active_ns(ctrlr: *mut spdk_nvme_ctrlr) -> u32 {
+    entry!(spdk_nvme_ctrlr_get_first_active_ns(ctrlr), Ctrlr, ctrlr, 0, |object| {
+        object.admin(|host| host.first_active_namespace())
+    })
+}
+
+/// The identifier of the active namespace after prev_nsid; 0 if there is none.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_next_active_ns(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    prev_nsid: u32,
+) -> u32 {
+    entry!(spdk_nvme_ctrlr_get_next_active_ns(ctrlr, prev_nsid), Ctrlr, ctrlr, 0, |object| {
+        object.admin(|host| host.next_active_namespace(prev_nsid))
+    })
+}
+
+/// Fills opts with the defaults for this controller, up to opts_size bytes; the rest of these bytes are zero.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching. opts points to opts_size bytes that can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_default_io_qpair_opts(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    opts: *mut spdk_nvme_io_qpair_opts,
+    opts_size: size_t,
+) {
+    entry!(spdk_nvme_ctrlr_get_default_io_qpair_opts(ctrlr, opts, opts_size), Ctrlr, ctrlr, (), |object| {
+        if opts.is_null() {
+            tracing::error!("spdk_nvme_ctrlr_get_default_io_qpair_opts: options are NULL");
+            return;
+        }
+        let mut defaults =
+            options::default_io_qpair_opts(&object.admin(|host| host.default_io_qpair_options()));
+        defaults.opts_size = opts_size;
+        // SAFETY: the caller vouches for opts_size bytes.
+        unsafe {
+            ptr::write_bytes(opts.cast::<u8>(), 0, opts_size);
+            options::write(&defaults, opts, opts_size);
+        }
+    });
+}
+
+/// Makes an I/O queue pair and connects it.
+///
+/// Options are read up to opts_size bytes; the rest, or all if opts is NULL, are defaults. With create_only the queue
+/// pair is left unconnected, so that it can be added to a poll group before. With async_mode connecting goes on while
+/// it is polled.
+///
+/// Returns NULL, after a log line, for options that cannot be, when no queue identifier is left, or when connecting
+/// failed.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching. opts is NULL or points to opts_size bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_alloc_io_qpair(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    opts: *const spdk_nvme_io_qpair_opts,
+    opts_size: size_t,
+) -> *mut spdk_nvme_qpair {
+    entry!(
+        spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, opts, opts_size),
+        Ctrlr as share,
+        ctrlr,
+        ptr::null_mut(),
+        |object| {
+            let mut merged =
+                options::default_io_qpair_opts(&object.admin(|host| host.default_io_qpair_options()));
+            if !opts.is_null() {
+                if opts_size == 0 {
+                    tracing::error!("options of a qpair with a size of 0 are not looked at");
+                }
+                // SAFETY: the caller vouches for opts_size bytes.
+                unsafe { options::read(&mut merged, opts, opts_size) };
+            }
+            object.alloc_io_qpair(&merged).unwrap_or(ptr::null_mut())
+        }
+    )
+}
+
+/// Connects a queue pair that was made with create_only, or that is disconnected.
+///
+/// Waits for the connection unless the queue pair was made with async_mode. Returns 0, -EISCONN if it is connected or
+/// about to be, or another negated errno.
+///
+/// # Safety
+///
+/// Both are handles that nobody else is freeing, and no other thread uses qpair.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_connect_io_qpair(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    qpair: *mut spdk_nvme_qpair,
+) -> c_int {
+    entry!(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair), Qpair as share, qpair, -EINVAL, |object| {
+        // SAFETY: the caller vouches for the handle.
+        match unsafe { handles::find::<Ctrlr>(ctrlr) } {
+            Found::Ours(_) if object.ctrlr().handle() == ctrlr => object.connect(),
+            _ => {
+                tracing::error!("spdk_nvme_ctrlr_connect_io_qpair: the qpair is not this controller's");
+                -EINVAL
+            }
+        }
+    })
+}
+
+/// Polls the admin queue: delivers what is done, sends keep alives, handles events.
+///
+/// Returns how many commands were completed, or a negated errno: -ENXIO if the controller has failed. Callbacks run
+/// with the controller locked.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_process_admin_completions(ctrlr: *mut spdk_nvme_ctrlr) -> i32 {
+    entry!(spdk_nvme_ctrlr_process_admin_completions(ctrlr), Ctrlr as share, ctrlr, -EINVAL, |object| {
+        match object.admin(|host| host.process_admin_completions()) {
+            Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
+            Err(error) => negated_errno(&error),
+        }
+    })
+}
+
+/// Maps the controller memory buffer: there is none over RDMA, so the answer is NULL.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching. size is not touched.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_map_cmb(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    size: *mut size_t,
+) -> *mut c_void {
+    entry!(spdk_nvme_ctrlr_map_cmb(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |_object| ptr::null_mut())
+}
+
+/// Undoes spdk_nvme_ctrlr_map_cmb(); nothing to do over RDMA.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_unmap_cmb(ctrlr: *mut spdk_nvme_ctrlr) {
+    entry!(spdk_nvme_ctrlr_unmap_cmb(ctrlr), Ctrlr, ctrlr, (), |_object| ());
+}

@@ -1,0 +1,200 @@
+//! What every entry does around its body: check the handle, pass a foreign one on, catch an unwind.
+//!
+//! What must hold:
+//! * a handle that is not ours goes to the next definition of the same symbol, or gets the entry's error value;
+//! * no unwind leaves an entry: it costs one log line, what the handle belongs to is failed, and the caller gets the
+//!   entry's error value;
+//! * on the way of one I/O this is a few instructions: no lock, no atomic read-modify-write.
+
+use super::handles::Object;
+use std::{
+    ffi::{CStr, c_void},
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+/// The body of an entry that takes a handle:
+/// `entry!(symbol(arguments...), Type @ handle, error value, |object| body)`.
+///
+/// The body gets a reference to the handle's object, which is good until something is called that may free it; such
+/// entries write `share` after the type and get a share instead.
+macro_rules! entry {
+    ($symbol:ident($($argument:expr),*), $type:ty $(as $how:ident)? , $handle:ident, $refused:expr, |$object:ident| $body:expr) => {
+        // SAFETY: the entry's contract: the handle's object is used by one thread at a time, and nobody else frees it
+        // meanwhile. Bodies that may free it on this thread ask for a share.
+        match unsafe { $crate::abi::handles::find::<$type>($handle) } {
+            $crate::abi::handles::Found::Ours(object) => {
+                let $object = $crate::abi::entry::hold!(object $(as $how)?);
+                $crate::abi::entry::guard(stringify!($symbol), &*$object, $refused, || $body)
+            }
+            $crate::abi::handles::Found::Foreign => {
+                $crate::abi::entry::next!($symbol($($argument),*)).unwrap_or($refused)
+            }
+            $crate::abi::handles::Found::Invalid => {
+                $crate::abi::handles::complain(stringify!($symbol), $handle.addr());
+                $refused
+            }
+        }
+    };
+}
+pub(super) use entry;
+
+/// What the body of an entry gets: see [`entry!`].
+macro_rules! hold {
+    ($object:ident as share) => {
+        // SAFETY: `find` gave the reference just now.
+        unsafe { $crate::abi::handles::share($object) }
+    };
+    ($object:ident) => {
+        $object
+    };
+}
+pub(super) use hold;
+
+/// Calls the next definition of a symbol with this entry's arguments. None if there is none.
+macro_rules! next {
+    ($symbol:ident($($argument:expr),*)) => {
+        $crate::abi::entry::next_of!($symbol($($argument),*)).map(|next| {
+            // SAFETY: the symbol's type is the same in every library that defines it, and the caller's arguments are
+            // what it gave to this entry.
+            unsafe { next($($argument),*) }
+        })
+    };
+}
+pub(super) use next;
+
+/// The next definition of a symbol, as a function of the same type as this library's. None if there is none.
+macro_rules! next_of {
+    ($symbol:ident($($argument:expr),*)) => {{
+        static NEXT: $crate::abi::entry::Next = $crate::abi::entry::Next::new();
+        let name = const { $crate::abi::entry::c_name(concat!(stringify!($symbol), "\0")) };
+        NEXT.find(name, $symbol as unsafe extern "C" fn($($crate::abi::entry::any!($argument)),*) -> _)
+    }};
+}
+pub(super) use next_of;
+
+/// A type to be inferred, for each argument.
+macro_rules! any {
+    ($argument:expr) => {
+        _
+    };
+}
+pub(super) use any;
+
+/// A symbol's name for `dlsym`.
+pub(super) const fn c_name(name: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => c"",
+    }
+}
+
+/// Where the next definition of a symbol is; looked up once.
+pub(super) struct Next(AtomicPtr<c_void>);
+
+impl Next {
+    pub(super) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The next definition of `name`, as a function of the same type as `own`.
+    pub(super) fn find<F: Copy>(&self, name: &CStr, own: F) -> Option<F> {
+        let mut address = self.0.load(Ordering::Relaxed);
+        if address.is_null() {
+            // SAFETY: the name is a C string. RTLD_NEXT searches after the object that this code is in.
+            address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+            if address.is_null() {
+                address = Self::none();
+            }
+            self.0.store(address, Ordering::Relaxed);
+        }
+        if address == Self::none() {
+            return None;
+        }
+        const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+        let mut next = own;
+        // SAFETY: F is a function pointer, which has the size of the address and no other invalid value than NULL; the
+        // symbol names a function of this type.
+        unsafe { ptr::from_mut(&mut next).cast::<*mut c_void>().write(address) };
+        Some(next)
+    }
+
+    /// Stands for "there is none".
+    fn none() -> *mut c_void {
+        ptr::without_provenance_mut(usize::MAX)
+    }
+}
+
+/// Runs an entry's body on `object`; an unwind fails the object and gives `refused`.
+#[inline]
+pub(super) fn guard<T: Object, R>(entry: &str, object: &T, refused: R, body: impl FnOnce() -> R) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(payload) => {
+            // The object may have been freed by the body, but only by one that has a share of it. What the unwind
+            // left of it is good enough to be marked as failed.
+            let _ = catch_unwind(AssertUnwindSafe(|| object.fail()));
+            caught(entry, payload);
+            refused
+        }
+    }
+}
+
+/// As [`guard`], for an entry without a handle.
+#[inline]
+pub(super) fn guard_plain<R>(entry: &str, refused: R, body: impl FnOnce() -> R) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(payload) => {
+            caught(entry, payload);
+            refused
+        }
+    }
+}
+
+#[cold]
+fn caught(entry: &str, payload: Box<dyn std::any::Any + Send>) {
+    let reason = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given");
+    let _ = catch_unwind(AssertUnwindSafe(|| tracing::error!("{entry}: internal error: {reason}")));
+    // Dropping a payload can unwind again.
+    std::mem::forget(payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unwind_becomes_the_error_value() {
+        assert_eq!(guard_plain("test", -5, || panic!("on purpose")), -5);
+        assert_eq!(guard_plain("test", -5, || 3), 3);
+    }
+
+    #[test]
+    fn a_symbol_that_nobody_defines_has_no_next() {
+        extern "C" fn own() -> i32 {
+            1
+        }
+        let next = Next::new();
+        for _ in 0..2 {
+            assert!(next.find(c"spdk_nvme_no_such_entry", own as extern "C" fn() -> i32).is_none());
+        }
+    }
+
+    #[test]
+    fn a_symbol_that_somebody_defines_is_found() {
+        extern "C" fn own() -> libc::pid_t {
+            0
+        }
+        let next = Next::new();
+        for _ in 0..2 {
+            let found = next.find(c"getpid", own as extern "C" fn() -> libc::pid_t).unwrap();
+            assert_eq!(u32::try_from(found()).unwrap(), std::process::id());
+        }
+    }
+}

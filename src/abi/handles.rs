@@ -1,0 +1,409 @@
+//! Handles: what C holds for a controller, namespace, queue pair, poll group or detach context.
+//!
+//! A handle is the address of a cell in one range of addresses that is reserved once and never unmapped. What must
+//! hold:
+//! * The address alone decides whether a handle is ours. Foreign memory is never read: another library's objects start
+//!   with arbitrary bytes, and freed ones may be unmapped.
+//! * A cell is reused oldest first, and not before [`REUSE_DELAY`] further cells were freed. Until then its tag says
+//!   that the handle is stale, which is an error for the caller and no crash.
+//! * Looking up takes no lock: a range check, a compare of the tag, a load of the object. The tag of a cell is written
+//!   after its object, and a thread that was given a handle was given it after both.
+
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    ops::Deref,
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
+};
+
+/// How many further cells are freed before one is used again.
+pub(super) const REUSE_DELAY: usize = 65_536;
+
+/// Most cells that can be in use at once, those that wait for reuse included.
+const CELLS: usize = 1 << 22;
+/// Cells that become readable at a time.
+const STEP: usize = 4096;
+const CELL_SIZE: usize = size_of::<Cell>();
+
+/// What a cell stands for. The value is the tag of a live cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Kind {
+    /// `struct spdk_nvme_ctrlr`
+    Controller = 1,
+    /// `struct spdk_nvme_ns`
+    Namespace = 2,
+    /// `struct spdk_nvme_qpair`
+    QueuePair = 3,
+    /// `struct spdk_nvme_poll_group`
+    PollGroup = 4,
+    /// `struct spdk_nvme_detach_ctx`
+    DetachContext = 5,
+}
+
+/// Added to the tag of a cell whose object is gone.
+const FREED: u32 = 0x8000_0000;
+
+/// Something that C holds a handle of.
+pub(super) trait Object: Sized {
+    /// What C calls the object.
+    type Handle;
+    /// The share that the cell has in the object: `Rc`, or `Arc` where shares are taken on more than one thread.
+    type Share: Deref<Target = Self> + Clone;
+    const KIND: Kind;
+
+    fn into_raw(share: Self::Share) -> *const Self;
+
+    /// # Safety
+    /// `raw` came from `into_raw` and is turned back once.
+    unsafe fn from_raw(raw: *const Self) -> Self::Share;
+
+    /// # Safety
+    /// `raw` came from `into_raw` and was not turned back.
+    unsafe fn share_raw(raw: *const Self) -> Self::Share;
+
+    /// An entry unwound while it worked on this object: nothing that belongs to it can be relied on any more.
+    fn fail(&self);
+}
+
+/// Implements the casts of [`Object`] for a type whose shares are `Rc` or `Arc`.
+macro_rules! shared_by {
+    ($share:ident) => {
+        type Share = $share<Self>;
+
+        fn into_raw(share: Self::Share) -> *const Self {
+            $share::into_raw(share)
+        }
+
+        unsafe fn from_raw(raw: *const Self) -> Self::Share {
+            // SAFETY: the caller vouches that this gives back the share that into_raw took.
+            unsafe { $share::from_raw(raw) }
+        }
+
+        unsafe fn share_raw(raw: *const Self) -> Self::Share {
+            // SAFETY: the caller vouches that into_raw's share still exists.
+            unsafe {
+                $share::increment_strong_count(raw);
+                $share::from_raw(raw)
+            }
+        }
+    };
+}
+pub(super) use shared_by;
+
+/// What a handle turned out to be.
+pub(super) enum Found<'a, T> {
+    /// One of ours, and alive.
+    Ours(&'a T),
+    /// Not from our range: another library's.
+    Foreign,
+    /// NULL, stale, or of another kind.
+    Invalid,
+}
+
+#[repr(C)]
+struct Cell {
+    object: AtomicPtr<()>,
+    tag: AtomicU32,
+}
+
+/// First address of the range. Before there is one: an address at which no program has anything, so that nothing is
+/// ours.
+static BASE: AtomicUsize = AtomicUsize::new(usize::MAX - CELLS * CELL_SIZE);
+/// Length of the readable part of the range, in bytes.
+static READABLE: AtomicUsize = AtomicUsize::new(0);
+static TABLE: Mutex<Table> = Mutex::new(Table { used: 0, free: VecDeque::new() });
+
+/// Which cells are to be had. Guarded by its lock; looking up does not need it.
+struct Table {
+    /// Cells that were ever used: all others are fresh.
+    used: usize,
+    /// Freed cells, oldest first.
+    free: VecDeque<u32>,
+}
+
+/// Looks a handle up.
+///
+/// # Safety
+/// As long as the reference is used, no other thread frees this handle's object (a qpair or a group is used by one
+/// thread at a time; a controller is detached when nobody uses it), and this thread holds a [`share`] before it calls
+/// anything that may.
+#[inline]
+pub(super) unsafe fn find<'a, T: Object>(handle: *const T::Handle) -> Found<'a, T> {
+    // The readable part never shrinks and BASE does not change once there is one, so no order between the two loads
+    // is needed.
+    let offset = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed));
+    if offset < READABLE.load(Ordering::Relaxed) && offset % CELL_SIZE == 0 {
+        // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
+        let cell = unsafe { &*handle.cast::<Cell>() };
+        if cell.tag.load(Ordering::Acquire) == T::KIND as u32 {
+            let object = cell.object.load(Ordering::Relaxed).cast::<T>();
+            // SAFETY: a cell with this tag holds a share of a T, and the caller vouches that it stays for 'a.
+            return Found::Ours(unsafe { &*object });
+        }
+    }
+    reject(handle.addr())
+}
+
+/// A share of a handle's object, for an entry during which the object may be freed.
+///
+/// # Safety
+/// As for [`find`], until this returns.
+#[inline]
+pub(super) unsafe fn share<T: Object>(object: &T) -> T::Share {
+    // SAFETY: `find` gave the reference, so it points to what the cell's share points to, and that share is there.
+    unsafe { T::share_raw(object) }
+}
+
+/// Makes a handle. None if there are too many.
+pub(super) fn insert<T: Object>(share: T::Share) -> Option<*mut T::Handle> {
+    let mut table = TABLE.lock();
+    let cell = match table.take() {
+        Some(cell) => cell,
+        None => {
+            drop(table);
+            tracing::error!("out of handles");
+            return None;
+        }
+    };
+    cell.object.store(T::into_raw(share).cast_mut().cast(), Ordering::Relaxed);
+    cell.tag.store(T::KIND as u32, Ordering::Release);
+    Some(ptr::from_ref(cell).cast_mut().cast())
+}
+
+/// Ends a handle and gives back the share that its cell had. None if it is not a live handle of this kind.
+///
+/// # Safety
+/// As for [`find`]: nobody else is using the handle.
+pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Share> {
+    let mut table = TABLE.lock();
+    let offset = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed));
+    if offset >= READABLE.load(Ordering::Relaxed) || offset % CELL_SIZE != 0 {
+        return None;
+    }
+    // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
+    let cell = unsafe { &*handle.cast::<Cell>() };
+    if cell.tag.load(Ordering::Relaxed) != T::KIND as u32 {
+        return None;
+    }
+    cell.tag.store(T::KIND as u32 | FREED, Ordering::Relaxed);
+    let object = cell.object.swap(ptr::null_mut(), Ordering::Relaxed).cast::<T>();
+    table.free.push_back(u32::try_from(offset / CELL_SIZE).ok()?);
+    drop(table);
+    // SAFETY: the cell held this share, and its tag now says that it does not any more.
+    Some(unsafe { T::from_raw(object) })
+}
+
+/// One line for a handle that [`find`] called invalid.
+#[cold]
+pub(super) fn complain(entry: &str, address: usize) {
+    if address == 0 {
+        tracing::error!("{entry}: handle is NULL");
+        return;
+    }
+    let offset = address.wrapping_sub(BASE.load(Ordering::Relaxed));
+    let tag = if offset < READABLE.load(Ordering::Relaxed) && offset % CELL_SIZE == 0 {
+        // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
+        unsafe { (*ptr::with_exposed_provenance::<Cell>(address)).tag.load(Ordering::Relaxed) }
+    } else {
+        0
+    };
+    let name = match tag & !FREED {
+        tag if tag == Kind::Controller as u32 => "controller",
+        tag if tag == Kind::Namespace as u32 => "namespace",
+        tag if tag == Kind::QueuePair as u32 => "qpair",
+        tag if tag == Kind::PollGroup as u32 => "poll group",
+        tag if tag == Kind::DetachContext as u32 => "detach context",
+        _ => {
+            tracing::error!("{entry}: {address:#x} was never a handle");
+            return;
+        }
+    };
+    if tag & FREED == 0 {
+        tracing::error!("{entry}: {address:#x} is a {name}, which is not what is asked for here");
+    } else {
+        tracing::error!("{entry}: {address:#x} is a {name} that was freed");
+    }
+}
+
+/// Foreign or invalid: what is left when an address is not that of a live cell of the right kind.
+#[cold]
+fn reject<'a, T>(address: usize) -> Found<'a, T> {
+    if address == 0 || address.wrapping_sub(BASE.load(Ordering::Relaxed)) < CELLS * CELL_SIZE {
+        Found::Invalid
+    } else {
+        Found::Foreign
+    }
+}
+
+impl Table {
+    fn take(&mut self) -> Option<&'static Cell> {
+        let index = if self.free.len() > REUSE_DELAY {
+            usize::try_from(self.free.pop_front()?).ok()?
+        } else {
+            self.fresh()?
+        };
+        let address = BASE.load(Ordering::Relaxed).checked_add(index.checked_mul(CELL_SIZE)?)?;
+        // SAFETY: the cell lies in the readable part of the range, since only such ones are freed and `fresh` grows it.
+        // A zero cell is a valid one.
+        Some(unsafe { &*ptr::with_exposed_provenance::<Cell>(address) })
+    }
+
+    fn fresh(&mut self) -> Option<usize> {
+        if self.used >= CELLS {
+            return None;
+        }
+        if self.used * CELL_SIZE >= READABLE.load(Ordering::Relaxed) {
+            self.grow()?;
+        }
+        let index = self.used;
+        self.used += 1;
+        Some(index)
+    }
+
+    fn grow(&mut self) -> Option<()> {
+        let base =
+            if READABLE.load(Ordering::Relaxed) == 0 { reserve()? } else { BASE.load(Ordering::Relaxed) };
+        let readable = READABLE.load(Ordering::Relaxed);
+        let next = ptr::with_exposed_provenance_mut(base.checked_add(readable)?);
+        // SAFETY: the pages lie in the range that `reserve` mapped, and nothing is in them yet.
+        let failed =
+            unsafe { libc::mprotect(next, STEP * CELL_SIZE, libc::PROT_READ | libc::PROT_WRITE) } != 0;
+        if failed {
+            return None;
+        }
+        BASE.store(base, Ordering::Relaxed);
+        READABLE.store(readable + STEP * CELL_SIZE, Ordering::Release);
+        Some(())
+    }
+}
+
+/// Reserves the range.
+fn reserve() -> Option<usize> {
+    // SAFETY: a new private mapping, which touches no memory that exists.
+    let range = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            CELLS * CELL_SIZE,
+            libc::PROT_NONE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    (range != libc::MAP_FAILED).then(|| range.expose_provenance())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::types;
+    use std::{cell::Cell as StdCell, rc::Rc, sync::Arc};
+
+    struct Probe {
+        dropped: Rc<StdCell<u32>>,
+    }
+
+    impl Drop for Probe {
+        fn drop(&mut self) {
+            self.dropped.set(self.dropped.get() + 1);
+        }
+    }
+
+    impl Object for Probe {
+        type Handle = types::spdk_nvme_qpair;
+        const KIND: Kind = Kind::QueuePair;
+        shared_by!(Rc);
+        fn fail(&self) {}
+    }
+
+    struct Other;
+
+    impl Object for Other {
+        type Handle = types::spdk_nvme_qpair;
+        const KIND: Kind = Kind::PollGroup;
+        shared_by!(Arc);
+        fn fail(&self) {}
+    }
+
+    fn is_ours<T: Object>(handle: *const T::Handle) -> bool {
+        // SAFETY: the tests use their handles on one thread.
+        matches!(unsafe { find::<T>(handle) }, Found::Ours(_))
+    }
+
+    fn is_invalid<T: Object>(handle: *const T::Handle) -> bool {
+        // SAFETY: the tests use their handles on one thread.
+        matches!(unsafe { find::<T>(handle) }, Found::Invalid)
+    }
+
+    fn is_foreign<T: Object>(handle: *const T::Handle) -> bool {
+        // SAFETY: the tests use their handles on one thread.
+        matches!(unsafe { find::<T>(handle) }, Found::Foreign)
+    }
+
+    #[test]
+    fn a_handle_lives_until_it_is_removed_and_is_stale_afterwards() {
+        let dropped = Rc::new(StdCell::new(0));
+        let handle = insert::<Probe>(Rc::new(Probe { dropped: dropped.clone() })).unwrap();
+        assert!(is_ours::<Probe>(handle));
+        assert!(is_invalid::<Other>(handle), "another kind's handle is not taken");
+
+        // SAFETY: the handle is used on this thread only.
+        let share = unsafe {
+            let Found::Ours(found) = find::<Probe>(handle) else { panic!("not found") };
+            share(found)
+        };
+        // SAFETY: the handle is used on this thread only.
+        drop(unsafe { remove::<Probe>(handle) }.unwrap());
+        assert_eq!(dropped.get(), 0, "a share outlives the handle");
+        drop(share);
+        assert_eq!(dropped.get(), 1);
+
+        assert!(is_invalid::<Probe>(handle));
+        // SAFETY: the handle is used on this thread only.
+        assert!(unsafe { remove::<Probe>(handle) }.is_none(), "a second removal finds nothing");
+    }
+
+    #[test]
+    fn what_is_not_in_the_range_is_foreign_and_null_is_ours_to_answer() {
+        let handle = insert::<Other>(Arc::new(Other)).unwrap();
+        let local = 0u64;
+        assert!(is_foreign::<Other>(ptr::from_ref(&local).cast()));
+        assert!(is_foreign::<Other>(ptr::without_provenance(0x1000)));
+        assert!(is_foreign::<Other>(ptr::without_provenance(usize::MAX)));
+        assert!(is_invalid::<Other>(ptr::null()));
+        assert!(is_invalid::<Other>(handle.cast_const().wrapping_byte_add(1)), "inside a cell");
+        let last = BASE.load(Ordering::Relaxed) + (CELLS - 1) * CELL_SIZE;
+        assert!(is_invalid::<Other>(ptr::without_provenance(last)), "in the range, never used");
+        complain("test", last);
+        complain("test", handle.addr());
+        complain("test", 0);
+        // SAFETY: the handle is used on this thread only.
+        unsafe { remove::<Other>(handle) }.unwrap();
+        complain("test", handle.addr());
+    }
+
+    #[test]
+    fn a_cell_is_not_reused_before_the_delay() {
+        let first = insert::<Other>(Arc::new(Other)).unwrap();
+        // SAFETY: the handle is used on this thread only.
+        unsafe { remove::<Other>(first) }.unwrap();
+        for _ in 0..REUSE_DELAY - 1000 {
+            let handle = insert::<Other>(Arc::new(Other)).unwrap();
+            assert_ne!(handle, first);
+            // SAFETY: the handle is used on this thread only.
+            unsafe { remove::<Other>(handle) }.unwrap();
+        }
+        assert!(is_invalid::<Other>(first), "still stale after all that");
+        // Other tests free a few cells as well, so it is only known that the cell comes back about now.
+        let mut reused = false;
+        for _ in 0..2000 {
+            let handle = insert::<Other>(Arc::new(Other)).unwrap();
+            reused |= handle == first;
+            // SAFETY: the handle is used on this thread only.
+            unsafe { remove::<Other>(handle) }.unwrap();
+        }
+        assert!(reused, "cells are reused at all");
+    }
+}

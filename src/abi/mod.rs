@@ -1,0 +1,42 @@
+//! The C face: SPDK's public API over [`crate::host`]. One file for each group of entry points.
+//!
+//! What must hold:
+//! * An entry checks its handle, calls the host, maps the error. There is no logic here that a host without a C API
+//!   would need as well.
+//! * The C caller is trusted as SPDK trusts it: a pointer to a struct or a string points to one, and a handle's object
+//!   is used by one thread at a time, or by any where SPDK says so. It is not trusted to pass the right handle: see
+//!   [`handles`].
+//! * Function items are written out, since cbindgen declares them in `include/spdk/*.h` and does not expand macros; what
+//!   is the same for all stands in [`entry`].
+//! * Enums and `bool` members that C can write are integers: see [`types`].
+//! * [`ENTRY_POINTS`] is what the shared library exports, and nothing else is.
+
+#![allow(unsafe_code)]
+// The host's objects are not Send or Sync, and the C face vouches for the exclusion that SPDK's rules ask for: where it
+// does so for an `Arc`, the reason stands at the type.
+#![warn(clippy::arithmetic_side_effects)]
+
+mod callback;
+pub mod ctrlr;
+pub mod detach;
+mod entry;
+mod env;
+mod error;
+pub mod extension;
+mod handles;
+mod log;
+pub mod ns;
+pub mod ns_cmd;
+mod options;
+pub mod poll_group;
+pub mod probe;
+pub mod qpair;
+pub mod status_text;
+mod text;
+pub mod transport_id;
+pub mod types;
+pub mod util;
+pub mod zns;
+
+/// Every symbol that the library exports, sorted, one per line.
+pub const ENTRY_POINTS: &str = include_str!("entry_points.txt");

@@ -1,0 +1,99 @@
+//! Commands on namespaces: the way of an I/O begins here. A few instructions each, no lock, no allocation.
+
+use super::{
+    callback::callback,
+    entry::entry,
+    error::status,
+    handles::{Found, find},
+    ns::Ns,
+    qpair::Qpair,
+    types::{SPDK_NVME_IO_FLAGS_VALID_MASK, spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
+};
+use libc::{EINVAL, c_int, c_void};
+
+/// Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
+///
+/// payload is memory that the program has registered or that came from spdk_dma_malloc() and its kin, and stays
+/// untouched until then. Returns 0; -EINVAL for flags or a length that cannot be; -ENOMEM if no request is free, so
+/// try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
+///
+/// # Safety
+///
+/// Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ns_cmd_read(
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    payload: *mut c_void,
+    lba: u64,
+    lba_count: u32,
+    cb_fn: spdk_nvme_cmd_cb,
+    cb_arg: *mut c_void,
+    io_flags: u32,
+) -> c_int {
+    entry!(
+        spdk_nvme_ns_cmd_read(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
+        Qpair,
+        qpair,
+        -EINVAL,
+        |object| {
+            // SAFETY: the caller vouches for the handle.
+            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
+                return wrong_namespace("spdk_nvme_ns_cmd_read", ns);
+            };
+            if io_flags & !SPDK_NVME_IO_FLAGS_VALID_MASK != 0 {
+                return wrong_flags(io_flags);
+            }
+            status(object.host().read(namespace, payload, lba, lba_count, io_flags, callback(cb_fn, cb_arg)))
+        }
+    )
+}
+
+/// Writes lba_count blocks from payload to lba; calls cb_fn from a poll of the queue pair when done.
+///
+/// The same as spdk_nvme_ns_cmd_read() otherwise.
+///
+/// # Safety
+///
+/// Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ns_cmd_write(
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    payload: *mut c_void,
+    lba: u64,
+    lba_count: u32,
+    cb_fn: spdk_nvme_cmd_cb,
+    cb_arg: *mut c_void,
+    io_flags: u32,
+) -> c_int {
+    entry!(
+        spdk_nvme_ns_cmd_write(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
+        Qpair,
+        qpair,
+        -EINVAL,
+        |object| {
+            // SAFETY: the caller vouches for the handle.
+            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
+                return wrong_namespace("spdk_nvme_ns_cmd_write", ns);
+            };
+            if io_flags & !SPDK_NVME_IO_FLAGS_VALID_MASK != 0 {
+                return wrong_flags(io_flags);
+            }
+            status(object.host().write(namespace, payload, lba, lba_count, io_flags, callback(cb_fn, cb_arg)))
+        }
+    )
+}
+
+/// The queue pair is ours and the namespace is not.
+#[cold]
+pub(super) fn wrong_namespace(entry: &str, ns: *mut spdk_nvme_ns) -> c_int {
+    super::handles::complain(entry, ns.addr());
+    -EINVAL
+}
+
+#[cold]
+fn wrong_flags(io_flags: u32) -> c_int {
+    tracing::error!("invalid io_flags {io_flags:#x}");
+    -EINVAL
+}

@@ -1,0 +1,273 @@
+//! Option structs: defaults, and reading and writing them up to the size that the program knows.
+//!
+//! What must hold: a program's struct is never touched beyond the size that it gave; a member that lies within that
+//! size only in part is not there at all.
+
+use super::{
+    text::{put_text, text},
+    types::{
+        spdk_nvme_cc_ams, spdk_nvme_cc_css, spdk_nvme_ctrlr_opts, spdk_nvme_io_qpair_opts, spdk_nvme_qprio,
+        spdk_nvmf_dhchap_dhgroup, spdk_nvmf_dhchap_hash,
+    },
+};
+use crate::host;
+use once_cell::sync::OnceCell;
+use std::{
+    mem::{offset_of, zeroed},
+    ptr::{self, addr_of_mut},
+};
+
+/// Where the members of a struct end, in order.
+pub(super) trait Members {
+    const ENDS: &'static [usize];
+}
+
+macro_rules! members {
+    ($type:ident { $($member:ident),+ $(,)? }) => {
+        impl Members for $type {
+            const ENDS: &'static [usize] = &[$(offset_of!($type, $member) + {
+                // The size of a member, by way of a pointer to it that is never followed.
+                const fn size<T, M>(_: fn(&T) -> &M) -> usize {
+                    size_of::<M>()
+                }
+                size(|whole: &$type| &whole.$member)
+            }),+];
+        }
+    };
+}
+
+members!(spdk_nvme_ctrlr_opts {
+    num_io_queues,
+    use_cmb_sqs,
+    no_shn_notification,
+    enable_interrupts,
+    arb_mechanism,
+    arbitration_burst,
+    low_priority_weight,
+    medium_priority_weight,
+    high_priority_weight,
+    keep_alive_timeout_ms,
+    transport_retry_count,
+    io_queue_size,
+    hostnqn,
+    io_queue_requests,
+    src_addr,
+    src_svcid,
+    host_id,
+    extended_host_id,
+    command_set,
+    admin_timeout_ms,
+    header_digest,
+    data_digest,
+    disable_error_logging,
+    transport_ack_timeout,
+    admin_queue_size,
+    opts_size,
+    fabrics_connect_timeout_us,
+    disable_read_ana_log_page,
+    disable_read_changed_ns_list_log_page,
+    transport_tos,
+    tls_psk,
+    dhchap_key,
+    dhchap_ctrlr_key,
+    dhchap_digests,
+    dhchap_dhgroups,
+});
+
+members!(spdk_nvme_io_qpair_opts {
+    qprio,
+    io_queue_size,
+    io_queue_requests,
+    __bindgen_anon_1,
+    sq,
+    cq,
+    create_only,
+    async_mode,
+    disable_pcie_sgl_merge,
+    opts_size,
+});
+
+/// How many bytes of a struct a program with this size of it has in full members.
+fn known<T: Members>(size: usize) -> usize {
+    T::ENDS.iter().copied().take_while(|&end| end <= size).last().unwrap_or(0)
+}
+
+/// Writes `value` into a program's struct of this size.
+///
+/// # Safety
+/// `size` bytes at `to` can be written.
+pub(super) unsafe fn write<T: Members>(value: &T, to: *mut T, size: usize) {
+    // SAFETY: `known` is at most both sizes.
+    unsafe { ptr::copy_nonoverlapping(ptr::from_ref(value).cast::<u8>(), to.cast::<u8>(), known::<T>(size)) };
+}
+
+/// Reads a program's struct of this size over `value`.
+///
+/// # Safety
+/// `size` bytes at `from` can be read.
+pub(super) unsafe fn read<T: Members>(value: &mut T, from: *const T, size: usize) {
+    // SAFETY: `known` is at most both sizes. Members are integers, bytes and pointers, valid for every value.
+    unsafe {
+        ptr::copy_nonoverlapping(from.cast::<u8>(), ptr::from_mut(value).cast::<u8>(), known::<T>(size))
+    };
+}
+
+/// What spdk_nvme_ctrlr_get_default_ctrlr_opts gives, in full.
+pub(super) fn default_ctrlr_opts() -> spdk_nvme_ctrlr_opts {
+    use spdk_nvmf_dhchap_dhgroup as Group;
+    use spdk_nvmf_dhchap_hash as Hash;
+
+    // SAFETY: members are integers, bytes and pointers, for which zero is valid.
+    let mut opts: spdk_nvme_ctrlr_opts = unsafe { zeroed() };
+    let host_id = host_id();
+    opts.num_io_queues = 1024;
+    opts.arb_mechanism = spdk_nvme_cc_ams::SPDK_NVME_CC_AMS_RR;
+    opts.keep_alive_timeout_ms = 10_000;
+    opts.transport_retry_count = 4;
+    opts.io_queue_size = 256;
+    opts.io_queue_requests = 512;
+    // SAFETY: the struct is this function's.
+    unsafe { put_text(addr_of_mut!(opts.hostnqn), host_nqn(&host_id).as_bytes()) };
+    opts.extended_host_id = host_id;
+    // The width of a byte: beyond the three bits of CC.CSS, so it stands for "choose".
+    opts.command_set = spdk_nvme_cc_css(8);
+    opts.admin_timeout_ms = 30_000;
+    opts.admin_queue_size = 32;
+    opts.opts_size = size_of::<spdk_nvme_ctrlr_opts>();
+    opts.fabrics_connect_timeout_us = 500_000;
+    opts.dhchap_digests = mask(&[
+        Hash::SPDK_NVMF_DHCHAP_HASH_SHA256.0,
+        Hash::SPDK_NVMF_DHCHAP_HASH_SHA384.0,
+        Hash::SPDK_NVMF_DHCHAP_HASH_SHA512.0,
+    ]);
+    opts.dhchap_dhgroups = mask(&[
+        Group::SPDK_NVMF_DHCHAP_DHGROUP_NULL.0,
+        Group::SPDK_NVMF_DHCHAP_DHGROUP_2048.0,
+        Group::SPDK_NVMF_DHCHAP_DHGROUP_3072.0,
+        Group::SPDK_NVMF_DHCHAP_DHGROUP_4096.0,
+        Group::SPDK_NVMF_DHCHAP_DHGROUP_6144.0,
+        Group::SPDK_NVMF_DHCHAP_DHGROUP_8192.0,
+    ]);
+    opts
+}
+
+/// What spdk_nvme_ctrlr_get_default_io_qpair_opts gives, in full.
+pub(super) fn default_io_qpair_opts(options: &host::IoQpairOptions) -> spdk_nvme_io_qpair_opts {
+    // SAFETY: members are integers, bytes and pointers, for which zero is valid.
+    let mut opts: spdk_nvme_io_qpair_opts = unsafe { zeroed() };
+    opts.qprio = spdk_nvme_qprio::SPDK_NVME_QPRIO_URGENT;
+    opts.io_queue_size = options.queue_size;
+    opts.io_queue_requests = options.queue_requests;
+    opts.opts_size = size_of::<spdk_nvme_io_qpair_opts>();
+    opts
+}
+
+/// What the host takes for a controller.
+pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::ControllerOptions {
+    let _ = text(&opts.hostnqn);
+    host::ControllerOptions { num_io_queues: opts.num_io_queues }
+}
+
+/// What the host takes for a queue pair.
+pub(super) fn io_qpair_options(opts: &spdk_nvme_io_qpair_opts) -> host::IoQpairOptions {
+    host::IoQpairOptions {
+        queue_size: opts.io_queue_size,
+        queue_requests: opts.io_queue_requests,
+        // SAFETY: both members of the union are the same byte, for which every value is valid.
+        delay_cmd_submit: unsafe { opts.__bindgen_anon_1.delay_cmd_submit } != 0,
+        create_only: opts.create_only != 0,
+        async_mode: opts.async_mode != 0,
+    }
+}
+
+/// The host identifier of this process: random, the same for all controllers.
+fn host_id() -> [u8; 16] {
+    static HOST_ID: OnceCell<[u8; 16]> = OnceCell::new();
+    *HOST_ID.get_or_init(|| {
+        let mut id = [0u8; 16];
+        // SAFETY: the buffer is this function's own. Fewer bytes than asked for leave zeros.
+        unsafe { libc::getrandom(id.as_mut_ptr().cast(), id.len(), 0) };
+        // Version 4 and variant 1 of RFC 4122: made of random numbers.
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
+        *version = *version & 0x0f | 0x40;
+        *variant = *variant & 0x3f | 0x80;
+        id
+    })
+}
+
+/// The host NQN that goes with a host identifier.
+fn host_nqn(id: &[u8; 16]) -> String {
+    let mut nqn = String::from("nqn.2014-08.org.nvmexpress:uuid:");
+    for (index, byte) in id.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            nqn.push('-');
+        }
+        nqn.push_str(&format!("{byte:02x}"));
+    }
+    nqn
+}
+
+fn mask(bits: &[u32]) -> u32 {
+    bits.iter().fold(0, |mask, &bit| mask | 1u32.checked_shl(bit).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_v26_05() {
+        let opts = default_ctrlr_opts();
+        assert_eq!(opts.dhchap_digests, 0xe);
+        assert_eq!(opts.dhchap_dhgroups, 0x3f);
+        assert_eq!(opts.command_set.0, 8);
+        let nqn = text(&opts.hostnqn);
+        assert_eq!(nqn.len(), "nqn.2014-08.org.nvmexpress:uuid:".len() + 36);
+        assert_eq!(
+            nqn.as_bytes()["nqn.2014-08.org.nvmexpress:uuid:".len() + 14],
+            b'4',
+            "version of the UUID"
+        );
+        assert_eq!(nqn, text(&default_ctrlr_opts().hostnqn), "one host per process");
+    }
+
+    #[test]
+    fn nothing_is_written_behind_the_given_size() {
+        let opts = default_ctrlr_opts();
+        let whole = size_of::<spdk_nvme_ctrlr_opts>();
+        for size in 0..=whole + 8 {
+            let mut room = vec![0xa5u8; whole + 16];
+            // SAFETY: the room is large enough.
+            unsafe { write(&opts, room.as_mut_ptr().cast(), size) };
+            let end = known::<spdk_nvme_ctrlr_opts>(size);
+            assert!(end <= size);
+            assert!(room[end..].iter().all(|&byte| byte == 0xa5), "size {size}");
+        }
+        assert_eq!(known::<spdk_nvme_ctrlr_opts>(whole), whole);
+        assert_eq!(known::<spdk_nvme_ctrlr_opts>(27), 21, "io_queue_size only in part");
+        assert_eq!(known::<spdk_nvme_ctrlr_opts>(28), 28);
+    }
+
+    #[test]
+    fn a_shorter_struct_keeps_the_defaults_of_the_rest() {
+        let mut opts = default_io_qpair_opts(&host::IoQpairOptions {
+            queue_size: 256,
+            queue_requests: 512,
+            delay_cmd_submit: false,
+            create_only: false,
+            async_mode: false,
+        });
+        let bytes = [0xffu8; 72];
+        // SAFETY: eight bytes are there.
+        unsafe { read(&mut opts, bytes.as_ptr().cast(), 8) };
+        assert_eq!((opts.qprio.0, opts.io_queue_size), (u32::MAX, u32::MAX));
+        assert_eq!(opts.io_queue_requests, 512);
+        assert_eq!(opts.create_only, 0);
+        // The struct of v24.09, which had no opts_size member.
+        // SAFETY: 72 bytes are there.
+        unsafe { read(&mut opts, bytes.as_ptr().cast(), 72) };
+        assert_eq!(opts.create_only, 0xff);
+        assert_eq!(opts.opts_size, size_of::<spdk_nvme_io_qpair_opts>());
+        assert!(io_qpair_options(&opts).create_only, "any value but zero is true");
+    }
+}

@@ -1,0 +1,329 @@
+//! Poll groups.
+//!
+//! A poll group is always ours, even if it holds queue pairs of the next library: they go into a group of that library
+//! which is made with the first of them, polled with ours, and destroyed with ours. A group that the next library made
+//! for itself is passed on like any other handle.
+
+use super::{
+    entry::{entry, next, next_of},
+    error::{negated_errno, status},
+    handles::{self, Found, Kind, Object, find, shared_by},
+    qpair::Qpair,
+    types::{
+        spdk_nvme_accel_fn_table, spdk_nvme_disconnected_qpair_cb, spdk_nvme_poll_group, spdk_nvme_qpair,
+    },
+};
+use crate::{abi::entry::guard_plain, host};
+use libc::{EBUSY, EINVAL, ENODEV, ENOMEM, c_int, c_void};
+use std::{
+    cell::Cell,
+    mem::{offset_of, zeroed},
+    ptr,
+    rc::Rc,
+};
+
+/// What a handle of a poll group stands for.
+pub(super) struct PollGroup {
+    host: Rc<host::PollGroup>,
+    /// The program's context, which it gets back with each disconnected queue pair.
+    context: *mut c_void,
+    table: spdk_nvme_accel_fn_table,
+    /// The next library's group for its queue pairs; NULL until there is one.
+    inner: Cell<*mut spdk_nvme_poll_group>,
+    polling: Cell<bool>,
+}
+
+impl Object for PollGroup {
+    type Handle = spdk_nvme_poll_group;
+    const KIND: Kind = Kind::PollGroup;
+    shared_by!(Rc);
+
+    /// Its queue pairs notice by themselves; a group has no state of its own that could be half done.
+    fn fail(&self) {}
+}
+
+/// Makes a poll group. ctx is given back with each queue pair that is found disconnected.
+///
+/// table, which may be NULL, is read up to its table_size. Returns NULL if it has some of the three functions for
+/// sequences and not the others, or functions that append without those.
+///
+/// # Safety
+///
+/// table is NULL or points to as many bytes as its table_size says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_poll_group_create(
+    ctx: *mut c_void,
+    table: *mut spdk_nvme_accel_fn_table,
+) -> *mut spdk_nvme_poll_group {
+    guard_plain("spdk_nvme_poll_group_create", ptr::null_mut(), || {
+        // SAFETY: the caller vouches for the table.
+        let Some(table) = (unsafe { read_table(table) }) else {
+            return ptr::null_mut();
+        };
+        let group = PollGroup {
+            host: host::PollGroup::new(),
+            context: ctx,
+            table,
+            inner: Cell::new(ptr::null_mut()),
+            polling: Cell::new(false),
+        };
+        handles::insert::<PollGroup>(Rc::new(group)).unwrap_or(ptr::null_mut())
+    })
+}
+
+/// Adds a queue pair that is not connected. Returns 0, or -EINVAL if it is connected.
+///
+/// # Safety
+///
+/// Both are handles that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_poll_group_add(
+    group: *mut spdk_nvme_poll_group,
+    qpair: *mut spdk_nvme_qpair,
+) -> c_int {
+    entry!(spdk_nvme_poll_group_add(group, qpair), PollGroup as share, group, -EINVAL, |object| {
+        // SAFETY: the caller vouches for the handle.
+        match unsafe { find::<Qpair>(qpair) } {
+            Found::Ours(qpair) => status(object.host.add(qpair.host())),
+            // SAFETY: as above.
+            Found::Foreign => unsafe { object.add_foreign(qpair) },
+            Found::Invalid => {
+                handles::complain("spdk_nvme_poll_group_add", qpair.addr());
+                -EINVAL
+            }
+        }
+    })
+}
+
+/// Removes a queue pair that is not connected. Returns 0, -EINVAL if it is connected, -ENOENT if it is in another
+/// group or in none.
+///
+/// # Safety
+///
+/// Both are handles that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_poll_group_remove(
+    group: *mut spdk_nvme_poll_group,
+    qpair: *mut spdk_nvme_qpair,
+) -> c_int {
+    entry!(spdk_nvme_poll_group_remove(group, qpair), PollGroup as share, group, -EINVAL, |object| {
+        // SAFETY: the caller vouches for the handle.
+        match unsafe { find::<Qpair>(qpair) } {
+            Found::Ours(qpair) => status(object.host.remove(qpair.host())),
+            Found::Foreign => {
+                let inner = object.inner.get();
+                if inner.is_null() {
+                    return -ENODEV;
+                }
+                next!(spdk_nvme_poll_group_remove(inner, qpair)).unwrap_or(-ENODEV)
+            }
+            Found::Invalid => {
+                handles::complain("spdk_nvme_poll_group_remove", qpair.addr());
+                -EINVAL
+            }
+        }
+    })
+}
+
+/// Polls all queue pairs of a group; calls disconnected_qpair_cb for each that is found disconnected.
+///
+/// Each queue pair completes at most completions_per_qpair commands; 0 is no limit. Callbacks may do anything. Returns
+/// how many commands were completed, 0 if called from a callback of this group's own poll, -EINVAL without a callback,
+/// or the negated errno of the first queue pair that failed.
+///
+/// # Safety
+///
+/// group is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_poll_group_process_completions(
+    group: *mut spdk_nvme_poll_group,
+    completions_per_qpair: u32,
+    disconnected_qpair_cb: spdk_nvme_disconnected_qpair_cb,
+) -> i64 {
+    entry!(
+        spdk_nvme_poll_group_process_completions(group, completions_per_qpair, disconnected_qpair_cb),
+        PollGroup as share,
+        group,
+        -i64::from(EINVAL),
+        |object| {
+            let Some(disconnected) = disconnected_qpair_cb else {
+                return -i64::from(EINVAL);
+            };
+            let Some(_polling) = object.begin_poll() else {
+                return 0;
+            };
+            let context = object.context;
+            let ours = object.host.process_completions(completions_per_qpair, &|qpair| {
+                // SAFETY: the program gave the function to be called with a queue pair's handle and its context.
+                unsafe { disconnected(qpair.tag().cast(), context) };
+            });
+            let ours = match ours {
+                Ok(count) => i64::try_from(count).unwrap_or(i64::MAX),
+                Err(error) => i64::from(negated_errno(&error)),
+            };
+            let inner = object.inner.get();
+            if inner.is_null() {
+                return ours;
+            }
+            let theirs = next!(spdk_nvme_poll_group_process_completions(
+                inner,
+                completions_per_qpair,
+                disconnected_qpair_cb
+            ))
+            .unwrap_or(0);
+            match (ours, theirs) {
+                (ours, _) if ours < 0 => ours,
+                (_, theirs) if theirs < 0 => theirs,
+                (ours, theirs) => ours.saturating_add(theirs),
+            }
+        }
+    )
+}
+
+/// Destroys a poll group. Returns 0, or -EBUSY if it still has queue pairs.
+///
+/// # Safety
+///
+/// group is a handle that no other thread uses; nobody uses it after a 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_poll_group_destroy(group: *mut spdk_nvme_poll_group) -> c_int {
+    entry!(spdk_nvme_poll_group_destroy(group), PollGroup as share, group, -EINVAL, |object| {
+        let inner = object.inner.get();
+        if !inner.is_null() {
+            if next!(spdk_nvme_poll_group_destroy(inner)).unwrap_or(0) != 0 {
+                return -EBUSY;
+            }
+            object.inner.set(ptr::null_mut());
+        }
+        let rc = status(object.host.destroy());
+        if rc == 0 {
+            // SAFETY: the caller vouches for the handle. A poll that is going on has a share.
+            drop(unsafe { handles::remove::<PollGroup>(group) });
+        }
+        rc
+    })
+}
+
+/// Marks a group as being polled, and undoes it, an unwind included.
+struct Polling<'a>(&'a Cell<bool>);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl PollGroup {
+    fn begin_poll(&self) -> Option<Polling<'_>> {
+        (!self.polling.replace(true)).then(|| Polling(&self.polling))
+    }
+
+    /// Adds a queue pair of the next library to its group, which is made now if there is none.
+    ///
+    /// # Safety
+    /// No other thread uses the queue pair.
+    unsafe fn add_foreign(&self, qpair: *mut spdk_nvme_qpair) -> c_int {
+        let group = self.inner.get();
+        let Some(add) = next_of!(spdk_nvme_poll_group_add(group, qpair)) else {
+            tracing::error!(
+                "spdk_nvme_poll_group_add: {qpair:p} is not a qpair of this library, and there is no other"
+            );
+            return -EINVAL;
+        };
+        if group.is_null() {
+            let mut table = self.table;
+            let (context, table) = (self.context, &raw mut table);
+            let made: *mut spdk_nvme_poll_group =
+                next!(spdk_nvme_poll_group_create(context, table)).unwrap_or(ptr::null_mut());
+            if made.is_null() {
+                return -ENOMEM;
+            }
+            self.inner.set(made);
+        }
+        // SAFETY: the caller vouches for the queue pair; the group is the same library's.
+        unsafe { add(self.inner.get(), qpair) }
+    }
+}
+
+/// Reads a table of accelerated operations up to its size. None if its functions do not go together.
+///
+/// # Safety
+/// `table` is NULL, or as many bytes as it says can be read.
+unsafe fn read_table(table: *const spdk_nvme_accel_fn_table) -> Option<spdk_nvme_accel_fn_table> {
+    // SAFETY: no function is a valid value for each member.
+    let mut copy: spdk_nvme_accel_fn_table = unsafe { zeroed() };
+    copy.table_size = size_of::<spdk_nvme_accel_fn_table>();
+    if table.is_null() {
+        return Some(copy);
+    }
+    // SAFETY: the size is the first member, which is there if the table is.
+    let size = unsafe { ptr::addr_of!((*table).table_size).read() };
+    if size != 0 {
+        let known = [
+            offset_of!(spdk_nvme_accel_fn_table, finish_sequence),
+            offset_of!(spdk_nvme_accel_fn_table, reverse_sequence),
+            offset_of!(spdk_nvme_accel_fn_table, abort_sequence),
+            offset_of!(spdk_nvme_accel_fn_table, append_crc32c),
+            offset_of!(spdk_nvme_accel_fn_table, append_copy),
+            size_of::<spdk_nvme_accel_fn_table>(),
+        ];
+        let known = known.into_iter().take_while(|&end| end <= size).last().unwrap_or(0);
+        // SAFETY: `known` is at most both sizes.
+        unsafe { ptr::copy_nonoverlapping(table.cast::<u8>(), (&raw mut copy).cast::<u8>(), known) };
+        copy.table_size = size;
+    }
+    let sequence =
+        [copy.finish_sequence.is_some(), copy.reverse_sequence.is_some(), copy.abort_sequence.is_some()];
+    if sequence.contains(&true) && sequence.contains(&false) {
+        tracing::error!("accel_fn_table: all functions for sequences are needed, or none");
+        return None;
+    }
+    if (copy.append_crc32c.is_some() || copy.append_copy.is_some()) && sequence.contains(&false) {
+        tracing::error!("accel_fn_table: functions that append need those for sequences");
+        return None;
+    }
+    Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn abort(_sequence: *mut c_void) {}
+    unsafe extern "C" fn finish(
+        _sequence: *mut c_void,
+        _function: Option<unsafe extern "C" fn(*mut c_void, c_int)>,
+        _argument: *mut c_void,
+    ) {
+    }
+
+    #[test]
+    fn a_table_is_read_up_to_its_size() {
+        // SAFETY: the tables are this function's own.
+        unsafe {
+            assert!(read_table(ptr::null()).is_some());
+            let mut table: spdk_nvme_accel_fn_table = zeroed();
+            table.abort_sequence = Some(abort);
+            assert!(read_table(&raw const table).is_some(), "a size of 0 means no table");
+            table.table_size = size_of::<spdk_nvme_accel_fn_table>();
+            assert!(read_table(&raw const table).is_none(), "one of three");
+            table.reverse_sequence = Some(abort);
+            table.finish_sequence = Some(finish);
+            assert!(read_table(&raw const table).is_some());
+            table.table_size = offset_of!(spdk_nvme_accel_fn_table, abort_sequence);
+            assert!(read_table(&raw const table).is_none(), "two of three are within the size");
+            table.table_size = 20;
+            let copy = read_table(&raw const table).unwrap();
+            assert!(copy.finish_sequence.is_none(), "only in part within the size");
+        }
+    }
+
+    #[test]
+    fn a_poll_within_a_poll_is_noticed_and_ends() {
+        let polling = Cell::new(false);
+        let first = (!polling.replace(true)).then(|| Polling(&polling));
+        assert!(first.is_some() && polling.get());
+        drop(first);
+        assert!(!polling.get());
+    }
+}

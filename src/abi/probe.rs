@@ -1,0 +1,253 @@
+//! Finding and attaching controllers.
+
+use super::{
+    ctrlr::Ctrlr,
+    entry::{guard_plain, next},
+    env, log, options,
+    text::text,
+    transport_id,
+    types::{
+        spdk_nvme_attach_cb, spdk_nvme_ctrlr, spdk_nvme_ctrlr_opts, spdk_nvme_probe_cb, spdk_nvme_remove_cb,
+        spdk_nvme_transport_id,
+    },
+};
+use crate::host;
+use libc::{c_int, c_void, size_t};
+use parking_lot::Mutex;
+use std::{ptr, sync::Arc};
+
+/// The subsystem that tells which subsystems there are (Base 3.1.2.3).
+const DISCOVERY_NQN: &str = "nqn.2014-08.org.nvmexpress.discovery";
+
+/// All attached controllers. Attaching one of them again gives the same handle.
+static ATTACHED: Mutex<Vec<Arc<Ctrlr>>> = Mutex::new(Vec::new());
+
+/// Attaches the controllers at a transport id, and waits for that.
+///
+/// With the discovery subsystem's NQN those that its log names, else the one at this transport id. probe_cb is called
+/// for each and says whether to attach it, and how; attach_cb is called with each that was attached. Without probe_cb
+/// all are attached. A controller that is attached already is attached once more, with the same handle. remove_cb is
+/// never called over RDMA.
+///
+/// Returns 0, also if a controller could not be attached: then a log line says why, and attach_cb is not called.
+/// Returns -1 if no controller was tried: no RDMA device, discovery failed, or probe_cb declined the only one.
+///
+/// # Safety
+///
+/// trid is NULL (PCIe) or points to a transport id.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_probe(
+    trid: *const spdk_nvme_transport_id,
+    cb_ctx: *mut c_void,
+    probe_cb: spdk_nvme_probe_cb,
+    attach_cb: spdk_nvme_attach_cb,
+    remove_cb: spdk_nvme_remove_cb,
+) -> c_int {
+    guard_plain("spdk_nvme_probe", -1, || {
+        prepare();
+        // SAFETY: the caller vouches for trid.
+        if !unsafe { transport_id::is_rdma(trid) } {
+            return next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb)).unwrap_or_else(
+                || {
+                    // SAFETY: as above.
+                    unsafe { not_available(trid) };
+                    -1
+                },
+            );
+        }
+        // SAFETY: as above.
+        let trid = unsafe { transport_id::read(trid) };
+        let program = Program { cb_ctx, probe_cb, attach_cb, remove_cb };
+        if text(&trid.subnqn) == DISCOVERY_NQN {
+            program.discover(&trid)
+        } else {
+            program.probe_direct(&trid)
+        }
+    })
+}
+
+/// Attaches the controller at a transport id, and waits for that. With the discovery subsystem's NQN this is the
+/// discovery controller itself.
+///
+/// Options are read up to opts_size bytes; the rest, or all if opts is NULL, are defaults. A controller that is
+/// attached already is attached once more, with the same handle. Returns NULL, after a log line, if it cannot be
+/// attached.
+///
+/// # Safety
+///
+/// trid is NULL, which is refused, or points to a transport id. opts is NULL or points to opts_size bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_connect(
+    trid: *const spdk_nvme_transport_id,
+    opts: *const spdk_nvme_ctrlr_opts,
+    opts_size: size_t,
+) -> *mut spdk_nvme_ctrlr {
+    guard_plain("spdk_nvme_connect", ptr::null_mut(), || {
+        prepare();
+        if trid.is_null() {
+            tracing::error!("no transport id given");
+            return ptr::null_mut();
+        }
+        // SAFETY: the caller vouches for trid.
+        if !unsafe { transport_id::is_rdma(trid) } {
+            return next!(spdk_nvme_connect(trid, opts, opts_size)).unwrap_or_else(|| {
+                // SAFETY: as above.
+                unsafe { not_available(trid) };
+                ptr::null_mut()
+            });
+        }
+        // SAFETY: as above.
+        let trid = unsafe { transport_id::read(trid) };
+        let mut merged = options::default_ctrlr_opts();
+        if !opts.is_null() {
+            // SAFETY: the caller vouches for opts_size bytes.
+            unsafe { options::read(&mut merged, opts, opts_size) };
+            merged.opts_size = opts_size;
+        }
+        match attach(&trid, &merged) {
+            Ok(ctrlr) => ctrlr.handle(),
+            Err(error) => {
+                complain(&trid, &error);
+                ptr::null_mut()
+            }
+        }
+    })
+}
+
+/// The controller was detached: from now on its transport id is attached anew.
+pub(super) fn forget(ctrlr: &Arc<Ctrlr>) {
+    ATTACHED.lock().retain(|attached| !Arc::ptr_eq(attached, ctrlr));
+}
+
+/// What the library needs before its first controller.
+fn prepare() {
+    log::install();
+    env::install();
+}
+
+/// What a program gave to spdk_nvme_probe.
+struct Program {
+    cb_ctx: *mut c_void,
+    probe_cb: spdk_nvme_probe_cb,
+    attach_cb: spdk_nvme_attach_cb,
+    remove_cb: spdk_nvme_remove_cb,
+}
+
+impl Program {
+    fn probe_direct(&self, trid: &spdk_nvme_transport_id) -> c_int {
+        let Some(opts) = self.wants(trid) else {
+            return -1;
+        };
+        match self.attach(trid, &opts) {
+            Err(AttachError::Host(error)) if error.is_no_device() => -1,
+            _ => 0,
+        }
+    }
+
+    /// Asks for each controller of the discovery log, then attaches those that the program wants.
+    fn discover(&self, trid: &spdk_nvme_transport_id) -> c_int {
+        let found = match discovered(trid) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!("discovery failed: {}: {error}", transport_id::describe(trid));
+                return -1;
+            }
+        };
+        let mut wanted = Vec::new();
+        for entry in found {
+            if entry.trtype.0 != trid.trtype.0 {
+                self.pass_on(&entry);
+            } else if let Some(opts) = self.wants(&entry) {
+                wanted.push((entry, opts));
+            }
+        }
+        for (entry, opts) in wanted {
+            // One that cannot be attached does not keep the others from it.
+            let _ = self.attach(&entry, &opts);
+        }
+        0
+    }
+
+    /// A controller of another transport, for the next library.
+    fn pass_on(&self, entry: &spdk_nvme_transport_id) {
+        let (trid, cb_ctx) = (ptr::from_ref(entry), self.cb_ctx);
+        let (probe_cb, attach_cb, remove_cb) = (self.probe_cb, self.attach_cb, self.remove_cb);
+        if next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb)).is_none() {
+            tracing::warn!("skipping a controller of another transport: {}", transport_id::describe(entry));
+        }
+    }
+
+    /// The program's options if it wants this controller.
+    fn wants(&self, trid: &spdk_nvme_transport_id) -> Option<spdk_nvme_ctrlr_opts> {
+        let mut opts = options::default_ctrlr_opts();
+        match self.probe_cb {
+            None => Some(opts),
+            // SAFETY: the program gave the function to be called with its context, a transport id and options.
+            Some(probe_cb) => (unsafe { probe_cb(self.cb_ctx, trid, &raw mut opts) } != 0).then_some(opts),
+        }
+    }
+
+    fn attach(&self, trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<(), AttachError> {
+        let ctrlr = attach(trid, opts).inspect_err(|error| complain(trid, error))?;
+        if let Some(attach_cb) = self.attach_cb {
+            // SAFETY: the program gave the function to be called with its context and a controller. It may detach the
+            // controller; the share keeps what the arguments point to.
+            unsafe { attach_cb(self.cb_ctx, ctrlr.transport_id(), ctrlr.handle(), ctrlr.opts()) };
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AttachError {
+    #[error("address family {0} cannot be used over RDMA")]
+    AddressFamily(u32),
+    #[error("it is being detached")]
+    Detaching,
+    #[error("out of handles")]
+    Handles,
+    #[error(transparent)]
+    Host(#[from] host::Error),
+}
+
+/// Attaches a controller, or attaches it once more.
+fn attach(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<Arc<Ctrlr>, AttachError> {
+    let same = |ctrlr: &&Arc<Ctrlr>| {
+        transport_id::is_same(ctrlr.transport_id(), trid)
+            && text(&ctrlr.opts().hostnqn) == text(&opts.hostnqn)
+    };
+    let known = ATTACHED.lock().iter().find(same).cloned();
+    if let Some(ctrlr) = known {
+        return if ctrlr.attach_again() { Ok(ctrlr) } else { Err(AttachError::Detaching) };
+    }
+    let id = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
+    let controller = host::Controller::connect(id, options::controller_options(opts))?;
+    let ctrlr = Ctrlr::insert(controller, *trid, *opts).ok_or(AttachError::Handles)?;
+    ATTACHED.lock().push(ctrlr.clone());
+    Ok(ctrlr)
+}
+
+/// The transport ids that a discovery controller's log names.
+fn discovered(trid: &spdk_nvme_transport_id) -> Result<Vec<spdk_nvme_transport_id>, AttachError> {
+    let _ = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
+    Ok(Vec::new())
+}
+
+/// The one log line of a controller that could not be attached.
+fn complain(trid: &spdk_nvme_transport_id, error: &AttachError) {
+    tracing::error!("cannot attach the controller at {}: {error}", transport_id::describe(trid));
+}
+
+/// There is no library for this transport.
+///
+/// # Safety
+/// `trid` is NULL or can be read.
+unsafe fn not_available(trid: *const spdk_nvme_transport_id) {
+    if trid.is_null() {
+        tracing::error!("NVMe trtype 256 (PCIE) not available");
+        return;
+    }
+    // SAFETY: the caller vouches for trid.
+    let trid = unsafe { transport_id::read(trid) };
+    tracing::error!("NVMe trtype {} ({}) not available", trid.trtype.0, text(&trid.trstring));
+}
