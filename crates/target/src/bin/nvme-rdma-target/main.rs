@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use arguments::{Action, Arguments};
-use nvme_rdma_target::{ControlCommand, Target};
+use nvme_rdma_target::{ControlCommand, Error, Target};
 use waiting::Signals;
 
 /// After this long without work the program begins to sleep between polls.
@@ -39,6 +39,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("nvme-rdma-target: {error}");
+            if matches!(error.downcast_ref(), Some(Error::Verbs(error)) if error.errno == libc::ENODEV) {
+                eprintln!(
+                    "There is no RDMA device. Without one, RDMA in user space does: LD_PRELOAD=libsoftverbs.so"
+                );
+            }
             ExitCode::FAILURE
         }
     }
