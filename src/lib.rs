@@ -1,1 +1,16 @@
-//! placeholder
+//! The NVMe over Fabrics RDMA host behind SPDK's public C ABI.
+//!
+//! The floors of the house, each of which calls only the one below it:
+//!
+//! - `abi`: the C face, one file for each group of entry points; casts, handle checks, errno, no logic;
+//! - [`host`]: controllers and namespaces;
+//! - [`transport`]: one RDMA connection, from connect to release;
+//! - `verbs` (a crate): owners of libibverbs and librdmacm objects.
+//!
+//! Beside them: [`memory`] (which key covers a buffer), [`clock`] (the one clock and the one wait), and the crate
+//! `spec` (NVMe as data). See `docs/architecture.md`.
+
+pub mod clock;
+pub mod host;
+pub mod memory;
+pub mod transport;

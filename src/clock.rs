@@ -1,0 +1,120 @@
+//! The one clock and the one wait.
+//!
+//! Nothing in the host or the transport reads a clock of its own, sleeps or blocks: ticks come from the
+//! environment, and every synchronous call waits in [`wait`], which calls the relax hook once a turn. A simulation
+//! installs virtual ticks and a hook that moves its peers.
+
+use once_cell::sync::OnceCell;
+use std::{sync::atomic::AtomicU64, sync::atomic::Ordering, time::Duration};
+
+/// Where ticks come from, and what a waiting thread does with a turn in which nothing happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// A counter that never goes back.
+    pub ticks: fn() -> u64,
+    /// How many ticks make a second.
+    pub ticks_hz: fn() -> u64,
+    /// Called once in each turn of a wait.
+    pub relax: fn(),
+}
+
+static CLOCK: OnceCell<Clock> = OnceCell::new();
+static TICKS_PER_MILLISECOND: AtomicU64 = AtomicU64::new(1);
+
+/// Installs the clock. The first one stays; returns whether it was this one.
+pub fn install(clock: Clock) -> bool {
+    let first = CLOCK.set(clock).is_ok();
+    if first {
+        TICKS_PER_MILLISECOND.store(((clock.ticks_hz)() / 1000).max(1), Ordering::Relaxed);
+    }
+    first
+}
+
+/// A moment, in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The beginning of time: every deadline made from it has passed.
+    pub const START: Self = Self(0);
+
+    /// The moment `duration` after this one.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let ticks = milliseconds.saturating_mul(TICKS_PER_MILLISECOND.load(Ordering::Relaxed));
+        Self(self.0.saturating_add(ticks))
+    }
+
+    /// Whether `deadline` is over at this moment.
+    #[inline]
+    pub fn has_reached(self, deadline: Self) -> bool {
+        self >= deadline
+    }
+}
+
+/// The moment that it is.
+#[inline]
+pub fn now() -> Moment {
+    Moment(CLOCK.get().map_or(u64::MAX, |clock| (clock.ticks)()))
+}
+
+/// The one wait: calls `poll` until it gives a value or `deadline` is over, and the relax hook between. None if
+/// the deadline came first.
+pub fn wait<T>(deadline: Moment, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+    loop {
+        if let Some(value) = poll() {
+            return Some(value);
+        }
+        if now().has_reached(deadline) {
+            return None;
+        }
+        if let Some(clock) = CLOCK.get() {
+            (clock.relax)();
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod test_clock {
+    //! A clock that tests move by hand: one tick is a microsecond, and each turn of a wait is one millisecond.
+
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        static TICKS: Cell<u64> = const { Cell::new(1_000_000) };
+    }
+
+    pub(crate) fn install() {
+        super::install(Clock {
+            ticks: || TICKS.get(),
+            ticks_hz: || 1_000_000,
+            relax: || advance(Duration::from_millis(1)),
+        });
+    }
+
+    pub(crate) fn advance(by: Duration) {
+        TICKS.set(TICKS.get() + u64::try_from(by.as_micros()).unwrap());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_with_its_value_or_its_deadline() {
+        test_clock::install();
+        let start = now();
+        let mut turns = 0;
+        let value = wait(start.after(Duration::from_millis(10)), || {
+            turns += 1;
+            (turns == 3).then_some("done")
+        });
+        assert_eq!(value, Some("done"));
+        assert_eq!(wait(start.after(Duration::from_millis(10)), || None::<()>), None);
+        assert!(now().has_reached(start.after(Duration::from_millis(10))));
+        assert!(!now().has_reached(start.after(Duration::from_secs(1))));
+    }
+}

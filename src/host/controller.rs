@@ -1,0 +1,522 @@
+//! A controller: bring-up, namespaces, keep-alive, events, I/O qpairs, detach.
+//!
+//! [`Controller`] is used under the lock that the C face holds for its admin side; it guards cells, so an admin
+//! callback may call back into it. What I/O qpairs need of their controller on other threads is in [`Shared`].
+
+use super::{
+    Error, IoQpair, IoQpairOptions, Namespace,
+    admin::{AdminQueue, Answer},
+    bring_up,
+    options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
+};
+use crate::{
+    clock::{self, Moment},
+    transport::{Completer, ConnectTarget, Payload, Qpair, QpairConfiguration},
+};
+use parking_lot::Mutex;
+use spec::{
+    Command, Completion,
+    fabrics::{CNTLID_DYNAMIC, PropertySize, check_nqn},
+    identify::{ControllerView, IDENTIFY_SIZE},
+    registers::{self, Cc, Csts},
+};
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    net::SocketAddr,
+    rc::{Rc, Weak},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+/// A controller that this host is associated with.
+pub struct Controller {
+    me: Weak<Controller>,
+    id: TransportId,
+    options: ControllerOptions,
+    admin: AdminQueue,
+    shared: Arc<Shared>,
+    properties: Properties,
+    identify: Box<[u8; IDENTIFY_SIZE]>,
+    namespaces: Cell<BTreeMap<u32, Arc<Namespace>>>,
+    next_keep_alive: Cell<Moment>,
+    detach: Cell<Detach>,
+}
+
+/// What bring-up learnt from the controller's properties.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Properties {
+    pub(super) cap: registers::Cap,
+    pub(super) vs: registers::Vs,
+    pub(super) cc: Cc,
+}
+
+/// What bring-up found.
+pub(super) struct Found {
+    pub(super) properties: Properties,
+    pub(super) identify: Box<[u8; IDENTIFY_SIZE]>,
+    pub(super) namespaces: BTreeMap<u32, Arc<Namespace>>,
+    pub(super) io_queues: u16,
+}
+
+/// What I/O qpairs use of their controller, from any thread.
+pub(super) struct Shared {
+    failed: AtomicBool,
+    largest_transfer: AtomicU32,
+    queue_ids: Mutex<Vec<bool>>,
+}
+
+/// How far a detach has come.
+enum Detach {
+    No,
+    /// CC.SHN was set; its answer is awaited.
+    Notifying(Answer, Moment),
+    /// CSTS.SHST is being read until it says complete.
+    Awaiting(Answer, Moment),
+    Disconnecting,
+    Done,
+}
+
+/// The longest transfer of one command: the length of a keyed SGL data block has 24 bits (Base 2.0, 4.4.1).
+const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
+/// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Asynchronous Event Requests that are kept outstanding at most.
+const ASYNC_EVENT_REQUESTS: u8 = 4;
+
+impl Shared {
+    /// Whether the controller has failed: its qpairs end at their next poll.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that one command may transfer.
+    #[inline]
+    pub(super) fn largest_transfer(&self) -> u32 {
+        self.largest_transfer.load(Ordering::Relaxed)
+    }
+
+    fn take_queue_id(&self) -> Option<u16> {
+        let mut ids = self.queue_ids.lock();
+        let index = ids.iter().position(|used| !used)?;
+        *ids.get_mut(index)? = true;
+        u16::try_from(index + 1).ok()
+    }
+
+    pub(super) fn give_back_queue_id(&self, id: u16) {
+        if let Some(used) = self.queue_ids.lock().get_mut(usize::from(id).wrapping_sub(1)) {
+            *used = false;
+        }
+    }
+}
+
+impl Controller {
+    /// Connects to a controller and brings it up: Admin Queue, enable, Identify, namespaces. Waits for all of it; a
+    /// failure leaves nothing behind.
+    pub fn connect(id: TransportId, options: ControllerOptions) -> Result<Rc<Self>, Error> {
+        let label = format!("{}:{} {}", id.traddr, id.trsvcid, id.subnqn);
+        Self::try_connect(id, options, &label)
+            .inspect_err(|error| tracing::error!("{label}: no controller: {error}"))
+    }
+
+    fn try_connect(id: TransportId, options: ControllerOptions, label: &str) -> Result<Rc<Self>, Error> {
+        check_nqn(&id.subnqn)
+            .map_err(|error| Error::InvalidArgument(format!("subsystem NQN '{}': {error}", id.subnqn)))?;
+        check_nqn(&options.hostnqn)
+            .map_err(|error| Error::InvalidArgument(format!("host NQN '{}': {error}", options.hostnqn)))?;
+        let qpair = Qpair::new(admin_configuration(&id, &options, label)?)?;
+        let admin = AdminQueue::new(qpair, options.admin_timeout);
+        admin.qpair().connect()?;
+        admin.qpair().wait_until_connected()?;
+        let found = match bring_up::run(&admin, &id, &options) {
+            Ok(found) => found,
+            Err(error) => {
+                admin.qpair().disconnect();
+                admin.qpair().wait_until_at_rest();
+                admin.qpair().deliver(u32::MAX);
+                return Err(error);
+            }
+        };
+        let view = ControllerView(&found.identify);
+        let limit = view.max_transfer(found.properties.cap.mpsmin()).unwrap_or(u64::MAX);
+        let largest = u32::try_from(limit.min(u64::from(LARGEST_TRANSFER))).unwrap_or(LARGEST_TRANSFER);
+        let shared = Arc::new(Shared {
+            failed: AtomicBool::new(false),
+            largest_transfer: AtomicU32::new(largest),
+            queue_ids: Mutex::new(vec![false; usize::from(found.io_queues)]),
+        });
+        let async_events = view.aerl().saturating_add(1).min(ASYNC_EVENT_REQUESTS);
+        let controller = Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            next_keep_alive: Cell::new(clock::now().after(options.keep_alive_timeout / 2)),
+            id,
+            options,
+            admin,
+            shared,
+            properties: found.properties,
+            identify: found.identify,
+            namespaces: Cell::new(found.namespaces),
+            detach: Cell::new(Detach::No),
+        });
+        (0..async_events).for_each(|_| controller.arm_async_event());
+        Ok(controller)
+    }
+
+    /// The Identify Controller data as the controller sent them. Their address stays the same.
+    pub fn identify_data(&self) -> &[u8; IDENTIFY_SIZE] {
+        &self.identify
+    }
+
+    /// Where the controller is.
+    pub fn transport_id(&self) -> &TransportId {
+        &self.id
+    }
+
+    /// How it is used.
+    pub fn options(&self) -> &ControllerOptions {
+        &self.options
+    }
+
+    /// The controller id.
+    pub fn controller_id(&self) -> u16 {
+        self.admin.qpair().controller_id()
+    }
+
+    /// The CAP property.
+    pub fn capabilities(&self) -> registers::Cap {
+        self.properties.cap
+    }
+
+    /// The VS property.
+    pub fn version(&self) -> registers::Vs {
+        self.properties.vs
+    }
+
+    /// The highest namespace id that the controller can have.
+    pub fn namespace_count(&self) -> u32 {
+        ControllerView(&self.identify).nn()
+    }
+
+    /// The namespace of that id, active or not; None if the controller can have none.
+    pub fn namespace(&self, id: u32) -> Option<Arc<Namespace>> {
+        if id == 0 || id > self.namespace_count() {
+            return None;
+        }
+        let mut namespaces = self.namespaces.take();
+        let namespace = namespaces.entry(id).or_insert_with(|| Arc::new(Namespace::inactive(id))).clone();
+        self.namespaces.set(namespaces);
+        Some(namespace)
+    }
+
+    /// The lowest id of an active namespace; 0 if there is none.
+    pub fn first_active_namespace(&self) -> u32 {
+        self.next_active_namespace(0)
+    }
+
+    /// The next higher id of an active namespace; 0 if there is none.
+    pub fn next_active_namespace(&self, previous: u32) -> u32 {
+        let namespaces = self.namespaces.take();
+        let next = match previous.checked_add(1) {
+            Some(from) => namespaces.range(from..).find(|(_, namespace)| namespace.is_active()),
+            None => None,
+        };
+        let id = next.map_or(0, |(id, _)| *id);
+        self.namespaces.set(namespaces);
+        id
+    }
+
+    /// The options that an I/O qpair gets if the program does not say.
+    pub fn default_io_qpair_options(&self) -> IoQpairOptions {
+        IoQpairOptions {
+            queue_size: self.options.io_queue_size,
+            queue_requests: self.options.io_queue_requests,
+            delay_cmd_submit: false,
+            create_only: false,
+            async_mode: false,
+        }
+    }
+
+    /// Makes an I/O qpair, with a queue id of its own; connecting is the caller's next step. A queue larger than
+    /// the controller offers is made smaller.
+    pub fn alloc_io_qpair(self: &Rc<Self>, options: IoQpairOptions) -> Result<Rc<IoQpair>, Error> {
+        if self.has_failed() || !matches!(self.detach_state(), DetachState::No) {
+            return Err(Error::ControllerFailed);
+        }
+        if options.queue_size < 2 || options.queue_requests == 0 {
+            let text = format!("queue size {}, {} requests", options.queue_size, options.queue_requests);
+            return Err(Error::InvalidArgument(text));
+        }
+        let most = u32::from(self.properties.cap.mqes()) + 1;
+        let queue_size = u16::try_from(options.queue_size.min(most)).unwrap_or(u16::MAX);
+        let id = self.shared.take_queue_id().ok_or(Error::NoQueueId)?;
+        let configuration = QpairConfiguration {
+            queue_id: id,
+            queue_size,
+            requests: u16::try_from(options.queue_requests).unwrap_or(u16::MAX),
+            delay_submit: options.delay_cmd_submit,
+            controller_id: self.controller_id(),
+            keep_alive_timeout: 0,
+            in_capsule_data: self.in_capsule_data(),
+            target: ConnectTarget {
+                label: format!("{}:{} {} qid {id}", self.id.traddr, self.id.trsvcid, self.id.subnqn),
+                ..connect_target(&self.id, &self.options, "")?
+            },
+            ..admin_configuration(&self.id, &self.options, "")?
+        };
+        match Qpair::new(configuration) {
+            Ok(qpair) => Ok(IoQpair::new(qpair, self.shared.clone(), options)),
+            Err(error) => {
+                self.shared.give_back_queue_id(id);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Bytes of data that an I/O command capsule may carry right behind its command.
+    fn in_capsule_data(&self) -> u32 {
+        let view = ControllerView(&self.identify);
+        if view.icdoff() != 0 {
+            return 0; // the data would not be adjacent to the command
+        }
+        u32::try_from(view.in_capsule_data_size()).unwrap_or(u32::MAX)
+    }
+
+    /// Polls the Admin Queue: callbacks, asynchronous events, keep-alive. Returns the number of callbacks that ran;
+    /// an error says that the controller has failed.
+    pub fn process_admin_completions(&self) -> Result<u32, Error> {
+        self.keep_alive();
+        match self.admin.qpair().process_completions(0) {
+            Ok(count) => Ok(count),
+            Err(error) => {
+                self.fail();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Sends an admin command that the caller has built, with data in memory of the environment.
+    pub fn submit_admin(
+        &self,
+        command: Command,
+        payload: Payload,
+        completer: Completer,
+    ) -> Result<(), Error> {
+        self.admin.qpair().submit(command, payload, completer)?;
+        self.admin.qpair().flush();
+        Ok(())
+    }
+
+    pub(super) fn admin_queue(&self) -> &AdminQueue {
+        &self.admin
+    }
+
+    /// Whether the controller has failed.
+    pub fn has_failed(&self) -> bool {
+        self.shared.has_failed()
+    }
+
+    /// Fails the controller: its I/O qpairs end at their next poll. A second call does nothing (T125).
+    pub fn fail(&self) {
+        if !self.shared.failed.swap(true, Ordering::Relaxed) {
+            tracing::error!("{}: the controller has failed", self.admin.qpair().label());
+        }
+    }
+
+    fn keep_alive(&self) {
+        let now = clock::now();
+        if self.options.keep_alive_timeout.is_zero() || !now.has_reached(self.next_keep_alive.get()) {
+            return;
+        }
+        self.next_keep_alive.set(now.after(self.options.keep_alive_timeout / 2));
+        if !self.admin.qpair().is_connected() {
+            return;
+        }
+        let label = self.admin.qpair().label().to_owned();
+        let told = Rc::new(move |completion: &Completion| {
+            if !completion.is_success() {
+                tracing::error!("{label}: Keep Alive failed with {}", completion.status().name());
+            }
+        });
+        if let Err(error) = self.submit_admin(Command::keep_alive(), Payload::None, Completer::Shared(told)) {
+            tracing::warn!("{}: Keep Alive: {error}", self.admin.qpair().label());
+        }
+    }
+
+    /// Keeps an Asynchronous Event Request outstanding: armed again by each event, never once the controller goes
+    /// (T118).
+    fn arm_async_event(&self) {
+        if self.has_failed() || !matches!(self.detach_state(), DetachState::No) {
+            return;
+        }
+        let me = self.me.clone();
+        let told = Rc::new(move |completion: &Completion| {
+            let Some(controller) = me.upgrade() else { return };
+            if completion.is_success() {
+                let label = controller.admin.qpair().label();
+                tracing::info!("{label}: asynchronous event {:#010x}", completion.cdw0());
+                controller.arm_async_event();
+            }
+        });
+        let command = Command::async_event_request();
+        if let Err(error) = self.submit_admin(command, Payload::None, Completer::Shared(told)) {
+            tracing::warn!("{}: Asynchronous Event Request: {error}", self.admin.qpair().label());
+        }
+    }
+
+    /// Begins to detach: I/O qpairs must be freed before. Call [`Controller::detach_poll`] until it is done.
+    pub fn detach_start(&self) {
+        if !matches!(self.detach_state(), DetachState::No) {
+            return;
+        }
+        let deadline = clock::now().after(SHUTDOWN_TIMEOUT.min(self.options.admin_timeout));
+        let notify =
+            self.admin.qpair().is_connected() && !self.has_failed() && !self.options.no_shutdown_notification;
+        let cc = self.properties.cc.with_shn(Cc::SHN_NORMAL);
+        let command = Command::property_set(registers::CC, PropertySize::FOUR, u64::from(cc.0));
+        match notify.then(|| self.admin.start(command, None)) {
+            Some(Ok(answer)) => self.detach.set(Detach::Notifying(answer, deadline)),
+            Some(Err(_)) | None => self.begin_disconnect(),
+        }
+    }
+
+    fn begin_disconnect(&self) {
+        self.detach.set(Detach::Disconnecting);
+        self.admin.qpair().disconnect();
+    }
+
+    /// Goes on with a detach; true once everything is released. It ends in bounded time whatever the controller
+    /// does (T130).
+    pub fn detach_poll(&self) -> bool {
+        self.admin.poll();
+        let now = clock::now();
+        match self.detach.replace(Detach::Done) {
+            Detach::No => {
+                self.detach.set(Detach::No);
+                self.detach_start();
+            }
+            Detach::Notifying(answer, deadline) => match answer.get() {
+                None if !now.has_reached(deadline) => self.detach.set(Detach::Notifying(answer, deadline)),
+                Some(completion) if completion.is_success() => self.read_shutdown_status(deadline),
+                _ => self.begin_disconnect(),
+            },
+            Detach::Awaiting(answer, deadline) => match answer.get() {
+                None if !now.has_reached(deadline) => self.detach.set(Detach::Awaiting(answer, deadline)),
+                Some(completion) if completion.is_success() && !now.has_reached(deadline) => {
+                    if Csts(completion.cdw0()).shst() == Csts::SHST_COMPLETE {
+                        self.begin_disconnect();
+                    } else {
+                        self.read_shutdown_status(deadline);
+                    }
+                }
+                _ => self.begin_disconnect(),
+            },
+            Detach::Disconnecting => {
+                if self.admin.qpair().is_at_rest() {
+                    self.admin.qpair().deliver(u32::MAX);
+                } else {
+                    self.detach.set(Detach::Disconnecting);
+                }
+            }
+            Detach::Done => {}
+        }
+        matches!(self.detach_state(), DetachState::Done)
+    }
+
+    fn read_shutdown_status(&self, deadline: Moment) {
+        match self.admin.start(Command::property_get(registers::CSTS, PropertySize::FOUR), None) {
+            Ok(answer) => self.detach.set(Detach::Awaiting(answer, deadline)),
+            Err(_) => self.begin_disconnect(),
+        }
+    }
+
+    fn detach_state(&self) -> DetachState {
+        let detach = self.detach.replace(Detach::Done);
+        let state = match &detach {
+            Detach::No => DetachState::No,
+            Detach::Done => DetachState::Done,
+            _ => DetachState::Going,
+        };
+        self.detach.set(detach);
+        state
+    }
+}
+
+/// [`Detach`] without its content.
+enum DetachState {
+    No,
+    Going,
+    Done,
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // A controller that nobody detached must still not leave its connection to chance.
+        let qpair = self.admin.qpair();
+        if !qpair.is_at_rest() {
+            qpair.disconnect();
+            qpair.wait_until_at_rest();
+            qpair.deliver(u32::MAX);
+        }
+    }
+}
+
+fn admin_configuration(
+    id: &TransportId,
+    options: &ControllerOptions,
+    label: &str,
+) -> Result<QpairConfiguration, Error> {
+    let queue_size = options.admin_queue_size.max(spec::fabrics::ADMIN_QUEUE_ENTRIES_MIN);
+    let keep_alive_timeout = u32::try_from(options.keep_alive_timeout.as_millis()).unwrap_or(u32::MAX);
+    Ok(QpairConfiguration {
+        target: connect_target(id, options, label)?,
+        queue_id: 0,
+        queue_size,
+        requests: queue_size,
+        delay_submit: false,
+        controller_id: CNTLID_DYNAMIC,
+        subnqn: id.subnqn.clone(),
+        hostnqn: options.hostnqn.clone(),
+        hostid: options.hostid,
+        keep_alive_timeout,
+        in_capsule_data: 0,
+    })
+}
+
+fn connect_target(
+    id: &TransportId,
+    options: &ControllerOptions,
+    label: &str,
+) -> Result<ConnectTarget, Error> {
+    let source = source_address(id, options)?;
+    let connect_timeout = match options.connect_timeout {
+        Duration::ZERO => DEFAULT_CONNECT_TIMEOUT,
+        timeout => timeout,
+    };
+    Ok(ConnectTarget {
+        address: id.address()?,
+        source,
+        label: format!("{label} admin queue"),
+        type_of_service: options.type_of_service,
+        acknowledge_timeout: options.acknowledge_timeout,
+        retry_count: options.retry_count.min(7),
+        cm_timeout: options.cm_timeout,
+        connect_timeout,
+    })
+}
+
+fn source_address(id: &TransportId, options: &ControllerOptions) -> Result<Option<SocketAddr>, Error> {
+    if options.source_address.is_none() && options.source_service.is_none() {
+        return Ok(None);
+    }
+    let any = match id.address_family {
+        super::AddressFamily::Ipv4 => "0.0.0.0",
+        super::AddressFamily::Ipv6 => "::",
+    };
+    let address = options.source_address.as_deref().unwrap_or(any);
+    let service = options.source_service.as_deref().unwrap_or("0");
+    socket_address(id.address_family, address, service).map(Some)
+}

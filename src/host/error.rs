@@ -1,0 +1,46 @@
+//! What the host can fail with.
+
+use crate::transport;
+use spec::Completion;
+
+/// Why the host refused or failed something. The C face maps it to an errno in one place.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// An argument does not make sense.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// The controller does not offer it, or this host does not.
+    #[error("{0} is not supported")]
+    NotSupported(&'static str),
+    /// The transport refused or failed.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// The controller answered a command with an error.
+    #[error("{what} failed with {} (status field {:#06x})", .completion.status().name(), .completion.status().0)]
+    Command {
+        /// The command.
+        what: &'static str,
+        /// Its completion.
+        completion: Completion,
+    },
+    /// The controller did not answer in time.
+    #[error("{0}: no answer in time")]
+    TimedOut(&'static str),
+    /// The controller sent data that contradict the specification.
+    #[error("the controller's {what} is not usable: {why}")]
+    BadData {
+        /// What was read.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// All I/O queue ids are in use.
+    #[error("the controller grants no further I/O queue")]
+    NoQueueId,
+    /// The controller has failed, or is being detached.
+    #[error("the controller has failed or is being detached")]
+    ControllerFailed,
+    /// There is no memory.
+    #[error("out of memory")]
+    NoMemory,
+}

@@ -1,0 +1,26 @@
+//! Controllers and namespaces: bring-up, admin commands, keep-alive, events, I/O.
+//!
+//! A [`Controller`] is used under one lock, an [`IoQpair`] and a [`PollGroup`] by one thread at a time. What an I/O
+//! qpair needs of its controller is in `controller::Shared`, which any thread may use. Nothing here names a verbs
+//! object, apart from the registered pages that the host's own admin commands need.
+
+mod admin;
+mod bring_up;
+mod controller;
+mod discovery;
+mod error;
+mod group;
+mod identity;
+mod io;
+mod namespace;
+mod options;
+
+pub use crate::transport::{Callback, Completer, Context, FailureReason, Payload};
+pub use controller::Controller;
+pub use discovery::discover;
+pub use error::Error;
+pub use group::PollGroup;
+pub use identity::{HostIdentity, identity};
+pub use io::IoQpair;
+pub use namespace::Namespace;
+pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId};

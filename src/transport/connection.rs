@@ -1,0 +1,293 @@
+//! The RDMA objects of a connection: how they are acquired, and the one way in which they are released.
+//!
+//! [`Resolver`] is what exists while address and route are resolved. [`Connection`] is the whole set. It can only be
+//! released as [`Drained`], and that has two sources: every posted work request accounted for, or the queue pair
+//! destroyed. The release itself is a drop, in the order of the fields: queue pair → poller share → registrations
+//! and work request memory → device share (protection domain) → id → event channel (I13).
+
+use super::{
+    ConnectError, Error,
+    device::DeviceShare,
+    poller::{Poller, PollerShare},
+    qpair::{ConnectTarget, Qpair},
+    requests::Requests,
+    wire::Wire,
+};
+use crate::clock::Moment;
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use verbs::{
+    Access, CmId, ConnectParameters, DeviceList, EventChannel, IdOption, QueuePair, QueuePairCapabilities,
+    RegisteredMemory,
+};
+
+/// An id on its way to a device.
+pub(super) struct Resolver {
+    id: Arc<CmId>,
+    channel: Arc<EventChannel>,
+    devices: Arc<DeviceList>,
+}
+
+impl Resolver {
+    /// Creates the event channel and the id, and sets its options.
+    pub(super) fn new(target: &ConnectTarget) -> Result<Self, Error> {
+        let devices = DeviceList::open()?;
+        let channel = EventChannel::new()?;
+        let id = CmId::new(&channel)?;
+        if target.source.is_some() {
+            // Several ids come from one source address (T82); where that cannot be said, binding will tell.
+            let _ = id.set_option(IdOption::ReuseAddress);
+        }
+        if let Some(service) = target.type_of_service {
+            id.set_option(IdOption::TypeOfService(service))?;
+        }
+        if let Some(timeout) = target.acknowledge_timeout
+            && let Err(error) = id.set_option(IdOption::AcknowledgeTimeout(timeout))
+        {
+            tracing::warn!("{}: the acknowledge timeout stays the device's own: {error}", target.label);
+        }
+        Ok(Self { id, channel, devices })
+    }
+
+    pub(super) fn channel(&self) -> &Arc<EventChannel> {
+        &self.channel
+    }
+
+    pub(super) fn resolve_address(&self, target: &ConnectTarget) -> Result<(), Error> {
+        let timeout = super::RESOLUTION_TIMEOUT;
+        Ok(self.id.resolve_address(target.source.as_ref(), &target.address, timeout)?)
+    }
+
+    pub(super) fn resolve_route(&self) -> Result<(), Error> {
+        Ok(self.id.resolve_route(super::RESOLUTION_TIMEOUT)?)
+    }
+}
+
+/// What a connection is built for.
+pub(super) struct Blueprint<'a> {
+    pub(super) requests: &'a Rc<Requests>,
+    pub(super) qpair: &'a Weak<Qpair>,
+    /// Commands that may be outstanding at a time.
+    pub(super) depth: u16,
+}
+
+/// Everything of an RDMA connection. Field order is release order.
+pub(super) struct Connection {
+    queue_pair: QueuePair,
+    rest: Remainder,
+}
+
+/// A connection without its queue pair.
+pub(super) struct Remainder {
+    share: PollerShare,
+    wire: Rc<Wire>,
+    connect_data: RegisteredMemory,
+    device: Arc<DeviceShare>,
+    id: Arc<CmId>,
+    channel: Arc<EventChannel>,
+    cm: CmProgress,
+}
+
+/// What the CM has said of the connection, and until when it is waited for at the end.
+struct CmProgress {
+    established: Cell<bool>,
+    disconnected: Cell<bool>,
+    awaits_disconnected: Cell<bool>,
+    device_is_gone: Cell<bool>,
+    drain_deadline: Cell<Moment>,
+    cm_deadline: Cell<Moment>,
+}
+
+impl Connection {
+    /// Builds everything for a resolved id; receives are posted, so that no response can come too early.
+    /// `poller` gives the poller for the device. A failure releases what was built so far, in order (I30).
+    pub(super) fn build(
+        resolver: Resolver,
+        blueprint: &Blueprint<'_>,
+        poller: impl FnOnce(&Arc<DeviceShare>, u32) -> Result<Rc<Poller>, Error>,
+    ) -> Result<Self, Error> {
+        let Resolver { id, channel, devices } = resolver;
+        let device = id.device(&devices).ok_or(Error::Connect(ConnectError::Address))?;
+        let device = DeviceShare::of(&device)?;
+        let most = device.limits().queue_pair_work_requests.saturating_sub(1).max(1);
+        let depth = blueprint.depth.min(u16::try_from(most).unwrap_or(u16::MAX)).max(1);
+        let connect_data =
+            RegisteredMemory::new(device.domain(), spec::fabrics::ConnectData::SIZE, Access::Remote)?;
+        let entries = u32::from(depth) * 2 + 2;
+        let poller = poller(&device, entries)?;
+        let (share, wire) = poller
+            .share(entries, blueprint.qpair, |owner| Wire::new(blueprint.requests, &device, owner, depth))?;
+        let capabilities = QueuePairCapabilities {
+            sends: u32::from(depth) + 1,
+            receives: u32::from(depth) + 1,
+            send_segments: 2,
+            receive_segments: 1,
+        };
+        let queue_pair = QueuePair::new(&id, device.domain(), share.poller().queue(), capabilities)?;
+        let cm = CmProgress {
+            established: Cell::new(false),
+            disconnected: Cell::new(false),
+            awaits_disconnected: Cell::new(false),
+            device_is_gone: Cell::new(false),
+            drain_deadline: Cell::new(Moment::START),
+            cm_deadline: Cell::new(Moment::START),
+        };
+        let rest = Remainder { share, wire, connect_data, device, id, channel, cm };
+        rest.wire.post_receives(&queue_pair);
+        match rest.wire.fault() {
+            // The queue pair goes first, with the receives that were accepted (field order).
+            Some(fault) => {
+                tracing::error!("posting the first receives: {fault}");
+                Err(Error::NoMemory)
+            }
+            None => Ok(Self { queue_pair, rest }),
+        }
+    }
+
+    /// Sends the CM's connect request.
+    pub(super) fn request(&self, target: &ConnectTarget, private_data: &[u8]) -> Result<(), Error> {
+        Ok(self.rest.id.connect(&ConnectParameters {
+            private_data,
+            responder_resources: self.rest.device.limits().responder_resources,
+            initiator_depth: self.rest.device.limits().initiator_depth,
+            retry_count: target.retry_count,
+            rnr_retry_count: 7,
+        })?)
+    }
+
+    pub(super) fn wire(&self) -> &Rc<Wire> {
+        &self.rest.wire
+    }
+
+    pub(super) fn share(&self) -> &PollerShare {
+        &self.rest.share
+    }
+
+    pub(super) fn channel(&self) -> &Arc<EventChannel> {
+        &self.rest.channel
+    }
+
+    pub(super) fn domain(&self) -> &Arc<verbs::ProtectionDomain> {
+        self.rest.device.domain()
+    }
+
+    /// The memory for the data of the Fabrics Connect command: it lives as long as the connection, so that a
+    /// Connect which is given up cannot outlive its data (T80).
+    pub(super) fn connect_data(&self) -> &RegisteredMemory {
+        &self.rest.connect_data
+    }
+
+    #[inline]
+    pub(super) fn post_sends(&self) {
+        self.rest.wire.post_sends(&self.queue_pair);
+    }
+
+    #[inline]
+    pub(super) fn post_receives(&self) {
+        self.rest.wire.post_receives(&self.queue_pair);
+    }
+
+    pub(super) fn saw_established(&self) {
+        self.rest.cm.established.set(true);
+    }
+
+    pub(super) fn saw_disconnected(&self) {
+        self.rest.cm.disconnected.set(true);
+    }
+
+    pub(super) fn saw_device_removal(&self) {
+        self.rest.cm.device_is_gone.set(true);
+    }
+
+    /// Begins the end: nothing more is posted, the queue pair goes to the error state, which makes the device
+    /// flush what it has, and the peer is told if it does not know (T26, T27, T38–T40).
+    pub(super) fn begin_draining(&self, target: &ConnectTarget, now: Moment) {
+        let Remainder { wire, id, cm, .. } = &self.rest;
+        wire.begin_draining();
+        if let Err(error) = self.queue_pair.move_to_error() {
+            tracing::warn!("{}: moving the queue pair to the error state: {error}", target.label);
+        }
+        if cm.established.get() && !cm.disconnected.get() && !cm.device_is_gone.get() {
+            match id.disconnect() {
+                Ok(()) => cm.awaits_disconnected.set(true),
+                Err(error) => tracing::debug!("{}: disconnecting: {error}", target.label),
+            }
+        }
+        cm.drain_deadline.set(now.after(super::DRAIN_TIMEOUT));
+        cm.cm_deadline.set(now.after(target.cm_timeout));
+    }
+
+    /// Whether draining is over: every work request accounted for, or its deadline passed; and the peer
+    /// answered the disconnect, or its deadline passed.
+    pub(super) fn is_drained(&self, now: Moment) -> bool {
+        let cm = &self.rest.cm;
+        let quiet = self.rest.wire.is_quiet() || now.has_reached(cm.drain_deadline.get());
+        let answered = !cm.awaits_disconnected.get()
+            || cm.disconnected.get()
+            || cm.device_is_gone.get()
+            || now.has_reached(cm.cm_deadline.get());
+        quiet && answered
+    }
+
+    /// Proof by account.
+    pub(super) fn accounted(self: Box<Self>) -> Result<Drained, Box<Self>> {
+        if self.rest.wire.is_quiet() { Ok(Drained(Proof::Accounted(self))) } else { Err(self) }
+    }
+
+    /// Proof by destruction of the queue pair. Where even that fails the connection is quarantined.
+    pub(super) fn destroyed(self, label: &str) -> Result<Drained, Quarantined> {
+        let (sends, receives) = self.rest.wire.posted();
+        tracing::warn!(
+            "{label}: {sends} sends and {receives} receives were not flushed in time; destroying the queue pair"
+        );
+        Ok(Drained(Proof::Destroyed(destroy(self, label)?)))
+    }
+}
+
+/// A connection that the device can no longer touch memory for. Only this can be released.
+pub(super) struct Drained(Proof);
+
+enum Proof {
+    Accounted(Box<Connection>),
+    Destroyed(Remainder),
+}
+
+impl Drained {
+    /// Releases everything, in order.
+    pub(super) fn release(self, label: &str) -> Result<(), Quarantined> {
+        let remainder = match self.0 {
+            Proof::Accounted(connection) => destroy(*connection, label)?,
+            Proof::Destroyed(remainder) => remainder,
+        };
+        drop(remainder);
+        Ok(())
+    }
+}
+
+/// The queue pair could not be destroyed: its connection, with all the memory that the device may know, is kept for
+/// the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Quarantined;
+
+static QUARANTINED: AtomicUsize = AtomicUsize::new(0);
+
+fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined> {
+    let Connection { queue_pair, rest } = connection;
+    match queue_pair.destroy() {
+        Ok(()) => Ok(rest),
+        Err((queue_pair, error)) => {
+            let count = QUARANTINED.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(
+                "{label}: {error}; the connection's memory is kept for good ({count} connections so far)"
+            );
+            std::mem::forget((queue_pair, rest));
+            Err(Quarantined)
+        }
+    }
+}

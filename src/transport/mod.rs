@@ -1,0 +1,118 @@
+//! One RDMA connection: its life cycle, request slots, connect, teardown, poller and poll group.
+//!
+//! The way of a request: [`Qpair::submit`] takes a slot of [`requests`], builds the command in the slot's memory and
+//! pushes the slot's work request on the connection's [`wire`]; [`poller`] takes completions off the shared
+//! completion queue and hands each to the wire it belongs to (the *account* half, which calls nobody); the qpair then
+//! delivers finished requests one by one (the *deliver* half, which holds no borrow while the callback runs).
+//!
+//! The way of a teardown: [`state::step`] moves the connection into `Draining`; the qpair moves the queue pair to
+//! the error state and accounts for every posted work request; only then, or once the queue pair was destroyed at
+//! the deadline, the connection is released, and only then its unfinished requests are completed as aborted.
+//!
+//! Nothing here names a C handle; nothing here is unsafe. Values are used by one thread at a time.
+
+mod connection;
+mod device;
+mod poll_group;
+mod poller;
+mod qpair;
+mod requests;
+mod state;
+mod token;
+mod wire;
+
+pub use poll_group::PollGroup;
+pub use qpair::{ConnectTarget, Qpair, QpairConfiguration};
+pub use requests::{Callback, Completer, Context, Payload};
+pub use state::FailureReason;
+
+use std::time::Duration;
+
+/// Why the transport refused or failed something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The qpair is not connected, or its connection has failed.
+    #[error("the qpair is not connected")]
+    NotConnected,
+    /// The qpair is still disconnecting.
+    #[error("the qpair is still disconnecting")]
+    Disconnecting,
+    /// The qpair is connected, or on its way there.
+    #[error("the qpair is already connected or connecting")]
+    AlreadyConnected,
+    /// All request slots are in use.
+    #[error("no free request slot")]
+    NoRequests,
+    /// The buffer is not memory that was registered for I/O.
+    #[error(
+        "{length} bytes at {address:#x} are not memory of the environment that is registered as one region"
+    )]
+    NotRegistered {
+        /// The buffer's address.
+        address: u64,
+        /// Its length in bytes.
+        length: u32,
+    },
+    /// There is no memory.
+    #[error("out of memory")]
+    NoMemory,
+    /// A call of the RDMA libraries failed.
+    #[error(transparent)]
+    Verbs(#[from] verbs::Error),
+    /// The environment has no memory map.
+    #[error(transparent)]
+    NoMap(#[from] crate::memory::NoMap),
+    /// The connection attempt failed.
+    #[error("connecting failed: {0}")]
+    Connect(ConnectError),
+    /// The poll group still has members.
+    #[error("the poll group still has qpairs")]
+    GroupBusy,
+    /// The qpair is not a member of this poll group, or already one of another.
+    #[error("the qpair is not a member of this poll group, or is a member of another")]
+    WrongGroup,
+}
+
+/// Why a connection attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The address has no way to it over an RDMA device.
+    #[error("the address could not be resolved to an RDMA device")]
+    Address,
+    /// The route could not be resolved.
+    #[error("the route could not be resolved")]
+    Route,
+    /// The peer is not there.
+    #[error("the peer is unreachable")]
+    Unreachable,
+    /// The peer's CM or the controller rejected the connection.
+    #[error("the connection was rejected, CM status {0}")]
+    Rejected(i32),
+    /// The controller refused the Connect command with this status field.
+    #[error("the controller answered the Connect command with {} (status field {:#06x})", .0.name(), .0.0)]
+    Status(spec::Status),
+    /// The controller wants authentication, which this host does not offer yet.
+    #[error("the controller requires authentication, which is not supported")]
+    AuthenticationRequired,
+    /// There was no answer in time.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The connection went away while connecting.
+    #[error("the connection was lost")]
+    Lost,
+    /// A resource could not be had.
+    #[error("no resources: {0}")]
+    Resources(verbs::Error),
+    /// The program gave up.
+    #[error("disconnected by the program")]
+    Cancelled,
+}
+
+/// How long address resolution may take, and route resolution again.
+pub const RESOLUTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long posted work requests may take to be flushed before the queue pair is destroyed without them.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait before a stale connection is tried again, and how often.
+pub const STALE_BACKOFF: Duration = Duration::from_millis(10);
+/// See [`STALE_BACKOFF`].
+pub const STALE_RETRIES: u8 = 5;

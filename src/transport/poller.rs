@@ -1,0 +1,288 @@
+//! Completion queues and the table of who their completions belong to.
+//!
+//! A [`Poller`] is one completion queue on one device. A qpair of its own has a poller of its own; the qpairs of a
+//! poll group share one for each device. [`Lanes`] is the table that turns a token's owner into the wire it belongs
+//! to; the pollers of a group share one table. Accounting calls nobody, so it may run at any depth of callbacks.
+//!
+//! Invariants: a poller lives exactly as long as connections hold a [`PollerShare`] of it (T55, I16); capacity that
+//! a share reserved goes back with it (T56); a share goes back only after the queue was polled empty once since
+//! its queue pair's end, so no completion of that queue pair is left behind (T02, T04).
+
+use super::{
+    Error,
+    device::DeviceShare,
+    qpair::Qpair,
+    token::{Owner, Token},
+    wire::{Fault, Wire},
+};
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+use verbs::{CompletionQueue, WorkCompletion};
+
+/// Completions that are taken off a queue at a time.
+const BATCH: usize = 32;
+
+/// The owners of work requests, by index.
+pub(super) struct Lanes {
+    entries: Cell<Vec<Lane>>,
+    attention: Cell<Vec<Owner>>,
+}
+
+struct Lane {
+    owner: Owner,
+    occupant: Option<Occupant>,
+}
+
+struct Occupant {
+    wire: Rc<Wire>,
+    qpair: Weak<Qpair>,
+}
+
+impl Lanes {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self { entries: Cell::default(), attention: Cell::default() })
+    }
+
+    /// Makes a place for the wire that `build` makes for it.
+    fn enter(
+        &self,
+        qpair: &Weak<Qpair>,
+        build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
+    ) -> Result<(Owner, Rc<Wire>), Error> {
+        let mut entries = self.entries.take();
+        let result = enter(&mut entries, qpair, build);
+        let mut attention = self.attention.take();
+        // Marking an owner must not allocate: it happens for each I/O.
+        let room = attention.try_reserve(entries.len().saturating_sub(attention.len()));
+        self.attention.set(attention);
+        self.entries.set(entries);
+        let (owner, wire) = result?;
+        if room.is_err() {
+            self.leave(owner);
+            return Err(Error::NoMemory);
+        }
+        Ok((owner, wire))
+    }
+
+    fn leave(&self, owner: Owner) {
+        let mut entries = self.entries.take();
+        let occupant =
+            entries.get_mut(owner.index as usize).filter(|lane| lane.owner == owner).and_then(|lane| {
+                lane.owner = lane.owner.successor();
+                lane.occupant.take()
+            });
+        self.entries.set(entries);
+        drop(occupant);
+    }
+
+    /// Asks for the qpair of `owner` to be looked after at the next poll.
+    #[inline]
+    pub(super) fn mark(&self, owner: Owner, wire: &Wire) {
+        if wire.ask_for_attention() {
+            let mut attention = self.attention.take();
+            attention.push(owner);
+            self.attention.set(attention);
+        }
+    }
+
+    /// Takes the list of those who asked for attention; [`Lanes::give_list_back`] keeps its memory.
+    #[inline]
+    pub(super) fn take_attention(&self) -> Vec<Owner> {
+        self.attention.take()
+    }
+
+    #[inline]
+    pub(super) fn give_list_back(&self, mut list: Vec<Owner>) {
+        list.clear();
+        // What was marked meanwhile stays; it is in the other list, which has room of its own.
+        let marked = self.attention.take();
+        list.extend(marked);
+        self.attention.set(list);
+    }
+
+    /// The qpair of `owner`, unless it has left.
+    #[inline]
+    pub(super) fn qpair(&self, owner: Owner) -> Option<Rc<Qpair>> {
+        let entries = self.entries.take();
+        let qpair = entries
+            .get(owner.index as usize)
+            .filter(|lane| lane.owner == owner)
+            .and_then(|lane| lane.occupant.as_ref())
+            .and_then(|occupant| occupant.qpair.upgrade());
+        self.entries.set(entries);
+        qpair
+    }
+}
+
+fn enter(
+    entries: &mut Vec<Lane>,
+    qpair: &Weak<Qpair>,
+    build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
+) -> Result<(Owner, Rc<Wire>), Error> {
+    let free = entries.iter().position(|lane| lane.occupant.is_none());
+    let index = match free {
+        Some(index) => index,
+        None => {
+            let index = entries.len();
+            entries.try_reserve(1).map_err(|_| Error::NoMemory)?;
+            let number = u32::try_from(index).map_err(|_| Error::NoMemory)?;
+            if number >= 1 << Owner::INDEX_BITS {
+                return Err(Error::NoMemory);
+            }
+            entries.push(Lane { owner: Owner { index: number, generation: 0 }, occupant: None });
+            index
+        }
+    };
+    let lane = entries.get_mut(index).ok_or(Error::NoMemory)?;
+    let wire = build(lane.owner)?;
+    lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone() });
+    Ok((lane.owner, wire))
+}
+
+/// A completion queue and what was reserved of it.
+pub(super) struct Poller {
+    queue: Arc<CompletionQueue>,
+    lanes: Rc<Lanes>,
+    reserved: Cell<u32>,
+    batch: Cell<Box<[WorkCompletion]>>,
+    stray: Cell<u64>,
+}
+
+impl Poller {
+    /// A poller on `device` with room for `entries` completions.
+    pub(super) fn new(device: &DeviceShare, lanes: &Rc<Lanes>, entries: u32) -> Result<Rc<Self>, Error> {
+        let entries = entries.clamp(1, device.limits().completion_entries.max(1));
+        Ok(Rc::new(Self {
+            queue: CompletionQueue::new(device.device(), entries)?,
+            lanes: lanes.clone(),
+            reserved: Cell::new(0),
+            batch: Cell::new((0..BATCH).map(|_| WorkCompletion::empty()).collect()),
+            stray: Cell::new(0),
+        }))
+    }
+
+    pub(super) fn queue(&self) -> &Arc<CompletionQueue> {
+        &self.queue
+    }
+
+    /// Reserves room for `entries` completions, growing the queue if need be, and enters the wire that `build`
+    /// makes in the table. A failure leaves everything as it was (T57).
+    pub(super) fn share(
+        self: &Rc<Self>,
+        entries: u32,
+        qpair: &Weak<Qpair>,
+        build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
+    ) -> Result<(PollerShare, Rc<Wire>), Error> {
+        let needed = self.reserved.get().checked_add(entries).ok_or(Error::NoMemory)?;
+        if needed > self.queue.capacity() {
+            self.queue.resize(needed)?;
+        }
+        let (owner, wire) = self.lanes.enter(qpair, build)?;
+        self.reserved.set(needed);
+        Ok((PollerShare { poller: self.clone(), owner, entries }, wire))
+    }
+
+    /// Accounts for completions that the queue holds, a batch at most. Returns how many there were. A queue that
+    /// cannot be polled any more fails every wire that waits for it (T15).
+    #[inline]
+    pub(super) fn account(&self) -> usize {
+        let mut batch = self.batch.take();
+        let found = self.queue.poll(&mut batch);
+        let count = match &found {
+            Ok(count) => *count,
+            Err(_) => 0,
+        };
+        if count > 0 {
+            let entries = self.lanes.entries.take();
+            for completion in batch.iter().take(count) {
+                self.account_one(&entries, completion);
+            }
+            self.lanes.entries.set(entries);
+        }
+        self.batch.set(batch);
+        if let Err(error) = found {
+            self.fail_all(error);
+        }
+        count
+    }
+
+    #[inline]
+    fn account_one(&self, entries: &[Lane], completion: &WorkCompletion) {
+        let token = Token::from_raw(completion.work_request_id());
+        let occupant = entries
+            .get(token.owner().index as usize)
+            .filter(|lane| lane.owner == token.owner())
+            .and_then(|lane| lane.occupant.as_ref());
+        match (token.kind(), occupant) {
+            (Some(kind), Some(occupant)) => {
+                occupant.wire.account(kind, token.slot(), completion);
+                self.lanes.mark(token.owner(), &occupant.wire);
+            }
+            _ => self.stray.set(self.stray.get() + 1),
+        }
+    }
+
+    #[cold]
+    fn fail_all(&self, error: verbs::Error) {
+        let entries = self.lanes.entries.take();
+        for lane in &entries {
+            if let Some(occupant) = &lane.occupant {
+                occupant.wire.set_fault(Fault::Poll(error.errno));
+                self.lanes.mark(lane.owner, &occupant.wire);
+            }
+        }
+        self.lanes.entries.set(entries);
+    }
+
+    /// Accounts until the queue was seen empty, for as many rounds as it could hold completions.
+    fn account_until_empty(&self) {
+        let rounds = self.queue.capacity() as usize / BATCH + 1;
+        for _ in 0..rounds {
+            if self.account() == 0 {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        if self.stray.get() > 0 {
+            tracing::debug!("completion queue closed; {} of its completions had no owner", self.stray.get());
+        }
+    }
+}
+
+/// A connection's hold on its poller: a place in the table, and room in the queue.
+pub(super) struct PollerShare {
+    poller: Rc<Poller>,
+    owner: Owner,
+    entries: u32,
+}
+
+impl PollerShare {
+    pub(super) fn poller(&self) -> &Rc<Poller> {
+        &self.poller
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// Asks for the owner to be looked after at the next poll.
+    #[inline]
+    pub(super) fn mark(&self, wire: &Wire) {
+        self.poller.lanes.mark(self.owner, wire);
+    }
+}
+
+impl Drop for PollerShare {
+    fn drop(&mut self) {
+        self.poller.account_until_empty();
+        self.poller.lanes.leave(self.owner);
+        self.poller.reserved.set(self.poller.reserved.get().saturating_sub(self.entries));
+    }
+}

@@ -1,0 +1,488 @@
+//! The request slots of a qpair.
+//!
+//! A slot is taken when a request is accepted and comes back right before its callback runs. It is on exactly one of
+//! three lists: free, waiting (accepted, not handed to the device), finished (its completion is there, its callback
+//! is due); a slot on none of them is with the device. The slots, their commands' memory and their callbacks live as
+//! long as the qpair: a reconnect finds live requests as they were (T102), and aborted ones need no connection.
+//!
+//! The command id that goes over the wire holds the slot and a generation, so that a response that is late, forged
+//! or repeated is noticed (H10).
+
+use crate::transport::Error;
+use spec::{Completion, Status};
+use std::{cell::Cell, rc::Rc};
+use verbs::Memory;
+
+/// The bytes of a command in memory.
+pub(super) const COMMAND_SIZE: usize = 64;
+
+/// Two words of the layer above, handed back with a completion and never looked into.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// By custom, the program's function.
+    pub function: *const (),
+    /// By custom, the program's argument.
+    pub argument: *mut (),
+}
+
+/// How a completion reaches the layer above without an allocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Callback {
+    /// Called once with `context` and the completion.
+    pub deliver: fn(Context, &Completion),
+    /// Handed to `deliver`.
+    pub context: Context,
+}
+
+/// Who hears of a request's completion.
+pub enum Completer {
+    /// A function of the layer above.
+    Callback(Callback),
+    /// A closure that others may hold, too, and that keeps what it needs alive.
+    Shared(Rc<dyn Fn(&Completion)>),
+}
+
+impl Completer {
+    /// Tells of the completion.
+    #[inline]
+    pub fn complete(self, completion: &Completion) {
+        match self {
+            Self::Callback(callback) => (callback.deliver)(callback.context, completion),
+            Self::Shared(closure) => closure(completion),
+        }
+    }
+}
+
+/// The data of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Payload {
+    /// There is none.
+    #[default]
+    None,
+    /// Memory of the program, covered by the environment's memory map.
+    Memory {
+        /// Where it begins.
+        address: u64,
+        /// Its length in bytes, less than 16 MiB (the length field of a keyed SGL descriptor has 24 bits).
+        length: u32,
+    },
+    /// Memory that is registered with the connection's protection domain already.
+    Registered {
+        /// Where it begins.
+        address: u64,
+        /// Its length in bytes.
+        length: u32,
+        /// The key that the controller gets.
+        remote_key: u32,
+    },
+}
+
+/// Where a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Free,
+    Waiting,
+    /// With the device; `sent` once its SEND is accounted for, `answered` once its response came.
+    Outstanding {
+        sent: bool,
+        answered: bool,
+    },
+    Finished,
+}
+
+struct Request {
+    phase: Cell<Phase>,
+    next: Cell<u16>,
+    generation: Cell<u16>,
+    payload: Cell<Payload>,
+    completion: Cell<Completion>,
+    completer: Cell<Option<Completer>>,
+}
+
+/// What is wrong with a response's command id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadCommandId {
+    #[error("command id {0:#06x} is of no request slot")]
+    OutOfRange(u16),
+    #[error("command id {0:#06x} is of a slot with no command outstanding")]
+    Idle(u16),
+    #[error("command id {0:#06x} was answered before")]
+    Repeated(u16),
+}
+
+/// The slots of one qpair.
+pub(super) struct Requests {
+    slots: Box<[Request]>,
+    commands: Rc<Memory>,
+    free: List,
+    waiting: List,
+    finished: List,
+    slot_bits: u32,
+    queue_id: u16,
+}
+
+impl Requests {
+    /// `count` slots for requests, and one more for Fabrics Connect, which no request can take (T79).
+    pub(super) fn new(count: u16, queue_id: u16) -> Result<Rc<Self>, Error> {
+        let total = usize::from(count) + 1;
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
+        slots.extend((0..total).map(|_| Request {
+            phase: Cell::new(Phase::Free),
+            next: Cell::new(List::NONE),
+            generation: Cell::new(0),
+            payload: Cell::new(Payload::None),
+            completion: Cell::new(Completion::default()),
+            completer: Cell::new(None),
+        }));
+        let commands = Memory::new(total.saturating_mul(COMMAND_SIZE))?;
+        let requests = Self {
+            slots: slots.into_boxed_slice(),
+            commands,
+            free: List::new(),
+            waiting: List::new(),
+            finished: List::new(),
+            slot_bits: u16::BITS - count.leading_zeros(),
+            queue_id,
+        };
+        (0..count).for_each(|slot| requests.free.push(&requests.slots, slot));
+        Ok(Rc::new(requests))
+    }
+
+    /// The number of slots, that of Fabrics Connect included.
+    pub(super) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot of Fabrics Connect.
+    pub(super) fn connect_slot(&self) -> u16 {
+        (self.slots.len() - 1) as u16
+    }
+
+    /// The memory of the commands: that of slot n begins at n × [`COMMAND_SIZE`].
+    pub(super) fn commands(&self) -> &Rc<Memory> {
+        &self.commands
+    }
+
+    /// Takes a free slot for a request.
+    #[inline]
+    pub(super) fn take(&self) -> Option<u16> {
+        self.free.pop(&self.slots)
+    }
+
+    /// Gives a slot back whose request was not accepted after all.
+    pub(super) fn give_back(&self, slot: u16) {
+        if let Some(request) = self.slots.get(usize::from(slot)) {
+            request.phase.set(Phase::Free);
+            request.completer.set(None);
+            self.free.push_first(&self.slots, slot);
+        }
+    }
+
+    /// The command id of the slot's next command, unlike that of its previous ones.
+    #[inline]
+    pub(super) fn next_command_id(&self, slot: u16) -> u16 {
+        let Some(request) = self.slots.get(usize::from(slot)) else { return u16::MAX };
+        // The last generation stays unused, since command id FFFFh is not to be used (Base 2.0, 3.3.3.1, CID).
+        let generations = (1_u16 << (u16::BITS - self.slot_bits)).wrapping_sub(1).max(1);
+        let generation = (request.generation.get() + 1) % generations;
+        request.generation.set(generation);
+        generation << self.slot_bits | slot
+    }
+
+    /// Sets who hears of the slot's completion.
+    #[inline]
+    pub(super) fn set_completer(&self, slot: u16, completer: Completer) {
+        if let Some(request) = self.slots.get(usize::from(slot)) {
+            request.completer.set(Some(completer));
+        }
+    }
+
+    /// The slot is now with the device.
+    #[inline]
+    pub(super) fn set_outstanding(&self, slot: u16) {
+        if let Some(request) = self.slots.get(usize::from(slot)) {
+            request.phase.set(Phase::Outstanding { sent: false, answered: false });
+        }
+    }
+
+    /// The slot waits, behind all that wait already, until the connection can take it.
+    pub(super) fn wait(&self, slot: u16, payload: Payload) {
+        if let Some(request) = self.slots.get(usize::from(slot)) {
+            request.phase.set(Phase::Waiting);
+            request.payload.set(payload);
+            self.waiting.push(&self.slots, slot);
+        }
+    }
+
+    #[inline]
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The slot that has waited longest, and its data.
+    pub(super) fn next_waiting(&self) -> Option<(u16, Payload)> {
+        let slot = self.waiting.pop(&self.slots)?;
+        Some((slot, self.slots.get(usize::from(slot))?.payload.get()))
+    }
+
+    /// The slot's SEND will not be heard of any more: it completed, or was never posted. True if that was the last
+    /// thing the request was outstanding for.
+    #[inline]
+    pub(super) fn sent(&self, slot: u16) -> bool {
+        let Some(request) = self.slots.get(usize::from(slot)) else { return false };
+        match request.phase.get() {
+            Phase::Outstanding { sent: false, answered } => {
+                request.phase.set(Phase::Outstanding { sent: true, answered });
+                if answered {
+                    self.make_finished(slot, request);
+                }
+                answered
+            }
+            _ => false,
+        }
+    }
+
+    /// A response came. True if that was the last thing its request was outstanding for.
+    #[inline]
+    pub(super) fn answered(&self, completion: &Completion) -> Result<bool, BadCommandId> {
+        let id = completion.cid();
+        let slot = id & !(u16::MAX.checked_shl(self.slot_bits).unwrap_or(0));
+        let request = self.slots.get(usize::from(slot)).ok_or(BadCommandId::OutOfRange(id))?;
+        if id >> self.slot_bits != request.generation.get() {
+            return Err(match request.phase.get() {
+                _ if u32::from(id >> self.slot_bits) + 1 >= 1 << (u16::BITS - self.slot_bits) => {
+                    BadCommandId::OutOfRange(id)
+                }
+                Phase::Outstanding { .. } => BadCommandId::Repeated(id),
+                _ => BadCommandId::Idle(id),
+            });
+        }
+        match request.phase.get() {
+            Phase::Outstanding { answered: true, .. } => Err(BadCommandId::Repeated(id)),
+            Phase::Outstanding { sent, answered: false } => {
+                request.completion.set(*completion);
+                request.phase.set(Phase::Outstanding { sent, answered: true });
+                if sent {
+                    self.make_finished(slot, request);
+                }
+                Ok(sent)
+            }
+            Phase::Free | Phase::Waiting | Phase::Finished => Err(BadCommandId::Idle(id)),
+        }
+    }
+
+    /// Finishes a request that no device knows with a completion of our own.
+    pub(super) fn finish(&self, slot: u16, status: Status) {
+        if let Some(request) = self.slots.get(usize::from(slot)) {
+            let id = request.generation.get() << self.slot_bits | slot;
+            request.completion.set(Completion::new(self.queue_id, id, status));
+            self.make_finished(slot, request);
+        }
+    }
+
+    /// Finishes every request that waits or was with the device as aborted. The device must be unable to touch
+    /// their memory any more (I04). A request that was answered keeps its answer.
+    pub(super) fn abort_all(&self) {
+        for (slot, request) in (0..self.connect_slot()).zip(&self.slots) {
+            match request.phase.get() {
+                Phase::Outstanding { answered: true, .. } => self.make_finished(slot, request),
+                Phase::Outstanding { .. } => self.finish(slot, Status::ABORTED_SQ_DELETION),
+                Phase::Free | Phase::Waiting | Phase::Finished => {}
+            }
+        }
+        while let Some(slot) = self.waiting.pop(&self.slots) {
+            self.finish(slot, Status::ABORTED_SQ_DELETION);
+        }
+        self.reset_connect_slot();
+    }
+
+    /// Makes the slot of Fabrics Connect ready for another attempt.
+    pub(super) fn reset_connect_slot(&self) {
+        if let Some(request) = self.slots.last() {
+            request.phase.set(Phase::Free);
+        }
+    }
+
+    #[inline]
+    pub(super) fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
+    /// Takes the request that finished first: its slot is free from here on, its callback is the caller's to run.
+    /// For Fabrics Connect, whose slot nobody else can take, there is no completer.
+    #[inline]
+    pub(super) fn take_finished(&self) -> Option<(Option<Completer>, Completion)> {
+        let slot = self.finished.pop(&self.slots)?;
+        let request = self.slots.get(usize::from(slot))?;
+        request.phase.set(Phase::Free);
+        if slot != self.connect_slot() {
+            self.free.push_first(&self.slots, slot);
+        }
+        Some((request.completer.take(), request.completion.get()))
+    }
+
+    /// Requests that were accepted and whose callback did not run yet.
+    pub(super) fn in_use(&self) -> usize {
+        self.slots.iter().filter(|request| request.phase.get() != Phase::Free).count()
+    }
+
+    #[inline]
+    fn make_finished(&self, slot: u16, request: &Request) {
+        request.phase.set(Phase::Finished);
+        self.finished.push(&self.slots, slot);
+    }
+}
+
+/// A list of slots, linked through them: a slot is on one list at a time.
+struct List {
+    head: Cell<u16>,
+    tail: Cell<u16>,
+}
+
+impl List {
+    const NONE: u16 = u16::MAX;
+
+    fn new() -> Self {
+        Self { head: Cell::new(Self::NONE), tail: Cell::new(Self::NONE) }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.head.get() == Self::NONE
+    }
+
+    #[inline]
+    fn push(&self, slots: &[Request], slot: u16) {
+        if let Some(request) = slots.get(usize::from(slot)) {
+            request.next.set(Self::NONE);
+            match slots.get(usize::from(self.tail.replace(slot))) {
+                Some(last) if self.head.get() != Self::NONE => last.next.set(slot),
+                _ => self.head.set(slot),
+            }
+        }
+    }
+
+    #[inline]
+    fn push_first(&self, slots: &[Request], slot: u16) {
+        if let Some(request) = slots.get(usize::from(slot)) {
+            if self.is_empty() {
+                self.tail.set(slot);
+            }
+            request.next.set(self.head.replace(slot));
+        }
+    }
+
+    #[inline]
+    fn pop(&self, slots: &[Request]) -> Option<u16> {
+        let slot = self.head.get();
+        let request = slots.get(usize::from(slot))?;
+        self.head.set(request.next.replace(Self::NONE));
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(id: u16) -> Completion {
+        Completion::new(1, id, Status::SUCCESS)
+    }
+
+    fn outstanding(requests: &Requests) -> (u16, u16) {
+        let slot = requests.take().unwrap();
+        let id = requests.next_command_id(slot);
+        requests.set_outstanding(slot);
+        (slot, id)
+    }
+
+    #[test]
+    fn t11_a_slot_is_free_only_after_its_send_and_its_response() {
+        for response_first in [true, false] {
+            let requests = Requests::new(1, 1).unwrap();
+            let (slot, id) = outstanding(&requests);
+            if response_first {
+                assert_eq!(requests.answered(&response(id)), Ok(false));
+                assert!(requests.take_finished().is_none() && requests.take().is_none());
+                assert!(requests.sent(slot));
+            } else {
+                assert!(!requests.sent(slot));
+                assert!(requests.take_finished().is_none() && requests.take().is_none());
+                assert_eq!(requests.answered(&response(id)), Ok(true));
+            }
+            assert!(requests.take().is_none(), "finished, not delivered");
+            assert!(requests.take_finished().is_some());
+            assert_eq!(requests.take(), Some(slot));
+        }
+    }
+
+    #[test]
+    fn h10_a_response_with_a_bad_command_id_is_refused() {
+        for count in [1, 3, 4, 127, 128, 1023, 4095] {
+            let requests = Requests::new(count, 1).unwrap();
+            let (slot, id) = outstanding(&requests);
+            assert_eq!(
+                requests.answered(&response(0xffff)),
+                Err(BadCommandId::OutOfRange(0xffff)),
+                "{count}"
+            );
+            if let Some(idle) = requests.take() {
+                let idle = requests.next_command_id(idle);
+                assert_eq!(requests.answered(&response(idle)), Err(BadCommandId::Idle(idle)));
+            }
+            assert_eq!(requests.answered(&response(id)), Ok(false));
+            assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Repeated(id)), "before the send");
+            assert!(requests.sent(slot));
+            assert!(!requests.sent(slot), "a second completion of the send changes nothing");
+            assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Idle(id)), "finished");
+            requests.take_finished().unwrap();
+            assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Idle(id)), "free");
+            let again = requests.take().unwrap();
+            let next = requests.next_command_id(again);
+            requests.set_outstanding(again);
+            assert_eq!(again, slot);
+            assert_ne!(next, id, "an old id does not fit the slot's next use");
+            assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Repeated(id)));
+        }
+    }
+
+    #[test]
+    fn no_command_id_is_the_reserved_one() {
+        let requests = Requests::new(4095, 1).unwrap();
+        for _ in 0..100 {
+            assert_ne!(requests.next_command_id(4095), 0xffff);
+        }
+    }
+
+    #[test]
+    fn an_abort_finishes_each_request_once_and_in_order() {
+        let requests = Requests::new(4, 7).unwrap();
+        let (answered, id) = outstanding(&requests);
+        let (_, lost) = outstanding(&requests);
+        let waiting = requests.take().unwrap();
+        requests.wait(waiting, Payload::None);
+        requests.answered(&response(id)).unwrap();
+        requests.abort_all();
+        requests.abort_all();
+        let mut heard = Vec::new();
+        while let Some((_, completion)) = requests.take_finished() {
+            heard.push((completion.cid(), completion.status(), completion.sqid()));
+        }
+        assert_eq!(heard.len(), 3);
+        assert_eq!(heard[0], (id, Status::SUCCESS, 1));
+        assert_eq!(heard[1], (lost, Status::ABORTED_SQ_DELETION, 7));
+        assert_eq!(heard[2].1, Status::ABORTED_SQ_DELETION);
+        assert_eq!(requests.in_use(), 0);
+        assert!(!requests.sent(answered), "a late completion of the send changes nothing");
+    }
+
+    #[test]
+    fn waiting_requests_keep_their_order() {
+        let requests = Requests::new(3, 1).unwrap();
+        let slots: Vec<u16> = (0..3).map(|_| requests.take().unwrap()).collect();
+        slots.iter().for_each(|slot| requests.wait(*slot, Payload::None));
+        let order: Vec<u16> = std::iter::from_fn(|| requests.next_waiting()).map(|(slot, _)| slot).collect();
+        assert_eq!(order, slots);
+    }
+}

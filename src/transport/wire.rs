@@ -1,0 +1,296 @@
+//! What a connection has posted, and how its completions are accounted.
+//!
+//! The wire owns the work requests and the registered memory that the device knows. It is shared between the
+//! connection, which posts, and the poller's table, which accounts; the table forgets it before the connection lets
+//! it go. Accounting calls nobody: it moves slots, counts, and notes the first fault for the qpair to find.
+//!
+//! Invariants: `sends_posted` and `receives_posted` count exactly the work requests that the device has; nothing
+//! is posted once draining began (T24); a response is copied out and its receive pushed again before any callback
+//! can see it (T148).
+
+use super::{
+    Error,
+    device::DeviceShare,
+    requests::{BadCommandId, COMMAND_SIZE, Payload, Requests},
+    token::{Kind, Owner, Token},
+};
+use crate::memory::{Cache, Covered};
+use spec::{Command, Completion, Sgl, opcode::DataTransfer};
+use std::{cell::Cell, rc::Rc, sync::Arc};
+use verbs::{
+    Access, PostError, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus, WorkCompletion,
+};
+
+const RESPONSE_SIZE: usize = 16;
+
+/// Why a connection must be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("a send failed: {0}")]
+    Send(WcStatus),
+    #[error("a receive failed: {0}")]
+    Receive(WcStatus),
+    #[error("the controller sent a response of {0} bytes; one has 16")]
+    Length(u32),
+    #[error("the controller sent a response that belongs to no command: {0}")]
+    CommandId(#[from] BadCommandId),
+    #[error("posting work requests failed with errno {0}")]
+    Post(i32),
+    #[error("the completion queue could not be polled, errno {0}")]
+    Poll(i32),
+}
+
+impl Fault {
+    /// Whether it is what the end of a connection on the other side looks like from here.
+    pub(super) fn is_flush(self) -> bool {
+        matches!(self, Self::Send(WcStatus::FLUSHED) | Self::Receive(WcStatus::FLUSHED))
+    }
+}
+
+pub(super) struct Wire {
+    requests: Rc<Requests>,
+    device: Arc<DeviceShare>,
+    cache: Cache,
+    commands: RegisteredMemory,
+    responses: RegisteredMemory,
+    sends: SendRing,
+    receives: ReceiveRing,
+    depth: Cell<u32>,
+    in_capsule_data: Cell<u32>,
+    on_wire: Cell<u32>,
+    sends_posted: Cell<u32>,
+    receives_posted: Cell<u32>,
+    fault: Cell<Option<Fault>>,
+    draining: Cell<bool>,
+    attended: Cell<bool>,
+}
+
+impl Wire {
+    /// Prepares the work requests of `owner` for `depth` commands at a time.
+    pub(super) fn new(
+        requests: &Rc<Requests>,
+        device: &Arc<DeviceShare>,
+        owner: Owner,
+        depth: u16,
+    ) -> Result<Rc<Self>, Error> {
+        let domain = device.domain();
+        let commands = RegisteredMemory::of(requests.commands(), domain, Access::LocalRead)?;
+        let responses =
+            RegisteredMemory::new(domain, usize::from(depth) * RESPONSE_SIZE, Access::LocalWrite)?;
+        let sends = SendRing::new(requests.count(), 2).ok_or(Error::NoMemory)?;
+        let receives = ReceiveRing::new(usize::from(depth)).ok_or(Error::NoMemory)?;
+        for slot in 0..=requests.connect_slot() {
+            let at = usize::from(slot) * COMMAND_SIZE;
+            let segment = Segment::of(&commands, at, COMMAND_SIZE as u32).ok_or(Error::NoMemory)?;
+            let id = Token::new(Kind::Send, owner, slot).to_raw();
+            if !sends.set_id(usize::from(slot), id) || !sends.set_segment(usize::from(slot), 0, segment) {
+                return Err(Error::NoMemory);
+            }
+        }
+        for slot in 0..depth {
+            let at = usize::from(slot) * RESPONSE_SIZE;
+            let segment = Segment::of(&responses, at, RESPONSE_SIZE as u32).ok_or(Error::NoMemory)?;
+            let id = Token::new(Kind::Receive, owner, slot).to_raw();
+            if !receives.prepare(usize::from(slot), id, segment) || !receives.push(usize::from(slot)) {
+                return Err(Error::NoMemory);
+            }
+        }
+        Ok(Rc::new(Self {
+            requests: requests.clone(),
+            device: device.clone(),
+            cache: Cache::new(),
+            commands,
+            responses,
+            sends,
+            receives,
+            depth: Cell::new(u32::from(depth)),
+            in_capsule_data: Cell::new(0),
+            on_wire: Cell::new(0),
+            sends_posted: Cell::new(0),
+            receives_posted: Cell::new(u32::from(depth)),
+            fault: Cell::new(None),
+            draining: Cell::new(false),
+            attended: Cell::new(false),
+        }))
+    }
+
+    /// Lowers the number of commands that may be outstanding to what the controller can receive.
+    pub(super) fn limit_depth(&self, limit: u32) {
+        self.depth.set(self.depth.get().min(limit.max(1)));
+    }
+
+    /// Sets how many bytes of data a capsule may carry.
+    pub(super) fn set_in_capsule_data(&self, bytes: u32) {
+        self.in_capsule_data.set(bytes);
+    }
+
+    /// Whether another command may go out now.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        self.on_wire.get() < self.depth.get()
+    }
+
+    /// Completes `command` with its id and data descriptor, stores it in the slot's memory and puts the slot's work
+    /// request on the pending chain. On an error nothing has changed.
+    #[inline]
+    pub(super) fn push(&self, slot: u16, mut command: Command, payload: Payload) -> Result<(), Error> {
+        let mut segments = 1;
+        let sgl = match payload {
+            // A controller that speaks keyed SGLs alone refuses the all-zero descriptor (an unkeyed data block)
+            // even for a command without data, hence a keyed one of length 0.
+            Payload::None => Sgl::keyed(0, 0, 0),
+            Payload::Registered { address, length, remote_key } => Sgl::keyed(address, length, remote_key),
+            Payload::Memory { address, length } => {
+                let Covered::Registered(keys) = self.device.map().look_up(&self.cache, address, length)
+                else {
+                    return Err(Error::NotRegistered { address, length });
+                };
+                if length <= self.in_capsule_data.get()
+                    && DataTransfer::of(command.opcode()) == DataTransfer::HostToController
+                {
+                    let segment = Segment { address, length, local_key: keys.local };
+                    if !self.sends.set_segment(usize::from(slot), 1, segment) {
+                        return Err(Error::NoRequests);
+                    }
+                    segments = 2;
+                    Sgl::in_capsule(0, length)
+                } else {
+                    Sgl::keyed(address, length, keys.remote)
+                }
+            }
+        };
+        command.set_cid(self.requests.next_command_id(slot));
+        command.set_psdt_sgl();
+        command.set_sgl1(sgl);
+        let stored = self.commands.write_words(usize::from(slot) * COMMAND_SIZE, &command.words());
+        if !stored || !self.sends.push(usize::from(slot), segments) {
+            return Err(Error::NoRequests);
+        }
+        self.requests.set_outstanding(slot);
+        self.on_wire.set(self.on_wire.get() + 1);
+        self.sends_posted.set(self.sends_posted.get() + 1);
+        Ok(())
+    }
+
+    /// Whether commands were pushed that the device does not have yet.
+    pub(super) fn has_pending_sends(&self) -> bool {
+        !self.sends.is_empty()
+    }
+
+    /// Hands what is pending to the device. A failure becomes the wire's fault: the requests were accepted, so
+    /// they end with the connection (T104, H15, H16).
+    #[inline]
+    pub(super) fn post_sends(&self, queue_pair: &QueuePair) {
+        if let Err(error) = queue_pair.post_sends(&self.sends) {
+            self.not_posted(&error, &self.sends_posted, |slot| {
+                self.requests.sent(slot);
+            });
+        }
+    }
+
+    /// As [`Wire::post_sends`], for the receives.
+    #[inline]
+    pub(super) fn post_receives(&self, queue_pair: &QueuePair) {
+        if let Err(error) = queue_pair.post_receives(&self.receives) {
+            self.not_posted(&error, &self.receives_posted, |_| {});
+        }
+    }
+
+    #[cold]
+    fn not_posted(&self, error: &PostError, posted: &Cell<u32>, each: impl Fn(u16)) {
+        for slot in error.unposted.iter().filter_map(|slot| u16::try_from(*slot).ok()) {
+            posted.set(posted.get().saturating_sub(1));
+            each(slot);
+        }
+        self.set_fault(Fault::Post(error.errno));
+    }
+
+    /// Takes account of one completion whose token named this wire.
+    #[inline]
+    pub(super) fn account(&self, kind: Kind, slot: u16, completion: &WorkCompletion) {
+        match kind {
+            Kind::Send => self.account_send(slot, completion),
+            Kind::Receive => self.account_receive(slot, completion),
+            Kind::SharedReceive => {} // there is no shared receive queue yet, so no such token was given
+        }
+    }
+
+    #[inline]
+    fn account_send(&self, slot: u16, completion: &WorkCompletion) {
+        self.sends_posted.set(self.sends_posted.get().saturating_sub(1));
+        if self.requests.sent(slot) {
+            self.on_wire.set(self.on_wire.get().saturating_sub(1));
+        }
+        if completion.status() != WcStatus::SUCCESS {
+            self.set_fault(Fault::Send(completion.status()));
+        }
+    }
+
+    #[inline]
+    fn account_receive(&self, slot: u16, completion: &WorkCompletion) {
+        self.receives_posted.set(self.receives_posted.get().saturating_sub(1));
+        if completion.status() != WcStatus::SUCCESS {
+            self.set_fault(Fault::Receive(completion.status()));
+            return;
+        }
+        match self.response(slot, completion.byte_length()) {
+            Ok(true) => self.on_wire.set(self.on_wire.get().saturating_sub(1)),
+            Ok(false) => {}
+            Err(fault) => self.set_fault(fault),
+        }
+        if !self.draining.get() && self.receives.push(usize::from(slot)) {
+            self.receives_posted.set(self.receives_posted.get() + 1);
+        }
+    }
+
+    #[inline]
+    fn response(&self, slot: u16, length: u32) -> Result<bool, Fault> {
+        if length != RESPONSE_SIZE as u32 {
+            return Err(Fault::Length(length));
+        }
+        let at = usize::from(slot) * RESPONSE_SIZE;
+        let bytes = self.responses.read_16(at).ok_or(Fault::Length(length))?;
+        Ok(self.requests.answered(&Completion::from_bytes(&bytes))?)
+    }
+
+    /// The connection is on its way out: what was not handed to the device never will be (T25).
+    pub(super) fn begin_draining(&self) {
+        self.draining.set(true);
+        self.sends.clear(|_| self.sends_posted.set(self.sends_posted.get().saturating_sub(1)));
+        self.receives.clear(|_| self.receives_posted.set(self.receives_posted.get().saturating_sub(1)));
+    }
+
+    /// Whether the device has none of the wire's work requests.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.sends_posted.get() == 0 && self.receives_posted.get() == 0
+    }
+
+    /// Work requests that the device still has: sends and receives.
+    pub(super) fn posted(&self) -> (u32, u32) {
+        (self.sends_posted.get(), self.receives_posted.get())
+    }
+
+    /// Notes why the connection must end. The first fault stays; after draining began errors are expected (T16).
+    pub(super) fn set_fault(&self, fault: Fault) {
+        if self.fault.get().is_none() && !self.draining.get() {
+            self.fault.set(Some(fault));
+        }
+    }
+
+    #[inline]
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+
+    /// Whether the qpair must look after this wire, and was not told yet.
+    #[inline]
+    pub(super) fn ask_for_attention(&self) -> bool {
+        !self.attended.replace(true)
+    }
+
+    /// The qpair is looking.
+    #[inline]
+    pub(super) fn attend(&self) {
+        self.attended.set(false);
+    }
+}
