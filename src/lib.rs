@@ -2,7 +2,7 @@
 //!
 //! The floors of the house, each of which calls only the one below it:
 //!
-//! - `abi`: the C face, one file for each group of entry points; casts, handle checks, errno, no logic;
+//! - [`abi`]: the C face, one file for each group of entry points; casts, handle checks, errno, no logic;
 //! - [`host`]: controllers and namespaces;
 //! - [`transport`]: one RDMA connection, from connect to release;
 //! - `verbs` (a crate): owners of libibverbs and librdmacm objects.
@@ -10,6 +10,7 @@
 //! Beside them: [`memory`] (which key covers a buffer), [`clock`] (the one clock and the one wait), and the crate
 //! `spec` (NVMe as data). See `docs/architecture.md`.
 
+pub mod abi;
 pub mod clock;
 pub mod host;
 pub mod memory;

@@ -39,9 +39,9 @@ pub(super) struct Ctrlr {
 }
 
 // SAFETY: everything in it that is not safe to share is reached under `lock` (see `Ctrlr::admin`), is never changed
-// after the controller is made (transport_id, opts), or is used by SPDK's rules when no other thread uses the
-// controller (attach and detach). The counts of `host`'s `Rc` change under `lock` only: the host clones it when a
-// queue pair is made and drops it when one is freed, and both come through `Ctrlr::admin`.
+// after the controller is made (transport_id, opts, handle), or has a lock of its own. The counts of `host`'s `Rc`
+// change under `lock` only, since only admin callbacks take shares of it: a queue pair has none. It is dropped with
+// the last share of the controller, when nothing else can reach it any more.
 unsafe impl Send for Ctrlr {}
 // SAFETY: as above.
 unsafe impl Sync for Ctrlr {}
@@ -63,7 +63,10 @@ impl Ctrlr {
         transport_id: spdk_nvme_transport_id,
         mut opts: spdk_nvme_ctrlr_opts,
     ) -> Option<Arc<Self>> {
-        opts.num_io_queues = host.options().num_io_queues;
+        // What SPDK's attach callback sees: sizes as they are used, not as they were asked for.
+        let defaults = host.default_io_qpair_options();
+        opts.io_queue_size = defaults.queue_size;
+        opts.io_queue_requests = defaults.queue_requests;
         let ctrlr = Arc::new(Self {
             lock: ReentrantMutex::new(()),
             host,
@@ -97,12 +100,19 @@ impl Ctrlr {
         &self.opts
     }
 
-    /// CNTLID, as Identify Controller has it.
+    /// CNTLID.
     pub(super) fn controller_id(&self) -> u16 {
-        self.admin(|host| match host.identify_data().get(78..80) {
-            Some(&[low, high]) => u16::from_le_bytes([low, high]),
-            _ => 0,
-        })
+        self.admin(|host| host.controller_id())
+    }
+
+    /// What a queue pair gets unless the program says otherwise.
+    fn default_io_qpair_opts(&self) -> spdk_nvme_io_qpair_opts {
+        options::default_io_qpair_opts(&self.admin(|host| {
+            let mut defaults = host.default_io_qpair_options();
+            defaults.queue_size =
+                defaults.queue_size.min(u32::from(host.capabilities().mqes()).saturating_add(1));
+            defaults
+        }))
     }
 
     /// Attaches once more. False if it is being detached.
@@ -331,8 +341,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_default_io_qpair_opts(
             tracing::error!("spdk_nvme_ctrlr_get_default_io_qpair_opts: options are NULL");
             return;
         }
-        let mut defaults =
-            options::default_io_qpair_opts(&object.admin(|host| host.default_io_qpair_options()));
+        let mut defaults = object.default_io_qpair_opts();
         defaults.opts_size = opts_size;
         // SAFETY: the caller vouches for opts_size bytes.
         unsafe {
@@ -366,8 +375,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_alloc_io_qpair(
         ctrlr,
         ptr::null_mut(),
         |object| {
-            let mut merged =
-                options::default_io_qpair_opts(&object.admin(|host| host.default_io_qpair_options()));
+            let mut merged = object.default_io_qpair_opts();
             if !opts.is_null() {
                 if opts_size == 0 {
                     tracing::error!("options of a qpair with a size of 0 are not looked at");

@@ -7,9 +7,6 @@ use crate::clock::{self, Clock};
 use libc::c_void;
 use parking_lot::Mutex;
 
-#[cfg(test)]
-extern crate env as _;
-
 unsafe extern "C" {
     safe fn spdk_get_ticks() -> u64;
     safe fn spdk_get_ticks_hz() -> u64;

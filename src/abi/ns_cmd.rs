@@ -3,11 +3,11 @@
 use super::{
     callback::callback,
     entry::entry,
-    error::status,
+    error::submission,
     handles::{Found, find},
     ns::Ns,
     qpair::Qpair,
-    types::{SPDK_NVME_IO_FLAGS_VALID_MASK, spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
+    types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
 use libc::{EINVAL, c_int, c_void};
 
@@ -41,10 +41,14 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read(
             let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
                 return wrong_namespace("spdk_nvme_ns_cmd_read", ns);
             };
-            if io_flags & !SPDK_NVME_IO_FLAGS_VALID_MASK != 0 {
-                return wrong_flags(io_flags);
-            }
-            status(object.host().read(namespace, payload, lba, lba_count, io_flags, callback(cb_fn, cb_arg)))
+            submission(object.host().read(
+                namespace,
+                payload,
+                lba,
+                lba_count,
+                io_flags,
+                callback(cb_fn, cb_arg),
+            ))
         }
     )
 }
@@ -77,10 +81,14 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write(
             let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
                 return wrong_namespace("spdk_nvme_ns_cmd_write", ns);
             };
-            if io_flags & !SPDK_NVME_IO_FLAGS_VALID_MASK != 0 {
-                return wrong_flags(io_flags);
-            }
-            status(object.host().write(namespace, payload, lba, lba_count, io_flags, callback(cb_fn, cb_arg)))
+            submission(object.host().write(
+                namespace,
+                payload,
+                lba,
+                lba_count,
+                io_flags,
+                callback(cb_fn, cb_arg),
+            ))
         }
     )
 }
@@ -89,11 +97,5 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write(
 #[cold]
 pub(super) fn wrong_namespace(entry: &str, ns: *mut spdk_nvme_ns) -> c_int {
     super::handles::complain(entry, ns.addr());
-    -EINVAL
-}
-
-#[cold]
-fn wrong_flags(io_flags: u32) -> c_int {
-    tracing::error!("invalid io_flags {io_flags:#x}");
     -EINVAL
 }

@@ -11,11 +11,20 @@ use super::{
     },
 };
 use crate::host;
-use once_cell::sync::OnceCell;
 use std::{
     mem::{offset_of, zeroed},
     ptr::{self, addr_of_mut},
+    time::Duration,
 };
+
+/// Entries of a queue (Base 3.3.3.1, 3.1.3.8). SPDK makes no I/O queue larger than 2 MiB of commands.
+const IO_QUEUE_ENTRIES_MIN: u32 = 2;
+const IO_QUEUE_ENTRIES_MAX: u32 = (2 << 20) / 64;
+const ADMIN_QUEUE_ENTRIES_MIN: u16 = 2;
+const ADMIN_QUEUE_ENTRIES_MAX: u16 = 4096;
+/// What the fields of the InfiniBand specification have room for: retry count (3 bits), local ACK timeout (5 bits).
+const RETRIES_MAX: u8 = 7;
+const ACKNOWLEDGE_TIMEOUT_MAX: u8 = 31;
 
 /// Where the members of a struct end, in order.
 pub(super) trait Members {
@@ -119,7 +128,7 @@ pub(super) fn default_ctrlr_opts() -> spdk_nvme_ctrlr_opts {
 
     // SAFETY: members are integers, bytes and pointers, for which zero is valid.
     let mut opts: spdk_nvme_ctrlr_opts = unsafe { zeroed() };
-    let host_id = host_id();
+    let identity = host::identity();
     opts.num_io_queues = 1024;
     opts.arb_mechanism = spdk_nvme_cc_ams::SPDK_NVME_CC_AMS_RR;
     opts.keep_alive_timeout_ms = 10_000;
@@ -127,8 +136,8 @@ pub(super) fn default_ctrlr_opts() -> spdk_nvme_ctrlr_opts {
     opts.io_queue_size = 256;
     opts.io_queue_requests = 512;
     // SAFETY: the struct is this function's.
-    unsafe { put_text(addr_of_mut!(opts.hostnqn), host_nqn(&host_id).as_bytes()) };
-    opts.extended_host_id = host_id;
+    unsafe { put_text(addr_of_mut!(opts.hostnqn), identity.hostnqn.as_bytes()) };
+    opts.extended_host_id = identity.hostid;
     // The width of a byte: beyond the three bits of CC.CSS, so it stands for "choose".
     opts.command_set = spdk_nvme_cc_css(8);
     opts.admin_timeout_ms = 30_000;
@@ -164,8 +173,27 @@ pub(super) fn default_io_qpair_opts(options: &host::IoQpairOptions) -> spdk_nvme
 
 /// What the host takes for a controller.
 pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::ControllerOptions {
-    let _ = text(&opts.hostnqn);
-    host::ControllerOptions { num_io_queues: opts.num_io_queues }
+    let given = |string: String| (!string.is_empty()).then_some(string);
+    let unless_zero = |value: u8| (value != 0).then_some(value);
+    let io_queue_size = opts.io_queue_size.clamp(IO_QUEUE_ENTRIES_MIN, IO_QUEUE_ENTRIES_MAX);
+    host::ControllerOptions {
+        io_queues: opts.num_io_queues,
+        io_queue_size,
+        io_queue_requests: opts.io_queue_requests.max(io_queue_size),
+        admin_queue_size: opts.admin_queue_size.clamp(ADMIN_QUEUE_ENTRIES_MIN, ADMIN_QUEUE_ENTRIES_MAX),
+        keep_alive_timeout: Duration::from_millis(u64::from(opts.keep_alive_timeout_ms)),
+        admin_timeout: Duration::from_millis(u64::from(opts.admin_timeout_ms)),
+        connect_timeout: Duration::from_micros(opts.fabrics_connect_timeout_us),
+        hostnqn: text(&opts.hostnqn),
+        hostid: opts.extended_host_id,
+        source_address: given(text(&opts.src_addr)),
+        source_service: given(text(&opts.src_svcid)),
+        retry_count: opts.transport_retry_count.min(RETRIES_MAX),
+        acknowledge_timeout: unless_zero(opts.transport_ack_timeout.min(ACKNOWLEDGE_TIMEOUT_MAX)),
+        type_of_service: unless_zero(opts.transport_tos),
+        no_shutdown_notification: opts.no_shn_notification != 0,
+        ..host::ControllerOptions::default()
+    }
 }
 
 /// What the host takes for a queue pair.
@@ -178,33 +206,6 @@ pub(super) fn io_qpair_options(opts: &spdk_nvme_io_qpair_opts) -> host::IoQpairO
         create_only: opts.create_only != 0,
         async_mode: opts.async_mode != 0,
     }
-}
-
-/// The host identifier of this process: random, the same for all controllers.
-fn host_id() -> [u8; 16] {
-    static HOST_ID: OnceCell<[u8; 16]> = OnceCell::new();
-    *HOST_ID.get_or_init(|| {
-        let mut id = [0u8; 16];
-        // SAFETY: the buffer is this function's own. Fewer bytes than asked for leave zeros.
-        unsafe { libc::getrandom(id.as_mut_ptr().cast(), id.len(), 0) };
-        // Version 4 and variant 1 of RFC 4122: made of random numbers.
-        let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
-        *version = *version & 0x0f | 0x40;
-        *variant = *variant & 0x3f | 0x80;
-        id
-    })
-}
-
-/// The host NQN that goes with a host identifier.
-fn host_nqn(id: &[u8; 16]) -> String {
-    let mut nqn = String::from("nqn.2014-08.org.nvmexpress:uuid:");
-    for (index, byte) in id.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            nqn.push('-');
-        }
-        nqn.push_str(&format!("{byte:02x}"));
-    }
-    nqn
 }
 
 fn mask(bits: &[u32]) -> u32 {

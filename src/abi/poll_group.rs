@@ -6,7 +6,7 @@
 
 use super::{
     entry::{entry, next, next_of},
-    error::{negated_errno, status},
+    error::{membership, negated_errno, status},
     handles::{self, Found, Kind, Object, find, shared_by},
     qpair::Qpair,
     types::{
@@ -14,7 +14,7 @@ use super::{
     },
 };
 use crate::{abi::entry::guard_plain, host};
-use libc::{EBUSY, EINVAL, ENODEV, ENOMEM, c_int, c_void};
+use libc::{EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, c_int, c_void};
 use std::{
     cell::Cell,
     mem::{offset_of, zeroed},
@@ -60,8 +60,15 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_create(
         let Some(table) = (unsafe { read_table(table) }) else {
             return ptr::null_mut();
         };
+        let host = match host::PollGroup::new() {
+            Ok(host) => host,
+            Err(error) => {
+                tracing::error!("cannot make a poll group: {error}");
+                return ptr::null_mut();
+            }
+        };
         let group = PollGroup {
-            host: host::PollGroup::new(),
+            host,
             context: ctx,
             table,
             inner: Cell::new(ptr::null_mut()),
@@ -84,7 +91,11 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_add(
     entry!(spdk_nvme_poll_group_add(group, qpair), PollGroup as share, group, -EINVAL, |object| {
         // SAFETY: the caller vouches for the handle.
         match unsafe { find::<Qpair>(qpair) } {
-            Found::Ours(qpair) => status(object.host.add(qpair.host())),
+            Found::Ours(qpair) => match membership(object.host.add(qpair.host())) {
+                // Already a member of this group or of another.
+                rc if rc == -ENOENT => -EINVAL,
+                rc => rc,
+            },
             // SAFETY: as above.
             Found::Foreign => unsafe { object.add_foreign(qpair) },
             Found::Invalid => {
@@ -109,7 +120,7 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_remove(
     entry!(spdk_nvme_poll_group_remove(group, qpair), PollGroup as share, group, -EINVAL, |object| {
         // SAFETY: the caller vouches for the handle.
         match unsafe { find::<Qpair>(qpair) } {
-            Found::Ours(qpair) => status(object.host.remove(qpair.host())),
+            Found::Ours(qpair) => membership(object.host.remove(qpair.host())),
             Found::Foreign => {
                 let inner = object.inner.get();
                 if inner.is_null() {

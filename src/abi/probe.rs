@@ -3,7 +3,9 @@
 use super::{
     ctrlr::Ctrlr,
     entry::{guard_plain, next},
-    env, log, options,
+    env,
+    error::is_no_device,
+    log, options,
     text::text,
     transport_id,
     types::{
@@ -57,7 +59,7 @@ pub unsafe extern "C" fn spdk_nvme_probe(
         }
         // SAFETY: as above.
         let trid = unsafe { transport_id::read(trid) };
-        let program = Program { cb_ctx, probe_cb, attach_cb, remove_cb };
+        let program = Program { cb_ctx, probe_cb, attach_cb };
         if text(&trid.subnqn) == DISCOVERY_NQN {
             program.discover(&trid)
         } else {
@@ -130,7 +132,6 @@ struct Program {
     cb_ctx: *mut c_void,
     probe_cb: spdk_nvme_probe_cb,
     attach_cb: spdk_nvme_attach_cb,
-    remove_cb: spdk_nvme_remove_cb,
 }
 
 impl Program {
@@ -139,7 +140,7 @@ impl Program {
             return -1;
         };
         match self.attach(trid, &opts) {
-            Err(AttachError::Host(error)) if error.is_no_device() => -1,
+            Err(AttachError::Host(error)) if is_no_device(&error) => -1,
             _ => 0,
         }
     }
@@ -149,15 +150,13 @@ impl Program {
         let found = match discovered(trid) {
             Ok(found) => found,
             Err(error) => {
-                tracing::error!("discovery failed: {}: {error}", transport_id::describe(trid));
+                complain(trid, &error);
                 return -1;
             }
         };
         let mut wanted = Vec::new();
         for entry in found {
-            if entry.trtype.0 != trid.trtype.0 {
-                self.pass_on(&entry);
-            } else if let Some(opts) = self.wants(&entry) {
+            if let Some(opts) = self.wants(&entry) {
                 wanted.push((entry, opts));
             }
         }
@@ -166,15 +165,6 @@ impl Program {
             let _ = self.attach(&entry, &opts);
         }
         0
-    }
-
-    /// A controller of another transport, for the next library.
-    fn pass_on(&self, entry: &spdk_nvme_transport_id) {
-        let (trid, cb_ctx) = (ptr::from_ref(entry), self.cb_ctx);
-        let (probe_cb, attach_cb, remove_cb) = (self.probe_cb, self.attach_cb, self.remove_cb);
-        if next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb)).is_none() {
-            tracing::warn!("skipping a controller of another transport: {}", transport_id::describe(entry));
-        }
     }
 
     /// The program's options if it wants this controller.
@@ -229,13 +219,17 @@ fn attach(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<
 
 /// The transport ids that a discovery controller's log names.
 fn discovered(trid: &spdk_nvme_transport_id) -> Result<Vec<spdk_nvme_transport_id>, AttachError> {
-    let _ = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
-    Ok(Vec::new())
+    let id = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
+    let options = options::controller_options(&options::default_ctrlr_opts());
+    let found = host::discover(id, options)?;
+    Ok(found.iter().map(|id| transport_id::from_host(id, trid)).collect())
 }
 
-/// The one log line of a controller that could not be attached.
+/// The one log line of a controller that could not be attached. The host writes its own.
 fn complain(trid: &spdk_nvme_transport_id, error: &AttachError) {
-    tracing::error!("cannot attach the controller at {}: {error}", transport_id::describe(trid));
+    if !matches!(error, AttachError::Host(_)) {
+        tracing::error!("{}: no controller: {error}", transport_id::describe(trid));
+    }
 }
 
 /// There is no library for this transport.

@@ -9,12 +9,11 @@ use super::{
 };
 use crate::host;
 use libc::c_int;
-use std::{cell::Cell, mem::ManuallyDrop, rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 /// What a handle of a queue pair stands for.
 pub(super) struct Qpair {
-    /// Dropped under the controller's lock, whose counts it may change.
-    host: ManuallyDrop<Rc<host::IoQpair>>,
+    host: Rc<host::IoQpair>,
     ctrlr: Arc<Ctrlr>,
     /// The program is freeing it; a callback that does so again has nothing to do.
     freeing: Cell<bool>,
@@ -30,18 +29,10 @@ impl Object for Qpair {
     }
 }
 
-impl Drop for Qpair {
-    fn drop(&mut self) {
-        let ctrlr = self.ctrlr.clone();
-        // SAFETY: the object is being dropped, so this is the last use of the member.
-        ctrlr.admin(|_| unsafe { ManuallyDrop::drop(&mut self.host) });
-    }
-}
-
 impl Qpair {
     /// A new queue pair's handle, which the host's queue pair carries as its tag.
     pub(super) fn insert(host: Rc<host::IoQpair>, ctrlr: Arc<Ctrlr>) -> Option<*mut spdk_nvme_qpair> {
-        let qpair = Rc::new(Self { host: ManuallyDrop::new(host), ctrlr, freeing: Cell::new(false) });
+        let qpair = Rc::new(Self { host: host, ctrlr, freeing: Cell::new(false) });
         let handle = handles::insert::<Self>(qpair.clone())?;
         qpair.host.set_tag(handle.cast());
         Some(handle)
@@ -57,7 +48,11 @@ impl Qpair {
     }
 
     pub(super) fn connect(&self) -> c_int {
-        self.ctrlr.admin(|_| status(self.host.connect()))
+        let result = self.host.connect();
+        if let Err(error) = &result {
+            tracing::error!("qpair {}: {error}", self.host.id());
+        }
+        status(result)
     }
 }
 

@@ -255,7 +255,7 @@ pub(super) unsafe fn is_rdma(trid: *const spdk_nvme_transport_id) -> bool {
     !trid.is_null() && unsafe { addr_of!((*trid).trtype).read() } == TransportType::SPDK_NVME_TRANSPORT_RDMA
 }
 
-/// What the host takes. None if the address family is none of RDMA's.
+/// What the host takes. None if the address family is none that an RDMA address can be of.
 pub(super) fn to_host(trid: &spdk_nvme_transport_id) -> Option<host::TransportId> {
     Some(host::TransportId {
         address_family: match trid.adrfam {
@@ -267,6 +267,26 @@ pub(super) fn to_host(trid: &spdk_nvme_transport_id) -> Option<host::TransportId
         trsvcid: text(&trid.trsvcid),
         subnqn: text(&trid.subnqn),
     })
+}
+
+/// The transport id of a controller that was found by the discovery controller at `discovery`, from which it takes what
+/// a discovery log does not say.
+pub(super) fn from_host(
+    id: &host::TransportId,
+    discovery: &spdk_nvme_transport_id,
+) -> spdk_nvme_transport_id {
+    let mut trid = *discovery;
+    trid.adrfam = match id.address_family {
+        host::AddressFamily::Ipv4 => AddressFamily::SPDK_NVMF_ADRFAM_IPV4,
+        host::AddressFamily::Ipv6 => AddressFamily::SPDK_NVMF_ADRFAM_IPV6,
+    };
+    // SAFETY: the transport id is this function's.
+    unsafe {
+        put_text(addr_of_mut!(trid.traddr), id.traddr.as_bytes());
+        put_text(addr_of_mut!(trid.trsvcid), id.trsvcid.as_bytes());
+        put_text(addr_of_mut!(trid.subnqn), id.subnqn.as_bytes());
+    }
+    trid
 }
 
 /// A transport id for a log line.

@@ -3,13 +3,14 @@
 use super::{
     callback::callback,
     entry::entry,
-    error::status,
+    error::submission,
     handles::{Found, find},
     ns::Ns,
     ns_cmd::wrong_namespace,
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
+use crate::host::Payload;
 use libc::{EINVAL, c_int, c_void};
 use spec::Command;
 
@@ -46,9 +47,11 @@ pub unsafe extern "C" fn spdk_nvme_zns_reset_zone(
             let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
                 return wrong_namespace("spdk_nvme_zns_reset_zone", ns);
             };
-            status(
-                object.host().submit(reset_zone(namespace.id(), slba, select_all), callback(cb_fn, cb_arg)),
-            )
+            submission(object.host().submit(
+                reset_zone(namespace.id(), slba, select_all),
+                Payload::None,
+                callback(cb_fn, cb_arg),
+            ))
         }
     )
 }
