@@ -155,7 +155,7 @@ impl Connection {
         Ok(self.rest.id.connect(&ConnectParameters {
             private_data,
             responder_resources: self.rest.device.limits().responder_resources,
-            initiator_depth: self.rest.device.limits().initiator_depth,
+            initiator_depth: 0, // this host never reads from the controller
             retry_count: target.retry_count,
             rnr_retry_count: 7,
         })?)

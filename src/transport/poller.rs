@@ -29,6 +29,8 @@ const BATCH: usize = 32;
 pub(super) struct Lanes {
     entries: Cell<Vec<Lane>>,
     attention: Cell<Vec<Owner>>,
+    /// The memory of a list that was looked after, for the next one.
+    spare: Cell<Vec<Owner>>,
 }
 
 struct Lane {
@@ -43,7 +45,7 @@ struct Occupant {
 
 impl Lanes {
     pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { entries: Cell::default(), attention: Cell::default() })
+        Rc::new(Self { entries: Cell::default(), attention: Cell::default(), spare: Cell::default() })
     }
 
     /// Makes a place for the wire that `build` makes for it.
@@ -54,10 +56,13 @@ impl Lanes {
     ) -> Result<(Owner, Rc<Wire>), Error> {
         let mut entries = self.entries.take();
         let result = enter(&mut entries, qpair, build);
-        let mut attention = self.attention.take();
         // Marking an owner must not allocate: it happens for each I/O.
-        let room = attention.try_reserve(entries.len().saturating_sub(attention.len()));
-        self.attention.set(attention);
+        let room = [&self.attention, &self.spare].into_iter().try_for_each(|list| {
+            let mut owners = list.take();
+            let room = owners.try_reserve(entries.len().saturating_sub(owners.len()));
+            list.set(owners);
+            room
+        });
         self.entries.set(entries);
         let (owner, wire) = result?;
         if room.is_err() {
@@ -91,16 +96,22 @@ impl Lanes {
     /// Takes the list of those who asked for attention; [`Lanes::give_list_back`] keeps its memory.
     #[inline]
     pub(super) fn take_attention(&self) -> Vec<Owner> {
-        self.attention.take()
+        self.attention.replace(self.spare.take())
     }
 
+    /// See [`Lanes::take_attention`].
     #[inline]
     pub(super) fn give_list_back(&self, mut list: Vec<Owner>) {
         list.clear();
-        // What was marked meanwhile stays; it is in the other list, which has room of its own.
-        let marked = self.attention.take();
-        list.extend(marked);
-        self.attention.set(list);
+        self.spare.set(list);
+    }
+
+    /// Forgets who asked for attention.
+    #[inline]
+    pub(super) fn clear_attention(&self) {
+        let mut attention = self.attention.take();
+        attention.clear();
+        self.attention.set(attention);
     }
 
     /// The qpair of `owner`, unless it has left.

@@ -249,6 +249,8 @@ impl Qpair {
         }
         drop(poller);
         if found > 0 {
+            // Without a group nobody reads the list of those who asked for attention.
+            self.lanes.clear_attention();
             self.attend();
         }
     }
@@ -732,14 +734,15 @@ impl Qpair {
     }
 
     fn private_data(&self) -> [u8; rdma::Request::SIZE] {
-        let size = self.configuration.queue_size;
+        let configuration = &self.configuration;
+        let size = configuration.queue_size;
         // HSQSIZE is zero-based as SQSIZE is and equal to it; HRQSIZE counts (RDMA Transport 1.0, figure 4; T83).
         rdma::Request {
             recfmt: rdma::RECFMT,
-            qid: self.configuration.queue_id,
+            qid: configuration.queue_id,
             hrqsize: size,
             hsqsize: size.saturating_sub(1),
-            cntlid: 0,
+            cntlid: if configuration.queue_id == 0 { 0 } else { configuration.controller_id },
         }
         .encode()
     }

@@ -299,9 +299,18 @@ impl Requests {
 
     /// Makes the slot of Fabrics Connect ready for another attempt.
     pub(super) fn reset_connect_slot(&self) {
-        if let Some(request) = self.slots.last() {
-            request.phase.set(Phase::Free);
+        let Some(request) = self.slots.last() else { return };
+        if request.phase.replace(Phase::Free) != Phase::Finished {
+            return;
         }
+        let others = List::new();
+        while let Some(slot) = self.finished.pop(&self.slots) {
+            if slot != self.connect_slot() {
+                others.push(&self.slots, slot);
+            }
+        }
+        self.finished.head.set(others.head.get());
+        self.finished.tail.set(others.tail.get());
     }
 
     #[inline]
@@ -475,6 +484,22 @@ mod tests {
         assert_eq!(heard[2].1, Status::ABORTED_SQ_DELETION);
         assert_eq!(requests.in_use(), 0);
         assert!(!requests.sent(answered), "a late completion of the send changes nothing");
+    }
+
+    #[test]
+    fn an_answer_to_connect_does_not_outlive_its_attempt() {
+        let requests = Requests::new(2, 1).unwrap();
+        let (first, id) = outstanding(&requests);
+        let connect = requests.connect_slot();
+        let connect_id = requests.next_command_id(connect);
+        requests.set_outstanding(connect);
+        for (slot, id) in [(connect, connect_id), (first, id)] {
+            requests.answered(&response(id)).unwrap();
+            requests.sent(slot);
+        }
+        requests.reset_connect_slot();
+        assert_eq!(requests.take_finished().map(|(_, completion)| completion.cid()), Some(id));
+        assert!(requests.take_finished().is_none());
     }
 
     #[test]
