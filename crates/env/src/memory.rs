@@ -197,13 +197,21 @@ pub(crate) fn take(size: usize, align: usize) -> Option<usize> {
     if size == 0 {
         return None;
     }
-    let reserved = {
+    let (reserved, unused) = {
         let mut pool = POOL.lock();
         if let Some(address) = pool.take(size, align) {
             return Some(address);
         }
-        pool.reserve_arena(size)
+        match pool.reserve_arena(size) {
+            Some(arena_size) => (Some(arena_size), Vec::new()),
+            // Arenas that are kept for later are in the way.
+            None => {
+                let unused = pool.remove_empty(0);
+                (pool.reserve_arena(size), unused)
+            }
+        }
     };
+    unused.into_iter().for_each(unmap);
     let Some(arena_size) = reserved else {
         error!("out of memory: {size} bytes asked for, at most {} may be in use", limit());
         return None;

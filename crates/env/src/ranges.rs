@@ -7,7 +7,7 @@
 //! Invariants: free and taken blocks tile the range without gap or overlap; no two free blocks touch; every block starts
 //! and ends at a multiple of [`GRANULE`]; `by_size` and `free` hold the same blocks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Blocks start and end at multiples of a cache line: two buffers never share one.
 pub(crate) const GRANULE: usize = 64;
@@ -20,7 +20,7 @@ const ALIGNMENT_TRIES: usize = 16;
 pub(crate) struct Ranges {
     free: BTreeMap<usize, usize>,
     by_size: BTreeSet<(usize, usize)>,
-    taken: HashMap<usize, usize>,
+    taken: BTreeMap<usize, usize>,
     taken_bytes: usize,
 }
 
@@ -29,8 +29,12 @@ impl Ranges {
     pub(crate) fn new(start: usize, length: usize) -> Self {
         debug_assert!(start.is_multiple_of(GRANULE) && length.is_multiple_of(GRANULE));
         debug_assert!(start.checked_add(length).is_some());
-        let mut ranges =
-            Ranges { free: BTreeMap::new(), by_size: BTreeSet::new(), taken: HashMap::new(), taken_bytes: 0 };
+        let mut ranges = Ranges {
+            free: BTreeMap::new(),
+            by_size: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            taken_bytes: 0,
+        };
         ranges.insert_free(start, length);
         ranges
     }

@@ -383,7 +383,7 @@ fn unquote(text: &mut [u8], delimiters: &[u8]) -> (usize, Option<usize>) {
             kept = kept.saturating_add(1);
         }
     }
-    let rest = text.get(at..).unwrap_or_default();
+    let rest = text.get(at..end).unwrap_or_default();
     let next = rest.iter().position(|byte| !delimiters.contains(byte)).map(|skip| at.saturating_add(skip));
     (kept, next)
 }
