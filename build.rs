@@ -103,7 +103,6 @@ fn write_types(root: &Path, out: &Path) {
         .default_enum_style(bindgen::EnumVariation::NewType { is_bitfield: false, is_global: false })
         .prepend_enum_name(false)
         .derive_default(false)
-        .derive_debug(false)
         .layout_tests(true)
         .generate_comments(false)
         .use_core()
