@@ -1,0 +1,234 @@
+//! The target over RDMA, against a host that does anything.
+
+// Its symbols are the RDMA libraries of this test.
+use softverbs as _;
+
+mod support;
+
+use std::sync::Mutex;
+
+use nvme_rdma_target::Options;
+use spec::identify::{Cns, ControllerView};
+use spec::rdma::{Reject, RejectReason, Request};
+use spec::{Command, Sgl, Status};
+use support::{Bed, DEPTH, Raw};
+use verbs::CmEventKind;
+
+const NQN: &str = "nqn.test:1";
+
+/// One test at a time: they share the process's fabric.
+static FABRIC: Mutex<()> = Mutex::new(());
+
+fn alone() -> impl Drop {
+    FABRIC.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
+fn pattern(seed: u8, length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index as u8).wrapping_mul(31).wrapping_add(seed)).collect()
+}
+
+#[test]
+fn a_whole_conversation() {
+    let _alone = alone();
+    let mut bed = Bed::new(&["nqn.test:1,ns=4M,ns=none,ns=4M:4K"]);
+    let (mut admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let identify = Command::identify(Cns::CONTROLLER, 0, 0, 0).with_sgl1(admin.sgl(0, 4096)).with_cid(77);
+    assert!(admin.run(&mut bed, &identify).is_success());
+    let data: [u8; 4096] = admin.data(0, 4096).try_into().unwrap();
+    assert_eq!((ControllerView(&data).subnqn(), ControllerView(&data).cntlid()), (Some(NQN), cntlid));
+
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    let written = pattern(1, 128 << 10);
+    io.put(0, &written);
+    let write = Command::write(3, 7, 32).with_sgl1(io.sgl(0, 128 << 10)).with_cid(1);
+    assert!(io.run(&mut bed, &write).is_success());
+    let read = Command::read(3, 7, 32).with_sgl1(io.sgl(1 << 20, 128 << 10)).with_cid(2);
+    assert!(io.run(&mut bed, &read).is_success());
+    assert!(io.data(1 << 20, 128 << 10) == written);
+
+    let small = pattern(2, 4096);
+    let write = Command::write(3, 8, 1).with_sgl1(Sgl::in_capsule(0, 4096)).with_cid(3);
+    io.send(&write, &small);
+    assert!(io.response(&mut bed).is_success());
+    let zeroes = Command::write_zeroes(3, 9, 2).with_cid(4);
+    assert!(io.run(&mut bed, &zeroes).is_success());
+    assert!(io.run(&mut bed, &read).is_success());
+    let after = io.data(1 << 20, 128 << 10);
+    assert!(after[..4096] == written[..4096]);
+    assert!(after[4096..8192] == small);
+    assert!(after[8192..16_384].iter().all(|byte| *byte == 0));
+    assert!(after[16_384..] == written[16_384..]);
+
+    let beyond = Command::read(3, 1024, 1).with_sgl1(io.sgl(0, 4096)).with_cid(5);
+    assert!(io.run(&mut bed, &beyond).status().is(Status::LBA_OUT_OF_RANGE));
+    assert!(io.run(&mut bed, &Command::disconnect().with_cid(6)).is_success());
+    io.disconnected(&mut bed);
+    bed.wait_connections(1);
+    admin.disconnect();
+    bed.wait_connections(0);
+}
+
+#[test]
+fn a_full_queue_of_reads_and_writes() {
+    let _alone = alone();
+    let mut bed = Bed::with(&["nqn.test:1,ns=4M:4K"], Options { read_depth: 4, ..Options::default() });
+    let (_admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    let written = pattern(9, (DEPTH - 1) * 4096);
+    io.put(0, &written);
+    for (offset, fill) in [(0, false), (1 << 20, true)] {
+        for index in 0..DEPTH - 1 {
+            let lba = index as u64;
+            let place = io.sgl(offset + index * 4096, 4096);
+            let command = if fill { Command::read(1, lba, 1) } else { Command::write(1, lba, 1) };
+            io.push(&command.with_cid(index as u16).with_sgl1(place));
+        }
+        io.post();
+        let mut seen = [false; DEPTH];
+        for _ in 0..DEPTH - 1 {
+            let completion = io.response(&mut bed);
+            assert!(completion.is_success());
+            assert!(!std::mem::replace(&mut seen[usize::from(completion.cid())], true));
+        }
+    }
+    assert!(io.data(1 << 20, written.len()) == written);
+}
+
+#[test]
+fn connection_requests_are_rejected_with_their_reason() {
+    let _alone = alone();
+    let mut bed = Bed::new(&[NQN]);
+    let good = Request { recfmt: 0, qid: 0, hrqsize: 32, hsqsize: 31, cntlid: 0 };
+    for (request, reason) in [
+        (Request { recfmt: 1, ..good }, RejectReason::INVALID_RECFMT),
+        (Request { qid: 65, ..good }, RejectReason::INVALID_QID),
+        (Request { hsqsize: 0, ..good }, RejectReason::INVALID_HSQSIZE),
+        (Request { hrqsize: 0, ..good }, RejectReason::INVALID_HRQSIZE),
+    ] {
+        let refused = Raw::connect_with(&mut bed, &request.encode()).err().unwrap();
+        assert_eq!(refused.kind, CmEventKind::Rejected);
+        assert_eq!(Reject::decode(&refused.private_data).unwrap().sts, reason);
+    }
+    bed.control("misbehave reject-connections");
+    let refused = Raw::connect_with(&mut bed, &good.encode()).err().unwrap();
+    assert_eq!(Reject::decode(&refused.private_data).unwrap().sts, RejectReason::NO_RESOURCES);
+    assert_eq!((bed.target.connections(), bed.target.counters().rejected), (0, 5));
+    bed.control("behave reject-connections");
+    Raw::admin(&mut bed, NQN, 0);
+}
+
+#[test]
+fn a_hostile_host_loses_its_connection_and_nobody_else_does() {
+    let _alone = alone();
+    let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
+    let (mut good, _) = Raw::admin(&mut bed, NQN, 0);
+    let hostile: [fn(&mut Raw); 4] = [
+        |io| io.send_bytes(&[0; 63]),
+        |io| io.send_bytes(&[0; 5000]),
+        |io| io.send(&Command::read(1, 0, 1).with_sgl1(Sgl::keyed(0x1000, 512, 0xdead_beef)), &[]),
+        |io| io.send(&Command::write(1, 0, 1).with_sgl1(Sgl::keyed(0x1000, 512, 0xdead_beef)), &[]),
+    ];
+    for attack in hostile {
+        let (admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+        let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+        attack(&mut io);
+        bed.wait_connections(2);
+        drop(io);
+        drop(admin);
+        bed.wait_connections(1);
+        assert!(good.run(&mut bed, &Command::keep_alive().with_cid(9)).is_success());
+    }
+}
+
+#[test]
+fn an_admin_queue_that_goes_takes_its_io_queues_along() {
+    let _alone = alone();
+    let mut bed = Bed::new(&[NQN]);
+    let (admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let mut io: Vec<Raw> = (1..=3).map(|qid| Raw::io(&mut bed, qid, cntlid, NQN)).collect();
+    // Not even a disconnect: the host's objects are just gone, as when its process dies.
+    drop(admin);
+    io.iter_mut().for_each(|io| io.disconnected(&mut bed));
+    bed.wait_connections(0);
+}
+
+#[test]
+fn a_silent_host_loses_its_association() {
+    let _alone = alone();
+    let mut bed = Bed::new(&[NQN]);
+    let (mut admin, cntlid) = Raw::admin(&mut bed, NQN, 60_000);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    bed.skip = 50_000_000_000;
+    assert!(admin.run(&mut bed, &Command::keep_alive()).is_success());
+    bed.skip = 105_000_000_000;
+    assert!(admin.run(&mut bed, &Command::keep_alive()).is_success());
+    bed.skip = 170_000_000_000;
+    admin.disconnected(&mut bed);
+    io.disconnected(&mut bed);
+    bed.wait_connections(0);
+}
+
+#[test]
+fn misbehaviour_on_demand() {
+    let _alone = alone();
+    let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
+    let (_admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    let flush = |cid| Command::flush(1).with_cid(cid);
+
+    bed.control("misbehave cid-out-of-range:1");
+    assert_eq!(io.run(&mut bed, &flush(1)).cid(), 1);
+    io.send(&flush(1), &[]);
+    assert_eq!(io.response(&mut bed).cid(), 0xffff);
+    bed.control("misbehave cid-idle");
+    io.send(&flush(1), &[]);
+    assert_eq!(io.response(&mut bed).cid(), DEPTH as u16 - 1);
+    bed.control("misbehave repeat-response");
+    io.send(&flush(2), &[]);
+    assert_eq!((io.response(&mut bed).cid(), io.response(&mut bed).cid()), (2, 2));
+    bed.control("misbehave silent");
+    io.send(&flush(3), &[]);
+    io.send(&flush(4), &[]);
+    io.silence(&mut bed);
+    bed.control("behave silent");
+    assert_eq!((io.response(&mut bed).cid(), io.response(&mut bed).cid()), (3, 4));
+    assert_eq!(io.run(&mut bed, &flush(5)).cid(), 5);
+}
+
+#[test]
+fn a_dropped_subsystem_is_gone_until_it_is_added_again() {
+    let _alone = alone();
+    let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
+    let (mut admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    let block = pattern(5, 512);
+    io.put(0, &block);
+    assert!(io.run(&mut bed, &Command::write(1, 0, 1).with_sgl1(io.sgl(0, 512))).is_success());
+    bed.control(&format!("drop {NQN}"));
+    admin.disconnected(&mut bed);
+    io.disconnected(&mut bed);
+    bed.wait_connections(0);
+
+    let request = Request { recfmt: 0, qid: 0, hrqsize: 32, hsqsize: 31, cntlid: 0 };
+    let refused = Raw::connect_with(&mut bed, &request.encode()).err().unwrap();
+    // Invalid Service ID (InfiniBand Architecture 1, 12.6.7): nobody listens.
+    assert_eq!((refused.kind, refused.status), (CmEventKind::Rejected, 8));
+
+    bed.control(&format!("add {NQN}"));
+    let (_admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    assert!(io.run(&mut bed, &Command::read(1, 0, 1).with_sgl1(io.sgl(0, 512))).is_success());
+    assert!(io.data(0, 512) == block, "the data stayed");
+}
+
+#[test]
+fn stopping_says_goodbye() {
+    let _alone = alone();
+    let mut bed = Bed::new(&[NQN]);
+    let (mut admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    bed.target.disconnect_all(0);
+    admin.disconnected(&mut bed);
+    io.disconnected(&mut bed);
+    bed.wait_connections(0);
+}
