@@ -1,1 +1,32 @@
 //! libibverbs and librdmacm in user space: RDMA with no device.
+//!
+//! As a cdylib it is preloaded (`LD_PRELOAD=libsoftverbs.so rping ...`); as an rlib it is linked into a test, where its symbols
+//! win over the shared libraries (`use softverbs as _;`). Either way a program calls the C functions that it would call anyhow.
+//! What is offered, and how the fabric can be made to misbehave, is in the README.
+//!
+//! `fabric` is the model: objects, work requests, links; no I/O, no lock, time as a parameter. `cm` is connection management on
+//! it. `carrier` moves bytes between processes. `capi` is the C face. `runtime` holds them together behind one lock.
+
+mod capi;
+mod carrier;
+mod cm;
+mod control;
+mod exit;
+mod fabric;
+mod ledger;
+mod log;
+mod runtime;
+pub mod sim;
+
+pub use exit::LEAK_STATUS;
+pub use ledger::Ledger;
+
+/// What is alive now.
+pub fn ledger() -> Ledger {
+    runtime::with(|rt| rt.ledger())
+}
+
+/// Carries out commands of the control grammar (see the README), separated by `;`. The error says what is wrong with which.
+pub fn control(commands: &str) -> Result<(), String> {
+    runtime::with(|rt| rt.control(commands))
+}

@@ -1,0 +1,25 @@
+//! `softverbs_control`: the one function beside those of libibverbs and librdmacm.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_int};
+
+/// Carries out commands of the control grammar.
+///
+/// # Safety
+/// `commands` is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn softverbs_control(commands: *const c_char) -> c_int {
+    if commands.is_null() {
+        return libc::EINVAL;
+    }
+    // SAFETY: the caller vouches for the string.
+    let text = unsafe { CStr::from_ptr(commands) }.to_string_lossy();
+    match crate::control(&text) {
+        Ok(()) => 0,
+        Err(why) => {
+            crate::log::line(&why);
+            libc::EINVAL
+        }
+    }
+}

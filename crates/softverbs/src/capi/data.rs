@@ -1,0 +1,170 @@
+//! The data path: the functions that verbs.h calls through the context's table.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+
+use rdma_sys::{
+    ibv_cq, ibv_cq_ex, ibv_qp, ibv_qp_ex, ibv_recv_wr, ibv_send_wr, ibv_srq, ibv_wc,
+    imm_data_invalidated_rkey_union_t,
+};
+
+use crate::fabric::cells::key_of;
+use crate::fabric::cq::{Armed, Cq};
+use crate::fabric::qp::Qp;
+use crate::fabric::slab::Key;
+use crate::fabric::srq::Srq;
+use crate::runtime::{Runtime, lock};
+
+fn gone(rt: &mut Runtime, what: &str, pointer: usize) -> c_int {
+    rt.fabric.shared.violation(&format!("{what} {pointer:#x} is used after it was destroyed"));
+    libc::EINVAL
+}
+
+pub(super) unsafe extern "C" fn post_send(
+    qp: *mut ibv_qp,
+    wr: *mut ibv_send_wr,
+    bad: *mut *mut ibv_send_wr,
+) -> c_int {
+    // SAFETY: the program passes a QP that it was given, destroyed or not.
+    let key: Key<Qp> = unsafe { key_of(qp.cast::<ibv_qp_ex>()) };
+    let mut guard = lock();
+    let rt = guard.runtime();
+    if rt.fabric.qps.get(key).is_none() {
+        // SAFETY: the program passes a place for the refused request.
+        unsafe { bad.write(wr) };
+        return gone(rt, "qp", qp as usize);
+    }
+    // SAFETY: the program passes a list of requests as verbs demands.
+    let result = unsafe { rt.fabric.post_send(key, wr) };
+    rt.finish_data();
+    match result {
+        Ok(()) => 0,
+        Err((errno, refused)) => {
+            // SAFETY: as above.
+            unsafe { bad.write(refused) };
+            errno
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn post_recv(
+    qp: *mut ibv_qp,
+    wr: *mut ibv_recv_wr,
+    bad: *mut *mut ibv_recv_wr,
+) -> c_int {
+    // SAFETY: the program passes a QP that it was given, destroyed or not.
+    let key: Key<Qp> = unsafe { key_of(qp.cast::<ibv_qp_ex>()) };
+    let mut guard = lock();
+    let rt = guard.runtime();
+    if rt.fabric.qps.get(key).is_none() {
+        // SAFETY: the program passes a place for the refused request.
+        unsafe { bad.write(wr) };
+        return gone(rt, "qp", qp as usize);
+    }
+    // SAFETY: the program passes a list of requests as verbs demands.
+    let result = unsafe { rt.fabric.post_recv(key, wr) };
+    rt.finish_data();
+    match result {
+        Ok(()) => 0,
+        Err((errno, refused)) => {
+            // SAFETY: as above.
+            unsafe { bad.write(refused) };
+            errno
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn post_srq_recv(
+    srq: *mut ibv_srq,
+    wr: *mut ibv_recv_wr,
+    bad: *mut *mut ibv_recv_wr,
+) -> c_int {
+    // SAFETY: the program passes an SRQ that it was given, destroyed or not.
+    let key: Key<Srq> = unsafe { key_of(srq) };
+    let mut guard = lock();
+    let rt = guard.runtime();
+    if rt.fabric.shared.srqs.get(key).is_none() {
+        // SAFETY: the program passes a place for the refused request.
+        unsafe { bad.write(wr) };
+        return gone(rt, "srq", srq as usize);
+    }
+    // SAFETY: the program passes a list of requests as verbs demands.
+    let result = unsafe { rt.fabric.post_srq_recv(key, wr) };
+    rt.finish_data();
+    match result {
+        Ok(()) => 0,
+        Err((errno, refused)) => {
+            // SAFETY: as above.
+            unsafe { bad.write(refused) };
+            errno
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn poll_cq(cq: *mut ibv_cq, count: c_int, wc: *mut ibv_wc) -> c_int {
+    // SAFETY: the program passes a CQ that it was given, destroyed or not.
+    let key: Key<Cq> = unsafe { key_of(cq.cast::<ibv_cq_ex>()) };
+    let mut guard = lock();
+    let rt = guard.runtime();
+    if rt.fabric.shared.cqs.get(key).is_none() {
+        return -gone(rt, "cq", cq as usize);
+    }
+    // SAFETY: the program has room for `count` completions at `wc`.
+    let mut got = unsafe { take(rt, key, count, wc) };
+    if got == 0 && rt.has_work() {
+        rt.drive();
+        // SAFETY: as above.
+        got = unsafe { take(rt, key, count, wc) };
+    }
+    rt.polled();
+    got
+}
+
+/// # Safety
+/// `wc` has room for `count` completions.
+#[inline]
+unsafe fn take(rt: &mut Runtime, key: Key<Cq>, count: c_int, wc: *mut ibv_wc) -> c_int {
+    let mut got = 0;
+    while got < count {
+        let Some(cqe) = rt.fabric.shared.cqs.get_mut(key).and_then(Cq::pop) else { break };
+        if cqe.frees > 0
+            && let Some(qp) = rt.fabric.qps.get_mut(cqe.qp)
+            && cqe.frees <= qp.una
+            && cqe.frees > qp.reclaimed
+        {
+            qp.reclaimed = cqe.frees;
+        }
+        let out = ibv_wc {
+            wr_id: cqe.wr_id,
+            status: cqe.status,
+            opcode: cqe.opcode,
+            vendor_err: 0,
+            byte_len: cqe.byte_len,
+            imm_data_invalidated_rkey_union: imm_data_invalidated_rkey_union_t { imm_data: cqe.word },
+            qp_num: cqe.qp_num,
+            src_qp: 0,
+            wc_flags: cqe.flags,
+            pkey_index: 0,
+            slid: 0,
+            sl: 0,
+            dlid_path_bits: 0,
+        };
+        // SAFETY: `got < count`, for which the caller has room.
+        unsafe { wc.add(got as usize).write(out) };
+        got += 1;
+    }
+    got
+}
+
+pub(super) unsafe extern "C" fn req_notify_cq(cq: *mut ibv_cq, solicited_only: c_int) -> c_int {
+    // SAFETY: the program passes a CQ that it was given, destroyed or not.
+    let key: Key<Cq> = unsafe { key_of(cq.cast::<ibv_cq_ex>()) };
+    let mut guard = lock();
+    let rt = guard.runtime();
+    let Some(c) = rt.fabric.shared.cqs.get_mut(key) else { return gone(rt, "cq", cq as usize) };
+    if c.armed != Armed::Next {
+        c.armed = if solicited_only != 0 { Armed::Solicited } else { Armed::Next };
+    }
+    0
+}

@@ -1,0 +1,447 @@
+//! The device: listing, opening, asking.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int};
+use std::mem::{offset_of, size_of};
+
+use rdma_sys::{
+    ibv_async_event, ibv_context, ibv_cq_init_attr_ex, ibv_device, ibv_device_attr, ibv_device_attr_ex,
+    ibv_gid, ibv_port_attr, ibv_query_device_ex_input, verbs_context,
+};
+
+use super::{data, verbs};
+use crate::carrier::{address, sys};
+use crate::fabric::device as limits;
+use crate::fabric::objects::{Bell, Context, Subject};
+use crate::fabric::slab::Key;
+use crate::runtime::{Runtime, with};
+
+/// `abi_compat` of contexts that are a part of a `struct verbs_context`.
+const ABI_EXTENDED: usize = usize::MAX;
+/// "SV" and locally administered, so no real device has it.
+const NODE_GUID: u64 = u64::from_be_bytes([0x02, b's', b'o', b'f', b't', b'v', b'r', b'b']);
+
+/// The device's C struct.
+pub fn make() -> *mut ibv_device {
+    // SAFETY: `ibv_device` is numbers, byte arrays and optional function pointers: all zero is a value of it.
+    let mut device: ibv_device = unsafe { std::mem::zeroed() };
+    device.node_type = 1;
+    device.transport_type = 0;
+    let put = |room: &mut [c_char], text: &str| {
+        for (to, from) in room.iter_mut().zip(text.bytes()) {
+            *to = from as c_char;
+        }
+    };
+    put(&mut device.name, limits::NAME);
+    put(&mut device.dev_name, "uverbs_softverbs0");
+    put(&mut device.dev_path, "/nonexistent/softverbs0");
+    put(&mut device.ibdev_path, "/nonexistent/softverbs0");
+    Box::into_raw(Box::new(device))
+}
+
+/// Opens the device.
+pub fn open(rt: &mut Runtime, internal: bool) -> Option<(Key<Context>, *mut ibv_context)> {
+    if !rt.fabric.has_device {
+        return None;
+    }
+    let fd = sys::bell()?;
+    let key = rt.fabric.shared.contexts.next_key();
+    // SAFETY: `verbs_context` is numbers, optional function pointers and raw pointers: all zero is a value of it.
+    let mut all: verbs_context = unsafe { std::mem::zeroed() };
+    all.query_port = Some(query_port);
+    all.query_device_ex = Some(query_device_ex);
+    all.create_cq_ex = Some(create_cq_ex);
+    all.create_qp_ex = Some(verbs::create_qp_ex);
+    all.sz = size_of::<verbs_context>();
+    let context = &mut all.context;
+    context.device = rt.device;
+    context.cmd_fd = fd;
+    context.async_fd = fd;
+    context.num_comp_vectors = 1;
+    context.abi_compat = ABI_EXTENDED as *mut _;
+    context.ops.poll_cq = Some(data::poll_cq);
+    context.ops.req_notify_cq = Some(data::req_notify_cq);
+    context.ops.post_send = Some(data::post_send);
+    context.ops.post_recv = Some(data::post_recv);
+    context.ops.post_srq_recv = Some(data::post_srq_recv);
+    let cell = rt.cells.contexts.alloc(key, all);
+    // SAFETY: the cell holds a whole `verbs_context`.
+    let cell = unsafe { &raw mut (*cell).context };
+    let serial = rt.fabric.next_serial();
+    let bell = Bell { fd, owed: 0 };
+    rt.fabric.shared.contexts.insert(Context { cell, bell, events: Default::default(), internal, serial });
+    Some((key, cell))
+}
+
+/// The context behind a C pointer.
+pub fn find_context(rt: &mut Runtime, context: *const ibv_context) -> Result<Key<Context>, i32> {
+    let all = (context as usize).wrapping_sub(offset_of!(verbs_context, context)) as *const verbs_context;
+    if context.is_null() {
+        return Err(libc::EINVAL);
+    }
+    super::find(&rt.cells.contexts, &mut rt.fabric.shared, all, "context", |s, k| s.contexts.get(k).is_some())
+}
+
+/// Lists devices, NULL at the end. To be freed by `ibv_free_device_list`.
+///
+/// # Safety
+/// `count` is NULL or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_get_device_list(count: *mut c_int) -> *mut *mut ibv_device {
+    let (device, present) = with(|rt| (rt.device, rt.fabric.has_device));
+    // SAFETY: calloc of two pointers, zeroed; written within bounds.
+    let list = unsafe { libc::calloc(2, size_of::<*mut ibv_device>()) }.cast::<*mut ibv_device>();
+    if list.is_null() {
+        sys::set_errno(libc::ENOMEM);
+        return list;
+    }
+    // SAFETY: `list` has room for two; `count` is the caller's.
+    unsafe {
+        if present {
+            list.write(device);
+        }
+        if !count.is_null() {
+            count.write(c_int::from(present));
+        }
+    }
+    list
+}
+
+/// Frees a list of devices. Opened devices stay open.
+///
+/// # Safety
+/// `list` came from `ibv_get_device_list`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_free_device_list(list: *mut *mut ibv_device) {
+    // SAFETY: allocated by calloc there.
+    unsafe { libc::free(list.cast()) };
+}
+
+/// The device's name.
+///
+/// # Safety
+/// `device` came from `ibv_get_device_list`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_get_device_name(device: *mut ibv_device) -> *const c_char {
+    if device.is_null() {
+        return std::ptr::null();
+    }
+    // SAFETY: the caller vouches for the device, which is never freed.
+    unsafe { (&raw const (*device).name).cast() }
+}
+
+/// The device's GUID, in network order.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_get_device_guid(_device: *mut ibv_device) -> u64 {
+    NODE_GUID.to_be()
+}
+
+/// The kernel's number of the device: there is no kernel device.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_get_device_index(_device: *mut ibv_device) -> c_int {
+    -1
+}
+
+/// Opens a device.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_open_device(device: *mut ibv_device) -> *mut ibv_context {
+    with(|rt| {
+        if device != rt.device {
+            sys::set_errno(libc::EINVAL);
+            return std::ptr::null_mut();
+        }
+        match open(rt, false) {
+            Some((_, cell)) => cell,
+            None => {
+                sys::set_errno(libc::ENODEV);
+                std::ptr::null_mut()
+            }
+        }
+    })
+}
+
+/// Closes a device. Objects made with the context should be gone.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_close_device(context: *mut ibv_context) -> c_int {
+    with(|rt| {
+        let key = match find_context(rt, context) {
+            Ok(key) => key,
+            Err(errno) => return errno,
+        };
+        let shared = &mut rt.fabric.shared;
+        let left = shared.pds.iter().filter(|(_, p)| p.context == key).count()
+            + shared.cqs.iter().filter(|(_, c)| c.context == key).count()
+            + shared.channels.iter().filter(|(_, c)| c.context == key).count();
+        if left > 0 {
+            shared
+                .violation(&format!("context {context:p} is closed with {left} objects still made with it"));
+            return libc::EBUSY;
+        }
+        if shared.contexts.get(key).is_some_and(|c| c.internal) {
+            shared.violation(&format!(
+                "context {context:p} belongs to librdmacm and is not the program's to close"
+            ));
+            return libc::EINVAL;
+        }
+        if let Some(c) = shared.contexts.remove(key) {
+            sys::close(c.bell.fd);
+            let all = (c.cell as usize - offset_of!(verbs_context, context)) as *mut verbs_context;
+            rt.cells.contexts.free(all);
+        }
+        0
+    })
+}
+
+fn fill_device_attr(attr: &mut ibv_device_attr) {
+    for (to, from) in attr.fw_ver.iter_mut().zip(b"softverbs 1\0") {
+        *to = *from as c_char;
+    }
+    attr.node_guid = NODE_GUID.to_be();
+    attr.sys_image_guid = NODE_GUID.to_be();
+    attr.max_mr_size = u64::MAX;
+    attr.page_size_cap = 0xffff_f000;
+    attr.max_qp = limits::MAX_OBJECTS;
+    attr.max_qp_wr = limits::MAX_QP_WR as c_int;
+    // A QP goes to error rather than stall (the specification's "sys image guid" and "port active event" capabilities aside,
+    // nothing optional is offered); SRQs can be resized no further than made.
+    attr.device_cap_flags = (1 << 12) | (1 << 11) | (1 << 10);
+    attr.max_sge = limits::MAX_SGE as c_int;
+    attr.max_sge_rd = limits::MAX_SGE as c_int;
+    attr.max_cq = limits::MAX_OBJECTS;
+    attr.max_cqe = limits::MAX_CQE as c_int;
+    attr.max_mr = crate::fabric::memory::MAX_MR as c_int;
+    attr.max_pd = limits::MAX_OBJECTS;
+    attr.max_qp_rd_atom = limits::MAX_RD_ATOMIC;
+    attr.max_res_rd_atom = limits::MAX_RD_ATOMIC * limits::MAX_OBJECTS;
+    attr.max_qp_init_rd_atom = limits::MAX_RD_ATOMIC;
+    attr.max_srq = limits::MAX_OBJECTS;
+    attr.max_srq_wr = limits::MAX_SRQ_WR as c_int;
+    attr.max_srq_sge = limits::MAX_SGE as c_int;
+    attr.max_pkeys = 1;
+    attr.local_ca_ack_delay = 15;
+    attr.phys_port_cnt = 1;
+}
+
+/// The device's limits.
+///
+/// # Safety
+/// `attr` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_query_device(context: *mut ibv_context, attr: *mut ibv_device_attr) -> c_int {
+    if let Err(errno) = with(|rt| find_context(rt, context)) {
+        return errno;
+    }
+    if attr.is_null() {
+        return libc::EINVAL;
+    }
+    // SAFETY: the caller vouches for `attr`; the struct is numbers, so all zero is a value of it.
+    unsafe {
+        attr.write(std::mem::zeroed());
+        fill_device_attr(&mut *attr);
+    }
+    0
+}
+
+unsafe extern "C" fn query_device_ex(
+    context: *mut ibv_context,
+    input: *const ibv_query_device_ex_input,
+    attr: *mut ibv_device_attr_ex,
+    size: usize,
+) -> c_int {
+    if let Err(errno) = with(|rt| find_context(rt, context)) {
+        return errno;
+    }
+    // SAFETY: the program passes NULL or a whole input.
+    if attr.is_null()
+        || size < size_of::<ibv_device_attr>()
+        || (!input.is_null() && unsafe { (*input).comp_mask } != 0)
+    {
+        return libc::EINVAL;
+    }
+    // SAFETY: the struct is numbers, so all zero is a value of it.
+    let mut all: ibv_device_attr_ex = unsafe { std::mem::zeroed() };
+    fill_device_attr(&mut all.orig_attr);
+    all.device_cap_flags_ex = u64::from(all.orig_attr.device_cap_flags);
+    all.phys_port_cnt_ex = 1;
+    let room = size.min(size_of::<ibv_device_attr_ex>());
+    // SAFETY: the caller has `size` bytes at `attr`; no more than the struct's own size is copied.
+    unsafe { std::ptr::copy_nonoverlapping((&raw const all).cast::<u8>(), attr.cast::<u8>(), room) };
+    0
+}
+
+unsafe extern "C" fn query_port(
+    context: *mut ibv_context,
+    port: u8,
+    attr: *mut ibv_port_attr,
+    size: usize,
+) -> c_int {
+    if let Err(errno) = with(|rt| find_context(rt, context)) {
+        return errno;
+    }
+    if port != 1 || attr.is_null() {
+        return libc::EINVAL;
+    }
+    // SAFETY: the struct is numbers, so all zero is a value of it.
+    let mut all: ibv_port_attr = unsafe { std::mem::zeroed() };
+    all.state = 4;
+    all.max_mtu = crate::cm::attributes::MTU_4096;
+    all.active_mtu = crate::cm::attributes::MTU_4096;
+    all.gid_tbl_len = gids().len().max(1) as c_int;
+    all.port_cap_flags = 0x0001_0000;
+    all.max_msg_sz = crate::fabric::qp::MAX_MESSAGE as u32;
+    all.pkey_tbl_len = 1;
+    all.max_vl_num = 1;
+    all.active_width = 2;
+    all.active_speed = 32;
+    all.phys_state = 5;
+    all.link_layer = 2;
+    let room = size.min(size_of::<ibv_port_attr>());
+    // SAFETY: the caller has `size` bytes at `attr`; no more than the struct's own size is copied.
+    unsafe { std::ptr::copy_nonoverlapping((&raw const all).cast::<u8>(), attr.cast::<u8>(), room) };
+    0
+}
+
+/// The port's state, for callers of the old entry point, whose struct ends before `port_cap_flags2`.
+///
+/// # Safety
+/// `attr` may be written as far as the old struct goes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_query_port(
+    context: *mut ibv_context,
+    port: u8,
+    attr: *mut ibv_port_attr,
+) -> c_int {
+    // SAFETY: the old struct has everything before `port_cap_flags2`.
+    unsafe { query_port(context, port, attr, offset_of!(ibv_port_attr, port_cap_flags2)) }
+}
+
+/// The port's GIDs: one for each address of the machine.
+pub fn gids() -> Vec<[u8; 16]> {
+    address::all_local().into_iter().map(address::gid_of).collect()
+}
+
+/// A GID of the port.
+///
+/// # Safety
+/// `gid` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_query_gid(
+    context: *mut ibv_context,
+    port: u8,
+    index: c_int,
+    gid: *mut ibv_gid,
+) -> c_int {
+    let known = with(|rt| find_context(rt, context));
+    let raw = usize::try_from(index).ok().and_then(|i| gids().get(i).copied());
+    match (known, raw) {
+        (Ok(_), Some(raw)) if port == 1 && !gid.is_null() => {
+            // SAFETY: the caller vouches for `gid`.
+            unsafe { gid.write(ibv_gid { raw }) };
+            0
+        }
+        _ => {
+            sys::set_errno(libc::EINVAL);
+            -1
+        }
+    }
+}
+
+/// A partition key of the port: there is the default one.
+///
+/// # Safety
+/// `pkey` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_query_pkey(
+    context: *mut ibv_context,
+    port: u8,
+    index: c_int,
+    pkey: *mut u16,
+) -> c_int {
+    if with(|rt| find_context(rt, context)).is_err() || port != 1 || index != 0 || pkey.is_null() {
+        sys::set_errno(libc::EINVAL);
+        return -1;
+    }
+    // SAFETY: the caller vouches for `pkey`.
+    unsafe { pkey.write(u16::MAX) };
+    0
+}
+
+/// The index of a partition key.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_get_pkey_index(_context: *mut ibv_context, port: u8, pkey: u16) -> c_int {
+    if port == 1 && pkey == u16::MAX {
+        return 0;
+    }
+    sys::set_errno(libc::EINVAL);
+    -1
+}
+
+unsafe extern "C" fn create_cq_ex(
+    _: *mut ibv_context,
+    _: *mut ibv_cq_init_attr_ex,
+) -> *mut rdma_sys::ibv_cq_ex {
+    sys::set_errno(libc::EOPNOTSUPP);
+    std::ptr::null_mut()
+}
+
+/// Waits for an asynchronous event.
+///
+/// # Safety
+/// `event` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_get_async_event(
+    context: *mut ibv_context,
+    event: *mut ibv_async_event,
+) -> c_int {
+    loop {
+        let got = with(|rt| {
+            let key = find_context(rt, context)?;
+            let Some(c) = rt.fabric.shared.contexts.get_mut(key) else { return Err(libc::EINVAL) };
+            let fd = c.bell.fd;
+            let Some((subject, kind)) = c.events.pop_front() else { return Ok(Err(fd)) };
+            sys::take(fd);
+            let shared = &rt.fabric.shared;
+            let pointer = match subject {
+                Subject::Cq(k) => shared.cqs.get(k).map(|c| c.cell as usize),
+                Subject::Qp(k) => rt.fabric.qps.get(k).map(|q| q.cell as usize),
+                Subject::Srq(k) => shared.srqs.get(k).map(|s| s.cell as usize),
+                Subject::Port(p) => Some(usize::from(p)),
+            };
+            Ok(Ok(pointer.map(|p| (p, kind))))
+        });
+        match got {
+            Err(errno) => {
+                sys::set_errno(errno);
+                return -1;
+            }
+            // The object is gone: its event went with it.
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some((pointer, kind)))) => {
+                // SAFETY: the caller vouches for `event`. Both members are written as the plain numbers that C has there: the
+                // union holds a pointer or a port number, the kind is a value of the enum by construction.
+                unsafe {
+                    event.cast::<usize>().write(pointer);
+                    event.cast::<u8>().add(offset_of!(ibv_async_event, event_type)).cast::<u32>().write(kind);
+                }
+                return 0;
+            }
+            Ok(Err(fd)) => {
+                if let Err(errno) = super::verbs::wait_on(fd) {
+                    sys::set_errno(errno);
+                    return -1;
+                }
+            }
+        }
+    }
+}
+
+/// An asynchronous event was dealt with. Nothing waits for that here.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_ack_async_event(_event: *mut ibv_async_event) {}
+
+/// There is no kernel to be prepared for fork.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_fork_init() -> c_int {
+    0
+}

@@ -1,0 +1,373 @@
+//! Memory regions: keys, ranges, rights, and the copies that the fabric makes on the programs' memory.
+//!
+//! A key names the slot, a tag drawn anew for each registration, and whether it is the local or the remote key; the whole is
+//! scrambled with a per-process secret, so a key that was guessed, kept too long, or used on the wrong side does not pass.
+
+#![allow(unsafe_code)]
+
+use rdma_sys::{ibv_mr, ibv_sge};
+
+use super::objects::Pd;
+use super::slab::{Key, Slab};
+
+/// Rights, as `enum ibv_access_flags` numbers them.
+pub mod access {
+    /// The local device may write.
+    pub const LOCAL_WRITE: u32 = 1;
+    /// A peer may write.
+    pub const REMOTE_WRITE: u32 = 2;
+    /// A peer may read.
+    pub const REMOTE_READ: u32 = 4;
+    /// A peer may use atomic operations.
+    pub const REMOTE_ATOMIC: u32 = 8;
+}
+
+/// A registered range.
+pub struct Mr {
+    /// The C struct.
+    pub cell: *mut ibv_mr,
+    /// Its protection domain.
+    pub pd: Key<Pd>,
+    /// The address as peers and work requests name it.
+    pub iova: u64,
+    /// The address in this process.
+    pub host: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Rights, see [`access`].
+    pub access: u32,
+    /// The local key.
+    pub lkey: u32,
+    /// The remote key.
+    pub rkey: u32,
+    /// The remote key was invalidated by a peer.
+    pub invalidated: bool,
+    /// Creation order.
+    pub serial: u64,
+}
+
+/// Why an access was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// No region has this key, or it is of another protection domain or the other side.
+    Key,
+    /// The range leaves the region.
+    Range,
+    /// The region does not give this right.
+    Access,
+}
+
+/// All regions.
+pub struct MrTable {
+    slab: Slab<Mr>,
+    secret: u32,
+}
+
+const INDEX_BITS: u32 = 20;
+const TAG_MASK: u32 = 0x7ff;
+const SCRAMBLE: u32 = 0x9e37_79b1;
+const UNSCRAMBLE: u32 = inverse(SCRAMBLE);
+/// How many regions there can be at once.
+pub const MAX_MR: usize = 1 << INDEX_BITS;
+
+/// The number that undoes a multiplication by the odd number `x` modulo 2^32 (Newton's iteration).
+const fn inverse(x: u32) -> u32 {
+    let mut y = x;
+    let mut i = 0;
+    while i < 5 {
+        y = y.wrapping_mul(2u32.wrapping_sub(x.wrapping_mul(y)));
+        i += 1;
+    }
+    y
+}
+
+impl MrTable {
+    /// No regions; `secret` scrambles their keys.
+    pub fn new(secret: u32) -> Self {
+        Self { slab: Slab::new(), secret }
+    }
+
+    fn key(&self, index: u32, tag: u32, remote: bool) -> u32 {
+        let plain = (index << 12) | ((tag & TAG_MASK) << 1) | u32::from(remote);
+        (plain ^ self.secret).wrapping_mul(SCRAMBLE)
+    }
+
+    /// The key of the region that is registered next, and its local and remote key with this tag.
+    pub fn next_keys(&self, tag: u32) -> (Key<Mr>, u32, u32) {
+        let next = self.slab.next_key();
+        (next, self.key(next.index(), tag, false), self.key(next.index(), tag, true))
+    }
+
+    /// Registers.
+    pub fn insert(&mut self, mr: Mr) -> Key<Mr> {
+        self.slab.insert(mr)
+    }
+
+    /// Deregisters.
+    pub fn remove(&mut self, key: Key<Mr>) -> Option<Mr> {
+        self.slab.remove(key)
+    }
+
+    /// The region.
+    pub fn get(&self, key: Key<Mr>) -> Option<&Mr> {
+        self.slab.get(key)
+    }
+
+    /// All regions.
+    pub fn iter(&self) -> impl Iterator<Item = (Key<Mr>, &Mr)> {
+        self.slab.iter()
+    }
+
+    /// How many regions.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    #[inline]
+    fn index_of(&self, key: u32) -> u32 {
+        (key.wrapping_mul(UNSCRAMBLE) ^ self.secret) >> 12
+    }
+
+    /// Where a local segment lies in this process, if the local key covers it. `write`: the device is to write there.
+    #[inline]
+    pub fn local(&self, pd: Key<Pd>, sge: &ibv_sge, write: bool) -> Result<u64, Refusal> {
+        self.local_part(pd, sge.lkey, sge.addr, sge.length, write)
+    }
+
+    /// As [`local`](Self::local), for a part of a segment.
+    #[inline]
+    pub fn local_part(
+        &self,
+        pd: Key<Pd>,
+        lkey: u32,
+        addr: u64,
+        length: u32,
+        write: bool,
+    ) -> Result<u64, Refusal> {
+        if length == 0 {
+            return Ok(addr);
+        }
+        let mr = self.slab.at(self.index_of(lkey)).ok_or(Refusal::Key)?;
+        if mr.lkey != lkey || mr.pd != pd {
+            return Err(Refusal::Key);
+        }
+        if write && mr.access & access::LOCAL_WRITE == 0 {
+            return Err(Refusal::Access);
+        }
+        translate(mr, addr, u64::from(length))
+    }
+
+    /// Where a range that a peer names lies in this process, if the remote key covers it with this right.
+    #[inline]
+    pub fn remote(&self, pd: Key<Pd>, rkey: u32, addr: u64, length: u32, right: u32) -> Result<u64, Refusal> {
+        if length == 0 {
+            return Ok(addr);
+        }
+        let mr = self.slab.at(self.index_of(rkey)).ok_or(Refusal::Key)?;
+        if mr.rkey != rkey || mr.pd != pd || mr.invalidated {
+            return Err(Refusal::Key);
+        }
+        if mr.access & right == 0 {
+            return Err(Refusal::Access);
+        }
+        translate(mr, addr, u64::from(length))
+    }
+
+    /// A peer's SEND with invalidate: the remote key is good no more.
+    pub fn invalidate(&mut self, pd: Key<Pd>, rkey: u32) -> Result<(), Refusal> {
+        let index = self.index_of(rkey);
+        let mr = self.slab.at_mut(index).ok_or(Refusal::Key)?;
+        if mr.rkey != rkey || mr.pd != pd || mr.invalidated {
+            return Err(Refusal::Key);
+        }
+        mr.invalidated = true;
+        Ok(())
+    }
+}
+
+#[inline]
+fn translate(mr: &Mr, addr: u64, length: u64) -> Result<u64, Refusal> {
+    let offset = addr.checked_sub(mr.iova).ok_or(Refusal::Range)?;
+    match offset.checked_add(length) {
+        Some(end) if end <= mr.length => Ok(mr.host.wrapping_add(offset)),
+        _ => Err(Refusal::Range),
+    }
+}
+
+/// Where the pieces of a message lie in this process: address and length.
+pub type Segments = Vec<(u64, u32)>;
+
+impl MrTable {
+    /// Looks up local segments until `wanted` bytes are covered, into `found`. Returns how many bytes the found ones hold:
+    /// fewer than `wanted` if the list is too short. Segments beyond that are not looked at, as in hardware.
+    #[inline]
+    pub fn segments(
+        &self,
+        pd: Key<Pd>,
+        list: &[ibv_sge],
+        write: bool,
+        wanted: u64,
+        found: &mut Segments,
+    ) -> Result<u64, Refusal> {
+        found.clear();
+        let mut total = 0u64;
+        for sge in list {
+            if total >= wanted {
+                break;
+            }
+            found.push((self.local(pd, sge, write)?, sge.length));
+            total += u64::from(sge.length);
+        }
+        Ok(total)
+    }
+}
+
+/// Copies `length` bytes from one list to the other, which both hold at least as many.
+#[inline]
+pub fn transfer(from: &Segments, to: &Segments, length: u32) {
+    let mut left = length;
+    let (mut sources, mut targets) = (from.iter(), to.iter());
+    let (mut source, mut target) = ((0u64, 0u32), (0u64, 0u32));
+    while left > 0 {
+        while source.1 == 0 {
+            let Some(&next) = sources.next() else { return };
+            source = next;
+        }
+        while target.1 == 0 {
+            let Some(&next) = targets.next() else { return };
+            target = next;
+        }
+        let n = left.min(source.1).min(target.1);
+        // SAFETY: both segments were found in the table just now, by the caller's call of `segments` or `remote`.
+        unsafe { copy(source.0, target.0, n as usize) };
+        source = (source.0 + u64::from(n), source.1 - n);
+        target = (target.0 + u64::from(n), target.1 - n);
+        left -= n;
+    }
+}
+
+/// Appends `length` bytes, from `offset` of the list on, to a buffer of the fabric.
+pub fn gather(from: &Segments, offset: u32, length: u32, buffer: &mut Vec<u8>) {
+    let (mut skip, mut left) = (offset, length);
+    for &(addr, size) in from {
+        let start = skip.min(size);
+        skip -= start;
+        let n = (size - start).min(left);
+        if n > 0 {
+            // SAFETY: the segment was found in the table just now, by the caller's call of `segments` or `remote`.
+            unsafe { append(addr + u64::from(start), n as usize, buffer) };
+            left -= n;
+        }
+    }
+}
+
+/// Writes `bytes` from `offset` of the list on, as far as the list reaches.
+pub fn scatter(bytes: &[u8], offset: u32, to: &Segments) {
+    let (mut skip, mut rest) = (offset, bytes);
+    for &(addr, size) in to {
+        let start = skip.min(size);
+        skip -= start;
+        let n = ((size - start) as usize).min(rest.len());
+        let (now, later) = rest.split_at(n);
+        if n > 0 {
+            // SAFETY: the segment was found in the table just now, by the caller's call of `segments` or `remote`.
+            unsafe { write(addr + u64::from(start), now) };
+        }
+        rest = later;
+    }
+}
+
+/// Copies within this process's memory.
+///
+/// # Safety
+/// Both ranges are mapped, the target writable: they were found by [`MrTable::local`] or [`MrTable::remote`], and the program
+/// keeps registered memory mapped, as real hardware demands by pinning it. Other threads may touch the bytes meanwhile, as with
+/// real hardware; nothing here depends on their values.
+#[inline]
+pub unsafe fn copy(from: u64, to: u64, length: usize) {
+    // SAFETY: passed on to the caller; `copy` allows overlap.
+    unsafe { std::ptr::copy(from as *const u8, to as *mut u8, length) }
+}
+
+/// Copies bytes of the fabric into registered memory.
+///
+/// # Safety
+/// As [`copy`], for the target.
+#[inline]
+pub unsafe fn write(to: u64, bytes: &[u8]) {
+    // SAFETY: passed on to the caller; the fabric's own buffers do not overlap with a program's.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) }
+}
+
+/// Appends registered memory to a buffer of the fabric.
+///
+/// # Safety
+/// As [`copy`], for the source.
+#[inline]
+pub unsafe fn append(from: u64, length: usize, buffer: &mut Vec<u8>) {
+    buffer.reserve(length);
+    // SAFETY: the source is vouched for by the caller; the target has room for `length` more bytes, all of which get written.
+    unsafe {
+        std::ptr::copy_nonoverlapping(from as *const u8, buffer.as_mut_ptr().add(buffer.len()), length);
+        buffer.set_len(buffer.len() + length);
+    }
+}
+
+// SAFETY: the C struct's pointer is only used behind the fabric's lock.
+unsafe impl Send for Mr {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(table: &mut MrTable, pd: Key<Pd>, rights: u32) -> (u32, u32) {
+        let (_, lkey, rkey) = table.next_keys(5);
+        table.insert(Mr {
+            cell: std::ptr::null_mut(),
+            pd,
+            iova: 0x1000,
+            host: 0x9000,
+            length: 0x100,
+            access: rights,
+            lkey,
+            rkey,
+            invalidated: false,
+            serial: 0,
+        });
+        (lkey, rkey)
+    }
+
+    #[test]
+    fn key_range_and_right_are_checked() {
+        let mut table = MrTable::new(0xdead_beef);
+        let (pd, other) = (Key::from_parts(0, 1), Key::from_parts(1, 1));
+        let (lkey, rkey) = region(&mut table, pd, access::LOCAL_WRITE | access::REMOTE_READ);
+        assert_ne!(lkey, rkey);
+        assert_eq!(table.local_part(pd, lkey, 0x1010, 0xf0, true), Ok(0x9010));
+        assert_eq!(table.local_part(pd, lkey, 0x1010, 0xf1, true), Err(Refusal::Range));
+        assert_eq!(table.local_part(pd, lkey, 0xfff, 1, true), Err(Refusal::Range));
+        assert_eq!(table.local_part(pd, lkey, u64::MAX, 2, true), Err(Refusal::Range));
+        assert_eq!(table.local_part(pd, rkey, 0x1010, 1, true), Err(Refusal::Key));
+        assert_eq!(table.local_part(other, lkey, 0x1010, 1, true), Err(Refusal::Key));
+        assert_eq!(table.remote(pd, rkey, 0x1000, 0x100, access::REMOTE_READ), Ok(0x9000));
+        assert_eq!(table.remote(pd, rkey, 0x1000, 0x100, access::REMOTE_WRITE), Err(Refusal::Access));
+        assert_eq!(table.remote(pd, lkey, 0x1000, 1, access::REMOTE_READ), Err(Refusal::Key));
+        table.invalidate(pd, rkey).unwrap();
+        assert_eq!(table.remote(pd, rkey, 0x1000, 1, access::REMOTE_READ), Err(Refusal::Key));
+    }
+
+    #[test]
+    fn a_region_without_local_write_can_only_be_read() {
+        let mut table = MrTable::new(1);
+        let pd = Key::from_parts(0, 1);
+        let (lkey, _) = region(&mut table, pd, 0);
+        assert_eq!(table.local_part(pd, lkey, 0x1000, 1, false), Ok(0x9000));
+        assert_eq!(table.local_part(pd, lkey, 0x1000, 1, true), Err(Refusal::Access));
+    }
+
+    #[test]
+    fn the_next_registration_of_a_slot_has_other_keys() {
+        let table = MrTable::new(1);
+        assert_ne!(table.next_keys(1).1, table.next_keys(2).1);
+    }
+}

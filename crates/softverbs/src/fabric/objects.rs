@@ -1,0 +1,156 @@
+//! The small objects: device contexts, protection domains, completion channels; and what all objects share.
+
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+
+use rdma_sys::{ibv_comp_channel, ibv_context, ibv_pd};
+
+use super::cq::Cq;
+use super::memory::MrTable;
+use super::qp::Qp;
+use super::slab::{Key, Slab};
+use super::srq::Srq;
+
+/// What an asynchronous event is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// A completion queue.
+    Cq(Key<Cq>),
+    /// A queue pair.
+    Qp(Key<Qp>),
+    /// A shared receive queue.
+    Srq(Key<Srq>),
+    /// The device's port.
+    Port(u8),
+}
+
+/// An opened device.
+pub struct Context {
+    /// The C struct (inside its `verbs_context`).
+    pub cell: *mut ibv_context,
+    /// `ibv_context.async_fd`: an eventfd in semaphore mode that counts `events`.
+    pub bell: Bell,
+    /// Asynchronous events that no one has fetched: what, and `enum ibv_event_type`.
+    pub events: VecDeque<(Subject, u32)>,
+    /// Opened for librdmacm's own use: not the program's to close.
+    pub internal: bool,
+    /// Creation order.
+    pub serial: u64,
+}
+
+/// A protection domain.
+pub struct Pd {
+    /// The C struct.
+    pub cell: *mut ibv_pd,
+    /// Its context.
+    pub context: Key<Context>,
+    /// Memory regions, QPs and SRQs in it.
+    pub children: u32,
+    /// librdmacm's own default domain.
+    pub internal: bool,
+    /// Creation order.
+    pub serial: u64,
+}
+
+/// A completion channel.
+pub struct CompChannel {
+    /// The C struct.
+    pub cell: *mut ibv_comp_channel,
+    /// Its context.
+    pub context: Key<Context>,
+    /// The channel's file descriptor, which counts `events`.
+    pub bell: Bell,
+    /// CQs whose notification no one has fetched.
+    pub events: VecDeque<Key<Cq>>,
+    /// CQs on it.
+    pub children: u32,
+    /// Creation order.
+    pub serial: u64,
+}
+
+/// An eventfd in semaphore mode, and what is still to be added to it. The fabric does no I/O: whoever holds the lock adds it
+/// before giving the lock back.
+#[derive(Debug)]
+pub struct Bell {
+    /// The file descriptor.
+    pub fd: RawFd,
+    /// Events that the descriptor does not show yet.
+    pub owed: u64,
+}
+
+/// Something that has a descriptor to be brought up to date.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BellOf {
+    /// A completion channel.
+    Channel(Key<CompChannel>),
+    /// A context's asynchronous events.
+    Context(Key<Context>),
+    /// A channel of connection management.
+    Events(Key<crate::cm::EventChannel>),
+}
+
+/// What the QPs share while two of them are borrowed.
+pub struct Shared {
+    /// Opened devices.
+    pub contexts: Slab<Context>,
+    /// Protection domains.
+    pub pds: Slab<Pd>,
+    /// Memory regions.
+    pub mrs: MrTable,
+    /// Completion channels.
+    pub channels: Slab<CompChannel>,
+    /// Completion queues.
+    pub cqs: Slab<Cq>,
+    /// Shared receive queues.
+    pub srqs: Slab<Srq>,
+    /// Descriptors that are behind.
+    pub bells: Vec<BellOf>,
+    /// QPs that owe their peer an acknowledgement.
+    pub acks: Vec<Key<Qp>>,
+    /// QPs that stopped answering their peer.
+    pub silent: Vec<Key<Qp>>,
+    /// QPs whose peer waits for a receive that is there now.
+    pub ready: Vec<Key<Qp>>,
+    /// How often a program did what it must not do.
+    pub violations: u64,
+    /// `SOFTVERBS_STRICT=1`.
+    pub strict: bool,
+}
+
+impl Shared {
+    /// Nothing made yet.
+    pub fn new(secret: u32, strict: bool) -> Self {
+        Self {
+            contexts: Slab::new(),
+            pds: Slab::new(),
+            mrs: MrTable::new(secret),
+            channels: Slab::new(),
+            cqs: Slab::new(),
+            srqs: Slab::new(),
+            bells: Vec::new(),
+            acks: Vec::new(),
+            silent: Vec::new(),
+            ready: Vec::new(),
+            violations: 0,
+            strict,
+        }
+    }
+
+    /// Queues an asynchronous event on a context. `event` is an `enum ibv_event_type`.
+    pub fn async_event(&mut self, context: Key<Context>, subject: Subject, event: u32) {
+        if let Some(c) = self.contexts.get_mut(context) {
+            c.events.push_back((subject, event));
+            c.bell.owed += 1;
+            self.bells.push(BellOf::Context(context));
+        }
+    }
+}
+
+// SAFETY: the pointers to C structs are only used behind the fabric's lock.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Send for Pd {}
+// SAFETY: as above.
+unsafe impl Send for CompChannel {}

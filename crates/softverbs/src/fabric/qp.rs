@@ -1,0 +1,825 @@
+//! Queue pairs: their queues, their attributes, and the states they go through.
+//!
+//! Send slots are numbered from 0 without end; `una..next` are sent and not acknowledged, `next..tail` wait to be sent. A slot
+//! is free again once a completion for it or a later one was polled, as with real devices whose queue the consumer's poll
+//! moves on: a program that signals too seldom finds its queue full.
+
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use rdma_sys::{ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_recv_wr, ibv_send_wr, ibv_sge};
+
+use super::Fabric;
+use super::cq::{Cq, Cqe, status};
+use super::link::Link;
+use super::memory::Segments;
+use super::objects::{Context, Pd, Shared, Subject};
+use super::slab::Key;
+use super::srq::{RecvRing, Srq};
+
+/// `enum ibv_qp_state`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[repr(u32)]
+#[allow(missing_docs)]
+pub enum State {
+    Reset = 0,
+    Init = 1,
+    Rtr = 2,
+    Rts = 3,
+    Sqd = 4,
+    Sqe = 5,
+    Err = 6,
+}
+
+impl State {
+    /// From the number in `struct ibv_qp_attr`.
+    pub fn from_number(n: u32) -> Option<Self> {
+        [Self::Reset, Self::Init, Self::Rtr, Self::Rts, Self::Sqd, Self::Sqe, Self::Err]
+            .into_iter()
+            .find(|s| *s as u32 == n)
+    }
+}
+
+/// `enum ibv_wr_opcode`, as far as offered.
+pub mod opcode {
+    #![allow(missing_docs)]
+    pub const WRITE: u32 = 0;
+    pub const WRITE_IMM: u32 = 1;
+    pub const SEND: u32 = 2;
+    pub const SEND_IMM: u32 = 3;
+    pub const READ: u32 = 4;
+    pub const SEND_INV: u32 = 9;
+}
+
+/// `enum ibv_send_flags`.
+pub mod send_flag {
+    #![allow(missing_docs)]
+    pub const FENCE: u32 = 1;
+    pub const SIGNALED: u32 = 2;
+    pub const SOLICITED: u32 = 4;
+    pub const INLINE: u32 = 8;
+}
+
+/// `enum ibv_qp_attr_mask`.
+pub mod mask {
+    #![allow(missing_docs)]
+    pub const STATE: i32 = 1;
+    pub const CUR_STATE: i32 = 1 << 1;
+    pub const EN_SQD_ASYNC_NOTIFY: i32 = 1 << 2;
+    pub const ACCESS_FLAGS: i32 = 1 << 3;
+    pub const PKEY_INDEX: i32 = 1 << 4;
+    pub const PORT: i32 = 1 << 5;
+    pub const AV: i32 = 1 << 7;
+    pub const PATH_MTU: i32 = 1 << 8;
+    pub const TIMEOUT: i32 = 1 << 9;
+    pub const RETRY_CNT: i32 = 1 << 10;
+    pub const RNR_RETRY: i32 = 1 << 11;
+    pub const RQ_PSN: i32 = 1 << 12;
+    pub const MAX_QP_RD_ATOMIC: i32 = 1 << 13;
+    pub const ALT_PATH: i32 = 1 << 14;
+    pub const MIN_RNR_TIMER: i32 = 1 << 15;
+    pub const SQ_PSN: i32 = 1 << 16;
+    pub const MAX_DEST_RD_ATOMIC: i32 = 1 << 17;
+    pub const PATH_MIG_STATE: i32 = 1 << 18;
+    pub const DEST_QPN: i32 = 1 << 20;
+    /// Bits that the kernel's RoCE code adds.
+    pub const ROCE: i32 = 0xf << 21;
+}
+
+const EVENT_LAST_WQE_REACHED: u32 = 16;
+
+/// A posted send.
+#[derive(Clone, Copy, Default)]
+pub struct SendSlot {
+    /// The work request's id.
+    pub wr_id: u64,
+    /// See [`opcode`].
+    pub opcode: u32,
+    /// See [`send_flag`].
+    pub flags: u32,
+    /// Segments, or 0 if inline.
+    pub num_sge: u32,
+    /// Bytes in all.
+    pub length: u32,
+    /// Immediate data or key to invalidate.
+    pub word: u32,
+    /// Remote key.
+    pub rkey: u32,
+    /// Remote address.
+    pub address: u64,
+    /// Bytes read so far.
+    pub progress: u32,
+}
+
+/// The message that is coming in, between its first and its last fragment.
+#[derive(Default)]
+pub struct Inbound {
+    /// One is.
+    pub active: bool,
+    /// Bytes of it that came.
+    pub offset: u32,
+    /// A SEND: the receive that it goes to.
+    pub wr_id: u64,
+    /// Where it goes.
+    pub sges: Vec<ibv_sge>,
+}
+
+/// What the responder still has to tell, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum Response {
+    /// All requests up to this one are done.
+    Ack(u64),
+    /// What an RDMA READ asked for.
+    Read {
+        /// The request.
+        seq: u64,
+        /// Remote address as the peer named it.
+        address: u64,
+        /// Its key.
+        rkey: u32,
+        /// Bytes told so far.
+        offset: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+}
+
+/// A queue pair.
+pub struct Qp {
+    /// The C struct.
+    pub cell: *mut ibv_qp,
+    /// Its key, for what it leaves in queues.
+    pub key: Key<Qp>,
+    /// Its number.
+    pub number: u32,
+    /// Its context.
+    pub context: Key<Context>,
+    /// Its protection domain.
+    pub pd: Key<Pd>,
+    /// Where sends complete.
+    pub send_cq: Key<Cq>,
+    /// Where receives complete.
+    pub recv_cq: Key<Cq>,
+    /// Where receives come from, if not from its own queue.
+    pub srq: Option<Key<Srq>>,
+    /// Every send is signaled.
+    pub sig_all: bool,
+    /// Queue sizes as granted.
+    pub cap: ibv_qp_cap,
+    /// Attributes that were set.
+    pub attr: ibv_qp_attr,
+    /// Where it is in its life.
+    pub state: State,
+    /// The way to its peer.
+    pub link: Option<Key<Link>>,
+    /// Creation order.
+    pub serial: u64,
+
+    slots: Vec<SendSlot>,
+    sges: Vec<ibv_sge>,
+    inline: Vec<u8>,
+    /// First slot that is not free.
+    pub reclaimed: u64,
+    /// First slot that is not acknowledged.
+    pub una: u64,
+    /// First slot that is not sent.
+    pub next: u64,
+    /// First slot that is not posted.
+    pub tail: u64,
+    /// Bytes of slot `next` that are sent.
+    pub sent: u32,
+    /// RDMA READs sent and not answered.
+    pub reads: u32,
+    /// A send that failed here, before it was sent; reported when those before it are done.
+    pub failed: Option<(u64, u32)>,
+    /// The peer has no receive.
+    pub rnr: bool,
+    /// Tells current timers from old ones.
+    pub epoch: u32,
+    /// A transport timer runs.
+    pub timing: bool,
+    /// Transport retries left while the peer is silent.
+    pub retries: u32,
+
+    /// Receives.
+    pub rq: RecvRing,
+    /// The request that must come next.
+    pub expected: u64,
+    /// See [`Inbound`].
+    pub inbound: Inbound,
+    /// The peer waits to hear that there is a receive.
+    pub owes_ready: bool,
+    /// Requests up to this one are done and not acknowledged.
+    pub ack_due: Option<u64>,
+    /// Answers that wait for room.
+    pub responses: VecDeque<Response>,
+    /// Scratch lists for the segments of one message.
+    pub scratch: (Segments, Segments),
+}
+
+/// What a new QP is made of.
+pub struct Parts {
+    /// As in [`Qp`].
+    pub cell: *mut ibv_qp,
+    /// As in [`Qp`].
+    pub key: Key<Qp>,
+    /// As in [`Qp`].
+    pub number: u32,
+    /// As in [`Qp`].
+    pub context: Key<Context>,
+    /// As in [`Qp`].
+    pub pd: Key<Pd>,
+    /// As in [`Qp`].
+    pub send_cq: Key<Cq>,
+    /// As in [`Qp`].
+    pub recv_cq: Key<Cq>,
+    /// As in [`Qp`].
+    pub srq: Option<Key<Srq>>,
+    /// As in [`Qp`].
+    pub sig_all: bool,
+    /// As in [`Qp`].
+    pub cap: ibv_qp_cap,
+    /// As in [`Qp`].
+    pub serial: u64,
+}
+
+/// The longest message, as `ibv_port_attr.max_msg_sz` says.
+pub const MAX_MESSAGE: u64 = 1 << 30;
+
+impl Qp {
+    /// A QP in RESET.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { cell, key, number, context, pd, send_cq, recv_cq, srq, sig_all, cap, serial } = parts;
+        let sends = cap.max_send_wr as usize;
+        let own_receives = if srq.is_some() { 0 } else { cap.max_recv_wr };
+        // SAFETY: `ibv_qp_attr` is numbers throughout; all zero is a value of it.
+        let attr = unsafe { std::mem::zeroed() };
+        Self {
+            cell,
+            key,
+            number,
+            context,
+            pd,
+            send_cq,
+            recv_cq,
+            srq,
+            sig_all,
+            cap,
+            attr,
+            state: State::Reset,
+            link: None,
+            serial,
+            slots: vec![SendSlot::default(); sends],
+            sges: vec![ibv_sge { addr: 0, length: 0, lkey: 0 }; sends * cap.max_send_sge as usize],
+            inline: vec![0; sends * cap.max_inline_data as usize],
+            reclaimed: 0,
+            una: 0,
+            next: 0,
+            tail: 0,
+            sent: 0,
+            reads: 0,
+            failed: None,
+            rnr: false,
+            epoch: 0,
+            timing: false,
+            retries: 0,
+            rq: RecvRing::new(own_receives, cap.max_recv_sge),
+            expected: 0,
+            inbound: Inbound::default(),
+            owes_ready: false,
+            ack_due: None,
+            responses: VecDeque::new(),
+            scratch: (Vec::new(), Vec::new()),
+        }
+    }
+
+    #[inline]
+    fn position(&self, seq: u64) -> usize {
+        (seq % u64::from(self.cap.max_send_wr.max(1))) as usize
+    }
+
+    /// The slot of a send.
+    #[inline]
+    pub fn slot(&self, seq: u64) -> Option<&SendSlot> {
+        self.slots.get(self.position(seq))
+    }
+
+    /// The slot of a send.
+    pub fn slot_mut(&mut self, seq: u64) -> Option<&mut SendSlot> {
+        let at = self.position(seq);
+        self.slots.get_mut(at)
+    }
+
+    /// Whether requests of the peer are taken.
+    #[inline]
+    pub fn answers(&self) -> bool {
+        matches!(self.state, State::Rtr | State::Rts | State::Sqd | State::Sqe)
+    }
+
+    /// The next send that may go out now.
+    #[inline]
+    pub fn sendable(&self) -> Option<u64> {
+        let ready = self.state == State::Rts && self.next != self.tail && !self.rnr && self.failed.is_none();
+        ready.then_some(self.next)
+    }
+
+    /// Where the bytes of a send lie, up to all of it, into the first scratch list. `write`: the peer's bytes are to go there.
+    /// The error is a work completion status.
+    #[inline]
+    pub fn find_send(&mut self, shared: &Shared, seq: u64, write: bool) -> Result<SendSlot, u32> {
+        let at = self.position(seq);
+        let slot = *self.slots.get(at).ok_or(status::LOC_QP_OP)?;
+        let found = &mut self.scratch.0;
+        if slot.flags & send_flag::INLINE != 0 {
+            found.clear();
+            let first = at * self.cap.max_inline_data as usize;
+            if let Some(bytes) = self.inline.get(first..first + slot.length as usize) {
+                found.push((bytes.as_ptr() as u64, slot.length));
+            }
+            return Ok(slot);
+        }
+        let first = at * self.cap.max_send_sge as usize;
+        let list = self.sges.get(first..first + slot.num_sge as usize).unwrap_or_default();
+        match shared.mrs.segments(self.pd, list, write, u64::from(slot.length), found) {
+            Ok(_) => Ok(slot),
+            Err(_) => Err(status::LOC_PROT),
+        }
+    }
+
+    /// Puts one send into the queue; an errno if it is refused.
+    ///
+    /// # Safety
+    /// `wr.sg_list` holds `wr.num_sge` segments; with IBV_SEND_INLINE their bytes may be read.
+    #[inline]
+    unsafe fn enqueue(&mut self, wr: &ibv_send_wr) -> Result<(), i32> {
+        if self.state < State::Rts {
+            return Err(libc::EINVAL);
+        }
+        if self.tail - self.reclaimed >= u64::from(self.cap.max_send_wr) {
+            return Err(libc::ENOMEM);
+        }
+        if wr.num_sge < 0 || wr.num_sge as u32 > self.cap.max_send_sge {
+            return Err(libc::EINVAL);
+        }
+        let one_sided = match wr.opcode {
+            opcode::SEND | opcode::SEND_IMM | opcode::SEND_INV => false,
+            opcode::WRITE | opcode::WRITE_IMM | opcode::READ => true,
+            _ => return Err(libc::EINVAL),
+        };
+        let count = wr.num_sge as usize;
+        let list: &[ibv_sge] = if count == 0 {
+            &[]
+        } else {
+            // SAFETY: the caller vouches for `num_sge` segments at `sg_list`.
+            unsafe { std::slice::from_raw_parts(wr.sg_list, count) }
+        };
+        let length = list.iter().fold(0u64, |sum, s| sum + u64::from(s.length));
+        if length > MAX_MESSAGE {
+            return Err(libc::EINVAL);
+        }
+        let at = self.position(self.tail);
+        let mut num_sge = count as u32;
+        if wr.send_flags & send_flag::INLINE != 0 {
+            if length > u64::from(self.cap.max_inline_data) || wr.opcode == opcode::READ {
+                return Err(libc::EINVAL);
+            }
+            let first = at * self.cap.max_inline_data as usize;
+            let mut room = self.inline.get_mut(first..first + length as usize).unwrap_or_default();
+            for sge in list.iter().filter(|s| s.length > 0) {
+                let (now, later) = room.split_at_mut(sge.length as usize);
+                // SAFETY: the caller vouches that inline segments may be read; `now` has that many bytes.
+                unsafe { std::ptr::copy_nonoverlapping(sge.addr as *const u8, now.as_mut_ptr(), now.len()) };
+                room = later;
+            }
+            num_sge = 0;
+        } else {
+            let first = at * self.cap.max_send_sge as usize;
+            if let Some(room) = self.sges.get_mut(first..first + count) {
+                room.copy_from_slice(list);
+            }
+        }
+        // SAFETY: for these opcodes `wr.rdma` is the member that counts; for a SEND it is not looked at, and all members are
+        // plain numbers. `imm_data` and `invalidated_rkey` are the same 32 bits.
+        let (rdma, word) = unsafe {
+            let rdma = if one_sided { (wr.wr.rdma.remote_addr, wr.wr.rdma.rkey) } else { (0, 0) };
+            let wants = matches!(wr.opcode, opcode::SEND_IMM | opcode::WRITE_IMM | opcode::SEND_INV);
+            (rdma, if wants { wr.imm_data_invalidated_rkey_union.imm_data } else { 0 })
+        };
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = SendSlot {
+                wr_id: wr.wr_id,
+                opcode: wr.opcode,
+                flags: wr.send_flags,
+                num_sge,
+                length: length as u32,
+                word,
+                rkey: rdma.1,
+                address: rdma.0,
+                progress: 0,
+            };
+        }
+        self.tail += 1;
+        Ok(())
+    }
+
+    /// The oldest send is done with this status.
+    #[inline]
+    pub fn complete_send(&mut self, shared: &mut Shared, how: u32) {
+        let seq = self.una;
+        let Some(&slot) = self.slot(seq) else { return };
+        self.una += 1;
+        if self.next < self.una {
+            self.next = self.una;
+            self.sent = 0;
+        }
+        if how == status::SUCCESS && !self.sig_all && slot.flags & send_flag::SIGNALED == 0 {
+            return;
+        }
+        let opcode = match slot.opcode {
+            opcode::READ => 2,
+            opcode::WRITE | opcode::WRITE_IMM => 1,
+            _ => 0,
+        };
+        let cqe = Cqe {
+            wr_id: slot.wr_id,
+            status: how,
+            opcode,
+            byte_len: if opcode == 2 { slot.length } else { 0 },
+            word: 0,
+            flags: 0,
+            qp_num: self.number,
+            qp: self.key,
+            frees: seq + 1,
+        };
+        shared.complete(self.send_cq, cqe, false);
+    }
+
+    /// The oldest send failed: it completes with this status, the rest is flushed, the QP is in error.
+    pub fn fail_send(&mut self, shared: &mut Shared, how: u32) {
+        self.complete_send(shared, how);
+        self.enter_error(shared);
+    }
+
+    /// Goes to ERR, and completes all that is posted as flushed.
+    pub fn enter_error(&mut self, shared: &mut Shared) {
+        if self.state == State::Err {
+            return;
+        }
+        let answered = self.answers();
+        self.set_state(State::Err);
+        self.flush(shared);
+        if answered {
+            shared.silent.push(self.key);
+        }
+        if self.srq.is_some() {
+            shared.async_event(self.context, Subject::Qp(self.key), EVENT_LAST_WQE_REACHED);
+        }
+    }
+
+    /// In ERR: completes all that is posted as flushed.
+    pub fn flush(&mut self, shared: &mut Shared) {
+        self.halt();
+        // A message that was half in has taken its receive off a shared queue: that one is this QP's to flush.
+        if self.inbound.active {
+            self.inbound.active = false;
+            if self.srq.is_some() {
+                let wr_id = self.inbound.wr_id;
+                self.complete_receive(shared, wr_id, status::FLUSH, 0, 0, 0, 0, false);
+            }
+        }
+        while self.una < self.tail {
+            self.complete_send(shared, status::FLUSH);
+        }
+        while let Some(wr_id) = self.rq.pop() {
+            self.complete_receive(shared, wr_id, status::FLUSH, 0, 0, 0, 0, false);
+        }
+    }
+
+    /// Stops requester and responder where they are.
+    fn halt(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.timing = false;
+        self.rnr = false;
+        self.failed = None;
+        self.reads = 0;
+        self.sent = 0;
+        self.owes_ready = false;
+        self.ack_due = None;
+        self.responses.clear();
+    }
+
+    /// Forgets all that is posted and sent: RESET.
+    fn reset(&mut self) {
+        self.halt();
+        self.una = 0;
+        self.next = 0;
+        self.tail = 0;
+        self.reclaimed = 0;
+        self.expected = 0;
+        self.inbound.active = false;
+        self.rq.clear();
+    }
+
+    /// A receive is done.
+    #[inline]
+    #[allow(clippy::too_many_arguments)]
+    pub fn complete_receive(
+        &self,
+        shared: &mut Shared,
+        wr_id: u64,
+        how: u32,
+        opcode: u32,
+        byte_len: u32,
+        word: u32,
+        flags: u32,
+        solicited: bool,
+    ) {
+        let cqe = Cqe {
+            wr_id,
+            status: how,
+            opcode: 128 | opcode,
+            byte_len,
+            word,
+            flags,
+            qp_num: self.number,
+            qp: self.key,
+            frees: 0,
+        };
+        shared.complete(self.recv_cq, cqe, solicited);
+    }
+
+    /// Changes the state, here and in the C struct.
+    pub fn set_state(&mut self, state: State) {
+        self.state = state;
+        // SAFETY: the cell is never unmapped, and only written behind the fabric's lock.
+        unsafe { (*self.cell).state = state as u32 };
+    }
+}
+
+impl Fabric {
+    /// `ibv_post_send`. On a refusal: the errno and the request that was refused.
+    ///
+    /// # Safety
+    /// `wr` is a list of work requests as verbs demands, segments and inline data readable.
+    #[inline]
+    pub unsafe fn post_send(
+        &mut self,
+        key: Key<Qp>,
+        mut wr: *mut ibv_send_wr,
+    ) -> Result<(), (i32, *mut ibv_send_wr)> {
+        let Some(qp) = self.qps.get_mut(key) else { return Err((libc::EINVAL, wr)) };
+        let mut refused = Ok(());
+        while !wr.is_null() {
+            // SAFETY: the caller vouches for the list.
+            let request = unsafe { &*wr };
+            // SAFETY: as above.
+            if let Err(errno) = unsafe { qp.enqueue(request) } {
+                refused = Err((errno, wr));
+                break;
+            }
+            wr = request.next;
+        }
+        if qp.state == State::Err {
+            qp.flush(&mut self.shared);
+        } else {
+            self.pump(key);
+        }
+        refused
+    }
+
+    /// `ibv_post_recv`. As [`post_send`](Self::post_send).
+    ///
+    /// # Safety
+    /// `wr` is a list of receives as verbs demands.
+    #[inline]
+    pub unsafe fn post_recv(
+        &mut self,
+        key: Key<Qp>,
+        mut wr: *mut ibv_recv_wr,
+    ) -> Result<(), (i32, *mut ibv_recv_wr)> {
+        let Some(qp) = self.qps.get_mut(key) else { return Err((libc::EINVAL, wr)) };
+        if qp.srq.is_some() || qp.state == State::Reset {
+            return Err((libc::EINVAL, wr));
+        }
+        let mut refused = Ok(());
+        while !wr.is_null() {
+            // SAFETY: the caller vouches for the list.
+            let request = unsafe { &*wr };
+            // SAFETY: as above.
+            if let Err(errno) = unsafe { qp.rq.post(request) } {
+                refused = Err((errno, wr));
+                break;
+            }
+            wr = request.next;
+        }
+        if qp.state == State::Err {
+            qp.flush(&mut self.shared);
+        } else if qp.owes_ready {
+            self.shared.ready.push(key);
+        }
+        refused
+    }
+
+    /// `ibv_post_srq_recv`. As [`post_send`](Self::post_send).
+    ///
+    /// # Safety
+    /// `wr` is a list of receives as verbs demands.
+    pub unsafe fn post_srq_recv(
+        &mut self,
+        key: Key<Srq>,
+        mut wr: *mut ibv_recv_wr,
+    ) -> Result<(), (i32, *mut ibv_recv_wr)> {
+        let Some(srq) = self.shared.srqs.get_mut(key) else { return Err((libc::EINVAL, wr)) };
+        let mut refused = Ok(());
+        while !wr.is_null() {
+            // SAFETY: the caller vouches for the list.
+            let request = unsafe { &*wr };
+            // SAFETY: as above.
+            if let Err(errno) = unsafe { srq.ring.post(request) } {
+                refused = Err((errno, wr));
+                break;
+            }
+            wr = request.next;
+        }
+        self.shared.ready.append(&mut srq.waiting);
+        refused
+    }
+
+    /// `ibv_modify_qp`. The error is an errno.
+    pub fn modify_qp(&mut self, key: Key<Qp>, attr: &ibv_qp_attr, what: i32) -> Result<(), i32> {
+        let qp = self.qps.get_mut(key).ok_or(libc::EINVAL)?;
+        let what = what & !mask::ROCE;
+        let from = qp.state;
+        let to = if what & mask::STATE != 0 {
+            State::from_number(attr.qp_state).ok_or(libc::EINVAL)?
+        } else {
+            from
+        };
+        if what & mask::CUR_STATE != 0 && State::from_number(attr.cur_qp_state) != Some(from) {
+            return Err(libc::EINVAL);
+        }
+        let (required, allowed) = transition(from, to).ok_or(libc::EINVAL)?;
+        let given = what & !(mask::STATE | mask::CUR_STATE);
+        if given & required != required || given & !(required | allowed) != 0 {
+            return Err(libc::EINVAL);
+        }
+        check_attributes(attr, given)?;
+        qp.store(attr, given);
+        match to {
+            State::Reset => {
+                let answered = qp.answers();
+                qp.reset();
+                qp.set_state(State::Reset);
+                if answered {
+                    self.shared.silent.push(key);
+                }
+                self.unlink(key);
+            }
+            State::Err => {
+                if from != State::Reset {
+                    qp.enter_error(&mut self.shared);
+                } else {
+                    qp.set_state(State::Err);
+                }
+            }
+            State::Rtr if from == State::Init => {
+                qp.set_state(State::Rtr);
+                self.connect_qp(key);
+            }
+            _ => {
+                qp.set_state(to);
+                self.pump(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// `ibv_destroy_qp`, apart from the cell and the counts of its parents.
+    pub fn destroy_qp(&mut self, key: Key<Qp>) -> Option<Qp> {
+        let qp = self.qps.get(key)?;
+        if qp.answers() {
+            self.tell_silence(key);
+        }
+        self.unlink(key);
+        let qp = self.qps.remove(key)?;
+        self.qp_numbers.remove(&qp.number);
+        if let Some(srq) = qp.srq.and_then(|s| self.shared.srqs.get_mut(s)) {
+            srq.waiting.retain(|k| *k != key);
+        }
+        if self.purge_on_destroy {
+            for cq in [qp.send_cq, qp.recv_cq] {
+                if let Some(cq) = self.shared.cqs.get_mut(cq) {
+                    cq.purge(key);
+                }
+            }
+        }
+        Some(qp)
+    }
+}
+
+impl Qp {
+    fn store(&mut self, attr: &ibv_qp_attr, given: i32) {
+        let mine = &mut self.attr;
+        let has = |bit: i32| given & bit != 0;
+        if has(mask::ACCESS_FLAGS) {
+            mine.qp_access_flags = attr.qp_access_flags;
+        }
+        if has(mask::PKEY_INDEX) {
+            mine.pkey_index = attr.pkey_index;
+        }
+        if has(mask::PORT) {
+            mine.port_num = attr.port_num;
+        }
+        if has(mask::AV) {
+            mine.ah_attr = attr.ah_attr;
+        }
+        if has(mask::PATH_MTU) {
+            mine.path_mtu = attr.path_mtu;
+        }
+        if has(mask::TIMEOUT) {
+            mine.timeout = attr.timeout;
+        }
+        if has(mask::RETRY_CNT) {
+            mine.retry_cnt = attr.retry_cnt;
+        }
+        if has(mask::RNR_RETRY) {
+            mine.rnr_retry = attr.rnr_retry;
+        }
+        if has(mask::RQ_PSN) {
+            mine.rq_psn = attr.rq_psn;
+        }
+        if has(mask::MAX_QP_RD_ATOMIC) {
+            mine.max_rd_atomic = attr.max_rd_atomic;
+        }
+        if has(mask::MIN_RNR_TIMER) {
+            mine.min_rnr_timer = attr.min_rnr_timer;
+        }
+        if has(mask::SQ_PSN) {
+            mine.sq_psn = attr.sq_psn;
+        }
+        if has(mask::MAX_DEST_RD_ATOMIC) {
+            mine.max_dest_rd_atomic = attr.max_dest_rd_atomic;
+        }
+        if has(mask::DEST_QPN) {
+            mine.dest_qp_num = attr.dest_qp_num;
+        }
+    }
+}
+
+/// Which attributes a change of state needs and allows (InfiniBand specification, QP state transition properties, for RC);
+/// none if the change itself is illegal.
+fn transition(from: State, to: State) -> Option<(i32, i32)> {
+    use State::{Err, Init, Reset, Rtr, Rts, Sqd};
+    use mask::*;
+    let init = PKEY_INDEX | PORT | ACCESS_FLAGS;
+    Some(match (from, to) {
+        (_, Reset | Err) => (0, 0),
+        (Reset, Init) => (init, 0),
+        (Init, Init) => (0, init),
+        (Init, Rtr) => (
+            AV | PATH_MTU | DEST_QPN | RQ_PSN | MAX_DEST_RD_ATOMIC | MIN_RNR_TIMER,
+            ALT_PATH | ACCESS_FLAGS | PKEY_INDEX,
+        ),
+        (Rtr, Rts) => (
+            TIMEOUT | RETRY_CNT | RNR_RETRY | SQ_PSN | MAX_QP_RD_ATOMIC,
+            ALT_PATH | ACCESS_FLAGS | MIN_RNR_TIMER | PATH_MIG_STATE,
+        ),
+        (Rts, Rts) => (0, ACCESS_FLAGS | ALT_PATH | PATH_MIG_STATE | MIN_RNR_TIMER),
+        (Rts, Sqd) => (0, EN_SQD_ASYNC_NOTIFY),
+        (Sqd, Rts) => (0, ALT_PATH | ACCESS_FLAGS | PATH_MIG_STATE | MIN_RNR_TIMER),
+        (Sqd, Sqd) => (
+            0,
+            PORT | AV
+                | TIMEOUT
+                | RETRY_CNT
+                | RNR_RETRY
+                | MAX_QP_RD_ATOMIC
+                | MAX_DEST_RD_ATOMIC
+                | ACCESS_FLAGS
+                | PKEY_INDEX
+                | MIN_RNR_TIMER
+                | ALT_PATH
+                | PATH_MIG_STATE,
+        ),
+        _ => return None,
+    })
+}
+
+fn check_attributes(attr: &ibv_qp_attr, given: i32) -> Result<(), i32> {
+    let has = |bit: i32| given & bit != 0;
+    let wrong = (has(mask::PORT) && attr.port_num != 1)
+        || (has(mask::PKEY_INDEX) && attr.pkey_index != 0)
+        || (has(mask::PATH_MTU) && !(1..=5).contains(&attr.path_mtu))
+        || (has(mask::RETRY_CNT) && attr.retry_cnt > 7)
+        || (has(mask::RNR_RETRY) && attr.rnr_retry > 7)
+        || (has(mask::TIMEOUT) && attr.timeout > 31)
+        || (has(mask::MIN_RNR_TIMER) && attr.min_rnr_timer > 31)
+        || (has(mask::MAX_QP_RD_ATOMIC) && i32::from(attr.max_rd_atomic) > super::device::MAX_RD_ATOMIC)
+        || (has(mask::MAX_DEST_RD_ATOMIC)
+            && i32::from(attr.max_dest_rd_atomic) > super::device::MAX_RD_ATOMIC);
+    if wrong { Err(libc::EINVAL) } else { Ok(()) }
+}
+
+// SAFETY: the C struct's pointer is only used behind the fabric's lock.
+unsafe impl Send for Qp {}

@@ -1,0 +1,214 @@
+//! The one fabric of this process behind its lock, with the carrier that moves its bytes.
+//!
+//! Every C call takes the lock, does its work on the fabric, lets the carrier do what came of it, and gives the lock back.
+
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+
+use parking_lot::{Mutex, MutexGuard};
+use rdma_sys::{
+    ibv_comp_channel, ibv_context, ibv_cq_ex, ibv_device, ibv_mr, ibv_pd, ibv_qp_ex, ibv_srq,
+    rdma_event_channel, verbs_context,
+};
+
+use crate::capi::rdmacm::event::{EventCell, Fetched};
+use crate::capi::rdmacm::id::IdCell;
+use crate::carrier::address::Held;
+use crate::carrier::sys;
+use crate::cm::CmId;
+use crate::fabric::cells::Cells;
+use crate::fabric::objects::{BellOf, Context, Pd};
+use crate::fabric::slab::{Key, Slab};
+use crate::fabric::{Clock, Fabric};
+
+/// The memory of all C structs, by kind.
+pub struct AllCells {
+    /// Contexts.
+    pub contexts: Cells<verbs_context>,
+    /// Protection domains.
+    pub pds: Cells<ibv_pd>,
+    /// Memory regions.
+    pub mrs: Cells<ibv_mr>,
+    /// Completion channels.
+    pub channels: Cells<ibv_comp_channel>,
+    /// Completion queues.
+    pub cqs: Cells<ibv_cq_ex>,
+    /// Queue pairs.
+    pub qps: Cells<ibv_qp_ex>,
+    /// Shared receive queues.
+    pub srqs: Cells<ibv_srq>,
+    /// Event channels.
+    pub event_channels: Cells<rdma_event_channel>,
+    /// Connection identifiers.
+    pub ids: Cells<IdCell>,
+    /// Events handed to the program.
+    pub events: Cells<EventCell>,
+}
+
+/// Everything of this process.
+pub struct Runtime {
+    /// The fabric.
+    pub fabric: Fabric,
+    /// See [`AllCells`].
+    pub cells: AllCells,
+    /// The device's C struct, made once and never freed.
+    pub device: *mut ibv_device,
+    /// The context that librdmacm keeps for all identifiers.
+    pub cm_context: Option<(Key<Context>, *mut ibv_context)>,
+    /// librdmacm's default protection domain.
+    pub cm_pd: Option<(Key<Pd>, *mut ibv_pd)>,
+    /// Events that the program holds.
+    pub fetched: Slab<Fetched>,
+    /// Ports that identifiers hold.
+    pub ports: HashMap<Key<CmId>, Held>,
+    /// Blocks of QP numbers.
+    pub qpn_blocks: Vec<Held>,
+    /// The next source port that is tried.
+    pub next_port: u16,
+    /// One thread, time by hand: see [`crate::sim`].
+    pub manual: bool,
+}
+
+static RUNTIME: Mutex<Option<Box<Runtime>>> = Mutex::new(None);
+
+impl Runtime {
+    fn new() -> Self {
+        let flag = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
+        let seed = sys::random();
+        let mut runtime = Self {
+            fabric: Fabric::new(Clock::Real, seed, flag("SOFTVERBS_STRICT")),
+            cells: AllCells {
+                contexts: Cells::new(),
+                pds: Cells::new(),
+                mrs: Cells::new(),
+                channels: Cells::new(),
+                cqs: Cells::new(),
+                qps: Cells::new(),
+                srqs: Cells::new(),
+                event_channels: Cells::new(),
+                ids: Cells::new(),
+                events: Cells::new(),
+            },
+            device: crate::capi::device::make(),
+            cm_context: None,
+            cm_pd: None,
+            fetched: Slab::new(),
+            ports: HashMap::new(),
+            qpn_blocks: Vec::new(),
+            next_port: 32768 + (seed >> 32) as u16 % 28000,
+            manual: false,
+        };
+        runtime.fabric.has_device = !flag("SOFTVERBS_NO_DEVICE");
+        if let Ok(commands) = std::env::var("SOFTVERBS_CONTROL")
+            && let Err(why) = runtime.control(&commands)
+        {
+            crate::log::line(&format!("SOFTVERBS_CONTROL: {why}"));
+        }
+        crate::exit::install();
+        runtime
+    }
+
+    /// Does what came of the last call: what is due within the process, then the machine's part.
+    pub fn finish(&mut self) {
+        self.fabric.settle();
+        while let Some(bell) = self.fabric.shared.bells.pop() {
+            let shared = &mut self.fabric.shared;
+            let bell = match bell {
+                BellOf::Channel(key) => shared.channels.get_mut(key).map(|c| &mut c.bell),
+                BellOf::Context(key) => shared.contexts.get_mut(key).map(|c| &mut c.bell),
+                BellOf::Events(key) => self.fabric.cm.channels.get_mut(key).map(|c| &mut c.bell),
+            };
+            if let Some(bell) = bell
+                && bell.owed > 0
+            {
+                sys::add(bell.fd, std::mem::take(&mut bell.owed));
+            }
+        }
+    }
+
+    /// As [`finish`](Self::finish), after a call of the data path, of which mostly nothing comes.
+    #[inline]
+    pub fn finish_data(&mut self) {
+        if self.fabric.is_restless()
+            || !self.fabric.shared.bells.is_empty()
+            || !self.fabric.dirty_links.is_empty()
+        {
+            self.finish();
+        }
+    }
+
+    /// Whether an empty poll has something to drive.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        !self.fabric.timers.is_empty()
+    }
+
+    /// A program polled: the helper thread may rest.
+    #[inline]
+    pub fn polled(&mut self) {}
+
+    /// Lets other processes reach a listener.
+    pub fn listen_on_wire(&mut self, _id: Key<CmId>) -> Result<(), i32> {
+        Ok(())
+    }
+
+    /// Other processes reach a listener no more.
+    pub fn stop_listening_on_wire(&mut self, _id: Key<CmId>) {}
+
+    /// Moves everything on: bytes that came, time that passed.
+    pub fn drive(&mut self) {
+        self.fabric.expire();
+        self.finish();
+    }
+}
+
+/// Locks, making the fabric at the first call.
+#[inline]
+pub fn lock() -> Guard {
+    let mut guard = RUNTIME.lock();
+    if guard.is_none() {
+        *guard = Some(Box::new(Runtime::new()));
+    }
+    Guard(guard)
+}
+
+/// Locks if there is a fabric and nobody holds it for long: for the end of the process.
+pub fn lock_at_exit() -> Option<Guard> {
+    let guard = RUNTIME.try_lock_for(std::time::Duration::from_secs(1))?;
+    guard.is_some().then_some(Guard(guard))
+}
+
+/// The lock, and through it the fabric.
+pub struct Guard(MutexGuard<'static, Option<Box<Runtime>>>);
+
+impl Guard {
+    /// What is behind the lock.
+    #[inline]
+    pub fn runtime(&mut self) -> &mut Runtime {
+        self.0.get_or_insert_with(|| Box::new(Runtime::new()))
+    }
+}
+
+/// Does one call's work behind the lock.
+#[inline]
+pub fn with<R>(work: impl FnOnce(&mut Runtime) -> R) -> R {
+    let mut guard = lock();
+    let runtime = guard.runtime();
+    let result = work(runtime);
+    runtime.finish();
+    result
+}
+
+// SAFETY: the pointers in it are to C structs that are only used behind the lock.
+unsafe impl Send for Runtime {}
+
+/// A thread of the program waits in a call for something to happen.
+pub struct Asleep;
+
+impl Asleep {
+    /// Until this is dropped.
+    pub fn new() -> Self {
+        Self
+    }
+}
