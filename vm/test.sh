@@ -1,8 +1,8 @@
 #!/bin/bash
-# test.sh [SCENARIO...]: what `make test-vm` calls. Builds the bed if needed, runs the scenarios (default: all) in the guest with the
+# test.sh [SCENARIO...]: what `make test-vm` calls. Builds the bed if needed, runs the scenarios (default: stack, first-light, seed-bug) in the guest with the
 # project's own programs, prints a PASS or FAIL line for each, and `N passed, N failed` as the last line. Exit status 1 if one failed.
 #
-#   ARTIFACTS  directory with bin/nvme-rdma-demo, bin/t43-seed, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so; also found when they lie
+#   ARTIFACTS  directory with bin/nvme-rdma-demo, bin/t43-seed, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so; all of it may also lie
 #              in the directory itself. Default: $DIST, or dist/ in cargo's target directory, which is where `make` puts them
 #   RUNS       how often seed-bug is repeated, default 2
 #
@@ -19,10 +19,20 @@ for scenario; do [ -e "$VM_DIR/scenarios/$scenario.sh" ] || die "there is no sce
 
 "$VM_DIR/build.sh"
 
+# programs_of SCENARIO: which of the project's programs it runs.
+programs_of() {
+  case $1 in
+    first-light) echo nvme-rdma-demo ;;
+    seed-bug) echo t43-seed ;;
+    own-target) echo nvme-rdma-target nvme-rdma-demo ;;
+  esac
+}
+
+# artifact NAME: its path.
 artifact() {
   local place
-  for place in "$ARTIFACTS/bin" "$ARTIFACTS/lib" "$ARTIFACTS"; do
-    if [ -e "$place/$1" ]; then echo "$place/$1" && return; fi
+  for place in "$ARTIFACTS/bin" "$ARTIFACTS"; do
+    if [ -x "$place/$1" ]; then echo "$place/$1" && return; fi
   done
   die "no $1 in $ARTIFACTS; run: make"
 }
@@ -30,15 +40,16 @@ artifact() {
 passed=0 failed=0
 # boot NAME SECONDS SCENARIO...: these scenarios in one boot of the guest.
 boot() {
-  local share=$VM_WORK/test/$1 seconds=$2 code=0 scenario
+  local share=$VM_WORK/test/$1 seconds=$2 code=0 scenario program path
   shift 2
   rm -rf "$share"
   mkdir -p "$share"
-  case " $* " in
-    *' first-light '* | *' seed-bug '*)
-      "$VM_DIR/pack.sh" "$share" "$demo" "$seed" "$host" "$env"
-      ;;
-  esac
+  for scenario; do
+    for program in $(programs_of "$scenario"); do
+      path=$(artifact "$program")
+      LD_LIBRARY_PATH=$ARTIFACTS/lib:$ARTIFACTS "$VM_DIR/pack.sh" "$share" "$path"
+    done
+  done
   "$VM_DIR/run.sh" -t "$seconds" -s "$share" -m 1G -- "RUNS=$RUNS bash /share/scenarios.sh $*" || code=$?
   for scenario; do
     if [ "$code" -ne 0 ] && ! grep -q "^PASS $scenario " "$share/job.log"; then
@@ -57,12 +68,6 @@ boot() {
 quick=() slow=()
 for scenario; do
   if [ "$scenario" = seed-bug ]; then slow+=("$scenario"); else quick+=("$scenario"); fi
-  if [ "$scenario" != stack ] && [ -z "${demo:-}" ]; then
-    demo=$(artifact nvme-rdma-demo)
-    seed=$(artifact t43-seed)
-    host=$(artifact libspdk_nvme_rdma.so)
-    env=$(artifact libspdk_env_rdma.so)
-  fi
 done
 begin=$SECONDS
 [ ${#quick[@]} -eq 0 ] || boot quick 180 "${quick[@]}"

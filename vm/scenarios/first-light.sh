@@ -14,15 +14,16 @@
 . /share/checks.sh
 
 DEMO=/share/bin/nvme-rdma-demo
-# A part of the namespace, for the sake of time: some thousand I/Os each way.
-BYTES=$((16 << 20))
+# A part of the namespace, for the sake of time: a thousand I/Os each way.
+BYTES=$((4 << 20))
 
-# The program's own word is not the only one: no 4 KiB block of the device that the target kept is still zero.
+# The program's own word is not the only one: the device that the target keeps has the pattern. It looks like random bytes, of which one in
+# 256 is zero, give or take some hundred; a 4 KiB block that was never written would add 4,080.
 all_blocks_written() {
-  local zero
-  zero=$(dd if="$1" bs=1M count=$((BYTES >> 20)) iflag=direct 2>/dev/null | xxd -p -c 4096 | grep -c '^0*$')
-  echo "$zero blocks are zero"
-  [ "$zero" = 0 ]
+  local zeros
+  zeros=$((BYTES - $(dd if="$1" bs=1M count=$((BYTES >> 20)) iflag=direct 2>/dev/null | tr -d '\000' | wc -c)))
+  echo "$zeros bytes are zero"
+  [ "$zeros" -lt $((BYTES / 256 + 2000)) ]
 }
 
 must "the demo program is there" test -x "$DEMO"
