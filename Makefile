@@ -37,8 +37,8 @@ RPATH := -Wl,-rpath,'$$ORIGIN/../lib'
 HOST_LIBS := -lspdk_nvme_rdma -lspdk_env_rdma
 
 # C programs: every c-tests/NAME.c is a program NAME, except for the demo, whose name goes out into the world.
-IN_PROCESS := $(OBJECTS)/lib/in_process.o
-C_SHARED := $(filter-out $(IN_PROCESS),$(patsubst c-tests/lib/%.c,$(OBJECTS)/lib/%.o,$(wildcard c-tests/lib/*.c)))
+C_SHARED := $(addprefix $(OBJECTS)/lib/,common.o histogram.o ledger.o)
+C_TEST_SHARED := $(addprefix $(OBJECTS)/lib/,caught.o in_process.o session.o)
 C_NAMES := $(patsubst c-tests/%.c,%,$(wildcard c-tests/*.c))
 C_PROGRAMS := $(patsubst %,$(DIST)/bin/%,$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(C_NAMES))))
 
@@ -82,22 +82,26 @@ $(STAGED): libraries ;
 # The headers are among cargo's products (cbindgen), so the objects come after it; -MMD knows which they are.
 $(OBJECTS)/lib/%.o: c-tests/lib/%.c Makefile | libraries
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -c $< -o $@
+	@echo "CC    $<"
+	@$(CC) $(C_FLAGS) -c $< -o $@
 
 $(OBJECTS)/%.o: c-tests/%.c Makefile | libraries
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -c $< -o $@
+	@echo "CC    $<"
+	@$(CC) $(C_FLAGS) -c $< -o $@
 
 define c_program
 $(DIST)/bin/$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(1))): $(OBJECTS)/$(1).o $(C_SHARED) $(STAGED)
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS) $(OBJECTS)/$(1).o $(C_SHARED) -L$(DIST)/lib $$(RPATH) $$(MORE_$(1)) $$(HOST_LIBS) -o $$@
+	@echo "LINK  $$(@F)"
+	@$(CC) $(CFLAGS) $(OBJECTS)/$(1).o $(C_SHARED) -L$(DIST)/lib $$(RPATH) $$(MORE_$(1)) $$(HOST_LIBS) -o $$@
 endef
-# Programs that hold the target in their own process.
-MORE_hostile := $(IN_PROCESS) -lnvme_rdma_target
-MORE_bench := $(IN_PROCESS) -lnvme_rdma_target
-$(DIST)/bin/hostile $(DIST)/bin/bench: $(IN_PROCESS)
-
+# The tests can hold a target in their own process; the others go where there is none.
+define c_test
+MORE_$(1) := $(C_TEST_SHARED) -lnvme_rdma_target
+$(DIST)/bin/$(subst _,-,$(1)): $(C_TEST_SHARED)
+endef
+$(foreach name,$(filter-out demo t43_seed send_command,$(C_NAMES)),$(eval $(call c_test,$(name))))
 $(foreach name,$(C_NAMES),$(eval $(call c_program,$(name))))
 .SECONDARY:
 

@@ -80,6 +80,6 @@ int main(int argc, char **argv)
 	}
 	detach_twice(&trid);
 	CHECK_INT(count_fds(), before);
-	spdk_env_fini();
+	test_end();
 	return check_result("async-detach");
 }

@@ -175,7 +175,6 @@ int main(int argc, char **argv)
 			submit(request, write, started % places * blocks, blocks);
 			started++;
 		}
-		in_process_poll();
 		if (poll_step(group, g_qpair) < 0) {
 			g_failed = true;
 		}

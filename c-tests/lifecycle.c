@@ -13,6 +13,7 @@
 
 #include "check.h"
 #include "common.h"
+#include "in_process.h"
 #include "session.h"
 
 /* Requests that are put in flight where a scenario needs some. */
@@ -251,6 +252,7 @@ static void free_when_told(bool destroy)
 	put_in_flight(qpair, singles);
 	spdk_nvme_ctrlr_disconnect_io_qpair(qpair);
 	while (farewell.calls == 0 && !deadline_passed(deadline)) {
+		in_process_poll();
 		spdk_nvme_poll_group_process_completions(farewell.group, 0, free_and_destroy);
 	}
 	CHECK_INT(farewell.calls, 1);
@@ -314,7 +316,6 @@ static void reconnect_rounds(bool in_group)
 			rc = spdk_nvme_ctrlr_connect_io_qpair(g_session.ctrlr, qpair);
 		} while (rc != 0 && !deadline_passed(deadline));
 		CHECK_INT(rc, 0);
-		check_each_once(singles);
 		deadline = deadline_in(STEP_SECONDS);
 		while (!spdk_nvme_qpair_is_connected(qpair) && !deadline_passed(deadline)) {
 			poll_step(group, qpair);
@@ -322,6 +323,8 @@ static void reconnect_rounds(bool in_group)
 		if (!CHECK(spdk_nvme_qpair_is_connected(qpair))) {
 			break;
 		}
+		poll_step(group, qpair);
+		check_each_once(singles);
 	}
 	CHECK_INT(after, before);
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(qpair), 0);
@@ -414,6 +417,6 @@ int main(int argc, char **argv)
 
 	spdk_dma_free(g_buffer);
 	session_close(&g_session);
-	spdk_env_fini();
+	test_end();
 	return check_result("lifecycle");
 }

@@ -265,6 +265,6 @@ int main(int argc, char **argv)
 
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(qpair), 0);
 	session_close(&g_session);
-	spdk_env_fini();
+	test_end();
 	return check_result("readwrite");
 }

@@ -54,6 +54,9 @@ void in_process_poll(void)
 {
 	struct timespec time;
 
+	if (g_target == NULL) {
+		return;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	if (nvme_rdma_target_poll(g_target, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec) < 0) {
 		give_up("the target in this process");

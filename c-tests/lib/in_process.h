@@ -26,7 +26,7 @@ enum misbehaviour {
  */
 void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport_id *trid);
 
-/* Lets the target do what there is to do. */
+/* Lets the target do what there is to do; without a target that is nothing. */
 void in_process_poll(void);
 
 /* Misbehaves after so many more I/O responses (REJECT: connect requests). */

@@ -10,9 +10,14 @@
 #include <string.h>
 
 #include "common.h"
+#include "in_process.h"
 #include "spdk/env.h"
 
+#define IN_PROCESS_BYTES (16u << 20)
+
 unsigned g_disconnected;
+
+static bool g_in_process;
 
 static void give_up(const char *what, int rc)
 {
@@ -25,14 +30,25 @@ void test_begin(int argc, char **argv, struct spdk_nvme_transport_id *trid, unsi
 	if (!environment_start(argv[0])) {
 		exit(EXIT_WRONG);
 	}
-	if (argc != 3 || strcmp(argv[1], "-r") != 0) {
-		fprintf(stderr, "usage: %s -r 'traddr:ADDRESS trsvcid:PORT subnqn:NQN'\n", argv[0]);
+	if (argc == 2 && strcmp(argv[1], "--in-process") == 0) {
+		in_process_start("nqn.2016-06.io.spdk:cnode1", IN_PROCESS_BYTES, trid);
+		g_in_process = true;
+	} else if (argc != 3 || strcmp(argv[1], "-r") != 0) {
+		fprintf(stderr, "usage: %s -r 'traddr:ADDRESS trsvcid:PORT subnqn:NQN' | --in-process\n", argv[0]);
 		exit(EXIT_WRONG);
-	}
-	if (!trid_read(trid, argv[2])) {
+	} else if (!trid_read(trid, argv[2])) {
 		exit(EXIT_WRONG);
 	}
 	watchdog(watchdog_seconds);
+}
+
+void test_end(void)
+{
+	if (g_in_process) {
+		in_process_stop();
+		g_in_process = false;
+	}
+	spdk_env_fini();
 }
 
 void session_open(struct session *session, const struct spdk_nvme_transport_id *trid)
@@ -109,6 +125,7 @@ void count_disconnected(struct spdk_nvme_qpair *qpair, void *group_context)
 
 int64_t poll_step(struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair)
 {
+	in_process_poll();
 	if (group != NULL) {
 		return spdk_nvme_poll_group_process_completions(group, 0, count_disconnected);
 	}

@@ -33,9 +33,11 @@ struct single {
 };
 
 /*
- * Starts the environment and the watchdog and reads the transport id from `NAME -r TRID`. Ends the program if there is none.
+ * Starts the environment and the watchdog and reads `NAME -r TRID`, or `NAME --in-process` for a target in this process. Ends
+ * the program if it is neither. test_end() is its counterpart.
  */
 void test_begin(int argc, char **argv, struct spdk_nvme_transport_id *trid, unsigned watchdog_seconds);
+void test_end(void);
 
 void session_open(struct session *session, const struct spdk_nvme_transport_id *trid);
 void session_close(struct session *session);
@@ -43,7 +45,10 @@ void session_close(struct session *session);
 /* A connected qpair, in `group` if that is not NULL. `async`: connect_io_qpair only starts, polling does the rest. */
 struct spdk_nvme_qpair *qpair_open(struct session *session, struct spdk_nvme_poll_group *group, bool async);
 
-/* Polls `group`, or `qpair` if that is NULL. Errors are what a test may expect, so they are returned. */
+/*
+ * Polls `group`, or `qpair` if that is NULL, and the target if it is in this process. Errors are what a test may expect, so
+ * they are returned.
+ */
 int64_t poll_step(struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair);
 
 /* How many qpairs the polls of any group reported as disconnected so far. */
