@@ -8,8 +8,10 @@ mod support;
 use std::sync::Mutex;
 
 use nvme_rdma_target::Options;
+use spec::fabrics::PropertySize;
 use spec::identify::{Cns, ControllerView};
 use spec::rdma::{Reject, RejectReason, Request};
+use spec::registers::{CC, Cc};
 use spec::{Command, Sgl, Status};
 use support::{Bed, DEPTH, Raw};
 use verbs::CmEventKind;
@@ -172,11 +174,12 @@ fn a_silent_host_loses_its_association() {
 fn misbehaviour_on_demand() {
     let _alone = alone();
     let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
+    // Before there is a connection: admin commands and Connect are not I/O.
+    bed.control("misbehave cid-out-of-range:1");
     let (_admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
     let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
     let flush = |cid| Command::flush(1).with_cid(cid);
 
-    bed.control("misbehave cid-out-of-range:1");
     assert_eq!(io.run(&mut bed, &flush(1)).cid(), 1);
     io.send(&flush(1), &[]);
     assert_eq!(io.response(&mut bed).cid(), 0xffff);
@@ -219,6 +222,28 @@ fn a_dropped_subsystem_is_gone_until_it_is_added_again() {
     let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
     assert!(io.run(&mut bed, &Command::read(1, 0, 1).with_sgl1(io.sgl(0, 512))).is_success());
     assert!(io.data(0, 512) == block, "the data stayed");
+}
+
+#[test]
+fn a_reset_ends_the_io_queues_and_what_is_held() {
+    let _alone = alone();
+    let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
+    let (mut admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    // More often than there are slots: none may be lost.
+    for round in 0..60 {
+        for cid in 0..4 {
+            admin.send(&Command::async_event_request().with_cid(100 + cid), &[]);
+        }
+        let mut io = if round % 20 == 0 { Some(Raw::io(&mut bed, 1, cntlid, NQN)) } else { None };
+        let disable = Command::property_set(CC, PropertySize::FOUR, 0).with_cid(1);
+        assert!(admin.run(&mut bed, &disable).is_success());
+        if let Some(io) = &mut io {
+            io.disconnected(&mut bed);
+        }
+        let enable = Cc::enabled(Cc::CSS_NVM).0.into();
+        let enable = Command::property_set(CC, PropertySize::FOUR, enable).with_cid(2);
+        assert!(admin.run(&mut bed, &enable).is_success());
+    }
 }
 
 #[test]

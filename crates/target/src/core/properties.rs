@@ -33,15 +33,18 @@ impl Core {
         if (command.property_offset(), command.property_size()) != (CC, PropertySize::FOUR) {
             return Err(Status::INVALID_FIELD.with_dnr(true));
         }
-        if controller.configure(Cc(command.property_value() as u32)) {
-            self.ended.push(Ended::IoQueues(cntlid));
+        let completion = Completion::new(0, command.cid(), Status::SUCCESS);
+        if !controller.configure(Cc(command.property_value() as u32)) {
+            return Ok(Step::Respond(completion));
         }
-        Ok(Step::Respond(Completion::new(0, command.cid(), Status::SUCCESS)))
+        self.ended.push(Ended::IoQueues(cntlid));
+        let tags = std::mem::take(&mut controller.held).into_iter().map(|(_, tag)| tag).collect();
+        Ok(Step::RespondAndForget { completion, tags })
     }
 }
 
 impl Controller {
-    /// Takes a new CC. True when this was a reset, which ends the I/O queues.
+    /// Takes a new CC. True when this was a reset, which ends the I/O queues and what is held (Base 3.7.2).
     fn configure(&mut self, cc: Cc) -> bool {
         let before = std::mem::replace(&mut self.cc, cc);
         let mut reset = false;
@@ -53,7 +56,6 @@ impl Controller {
             };
         } else if !cc.en() && before.en() {
             self.csts = Csts::default();
-            self.held.clear();
             self.queues.clear();
             self.async_events = 0;
             reset = true;

@@ -23,6 +23,13 @@ pub enum Step {
         /// Its answer.
         released: Completion,
     },
+    /// Answer, and forget the held requests under these tags: a reset ended them without an answer.
+    RespondAndForget {
+        /// The answer to the command.
+        completion: Completion,
+        /// The tags of the held requests.
+        tags: Vec<usize>,
+    },
     /// Answer, then close the connection.
     Disconnect(Completion),
     /// Write these bytes to the host, then answer.

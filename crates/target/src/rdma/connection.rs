@@ -11,7 +11,7 @@ use spec::command::COMMAND_SIZE;
 use spec::completion::COMPLETION_SIZE;
 use spec::fabrics::ConnectData;
 use spec::rdma::{Accept, RECFMT, RejectReason, Request};
-use spec::{Command, Completion, Status};
+use spec::{AdminOpcode, Command, Completion, Status};
 use verbs::{
     Access, CmEvent, CmId, CompletionQueue, ConnectParameters, Memory, PostError, QueuePair,
     QueuePairCapabilities, ReceiveRing, RegisteredMemory, RemoteTransfer, Segment, SendRing, WcStatus,
@@ -126,7 +126,12 @@ impl Connection {
         if read_depth == 0 {
             return Err(RejectReason::INVALID_IRD);
         }
-        let entries = request.hsqsize.saturating_add(1).min(options.queue_entries);
+        // Each entry takes up to two and a half sends.
+        let room = u16::try_from(limits.queue_pair_work_requests / 3).unwrap_or(u16::MAX).saturating_sub(4);
+        let entries = request.hsqsize.saturating_add(1).min(options.queue_entries).min(room);
+        if entries < 2 {
+            return Err(RejectReason::NO_RESOURCES);
+        }
         // One more than the queue's entries would do if completions came at once; a quarter more hides their delay.
         let slots = usize::from(entries) + usize::from(entries) / 4 + 4;
         let io = Io::new(device, entries.into(), slots, options).map_err(no_resources)?;
@@ -322,7 +327,8 @@ impl Connection {
         let words = self.io.capsules.read_words(capsule).ok_or(Failure::Token)?;
         let command = Command::from_words(&words);
         turn.counters.commands += 1;
-        self.slots.start(slot, command.cid());
+        let is_io = self.queue.is_io() && command.opcode() != AdminOpcode::FABRICS.0;
+        self.slots.start(slot, command.cid(), is_io);
         let step = turn.core.execute(&mut self.queue, slot, &command, length - COMMAND_SIZE, turn.now);
         let internal = |completion: Completion| Completion::new(0, completion.cid(), Status::INTERNAL_ERROR);
         match step {
@@ -333,6 +339,10 @@ impl Connection {
             }
             Step::RespondAndRelease { completion, tag, released } => {
                 self.respond(turn, tag, released, None)?;
+                self.respond(turn, slot, completion, None)
+            }
+            Step::RespondAndForget { completion, tags } => {
+                tags.into_iter().for_each(|tag| self.slots.release(tag));
                 self.respond(turn, slot, completion, None)
             }
             Step::Disconnect(completion) => {
@@ -476,7 +486,7 @@ impl Connection {
         let mut completion = self.queue.finish(completion);
         let mut copies = 1;
         self.slots.set_stage(slot, Stage::Responding);
-        if self.queue.is_io() {
+        if self.slots.is_io(slot) {
             let damage = turn.switches.response();
             if damage.cid_out_of_range {
                 completion = completion.with_cid(0xffff);

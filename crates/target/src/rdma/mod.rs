@@ -26,6 +26,8 @@ const CM_INTERVAL: u64 = 100_000;
 const CM_POLLS: u32 = 64;
 /// Keep alive timers and deadlines are looked at this often, in nanoseconds.
 const TICK_INTERVAL: u64 = 1_000_000;
+/// Connections at a time; more are rejected.
+const CONNECTIONS_MAX: usize = 4096;
 /// CM events handled in one poll.
 const EVENTS_PER_POLL: usize = 32;
 /// Connect requests that may wait on a listener.
@@ -36,6 +38,7 @@ pub struct Target {
     // The order is that of release: connections first, the channel after all ids.
     connections: Vec<Connection>,
     listeners: Vec<Listener>,
+    device_removed: bool,
     devices: Vec<Rc<DeviceState>>,
     list: Arc<DeviceList>,
     channel: Arc<EventChannel>,
@@ -131,6 +134,7 @@ impl Target {
         let mut target = Target {
             connections: Vec::new(),
             listeners,
+            device_removed: false,
             devices: Vec::new(),
             list,
             channel,
@@ -266,6 +270,16 @@ impl Target {
         if event.kind == CmEventKind::ConnectRequest {
             return self.connect_request(event, now);
         }
+        if event.kind == CmEventKind::DeviceRemoval {
+            self.device_removed = true;
+            let mut listeners = self.listeners.iter_mut();
+            let bound =
+                |listener: &&mut Listener| listener.id.as_ref().is_some_and(|id| id.key() == event.id_key);
+            if let Some(listener) = listeners.find(bound) {
+                tracing::error!(address = %listener.address, "the listener's device is being removed");
+                listener.id = None;
+            }
+        }
         let mut all = self.connections.iter_mut();
         let Some(connection) = all.find(|connection| connection.key() == event.id_key) else { return };
         match event.kind {
@@ -295,7 +309,7 @@ impl Target {
     }
 
     fn accept(&mut self, id: &Arc<CmId>, event: &CmEvent, now: u64) -> Result<Connection, RejectReason> {
-        if self.switches.connect_request() {
+        if self.switches.connect_request() || self.connections.len() >= CONNECTIONS_MAX {
             return Err(RejectReason::NO_RESOURCES);
         }
         let device = self.device_of(id).ok_or(RejectReason::NO_RESOURCES)?;
@@ -347,6 +361,10 @@ impl Target {
         }
         let before = self.connections.len();
         self.connections.retain(|connection| !connection.is_closed());
+        if std::mem::take(&mut self.device_removed) {
+            // The removal waits until nothing of the device is in use any more.
+            self.devices.retain(|device| Rc::strong_count(device) > 1);
+        }
         before - self.connections.len()
     }
 }

@@ -69,6 +69,8 @@ pub(super) enum Stage {
 pub(super) struct Slot {
     pub stage: Stage,
     pub cid: u16,
+    /// The command is one of an I/O command set.
+    pub is_io: bool,
     /// Work requests posted and not completed.
     pub posted: u8,
     /// The slot's response work request carries an invalidation.
@@ -86,7 +88,8 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new(count: usize) -> Slots {
-        let slot = || Slot { stage: Stage::Free, cid: 0, posted: 0, invalidates: false, buffer: None };
+        let slot =
+            || Slot { stage: Stage::Free, cid: 0, is_io: false, posted: 0, invalidates: false, buffer: None };
         Slots { slots: std::iter::repeat_with(slot).take(count).collect(), free: (0..count).rev().collect() }
     }
 
@@ -95,9 +98,10 @@ impl Slots {
     }
 
     /// A command takes its slot.
-    pub(super) fn start(&mut self, index: usize, cid: u16) {
+    pub(super) fn start(&mut self, index: usize, cid: u16, is_io: bool) {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.cid = cid;
+            slot.is_io = is_io;
             slot.stage = Stage::Held;
         }
     }
@@ -112,6 +116,10 @@ impl Slots {
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Slot> {
         self.slots.get_mut(index)
+    }
+
+    pub(super) fn is_io(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(|slot| slot.is_io)
     }
 
     pub(super) fn stage(&self, index: usize) -> Option<&Stage> {
@@ -165,10 +173,10 @@ mod tests {
         let mut slots = Slots::new(4);
         assert_eq!(slots.idle_cid(2), 1);
         let slot = slots.take().unwrap();
-        slots.start(slot, 1);
+        slots.start(slot, 1, true);
         assert_eq!(slots.idle_cid(2), 0);
         let other = slots.take().unwrap();
-        slots.start(other, 0);
+        slots.start(other, 0, true);
         assert_eq!(slots.idle_cid(2), 0xfffe);
         slots.release(slot);
         assert_eq!(slots.idle_cid(2), 1);
