@@ -15,6 +15,8 @@ use rdma_sys::{
 use crate::capi::rdmacm::event::{EventCell, Fetched};
 use crate::capi::rdmacm::id::IdCell;
 use crate::carrier::address::Held;
+use crate::carrier::helper::Helper;
+use crate::carrier::net::Net;
 use crate::carrier::sys;
 use crate::cm::CmId;
 use crate::fabric::cells::Cells;
@@ -66,6 +68,12 @@ pub struct Runtime {
     pub qpn_blocks: Vec<Held>,
     /// The next source port that is tried.
     pub next_port: u16,
+    /// Sockets.
+    pub net: Net,
+    /// The helper thread, once there is one.
+    pub helper: Option<Helper>,
+    /// How often the program polled.
+    pub polls: u64,
     /// One thread, time by hand: see [`crate::sim`].
     pub manual: bool,
 }
@@ -97,6 +105,9 @@ impl Runtime {
             ports: HashMap::new(),
             qpn_blocks: Vec::new(),
             next_port: 32768 + (seed >> 32) as u16 % 28000,
+            net: Net::default(),
+            helper: None,
+            polls: 0,
             manual: false,
         };
         runtime.fabric.has_device = !flag("SOFTVERBS_NO_DEVICE");
@@ -111,7 +122,17 @@ impl Runtime {
 
     /// Does what came of the last call: what is due within the process, then the machine's part.
     pub fn finish(&mut self) {
-        self.fabric.settle();
+        loop {
+            self.fabric.settle();
+            if !self.net.serve(&mut self.fabric) && !self.fabric.is_restless() {
+                break;
+            }
+        }
+        self.ring_bells();
+        self.tell_helper();
+    }
+
+    fn ring_bells(&mut self) {
         while let Some(bell) = self.fabric.shared.bells.pop() {
             let shared = &mut self.fabric.shared;
             let bell = match bell {
@@ -141,23 +162,32 @@ impl Runtime {
     /// Whether an empty poll has something to drive.
     #[inline]
     pub fn has_work(&self) -> bool {
-        !self.fabric.timers.is_empty()
+        self.net.has_streams() || !self.fabric.timers.is_empty()
     }
 
-    /// A program polled: the helper thread may rest.
+    /// The program polled: the helper may rest.
     #[inline]
-    pub fn polled(&mut self) {}
+    pub fn polled(&mut self) {
+        self.polls = self.polls.wrapping_add(1);
+    }
 
-    /// Lets other processes reach a listener.
-    pub fn listen_on_wire(&mut self, _id: Key<CmId>) -> Result<(), i32> {
-        Ok(())
+    /// Lets other processes reach a listener. The error is an errno.
+    pub fn listen_on_wire(&mut self, id: Key<CmId>) -> Result<(), i32> {
+        let Some(i) = self.fabric.cm.ids.get(id) else { return Err(libc::EINVAL) };
+        match i.source {
+            Some(address) if !self.manual => self.net.listen(id, address, i.scope),
+            _ => Ok(()),
+        }
     }
 
     /// Other processes reach a listener no more.
-    pub fn stop_listening_on_wire(&mut self, _id: Key<CmId>) {}
+    pub fn stop_listening_on_wire(&mut self, id: Key<CmId>) {
+        self.net.stop_listening(id);
+    }
 
     /// Moves everything on: bytes that came, time that passed.
     pub fn drive(&mut self) {
+        self.net.poll(&mut self.fabric);
         self.fabric.expire();
         self.finish();
     }
@@ -202,13 +232,3 @@ pub fn with<R>(work: impl FnOnce(&mut Runtime) -> R) -> R {
 
 // SAFETY: the pointers in it are to C structs that are only used behind the lock.
 unsafe impl Send for Runtime {}
-
-/// A thread of the program waits in a call for something to happen.
-pub struct Asleep;
-
-impl Asleep {
-    /// Until this is dropped.
-    pub fn new() -> Self {
-        Self
-    }
-}

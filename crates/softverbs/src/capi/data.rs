@@ -163,7 +163,8 @@ pub(super) unsafe extern "C" fn req_notify_cq(cq: *mut ibv_cq, solicited_only: c
     let mut guard = lock();
     let rt = guard.runtime();
     let Some(c) = rt.fabric.shared.cqs.get_mut(key) else { return gone(rt, "cq", cq as usize) };
-    if c.armed != Armed::Next {
+    if c.channel.is_some() && c.armed != Armed::Next {
+        rt.fabric.shared.armed += usize::from(c.armed == Armed::No);
         c.armed = if solicited_only != 0 { Armed::Solicited } else { Armed::Next };
     }
     0

@@ -11,8 +11,9 @@ use rdma_sys::{
 
 use super::device::find_context;
 use super::find;
+use crate::carrier::helper::Asleep;
 use crate::carrier::{address, sys};
-use crate::fabric::cq::Cq;
+use crate::fabric::cq::{Armed, Cq};
 use crate::fabric::device as limits;
 use crate::fabric::memory::{Mr, access};
 use crate::fabric::objects::{Bell, CompChannel, Pd};
@@ -88,7 +89,7 @@ pub fn wait_on(fd: c_int) -> Result<(), i32> {
             Err(libc::EDEADLK)
         }
         None => {
-            let _asleep = crate::runtime::Asleep::new();
+            let _asleep = Asleep::new();
             sys::wait_readable(fd, -1).map(|_| ())
         }
     }
@@ -351,7 +352,9 @@ pub extern "C" fn ibv_destroy_cq(cq: *mut ibv_cq) -> c_int {
                 );
                 rt.fabric.shared.fatal(&text);
             }
-            rt.fabric.shared.cqs.remove(key);
+            if rt.fabric.shared.cqs.remove(key).is_some_and(|c| c.armed != Armed::No) {
+                rt.fabric.shared.armed -= 1;
+            }
             if let Some(c) = channel.and_then(|k| rt.fabric.shared.channels.get_mut(k)) {
                 c.children -= 1;
                 let before = c.events.len();

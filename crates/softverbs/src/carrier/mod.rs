@@ -2,4 +2,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod helper;
+pub mod net;
+pub mod poller;
 pub mod sys;

@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use std::os::fd::RawFd;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{FromRawFd, RawFd};
 
 /// An eventfd that counts: each `add` of n lets n `take`s succeed. Blocking, as the descriptors of the real libraries are; the
 /// library itself never reads it without knowing that it would succeed.
@@ -84,4 +85,68 @@ pub fn random() -> u64 {
     // SAFETY: the buffer is eight bytes.
     let got = unsafe { libc::getrandom((&raw mut number).cast(), 8, 0) };
     if got == 8 { number } else { super::clock::monotonic() ^ u64::from(std::process::id()).rotate_left(32) }
+}
+
+/// Begins a TCP connection; it is established, or failed, when the socket is writable. The error is an errno.
+pub fn connect(from: Option<SocketAddr>, to: SocketAddr) -> Result<TcpStream, i32> {
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: a plain system call on numbers.
+    let fd = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(errno());
+    }
+    // SAFETY: a socket made just now, owned by nobody else.
+    let stream = unsafe { TcpStream::from_raw_fd(fd) };
+    // SAFETY: `sockaddr_storage` is numbers throughout; all zero is a value of it.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let length = if to.is_ipv4() { size_of::<libc::sockaddr_in>() } else { size_of::<libc::sockaddr_in6>() }
+        as libc::socklen_t;
+    let scope = |a: SocketAddr| if let SocketAddr::V6(v6) = a { v6.scope_id() } else { 0 };
+    if let Some(from) = from {
+        super::address::to_sockaddr(from, scope(from), &mut storage);
+        // SAFETY: a socket address of its family's size.
+        if unsafe { libc::bind(fd, (&raw const storage).cast(), length) } != 0 {
+            return Err(errno());
+        }
+    }
+    super::address::to_sockaddr(to, scope(to), &mut storage);
+    // SAFETY: a socket address of its family's size.
+    if unsafe { libc::connect(fd, (&raw const storage).cast(), length) } != 0 && errno() != libc::EINPROGRESS
+    {
+        return Err(errno());
+    }
+    Ok(stream)
+}
+
+/// Waits until one of two descriptors is readable, or for `timeout` nanoseconds; none: for ever.
+pub fn wait_two(a: RawFd, b: RawFd, timeout: Option<u64>) {
+    let mut wait = [a, b].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    let time = timeout.map(|ns| libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    });
+    let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: two pollfds, and a timespec or NULL.
+    unsafe { libc::ppoll(wait.as_mut_ptr(), 2, time, std::ptr::null()) };
+}
+
+/// Takes all from a bell that is not in semaphore mode, or nothing.
+pub fn drain(fd: RawFd) {
+    while is_readable(fd, 0) {
+        take(fd);
+    }
+}
+
+/// Runs `work` in a thread of its own that no signal of the program reaches. False if there can be no thread.
+pub fn spawn_without_signals(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
+    // SAFETY: `sigset_t` is numbers; sigfillset and pthread_sigmask read and write whole sets of this function.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let made = std::thread::Builder::new().name(name.into()).stack_size(256 * 1024).spawn(work).is_ok();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        made
+    }
 }

@@ -155,8 +155,8 @@ pub struct CmId {
     pub connect_error: bool,
     /// Options: type of service, ACK timeout, address reuse, this family only.
     pub options: Options,
-    /// Tells the current timer from old ones.
-    pub epoch: u32,
+    /// The timer that runs for what it waits for.
+    pub timer: Option<u64>,
     /// Creation order.
     pub serial: u64,
 }
@@ -200,7 +200,7 @@ impl CmId {
             sync: false,
             connect_error: false,
             options: Options::default(),
-            epoch: 0,
+            timer: None,
             serial,
         }
     }
@@ -282,10 +282,27 @@ impl Fabric {
     }
 
     fn cm_timer(&mut self, id: Key<CmId>, after: u64) {
-        let due = self.clock.now() + after;
+        self.stop_cm_timer(id);
         if let Some(i) = self.cm.ids.get_mut(id) {
-            i.epoch = i.epoch.wrapping_add(1);
-            self.timers.set(due, Timer::Cm(id, i.epoch));
+            i.timer = Some(self.timers.set(self.clock.now() + after, Timer::Cm(id)));
+        }
+    }
+
+    fn stop_cm_timer(&mut self, id: Key<CmId>) {
+        if let Some(timer) = self.cm.ids.get_mut(id).and_then(|i| i.timer.take()) {
+            self.timers.cancel(timer);
+        }
+    }
+
+    fn handshake_timer(&mut self, link: Key<Link>) {
+        if let Some(l) = self.links.get_mut(link) {
+            l.timer = Some(self.timers.set(self.clock.now() + HANDSHAKE, Timer::Handshake(link)));
+        }
+    }
+
+    fn stop_handshake_timer(&mut self, link: Key<Link>) {
+        if let Some(timer) = self.links.get_mut(link).and_then(|l| l.timer.take()) {
+            self.timers.cancel(timer);
         }
     }
 
@@ -339,20 +356,17 @@ impl Fabric {
         let Some(id) = self.cm.ids.get(key) else { return };
         let (Some(source), Some(target)) = (id.source, id.target) else { return };
         let (attempt, scope) = (id.attempt, id.scope);
-        let mut link = Link::new(Far::Socket);
-        link.epoch = 1;
-        let link = self.links.insert(link);
+        let link = self.links.insert(Link::new(Far::Socket));
         self.hold_link(key, link);
-        self.timers.set(self.clock.now() + HANDSHAKE, Timer::Handshake(link, 1));
+        self.handshake_timer(link);
         let from = Some(source.ip());
         self.dials.push(Dial { link, from, to: target.ip(), scope, port: target.port(), attempt });
     }
 
     /// The carrier opened a connection: asks what it was opened for.
     pub fn dial_connected(&mut self, link: Key<Link>) {
-        let Some(l) = self.links.get_mut(link) else { return };
-        l.epoch = 2;
-        let Some(id) = l.id else {
+        self.stop_handshake_timer(link);
+        let Some(id) = self.links.get(link).and_then(|l| l.id) else {
             self.drop_link_if_unused(link);
             return;
         };
@@ -363,6 +377,7 @@ impl Fabric {
 
     /// The carrier could not open a connection. `refused`: there is such a machine, but nobody behind that TCP port.
     pub fn dial_failed(&mut self, link: Key<Link>, refused: bool) {
+        self.stop_handshake_timer(link);
         let Some(l) = self.links.get_mut(link) else { return };
         l.far = Far::Gone;
         let Some(id) = l.id else {
@@ -387,6 +402,7 @@ impl Fabric {
             self.dial(key);
         } else {
             id.state = State::Closed;
+            self.stop_cm_timer(key);
             self.rejected(key, reason::INVALID_SERVICE_ID, Vec::new());
         }
     }
@@ -395,6 +411,7 @@ impl Fabric {
         let Some(id) = self.cm.ids.get_mut(key) else { return };
         if matches!(id.state, State::ReqSent | State::RepSent) {
             id.state = State::Closed;
+            self.stop_cm_timer(key);
             self.leave_link(key);
             self.cm_event(key, event_type::RDMA_CM_EVENT_UNREACHABLE, -libc::ETIMEDOUT, Param::default());
         }
@@ -407,11 +424,9 @@ impl Fabric {
     }
 
     /// A connection attempt took too long, or a caller did not say what it wants.
-    pub fn handshake_expired(&mut self, link: Key<Link>, epoch: u32) {
-        let Some(l) = self.links.get(link) else { return };
-        if l.epoch != epoch {
-            return;
-        }
+    pub fn handshake_expired(&mut self, link: Key<Link>) {
+        let Some(l) = self.links.get_mut(link) else { return };
+        l.timer = None;
         match l.id {
             Some(_) => {
                 self.closed_links.push(link);
@@ -426,20 +441,16 @@ impl Fabric {
 
     /// Gives a socket up.
     pub fn close_link(&mut self, link: Key<Link>) {
+        self.stop_handshake_timer(link);
         self.closed_links.push(link);
-        if let Some(l) = self.links.get_mut(link) {
-            l.epoch = 3;
-        }
         self.link_ended(link);
         self.settle();
     }
 
     /// The carrier accepted a connection: the link for it.
     pub fn accepted(&mut self) -> Key<Link> {
-        let mut link = Link::new(Far::Socket);
-        link.epoch = 1;
-        let key = self.links.insert(link);
-        self.timers.set(self.clock.now() + HANDSHAKE, Timer::Handshake(key, 1));
+        let key = self.links.insert(Link::new(Far::Socket));
+        self.handshake_timer(key);
         key
     }
 
@@ -536,6 +547,7 @@ impl Fabric {
             State::DreqReceived => self.say_from(key, &Message::new(Say::Drep)),
             _ => {}
         }
+        self.stop_cm_timer(key);
         self.leave_link(key);
         // Events that were not fetched go, and with them the identifiers that the program never saw.
         let mut orphans = Vec::new();
@@ -561,10 +573,8 @@ impl Fabric {
             Ok(message) => message,
             Err(garbage) => {
                 crate::log::line(&format!("connection closed: {}", garbage.0));
+                self.stop_handshake_timer(link);
                 self.closed_links.push(link);
-                if let Some(l) = self.links.get_mut(link) {
-                    l.epoch = 3;
-                }
                 self.link_ended(link);
                 return;
             }
@@ -579,8 +589,8 @@ impl Fabric {
     }
 
     fn take_request(&mut self, link: Key<Link>, ask: Message) {
-        let Some(l) = self.links.get_mut(link) else { return };
-        l.epoch = 2;
+        self.stop_handshake_timer(link);
+        let Some(l) = self.links.get(link) else { return };
         let by_socket = l.far == Far::Socket;
         let (Some(source), Some(target)) = (ask.source, ask.target) else { return };
         let listener = self.cm.find_listener(target, u32::from(ask.space));
@@ -620,19 +630,19 @@ impl Fabric {
         match (message.say, id.state) {
             (Say::Rep, State::ReqSent) => {
                 id.state = State::RepReceived;
-                id.epoch = id.epoch.wrapping_add(1);
                 id.peer_qpn = message.qpn;
                 id.responder_resources = message.initiator_depth;
                 id.initiator_depth = message.responder_resources;
                 id.rnr_retry_count = message.rnr_retry_count;
                 let own = id.own_qpn;
+                self.stop_cm_timer(key);
                 self.cm_route(key, own);
                 let param = Param { retry_count: 0, ..param_of(message, REP_PRIVATE) };
                 self.cm_event(key, event_type::RDMA_CM_EVENT_CONNECT_RESPONSE, 0, param);
             }
             (Say::Rtu, State::RepSent) => {
                 id.state = State::Established;
-                id.epoch = id.epoch.wrapping_add(1);
+                self.stop_cm_timer(key);
                 self.cm_event(key, event_type::RDMA_CM_EVENT_ESTABLISHED, 0, Param::default());
             }
             (Say::NotMine, State::ReqSent) => self.next_attempt(key),
@@ -649,11 +659,13 @@ impl Fabric {
             (Say::Dreq, State::RepSent) => {
                 // The peer was ready, and is gone already; its RTU is overtaken by this.
                 id.state = State::DreqReceived;
+                self.stop_cm_timer(key);
                 self.cm_event(key, event_type::RDMA_CM_EVENT_ESTABLISHED, 0, Param::default());
                 self.cm_event(key, event_type::RDMA_CM_EVENT_DISCONNECTED, 0, Param::default());
             }
             (Say::Dreq, State::DreqSent) => {
                 id.state = State::DreqReceived;
+                self.stop_cm_timer(key);
                 self.cm_event(key, event_type::RDMA_CM_EVENT_DISCONNECTED, 0, Param::default());
             }
             (Say::Drep | Say::End, State::DreqSent) => {
@@ -668,6 +680,7 @@ impl Fabric {
         let Some(id) = self.cm.ids.get_mut(key) else { return };
         id.state = State::Closed;
         let hidden = id.cell.is_null();
+        self.stop_cm_timer(key);
         self.leave_link(key);
         // A request that the program has not fetched yet stays what it is: accepting it will fail.
         if !hidden {
@@ -676,11 +689,9 @@ impl Fabric {
     }
 
     /// The time for what an identifier waits for is over.
-    pub fn cm_expired(&mut self, key: Key<CmId>, epoch: u32) {
+    pub fn cm_expired(&mut self, key: Key<CmId>) {
         let Some(id) = self.cm.ids.get_mut(key) else { return };
-        if id.epoch != epoch {
-            return;
-        }
+        id.timer = None;
         match id.state {
             State::ReqSent | State::RepSent => self.unreachable(key),
             State::DreqSent => {

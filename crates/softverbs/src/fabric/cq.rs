@@ -193,6 +193,7 @@ impl Shared {
             && let Some(channel) = cq.channel
         {
             cq.armed = Armed::No;
+            self.armed -= 1;
             self.notify(channel, key);
         }
     }

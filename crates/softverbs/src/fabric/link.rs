@@ -114,8 +114,8 @@ pub struct Link {
     pub dirty: bool,
     /// The socket ended; what still waits is delivered first.
     pub ended: bool,
-    /// Counts handshakes, to tell a stale timer.
-    pub epoch: u32,
+    /// The timer of its handshake.
+    pub timer: Option<u64>,
     rx: [Waiting; 2],
     tx: [Waiting; 2],
 }
@@ -136,7 +136,7 @@ impl Link {
             taken: 0,
             dirty: false,
             ended: false,
-            epoch: 0,
+            timer: None,
             rx: Default::default(),
             tx: Default::default(),
         }
@@ -372,6 +372,9 @@ impl Fabric {
         if let Some(link) = self.links.remove(key) {
             if let Some(route) = link.route {
                 self.routes.remove(&route);
+            }
+            if let Some(timer) = link.timer {
+                self.timers.cancel(timer);
             }
             if link.far == Far::Socket {
                 self.closed_links.push(key);

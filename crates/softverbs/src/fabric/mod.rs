@@ -191,8 +191,8 @@ impl Fabric {
                 Timer::Transmit(link, class) => self.transmit_due(link, class),
                 Timer::Transport(qp, epoch) => self.transport_expired(qp, epoch),
                 Timer::ReceiverNotReady(qp, epoch) => self.rnr_expired(qp, epoch),
-                Timer::Cm(id, epoch) => self.cm_expired(id, epoch),
-                Timer::Handshake(link, epoch) => self.handshake_expired(link, epoch),
+                Timer::Cm(id) => self.cm_expired(id),
+                Timer::Handshake(link) => self.handshake_expired(link),
             }
             self.settle();
         }

@@ -113,6 +113,8 @@ pub struct Shared {
     pub silent: Vec<Key<Qp>>,
     /// QPs whose peer waits for a receive that is there now.
     pub ready: Vec<Key<Qp>>,
+    /// CQs that are to notify.
+    pub armed: usize,
     /// How often a program did what it must not do.
     pub violations: u64,
     /// `SOFTVERBS_STRICT=1`.
@@ -133,6 +135,7 @@ impl Shared {
             acks: Vec::new(),
             silent: Vec::new(),
             ready: Vec::new(),
+            armed: 0,
             violations: 0,
             strict,
         }

@@ -66,6 +66,12 @@ pub struct Slab<T> {
     live: usize,
 }
 
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Slab<T> {
     /// No objects.
     pub const fn new() -> Self {

@@ -1,6 +1,7 @@
 //! What is to happen at a later time. Time is nanoseconds of the fabric's clock.
 //!
-//! A timer is never taken back: whoever set it finds on expiry, by an epoch of its own, whether it still matters.
+//! Whoever sets a timer may take it back by its number; a QP, which cannot, finds on expiry by an epoch of its own whether the
+//! timer still matters.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,9 +23,9 @@ pub enum Timer {
     /// The peer posted no receive in time.
     ReceiverNotReady(Key<Qp>, u32),
     /// The connection manager's own timeouts.
-    Cm(Key<CmId>, u32),
+    Cm(Key<CmId>),
     /// A TCP connection did not say what it wants, or a connection attempt did not finish.
-    Handshake(Key<Link>, u32),
+    Handshake(Key<Link>),
 }
 
 /// The timers, first due first.
@@ -40,11 +41,23 @@ impl Timers {
         Self { heap: BinaryHeap::new(), what: std::collections::HashMap::new(), serial: 0 }
     }
 
-    /// Sets a timer; timers due at the same time expire in the order they were set.
-    pub fn set(&mut self, due: u64, timer: Timer) {
+    /// Sets a timer; timers due at the same time expire in the order they were set. Its number.
+    pub fn set(&mut self, due: u64, timer: Timer) -> u64 {
         self.serial += 1;
         self.what.insert(self.serial, timer);
         self.heap.push(Reverse((due, self.serial)));
+        self.serial
+    }
+
+    /// Takes a timer back.
+    pub fn cancel(&mut self, number: u64) {
+        self.what.remove(&number);
+        while let Some(Reverse((_, serial))) = self.heap.peek() {
+            if self.what.contains_key(serial) {
+                return;
+            }
+            self.heap.pop();
+        }
     }
 
     /// When the next one is due.
@@ -54,15 +67,39 @@ impl Timers {
 
     /// Takes the next one that is due at `now`.
     pub fn expire(&mut self, now: u64) -> Option<Timer> {
-        if self.next_due()? > now {
-            return None;
+        while self.next_due()? <= now {
+            let Reverse((_, serial)) = self.heap.pop()?;
+            if let Some(timer) = self.what.remove(&serial) {
+                self.cancel(0);
+                return Some(timer);
+            }
         }
-        let Reverse((_, serial)) = self.heap.pop()?;
-        self.what.remove(&serial)
+        None
     }
 
     /// Whether any is set.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.what.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_was_taken_back_does_not_hold_up_the_others() {
+        let link = |n| Timer::Handshake(Key::from_parts(n, 1));
+        let mut timers = Timers::new();
+        let first = timers.set(10, link(1));
+        timers.set(20, link(2));
+        let last = timers.set(20, link(3));
+        timers.cancel(first);
+        assert_eq!(timers.next_due(), Some(20));
+        assert_eq!(timers.expire(19), None);
+        assert_eq!(timers.expire(20), Some(link(2)));
+        timers.cancel(last);
+        assert!(timers.is_empty());
+        assert_eq!(timers.next_due(), None);
     }
 }

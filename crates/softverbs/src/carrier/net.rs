@@ -1,0 +1,378 @@
+//! Sockets: what processes say to each other, over TCP on the very addresses that the RDMA programs use.
+//!
+//! An RDMA port is reached through one of a few TCP ports that follow from its number; whoever answers there says whether it
+//! listens on that RDMA port. Nothing here blocks. Bytes are taken apart into frames and handed to the fabric; bytes that are no
+//! frames end their connection with one line.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+
+use super::address::with_scope;
+use super::poller::Poller;
+use super::sys;
+use crate::cm::{CmId, PORT_ATTEMPTS};
+use crate::fabric::link::{Far, Link};
+use crate::fabric::slab::{Key, Slab};
+use crate::fabric::wire::{HEADER, Header, MAX_FRAME};
+use crate::fabric::{Dial, Fabric};
+
+/// The TCP ports that stand for RDMA ports: below the range that Linux gives to outgoing connections.
+const FIRST_PORT: u32 = 20_000;
+const PORTS: u32 = 12_000;
+/// Read at once.
+const BUFFER: usize = 1 << 20;
+/// Read from one socket before the others get their turn.
+const TURN: usize = 8 << 20;
+
+/// The TCP port that is tried as number `attempt` for an RDMA port.
+fn tcp_port(port: u16, attempt: u32) -> u16 {
+    (FIRST_PORT + (u32::from(port) * 7 + attempt * 3571) % PORTS) as u16
+}
+
+/// One descriptor.
+enum Socket {
+    Listener(TcpListener),
+    Stream {
+        stream: TcpStream,
+        link: Key<Link>,
+        /// The start of a frame whose rest has not come.
+        rest: Vec<u8>,
+        connecting: bool,
+        /// The poller watches for room to write.
+        watching: bool,
+    },
+}
+
+/// All sockets of this process.
+#[derive(Default)]
+pub struct Net {
+    poller: Option<Poller>,
+    sockets: Slab<Socket>,
+    by_link: HashMap<Key<Link>, Key<Socket>>,
+    by_id: HashMap<Key<CmId>, Key<Socket>>,
+    buffer: Vec<u8>,
+    streams: usize,
+}
+
+impl Net {
+    /// Whether there are connections that may have something.
+    #[inline]
+    pub fn has_streams(&self) -> bool {
+        self.streams > 0
+    }
+
+    /// Whether there is anything to watch.
+    pub fn is_active(&self) -> bool {
+        self.sockets.len() > 0
+    }
+
+    /// The descriptor that tells whether anything happened, made at the first need.
+    pub fn poll_fd(&mut self) -> Option<RawFd> {
+        self.poller().map(|p| p.fd())
+    }
+
+    fn poller(&mut self) -> Option<&Poller> {
+        if self.poller.is_none() {
+            self.poller = Poller::new();
+        }
+        self.poller.as_ref()
+    }
+
+    fn watch(&mut self, fd: RawFd, key: Key<Socket>, write: bool) -> bool {
+        self.poller().is_some_and(|p| p.add(fd, token(key), write))
+    }
+
+    /// Listens for an identifier. The error is an errno.
+    pub fn listen(&mut self, id: Key<CmId>, address: SocketAddr, scope: u32) -> Result<(), i32> {
+        for attempt in 0..PORT_ATTEMPTS {
+            let at = with_scope(address.ip(), tcp_port(address.port(), attempt), scope);
+            match TcpListener::bind(at) {
+                Ok(listener) => {
+                    listener.set_nonblocking(true).map_err(|_| libc::ENOMEM)?;
+                    let fd = listener.as_raw_fd();
+                    let key = self.sockets.insert(Socket::Listener(listener));
+                    self.by_id.insert(id, key);
+                    return if self.watch(fd, key, false) { Ok(()) } else { Err(libc::ENOMEM) };
+                }
+                Err(e) if e.kind() == ErrorKind::AddrInUse => {}
+                Err(e) => return Err(e.raw_os_error().unwrap_or(libc::EADDRNOTAVAIL)),
+            }
+        }
+        Err(libc::EADDRINUSE)
+    }
+
+    /// Stops listening.
+    pub fn stop_listening(&mut self, id: Key<CmId>) {
+        if let Some(key) = self.by_id.remove(&id) {
+            self.sockets.remove(key);
+        }
+    }
+
+    /// Opens a connection; the fabric hears of the outcome, now or later.
+    pub fn dial(&mut self, fabric: &mut Fabric, dial: &Dial) {
+        let to = with_scope(dial.to, tcp_port(dial.port, dial.attempt), dial.scope);
+        let from = dial.from.filter(|ip| !ip.is_unspecified()).map(|ip| with_scope(ip, 0, dial.scope));
+        let stream = match sys::connect(from, to) {
+            Ok(stream) => stream,
+            Err(errno) => {
+                fabric.dial_failed(dial.link, errno == libc::ECONNREFUSED);
+                return;
+            }
+        };
+        self.add_stream(stream, dial.link, true);
+    }
+
+    fn add_stream(&mut self, stream: TcpStream, link: Key<Link>, connecting: bool) {
+        let _ = stream.set_nodelay(true);
+        let fd = stream.as_raw_fd();
+        let socket = Socket::Stream { stream, link, rest: Vec::new(), connecting, watching: connecting };
+        let key = self.sockets.insert(socket);
+        self.by_link.insert(link, key);
+        self.streams += 1;
+        self.watch(fd, key, connecting);
+    }
+
+    fn remove(&mut self, key: Key<Socket>) {
+        if let Some(Socket::Stream { link, .. }) = self.sockets.remove(key) {
+            self.by_link.remove(&link);
+            self.streams -= 1;
+        }
+    }
+
+    /// Does what the fabric wants of the machine. True if that may have given the fabric something to do.
+    pub fn serve(&mut self, fabric: &mut Fabric) -> bool {
+        let mut busy = false;
+        while let Some(dial) = fabric.dials.pop() {
+            self.dial(fabric, &dial);
+            busy = true;
+        }
+        while let Some(link) = fabric.dirty_links.pop() {
+            if let Some(l) = fabric.links.get_mut(link) {
+                l.dirty = false;
+            }
+            self.flush(fabric, link);
+            busy = true;
+        }
+        while let Some(link) = fabric.closed_links.pop() {
+            if let Some(&key) = self.by_link.get(&link) {
+                self.remove(key);
+            }
+        }
+        busy
+    }
+
+    /// Writes what a link has to say, as far as the socket takes it.
+    fn flush(&mut self, fabric: &mut Fabric, link: Key<Link>) {
+        let Some(&key) = self.by_link.get(&link) else { return };
+        let Some(Socket::Stream { stream, connecting, watching, .. }) = self.sockets.get_mut(key) else {
+            return;
+        };
+        if *connecting {
+            return;
+        }
+        let blocked = loop {
+            let Some(l) = fabric.links.get_mut(link) else { return };
+            let waiting = l.out.get(l.taken..).unwrap_or_default();
+            if waiting.is_empty() {
+                l.out.clear();
+                l.taken = 0;
+                fabric.link_writable(link);
+                // Whoever held back may have added more.
+                if fabric.links.get(link).is_none_or(|l| l.out.is_empty()) {
+                    break false;
+                }
+                continue;
+            }
+            match stream.write(waiting) {
+                Ok(n) => l.taken += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break true,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // The peer is gone. What it said before is still to be read; the end will be found there.
+                    l.out.clear();
+                    l.taken = 0;
+                    break false;
+                }
+            }
+        };
+        if blocked != *watching {
+            *watching = blocked;
+            let fd = stream.as_raw_fd();
+            if let Some(p) = &self.poller {
+                p.change(fd, token(key), blocked);
+            }
+        }
+    }
+
+    /// Takes what came. True if anything did.
+    pub fn poll(&mut self, fabric: &mut Fabric) -> bool {
+        let Some(poller) = &self.poller else { return false };
+        let events = poller.wait();
+        let mut any = false;
+        for event in events {
+            any = true;
+            let key = key_of(event.token);
+            match self.sockets.get_mut(key) {
+                Some(Socket::Listener(_)) => self.accept(fabric, key),
+                Some(Socket::Stream { connecting: true, .. }) => self.connected(fabric, key),
+                Some(Socket::Stream { link, .. }) => {
+                    let link = *link;
+                    if event.readable {
+                        self.read(fabric, key, link);
+                    }
+                    if event.writable {
+                        self.flush(fabric, link);
+                    }
+                }
+                None => {}
+            }
+        }
+        any
+    }
+
+    fn accept(&mut self, fabric: &mut Fabric, key: Key<Socket>) {
+        loop {
+            let Some(Socket::Listener(listener)) = self.sockets.get(key) else { return };
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    if stream.set_nonblocking(true).is_ok() {
+                        let link = fabric.accepted();
+                        self.add_stream(stream, link, false);
+                    }
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted || e.kind() == ErrorKind::ConnectionAborted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn connected(&mut self, fabric: &mut Fabric, key: Key<Socket>) {
+        let Some(Socket::Stream { stream, link, connecting, .. }) = self.sockets.get_mut(key) else { return };
+        let link = *link;
+        // A connection from a port to itself is a listener's port that nobody listens on.
+        let outcome = match stream.take_error() {
+            Ok(None) if stream.peer_addr().is_err() => return,
+            Ok(None) if is_self(stream) => Some(libc::ECONNREFUSED),
+            Ok(None) => None,
+            Ok(Some(e)) | Err(e) => Some(e.raw_os_error().unwrap_or(libc::EIO)),
+        };
+        match outcome {
+            None => {
+                *connecting = false;
+                fabric.dial_connected(link);
+                self.flush(fabric, link);
+            }
+            Some(errno) => {
+                self.remove(key);
+                fabric.dial_failed(link, errno == libc::ECONNREFUSED);
+            }
+        }
+    }
+
+    fn read(&mut self, fabric: &mut Fabric, key: Key<Socket>, link: Key<Link>) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(BUFFER, 0);
+        let mut ended = false;
+        let mut total = 0;
+        while total < TURN {
+            let Some(Socket::Stream { stream, rest, .. }) = self.sockets.get_mut(key) else { break };
+            let kept = rest.len();
+            if let Some(room) = buffer.get_mut(..kept) {
+                room.copy_from_slice(rest);
+            }
+            rest.clear();
+            let room = buffer.get_mut(kept..).unwrap_or_default();
+            let asked = room.len();
+            let (got, last) = match stream.read(room) {
+                Ok(0) => {
+                    ended = true;
+                    (0, true)
+                }
+                Ok(n) => (n, n < asked),
+                Err(e) if e.kind() == ErrorKind::Interrupted => (0, false),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => (0, true),
+                Err(_) => {
+                    ended = true;
+                    (0, true)
+                }
+            };
+            total += got;
+            let bytes = buffer.get(..kept + got).unwrap_or_default();
+            match take_frames(fabric, link, bytes) {
+                Ok(used) => {
+                    if let Some(Socket::Stream { rest, .. }) = self.sockets.get_mut(key) {
+                        rest.extend_from_slice(bytes.get(used..).unwrap_or_default());
+                    }
+                }
+                Err(()) => break,
+            }
+            fabric.settle();
+            if last {
+                break;
+            }
+        }
+        self.buffer = buffer;
+        if ended {
+            self.remove(key);
+            fabric.link_ended(link);
+        }
+    }
+}
+
+/// Hands whole frames to the fabric; how many bytes they were. An error if the link was given up.
+fn take_frames(fabric: &mut Fabric, link: Key<Link>, bytes: &[u8]) -> Result<usize, ()> {
+    let mut at = 0;
+    loop {
+        let left = bytes.get(at..).unwrap_or_default();
+        let header = match Header::decode(left) {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(at),
+            Err(garbage) => {
+                crate::log::line(&format!("connection closed: {}", garbage.0));
+                fabric.close_link(link);
+                return Err(());
+            }
+        };
+        let length = HEADER + header.payload as usize;
+        debug_assert!(length <= MAX_FRAME);
+        let Some(frame) = left.get(..length) else { return Ok(at) };
+        fabric.receive(link, &header, frame);
+        at += length;
+        if !fabric.links.get(link).is_some_and(|l| l.far == Far::Socket) {
+            return Err(());
+        }
+    }
+}
+
+fn is_self(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn token(key: Key<Socket>) -> u64 {
+    let (index, generation) = key.parts();
+    u64::from(index) << 32 | u64::from(generation)
+}
+
+fn key_of(token: u64) -> Key<Socket> {
+    Key::from_parts((token >> 32) as u32, token as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tcp_ports_stay_in_their_range_and_differ_by_attempt() {
+        for port in [1, 18515, 4420, 7471, u16::MAX] {
+            let ports: std::collections::HashSet<u16> =
+                (0..PORT_ATTEMPTS).map(|a| tcp_port(port, a)).collect();
+            assert_eq!(ports.len(), PORT_ATTEMPTS as usize);
+            assert!(ports.iter().all(|p| (20_000..32_000).contains(p)));
+        }
+    }
+}
