@@ -1,0 +1,171 @@
+//! The C face is SPDK's: headers, exports, prototypes, layouts and values, and programs that were compiled elsewhere.
+//!
+//! `abi/spdk-v26.05.json` holds what was measured of SPDK's own headers. Everything that our headers offer is checked
+//! against it, in C11 and in C++17; what they do not offer yet is left out, and the tests say how much must be there at
+//! least.
+
+#[path = "abi/data.rs"]
+mod data;
+#[path = "abi/layout.rs"]
+mod layout;
+#[path = "abi/tools.rs"]
+mod tools;
+
+use data::Abi;
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use tools::{Language, Workshop, headers, library, root};
+
+/// Entry points that are not SPDK's.
+const EXTENSIONS: &[&str] = &["spdk_nvme_rdma_set_wait_hook"];
+
+fn entry_points() -> Vec<String> {
+    let list = fs::read_to_string(root().join("src/abi/entry_points.txt")).unwrap();
+    list.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn committed_headers_are_the_generated_ones() {
+    let generated = Path::new(env!("OUT_DIR")).join("include");
+    for header in ["spdk/nvme.h", "spdk/nvme_zns.h", "spdk/nvme_rdma.h", "spdk_internal/nvme_util.h"] {
+        let generated = fs::read_to_string(generated.join(header)).unwrap();
+        let committed = fs::read_to_string(root().join("include").join(header)).unwrap_or_default();
+        assert!(
+            generated == committed,
+            "include/{header} differs from what src/abi says: NVME_RDMA_UPDATE_HEADERS=1 cargo build writes it anew"
+        );
+    }
+}
+
+#[test]
+fn the_library_exports_the_entry_points_and_nothing_else() {
+    let list = entry_points();
+    let mut sorted = list.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(list, sorted, "src/abi/entry_points.txt is sorted and has each name once");
+
+    let nm =
+        Command::new("nm").args(["-D", "--defined-only"]).arg(library("spdk_nvme_rdma")).output().unwrap();
+    let exported: BTreeSet<String> = String::from_utf8(nm.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(2).map(str::to_owned))
+        .collect();
+    assert_eq!(exported, list.iter().cloned().collect::<BTreeSet<_>>());
+
+    let abi = Abi::load();
+    for name in list.iter().filter(|name| !EXTENSIONS.contains(&name.as_str())) {
+        assert!(abi.exports(name), "{name} is not an entry point of SPDK's");
+        assert!(abi.prototype(name).is_some(), "{name} has no prototype in SPDK's headers");
+    }
+}
+
+#[test]
+fn the_environment_is_left_to_whoever_brings_it() {
+    let readelf = Command::new("readelf").arg("-d").arg(library("spdk_nvme_rdma")).output().unwrap();
+    let dynamic = String::from_utf8(readelf.stdout).unwrap();
+    assert!(dynamic.contains("[libspdk_nvme_rdma.so.0]"), "soname: {dynamic}");
+    for line in dynamic.lines().filter(|line| line.contains("NEEDED")) {
+        assert!(!line.contains("spdk"), "{line}");
+    }
+}
+
+#[test]
+fn prototypes_are_those_of_spdk() {
+    let abi = Abi::load();
+    let mut checked = 0;
+    let mut text = headers();
+    text.push_str("#ifdef __cplusplus\n#define _Bool bool\nextern \"C\" {\n#endif\n");
+    for name in entry_points() {
+        if let Some(prototype) = abi.prototype(&name) {
+            text.push_str(&format!("__typeof__({prototype}) {name};\n"));
+            checked += 1;
+        }
+    }
+    text.push_str("#ifdef __cplusplus\n}\n#endif\nint main(void) { return 0; }\n");
+    assert!(checked >= 43, "{checked} prototypes");
+    let workshop = Workshop::new("prototypes");
+    for language in [Language::C, Language::Cpp] {
+        workshop.compile(language, "prototypes", &text);
+    }
+}
+
+#[test]
+fn a_wrong_prototype_is_noticed() {
+    let text = format!("{}__typeof__(int (struct spdk_nvme_ctrlr *, int)) spdk_nvme_detach;\n", headers());
+    assert!(!Workshop::new("wrong-prototype").compiles(Language::C, "wrong", &text));
+}
+
+#[test]
+fn layouts_and_values_are_those_of_spdk() {
+    let abi = Abi::load();
+    let checks = layout::checks(&abi, &tools::header_text());
+    println!("{checks}");
+    assert!(checks.records >= 170, "{checks}");
+    assert!(checks.enumerators >= 550, "{checks}");
+    assert!(checks.macros >= 70, "{checks}");
+    assert!(checks.bit_fields >= 600, "{checks}");
+    let workshop = Workshop::new("layouts");
+    for language in [Language::C, Language::Cpp] {
+        let program = workshop.compile(language, "layouts", &checks.text);
+        let output = Command::new(program).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn a_wrong_layout_is_noticed() {
+    let mut abi = Abi::load();
+    abi.move_bit_field("spdk_nvme_cmd", "psdt");
+    let checks = layout::checks(&abi, &tools::header_text());
+    let program = Workshop::new("wrong-layout").compile(Language::C, "layouts", &checks.text);
+    let output = Command::new(program).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("spdk_nvme_cmd.psdt"));
+}
+
+#[test]
+fn a_program_that_knows_only_spdks_layout_runs() {
+    let abi = Abi::load();
+    let workshop = Workshop::new("spdk-layout");
+    fs::write(workshop.path("spdk_layout.h"), layout::header(&abi)).unwrap();
+    let text = fs::read_to_string(root().join("tests/abi/program.c")).unwrap();
+    let program =
+        workshop.link(Language::C, "program", &text, &[library("spdk_nvme_rdma"), library("spdk_env_rdma")]);
+    let output = Command::new(program).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}: {}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Our library before a stand-in of SPDK's: what is not ours passes through.
+#[test]
+fn preloaded_foreign_handles_and_other_transports_pass_through() {
+    let workshop = Workshop::new("preload");
+    let folder = root().join("c-tests/preload");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let standin = workshop.shared("libspdk_nvme.so", &read("standin.c"));
+    let program =
+        workshop.link(Language::C, "program", &read("program.c"), &[standin, library("spdk_env_rdma")]);
+    let run = |preload: Option<&Path>| {
+        let mut command = Command::new(&program);
+        if let Some(library) = preload {
+            command.env("LD_PRELOAD", library);
+        }
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{}: {text}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    };
+    assert!(run(None).contains("all from the stand-in"), "without our library");
+    assert!(run(Some(&library("spdk_nvme_rdma"))).contains("ours and the stand-in's"), "with our library");
+}
