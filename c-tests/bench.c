@@ -3,6 +3,7 @@
 /*
  * A fixed number of I/Os over the shipped libraries, with the target in the same process and thread, so that the same
  * instructions run each time. scripts/bench.sh runs it under callgrind with N and 2N I/Os: the difference is what N I/Os cost.
+ * Waiting for a connection takes as many turns as it takes, so that is left out.
  */
 
 #include <errno.h>
@@ -72,6 +73,31 @@ static void submit(struct request *request, bool write, uint64_t lba, uint32_t b
 	}
 }
 
+/*
+ * What is measured: scripts/bench.sh names this function to callgrind, which counts only while it runs. So it must neither be
+ * inlined nor lose its name.
+ */
+void bench_loop(struct spdk_nvme_poll_group *group, uint64_t count, bool write, uint64_t places, uint32_t blocks);
+
+__attribute__((noinline)) void bench_loop(struct spdk_nvme_poll_group *group, uint64_t count, bool write, uint64_t places,
+					  uint32_t blocks)
+{
+	uint64_t started = 0;
+
+	while (!g_failed && g_ledger.completed < count) {
+		while (g_idle != NULL && started < count && !g_failed) {
+			struct request *request = g_idle;
+
+			g_idle = request->next_idle;
+			submit(request, write, started % places * blocks, blocks);
+			started++;
+		}
+		if (poll_step(group, g_qpair) < 0) {
+			g_failed = true;
+		}
+	}
+}
+
 static struct spdk_nvme_qpair *open_qpair(struct spdk_nvme_poll_group *group, bool delay)
 {
 	struct spdk_nvme_io_qpair_opts options;
@@ -100,7 +126,7 @@ static bool read_number(const char *text, uint64_t minimum, uint64_t maximum, ui
 
 int main(int argc, char **argv)
 {
-	uint64_t count = 100000, depth = 32, size = 4096, started = 0;
+	uint64_t count = 100000, depth = 32, size = 4096;
 	bool write = false, in_group = false, delay = false, good = true;
 	struct spdk_nvme_poll_group *group = NULL;
 	struct spdk_nvme_transport_id trid;
@@ -167,18 +193,7 @@ int main(int argc, char **argv)
 	}
 
 	begin = now();
-	while (!g_failed && g_ledger.completed < count) {
-		while (g_idle != NULL && started < count && !g_failed) {
-			struct request *request = g_idle;
-
-			g_idle = request->next_idle;
-			submit(request, write, started % places * blocks, blocks);
-			started++;
-		}
-		if (poll_step(group, g_qpair) < 0) {
-			g_failed = true;
-		}
-	}
+	bench_loop(group, count, write, places, blocks);
 	printf("%s, %s bytes, depth %s%s%s: %s I/Os in %.3f s, %s IOPS\n", write ? "write" : "read", digits(size), digits(depth),
 	       in_group ? ", poll group" : "", delay ? ", delayed submit" : "", digits(g_ledger.completed), now() - begin,
 	       digits((uint64_t)((double)g_ledger.completed / (now() - begin))));

@@ -4,6 +4,7 @@
 #   libc            instructions in libc on behalf of these: inclusive cost of the calls from a host object into libc
 #   total           the sum of all above
 #   allocations     calls from a host object into the allocator
+#   function COST NAME, file COST PATH   the host's own instructions, by function and by source file; with -v profile=1
 #
 # The format: cost lines follow the fn= they belong to, "calls=" lines are followed by one line with the inclusive cost of
 # the callee. Names are compressed: "(7) name" the first time, "(7)" afterwards; ob and cob share one table, fn and cfn another.
@@ -22,7 +23,9 @@ function is_host(object) { return object ~ host }
 function is_libc(object) { return object ~ /\/(libc|libm|ld-linux[^\/]*|libc-[^\/]*|libm-[^\/]*)\.so/ }
 
 /^ob=/  { object = name_of("ob", substr($0, 4)); next }
-/^fn=/  { callee_object = ""; name_of("fn", substr($0, 4)); next }
+/^f[lie]=/ { file = name_of("fl", substr($0, 4)); next }
+/^cf[il]=/ { name_of("fl", substr($0, 5)); next }
+/^fn=/  { callee_object = ""; caller = name_of("fn", substr($0, 4)); next }
 /^cob=/ { callee_object = name_of("ob", substr($0, 5)); next }
 /^cfn=/ { callee = name_of("fn", substr($0, 5)); sub(/'[0-9]+$/, "", callee); next }
 /^calls=/ {
@@ -36,7 +39,13 @@ function is_libc(object) { return object ~ /\/(libc|libm|ld-linux[^\/]*|libc-[^\
 	callee_object = ""
 	next
 }
-/^[0-9+*-]/ && NF == 2 { if (is_host(object)) self[object] += $2 }
+/^[0-9+*-]/ && NF == 2 {
+	if (is_host(object)) {
+		self[object] += $2
+		functions[caller] += $2
+		files[file] += $2
+	}
+}
 
 END {
 	for (object in self) {
@@ -48,4 +57,8 @@ END {
 	printf "libc %.0f\n", libc
 	printf "total %.0f\n", total + libc
 	printf "allocations %.0f\n", allocations
+	if (profile) {
+		for (name in functions) printf "function %.0f %s\n", functions[name], name
+		for (name in files) printf "file %.0f %s\n", files[name], name
+	}
 }
