@@ -74,6 +74,8 @@ fn choose_source() -> u64 {
 
 /// Rate of the counter. The clock's, if the counter does not move as one.
 fn measure() -> u64 {
+    // The first calls are slow: symbols are bound, and valgrind translates.
+    both();
     let (from, from_ticks) = both();
     loop {
         let (to, to_ticks) = both();
@@ -95,6 +97,7 @@ const SLOWEST: u64 = 10_000_000;
 const FASTEST: u64 = 100_000_000_000;
 
 /// Clock and counter at nearly the same moment: of a few tries, the one in which reading the clock took the least.
+#[inline(never)]
 fn both() -> (u64, u64) {
     let mut best = (0, 0);
     let mut least = u64::MAX;

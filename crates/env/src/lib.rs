@@ -7,7 +7,7 @@
 //! Rust.
 //!
 //! What must hold:
-//! - memory that [`memory`] hands out lies in regions that [`registry`] knows, so that every memory map covers it;
+//! - memory that `memory` hands out lies in regions that `registry` knows, so that every memory map covers it;
 //! - no lock is held while a callback of the program runs, except the re-entrant one that keeps notifications in order;
 //! - no pointer that a program gives is followed before it is checked against what this library gave out, where the
 //!   function's purpose allows that (freeing, resizing).
