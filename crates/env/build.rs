@@ -1,7 +1,8 @@
-//! Compiles the variadic half of the library, which stable Rust cannot define.
+//! Compiles the variadic half of the library, which stable Rust cannot define, and gives the shared library its soname.
 
 fn main() {
     println!("cargo:rerun-if-changed=c/variadic.c");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libspdk_env_rdma.so.0");
     cc::Build::new()
         .file("c/variadic.c")
         .std("c11")

@@ -12,9 +12,10 @@ pub fn library() -> PathBuf {
     library
 }
 
-/// A file in cargo's directory for tests.
+/// A file in cargo's directory for tests, apart for each test program and profile (its name has a hash of both).
 pub fn scratch(name: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("env");
+    let program = std::env::current_exe().unwrap();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(program.file_name().unwrap());
     std::fs::create_dir_all(&directory).unwrap();
     directory.join(name)
 }
@@ -34,9 +35,10 @@ pub fn compile(command: &[&str], source: &Path, output: &Path) {
     ]);
     compiler.arg(root.join("include")).arg("-o").arg(output).arg(source);
     if !command.contains(&"-c") && !command.contains(&"-fsyntax-only") {
-        let library = library();
-        compiler.arg(&library).arg("-pthread");
-        compiler.arg(format!("-Wl,-rpath,{}", library.parent().unwrap().display()));
+        // The program asks for the library by its soname.
+        let named = output.parent().unwrap().join("libspdk_env_rdma.so.0");
+        let _ = std::os::unix::fs::symlink(library(), &named);
+        compiler.arg(&named).args(["-pthread", "-Wl,-rpath,$ORIGIN"]);
     }
     let status = compiler.status().unwrap();
     assert!(status.success(), "{compiler:?} failed");
