@@ -15,6 +15,7 @@
 
 #include "spdk/nvme_spec.h"
 #include "spdk/nvmf_spec.h"
+#include "spdk/queue.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -80,9 +80,9 @@ pub unsafe extern "C" fn spdk_nvme_detach_async(
         };
         // SAFETY: the caller vouches for detach_ctx and what it points to.
         match unsafe { Slot::open(detach_ctx) } {
-            // SAFETY: the caller vouches for the handle.
             Ok(slot) => match ctrlr {
                 Ok(ours) => slot.detach(ours),
+                // SAFETY: the caller vouches for the handle.
                 Err(theirs) => unsafe { slot.detach_foreign(theirs) },
             },
             Err(rc) => rc,

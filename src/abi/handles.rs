@@ -134,7 +134,7 @@ pub(super) unsafe fn find<'a, T: Object>(handle: *const T::Handle) -> Found<'a, 
     // The readable part never shrinks and BASE does not change once there is one, so no order between the two loads
     // is needed.
     let offset = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed));
-    if offset < READABLE.load(Ordering::Relaxed) && offset % CELL_SIZE == 0 {
+    if offset < READABLE.load(Ordering::Relaxed) && offset.is_multiple_of(CELL_SIZE) {
         // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
         let cell = unsafe { &*handle.cast::<Cell>() };
         if cell.tag.load(Ordering::Acquire) == T::KIND as u32 {
@@ -179,7 +179,7 @@ pub(super) fn insert<T: Object>(share: T::Share) -> Option<*mut T::Handle> {
 pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Share> {
     let mut table = TABLE.lock();
     let offset = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed));
-    if offset >= READABLE.load(Ordering::Relaxed) || offset % CELL_SIZE != 0 {
+    if offset >= READABLE.load(Ordering::Relaxed) || !offset.is_multiple_of(CELL_SIZE) {
         return None;
     }
     // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
@@ -203,7 +203,7 @@ pub(super) fn complain(entry: &str, address: usize) {
         return;
     }
     let offset = address.wrapping_sub(BASE.load(Ordering::Relaxed));
-    let tag = if offset < READABLE.load(Ordering::Relaxed) && offset % CELL_SIZE == 0 {
+    let tag = if offset < READABLE.load(Ordering::Relaxed) && offset.is_multiple_of(CELL_SIZE) {
         // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
         unsafe { (*ptr::with_exposed_provenance::<Cell>(address)).tag.load(Ordering::Relaxed) }
     } else {
@@ -254,11 +254,12 @@ impl Table {
         if self.used >= CELLS {
             return None;
         }
-        if self.used * CELL_SIZE >= READABLE.load(Ordering::Relaxed) {
+        let index = self.used;
+        let next = index.checked_add(1)?;
+        if next.checked_mul(CELL_SIZE)? > READABLE.load(Ordering::Relaxed) {
             self.grow()?;
         }
-        let index = self.used;
-        self.used += 1;
+        self.used = next;
         Some(index)
     }
 
@@ -274,7 +275,7 @@ impl Table {
             return None;
         }
         BASE.store(base, Ordering::Relaxed);
-        READABLE.store(readable + STEP * CELL_SIZE, Ordering::Release);
+        READABLE.store(readable.checked_add(STEP * CELL_SIZE)?, Ordering::Release);
         Some(())
     }
 }

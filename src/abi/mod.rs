@@ -31,6 +31,8 @@ mod options;
 pub mod poll_group;
 pub mod probe;
 pub mod qpair;
+#[cfg(test)]
+mod spec_agrees;
 pub mod status_text;
 mod text;
 pub mod transport_id;

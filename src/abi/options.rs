@@ -34,6 +34,7 @@ pub(super) trait Members {
 macro_rules! members {
     ($type:ident { $($member:ident),+ $(,)? }) => {
         impl Members for $type {
+            #[allow(clippy::arithmetic_side_effects)] // in the compiler, which stops at an overflow
             const ENDS: &'static [usize] = &[$(offset_of!($type, $member) + {
                 // The size of a member, by way of a pointer to it that is never followed.
                 const fn size<T, M>(_: fn(&T) -> &M) -> usize {

@@ -22,6 +22,9 @@ use std::{
     rc::Rc,
 };
 
+/// What a poll of a group returns for arguments that make no sense.
+const INVALID: i64 = -(EINVAL as i64);
+
 /// What a handle of a poll group stands for.
 pub(super) struct PollGroup {
     host: Rc<host::PollGroup>,
@@ -155,10 +158,10 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_process_completions(
         spdk_nvme_poll_group_process_completions(group, completions_per_qpair, disconnected_qpair_cb),
         PollGroup as share,
         group,
-        -i64::from(EINVAL),
+        INVALID,
         |object| {
             let Some(disconnected) = disconnected_qpair_cb else {
-                return -i64::from(EINVAL);
+                return INVALID;
             };
             let Some(_polling) = object.begin_poll() else {
                 return 0;

@@ -32,7 +32,7 @@ impl Object for Qpair {
 impl Qpair {
     /// A new queue pair's handle, which the host's queue pair carries as its tag.
     pub(super) fn insert(host: Rc<host::IoQpair>, ctrlr: Arc<Ctrlr>) -> Option<*mut spdk_nvme_qpair> {
-        let qpair = Rc::new(Self { host: host, ctrlr, freeing: Cell::new(false) });
+        let qpair = Rc::new(Self { host, ctrlr, freeing: Cell::new(false) });
         let handle = handles::insert::<Self>(qpair.clone())?;
         qpair.host.set_tag(handle.cast());
         Some(handle)

@@ -16,7 +16,7 @@ const ROOM: usize = 48;
 type Texts = [[u8; ROOM]; 256];
 
 /// The texts of all status codes of a type, as C strings. Runs in the compiler, which stops at a wrong index.
-#[allow(clippy::indexing_slicing)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 const fn texts(sct: StatusCodeType, opcode: u8) -> Texts {
     let mut texts = [[0; ROOM]; 256];
     let mut sc = 0;

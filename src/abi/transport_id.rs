@@ -119,8 +119,8 @@ fn next_pair<'a>(rest: &mut &'a [u8]) -> Result<(&'a [u8], &'a [u8]), ParseError
     let Some(separator) = text.iter().position(|byte| matches!(byte, b':' | b'=')) else {
         return Err(ParseError::NoSeparator(lossy(text)));
     };
-    let (key, value) =
-        (text.get(..separator).unwrap_or_default(), text.get(separator + 1..).unwrap_or_default());
+    let (key, value) = text.split_at(separator);
+    let value = value.get(1..).unwrap_or_default();
     if key.len() > KEY_MAX {
         return Err(ParseError::KeyLength(key.len()));
     }
@@ -237,11 +237,11 @@ pub(super) unsafe fn read(trid: *const spdk_nvme_transport_id) -> spdk_nvme_tran
             *last = 0;
         }
     }
-    if copy.trstring.first() == Some(&0) {
-        if let Some(name) = name(copy.trtype) {
-            // SAFETY: the copy is this function's.
-            unsafe { put_text(addr_of_mut!(copy.trstring), name.as_bytes()) };
-        }
+    if copy.trstring.first() == Some(&0)
+        && let Some(name) = name(copy.trtype)
+    {
+        // SAFETY: the copy is this function's.
+        unsafe { put_text(addr_of_mut!(copy.trstring), name.as_bytes()) };
     }
     copy
 }
