@@ -3,6 +3,9 @@
 #
 # rxe_up sets ADDR (the target's address), IF (its network device) and, with veth, HADDR (the host's address).
 
+TARGET_MAC=02:00:00:00:00:01
+HOST_MAC=02:00:00:00:00:02
+
 # rxe_up dummy|veth: makes the network and the rxe devices on it, once a boot; again is no error.
 #   dummy  one device, packets to oneself. The fastest, but packets are short-circuited: netem has no effect.
 #   veth   two devices joined by a wire, host on vh0 (rxeh), target on vt0 (rxe0): loss, delay and a pulled cable really happen.
@@ -25,8 +28,7 @@ rxe_up() {
       ip link set dum0 mtu "${MTU:-9000}" up
       ;;
     veth)
-      veth_up
-      add_device rxeh || return 1
+      veth_up && add_device rxeh || return 1
       ;;
   esac
   add_device rxe0
@@ -34,34 +36,41 @@ rxe_up() {
 
 # Both ends are in one network namespace, since rxe's devices of 6.1 live in the first one only. The kernel would deliver packets between
 # two of its own addresses at once; so the `local` table is asked last, and packets to either address leave by the other one's device.
+# One `ip` for all of it: starting a program is what costs time here.
 veth_up() {
-  local device
-  ip link add vh0 type veth peer name vt0
-  ip addr add "$HADDR/24" dev vh0
-  ip addr add "$ADDR/24" dev vt0
+  local device mtu=${MTU:-9000}
+  ip -batch - <<END || return 1
+link add vh0 address $HOST_MAC type veth peer name vt0 address $TARGET_MAC
+addr add $HADDR/24 dev vh0
+addr add $ADDR/24 dev vt0
+link set vh0 mtu $mtu up
+link set vt0 mtu $mtu up
+END
   for device in vh0 vt0; do
-    ip link set "$device" mtu "${MTU:-9000}" up
     echo 1 >"/proc/sys/net/ipv4/conf/$device/accept_local"
     echo 0 >"/proc/sys/net/ipv4/conf/$device/rp_filter"
   done
   echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
-  veth_routes
-  ip rule add pref 100 lookup local
-  ip rule del pref 0
-  # Packets made here ...
-  ip rule add pref 10 iif lo to "$ADDR" lookup 201
-  ip rule add pref 11 iif lo to "$HADDR" lookup 202
-  # ... and the way back that rdma_cm looks up for a request that came in.
-  ip rule add pref 12 iif vt0 to "$HADDR" lookup 202
-  ip rule add pref 13 iif vh0 to "$ADDR" lookup 201
+  veth_routes || return 1
+  # Rules 10 and 11 are for packets made here, 12 and 13 for the way back that rdma_cm looks up for a request that came in.
+  ip -batch - <<END
+rule add pref 100 lookup local
+rule del pref 0
+rule add pref 10 iif lo to $ADDR lookup 201
+rule add pref 11 iif lo to $HADDR lookup 202
+rule add pref 12 iif vt0 to $HADDR lookup 202
+rule add pref 13 iif vh0 to $ADDR lookup 201
+END
 }
 
 # What a link that goes down loses, and so has to be put back after it: neighbours and routes.
 veth_routes() {
-  ip neigh replace "$ADDR" lladdr "$(cat /sys/class/net/vt0/address)" dev vh0 nud permanent
-  ip neigh replace "$HADDR" lladdr "$(cat /sys/class/net/vh0/address)" dev vt0 nud permanent
-  ip route replace "$ADDR" dev vh0 src "$HADDR" table 201
-  ip route replace "$HADDR" dev vt0 src "$ADDR" table 202
+  ip -batch - <<END
+neigh replace $ADDR lladdr $TARGET_MAC dev vh0 nud permanent
+neigh replace $HADDR lladdr $HOST_MAC dev vt0 nud permanent
+route replace $ADDR dev vh0 src $HADDR table 201
+route replace $HADDR dev vt0 src $ADDR table 202
+END
 }
 
 # Faults, one call each. What a host then sees is in vm/README.md.

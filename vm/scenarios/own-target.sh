@@ -32,7 +32,7 @@ check "the kernel's host connects" connect
 check "2 MiB written and read back" write_and_verify
 check "and disconnects" timeout 20 nvme disconnect -n "$NQN"
 
-run_program pattern 60 /share/bin/nvme-rdma-demo -r "traddr:$ADDR trsvcid:4420 subnqn:$NQN" -q 32 -n 8M
+run_program pattern 60 /share/bin/nvme-rdma-demo -r "trtype:RDMA adrfam:IPv4 traddr:$ADDR trsvcid:4420 subnqn:$NQN" -q 32 -n 8M
 wait $!
 show_log pattern
 ended pattern 0
