@@ -689,7 +689,7 @@ static void print_ending(const struct stream *stream, bool released)
 	printf("  failed         %s\n", digits(ledger->failed));
 	printf("  lost           %s\n", digits(ledger_in_flight(ledger)));
 	printf("  came twice     %s\n", digits(ledger->stray));
-	printf("  released       %s, %.0f ms after the first failure\n", released ? "everything" : "NOT everything",
+	printf("  released       %s, %.1f ms after the first failure\n", released ? "everything" : "NOT everything",
 	       (now() - stream->lost_at) * 1000.0);
 }
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # install.sh DIST RELEASE DESTDIR PREFIX: libraries, headers, programs and pkg-config files, laid out as distributions do.
 #
-# spdk_nvme_rdma.pc is the host for a program that has SPDK's environment (libspdk_env_dpdk); spdk_nvme_rdma_standalone.pc
-# is the host with our own.
+# spdk_nvme_rdma.pc is the host alone: its environment is the program's. A program that has none adds spdk_env_rdma, one that is
+# built on SPDK its spdk_env_dpdk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,21 +28,25 @@ for name in spdk_nvme_rdma spdk_env_rdma; do
 done
 
 install -m 644 include/spdk/*.h "$destdir$prefix/include/spdk/"
+[ ! -d include/spdk_internal ] || install -D -m 644 -t "$destdir$prefix/include/spdk_internal" include/spdk_internal/*.h
 for header in crates/target/include/*.h crates/softverbs/include/*.h; do
 	[ ! -f "$header" ] || install -m 644 "$header" "$destdir$prefix/include/"
 done
 install -m 755 "$dist/bin/nvme-rdma-target" "$dist/bin/nvme-rdma-demo" "$destdir$prefix/bin/"
 
 pc() {
-	local name=$1 description=$2 libs=$3 requires=$4
-	{
-		printf 'prefix=%s\nlibdir=${prefix}/lib\nincludedir=${prefix}/include\n\n' "$prefix"
-		printf 'Name: %s\nDescription: %s\nVersion: %s\n' "$name" "$description" "$version"
-		[ -z "$requires" ] || printf 'Requires: %s\n' "$requires"
-		printf 'Libs: -L${libdir}%s\n' "$libs"
-		printf 'Libs.private: -lrdmacm -libverbs -lpthread -ldl -lm\nCflags: -I${includedir}\n'
-	} >"$lib/pkgconfig/$name.pc"
+	cat >"$lib/pkgconfig/$1.pc" <<-END
+		prefix=$prefix
+		libdir=\${prefix}/lib
+		includedir=\${prefix}/include
+
+		Name: $1
+		Description: $2
+		Version: $version
+		Libs: -L\${libdir} -l$1
+		Libs.private: $3
+		Cflags: -I\${includedir}
+	END
 }
-pc spdk_nvme_rdma 'NVMe-oF RDMA host with the API of libspdk_nvme; the environment comes from the program' ' -lspdk_nvme_rdma' ''
-pc spdk_env_rdma 'Environment for spdk_nvme_rdma with no DPDK, hugepages or root' ' -lspdk_env_rdma' ''
-pc spdk_nvme_rdma_standalone 'NVMe-oF RDMA host with its own environment' '' 'spdk_nvme_rdma spdk_env_rdma'
+pc spdk_nvme_rdma 'NVMe-oF RDMA host with the API of libspdk_nvme' '-lrdmacm -libverbs -lpthread -ldl -lm'
+pc spdk_env_rdma 'Environment for spdk_nvme_rdma with no DPDK, hugepages or root' '-lpthread -ldl -lm'

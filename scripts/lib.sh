@@ -46,37 +46,48 @@ alive() {
 	kill -0 "$1" 2>/dev/null
 }
 
-# seconds_left DEADLINE(EPOCHREALTIME in microseconds)
+# The time of day in microseconds.
 microseconds() {
 	echo "${EPOCHREALTIME/[.,]/}"
 }
 
-# wait_for_line NAME PATTERN SECONDS PID: until a line of the output of NAME matches, or fails.
-wait_for_line() {
+# reached NAME PATTERN SECONDS PID: waits until a line of the output of NAME matches; false if it ends or time is up before.
+reached() {
 	local deadline=$(($(microseconds) + $3 * 1000000))
 	until grep -q "$2" "$WORK/$1.out"; do
 		if ! alive "$4" || [ "$(microseconds)" -gt "$deadline" ]; then
-			cat "$WORK/$1.out" >&2
-			die "$1 did not get as far as '$2'"
+			grep -q "$2" "$WORK/$1.out"
+			return
 		fi
 		sleep 0.02
 	done
 }
 
+# wait_for_line NAME PATTERN SECONDS PID: the same, and the script ends if it is false.
+wait_for_line() {
+	reached "$@" || {
+		cat "$WORK/$1.out" >&2
+		die "$1 did not get as far as '$2'"
+	}
+}
+
 # wait_end PID SECONDS: sets STATUS to the exit status, or to "hang" after killing it.
 wait_end() {
-	local deadline=$(($(microseconds) + $2 * 1000000)) pid=$1 index
-	while alive "$pid"; do
-		if [ "$(microseconds)" -gt "$deadline" ]; then
-			kill -KILL "$pid" 2>/dev/null || true
-			wait "$pid" 2>/dev/null || true
-			STATUS=hang
-			return
-		fi
-		sleep 0.02
-	done
-	STATUS=0
-	wait "$pid" 2>/dev/null || STATUS=$?
+	local deadline=$(($(microseconds) + $2 * 1000000)) pid=$1 index hang=no
+	# The shell has a word to say about each child that was killed; here that is no news.
+	{
+		while alive "$pid"; do
+			if [ "$(microseconds)" -gt "$deadline" ]; then
+				kill -KILL "$pid" || true
+				hang=yes
+				break
+			fi
+			sleep 0.02
+		done
+		STATUS=0
+		wait "$pid" || STATUS=$?
+	} 2>/dev/null
+	[ "$hang" = no ] || STATUS=hang
 	for index in "${!STARTED[@]}"; do
 		[ "${STARTED[index]}" != "$pid" ] || unset "STARTED[index]"
 	done
