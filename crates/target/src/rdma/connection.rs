@@ -324,8 +324,8 @@ impl Connection {
         length: usize,
     ) -> Result<(), Failure> {
         let capsule = receive.saturating_mul(self.io.capsule_size);
-        let words = self.io.capsules.read_words(capsule).ok_or(Failure::Token)?;
-        let command = Command::from_words(&words);
+        let dwords = self.io.capsules.read_dwords(capsule).ok_or(Failure::Token)?;
+        let command = Command { dwords };
         turn.counters.commands += 1;
         let is_io = self.queue.is_io() && command.opcode() != AdminOpcode::FABRICS.0;
         self.slots.start(slot, command.cid(), is_io);

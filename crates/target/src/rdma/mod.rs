@@ -28,6 +28,10 @@ const CM_POLLS: u32 = 64;
 const TICK_INTERVAL: u64 = 1_000_000;
 /// Connections at a time; more are rejected.
 const CONNECTIONS_MAX: usize = 4096;
+/// After a device was removed, this often: a look whether it is quite gone, and an attempt to listen again. Nanoseconds.
+const RECOVERY_INTERVAL: u64 = 1_000_000_000;
+/// How many looks are taken.
+const RECOVERY_LOOKS: u32 = 10;
 /// CM events handled in one poll.
 const EVENTS_PER_POLL: usize = 32;
 /// Connect requests that may wait on a listener.
@@ -38,9 +42,12 @@ pub struct Target {
     // The order is that of release: connections first, the channel after all ids.
     connections: Vec<Connection>,
     listeners: Vec<Listener>,
-    device_removed: bool,
+    listens: bool,
+    /// Looks still to be taken at a removed device.
+    removals: u32,
     devices: Vec<Rc<DeviceState>>,
-    list: Arc<DeviceList>,
+    /// `None` after a device was removed, until the next connection request.
+    list: Option<Arc<DeviceList>>,
     channel: Arc<EventChannel>,
     stores: Vec<Rc<Memory>>,
     core: Core,
@@ -67,6 +74,7 @@ pub struct Counters {
 struct Turns {
     last_events: u64,
     last_tick: u64,
+    last_recovery: u64,
     polls: u32,
 }
 
@@ -134,9 +142,10 @@ impl Target {
         let mut target = Target {
             connections: Vec::new(),
             listeners,
-            device_removed: false,
+            listens: true,
+            removals: 0,
             devices: Vec::new(),
-            list,
+            list: Some(list),
             channel,
             stores,
             core: Core::new(&options),
@@ -194,6 +203,7 @@ impl Target {
         if now.saturating_sub(self.turns.last_tick) >= TICK_INTERVAL {
             self.turns.last_tick = now;
             self.core.tick(now);
+            self.recover(now);
             self.connections.iter_mut().for_each(|connection| connection.tick(&mut self.core, now));
         }
         work + self.close_ended(now)
@@ -210,11 +220,12 @@ impl Target {
             Command::Drop(nqn) => {
                 self.core.set_present(nqn, false)?;
                 if !self.core.is_present() {
-                    self.listeners.iter_mut().for_each(|listener| listener.id = None);
+                    self.stop_listening();
                 }
             }
             Command::Add(nqn) => {
                 self.core.set_present(nqn, true)?;
+                self.listens = true;
                 self.listen()?;
             }
         }
@@ -224,9 +235,36 @@ impl Target {
     /// Tells all hosts that their connections end. They are gone when [`Target::connections`] is 0; poll until then, or
     /// until patience ends, before dropping the target.
     pub fn disconnect_all(&mut self, now: u64) {
-        self.listeners.iter_mut().for_each(|listener| listener.id = None);
+        self.stop_listening();
         for connection in &mut self.connections {
             connection.close(&mut self.core, now);
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        self.listens = false;
+        self.listeners.iter_mut().for_each(|listener| listener.id = None);
+    }
+
+    /// After the removal of a device: lets go of it, and listens again where the listener went with it.
+    fn recover(&mut self, now: u64) {
+        if now.saturating_sub(self.turns.last_recovery) < RECOVERY_INTERVAL {
+            return;
+        }
+        self.turns.last_recovery = now;
+        if self.removals > 0 {
+            self.removals -= 1;
+            // The kernel waits until the device is closed. librdmacm closes it when it is asked for its devices, misses
+            // this one, and nothing of ours uses it.
+            self.devices.retain(|device| Rc::strong_count(device) > 1);
+            self.list = None;
+            drop(DeviceList::open());
+        }
+        if self.listens && self.listeners.iter().any(|listener| listener.id.is_none()) {
+            match self.listen() {
+                Ok(()) => tracing::info!("listening again"),
+                Err(error) => tracing::debug!(%error, "not listening yet"),
+            }
         }
     }
 
@@ -271,7 +309,7 @@ impl Target {
             return self.connect_request(event, now);
         }
         if event.kind == CmEventKind::DeviceRemoval {
-            self.device_removed = true;
+            self.removals = RECOVERY_LOOKS;
             let mut listeners = self.listeners.iter_mut();
             let bound =
                 |listener: &&mut Listener| listener.id.as_ref().is_some_and(|id| id.key() == event.id_key);
@@ -317,10 +355,10 @@ impl Target {
     }
 
     fn device_of(&mut self, id: &Arc<CmId>) -> Option<Rc<DeviceState>> {
-        let device = id.device(&self.list).or_else(|| {
+        let device = self.list.as_ref().and_then(|list| id.device(list)).or_else(|| {
             // Perhaps the device came after the list was taken.
-            self.list = DeviceList::open().ok()?;
-            id.device(&self.list)
+            self.list = DeviceList::open().ok();
+            id.device(self.list.as_ref()?)
         })?;
         if let Some(known) = self.devices.iter().find(|known| *known.device() == device) {
             return Some(known.clone());
@@ -361,10 +399,6 @@ impl Target {
         }
         let before = self.connections.len();
         self.connections.retain(|connection| !connection.is_closed());
-        if std::mem::take(&mut self.device_removed) {
-            // The removal waits until nothing of the device is in use any more.
-            self.devices.retain(|device| Rc::strong_count(device) > 1);
-        }
         before - self.connections.len()
     }
 }
