@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_uint};
 use std::mem::{offset_of, size_of};
 
 use rdma_sys::{
@@ -347,6 +347,97 @@ pub unsafe extern "C" fn ibv_query_gid(
     }
 }
 
+/// `struct ibv_gid_entry`, which rdma-sys's bindings lack.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct GidEntry {
+    gid: [u64; 2],
+    index: u32,
+    port: u32,
+    kind: u32,
+    interface: u32,
+}
+
+/// `IBV_GID_TYPE_ROCE_V2`
+const ROCE_V2: u32 = 2;
+
+fn entries() -> Vec<GidEntry> {
+    let entry = |(index, raw): (usize, [u8; 16])| {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = raw;
+        let gid = [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])];
+        GidEntry { gid, index: index as u32, port: 1, kind: ROCE_V2, interface: 0 }
+    };
+    gids().into_iter().enumerate().map(entry).collect()
+}
+
+/// A GID of the port with all that is known of it.
+///
+/// # Safety
+/// `entry` has room for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _ibv_query_gid_ex(
+    context: *mut ibv_context,
+    port: u32,
+    index: u32,
+    entry: *mut GidEntry,
+    flags: u32,
+    size: usize,
+) -> c_int {
+    if with(|rt| find_context(rt, context)).is_err() || port != 1 || flags != 0 || entry.is_null() {
+        return libc::EINVAL;
+    }
+    if size < size_of::<GidEntry>() {
+        return libc::EINVAL;
+    }
+    match entries().get(index as usize) {
+        Some(found) => {
+            // SAFETY: the caller vouches for `entry`, which is large enough.
+            unsafe { entry.write(*found) };
+            0
+        }
+        None => libc::ENODATA,
+    }
+}
+
+/// All GIDs of the port; how many.
+///
+/// # Safety
+/// `table` has room for `most` entries of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _ibv_query_gid_table(
+    context: *mut ibv_context,
+    table: *mut GidEntry,
+    most: usize,
+    flags: u32,
+    size: usize,
+) -> isize {
+    if with(|rt| find_context(rt, context)).is_err() || flags != 0 || size != size_of::<GidEntry>() || table.is_null() {
+        return -(libc::EINVAL as isize);
+    }
+    let mut count = 0;
+    for entry in entries().into_iter().take(most) {
+        // SAFETY: the caller has room for `most` entries.
+        unsafe { table.add(count).write(entry) };
+        count += 1;
+    }
+    count as isize
+}
+
+/// Whether a GID is of the first or the second version of RoCE: all are of the second.
+///
+/// # Safety
+/// `kind` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_query_gid_type(context: *mut ibv_context, _port: u8, _index: c_uint, kind: *mut c_uint) -> c_int {
+    if with(|rt| find_context(rt, context)).is_err() || kind.is_null() {
+        sys::set_errno(libc::EINVAL);
+        return -1;
+    }
+    // SAFETY: the caller vouches for `kind`.
+    unsafe { kind.write(1) };
+    0
+}
+
 /// A partition key of the port: there is the default one.
 ///
 /// # Safety
@@ -406,7 +497,6 @@ pub unsafe extern "C" fn ibv_get_async_event(
                 Subject::Cq(k) => shared.cqs.get(k).map(|c| c.cell as usize),
                 Subject::Qp(k) => rt.fabric.qps.get(k).map(|q| q.cell as usize),
                 Subject::Srq(k) => shared.srqs.get(k).map(|s| s.cell as usize),
-                Subject::Port(p) => Some(usize::from(p)),
             };
             Ok(Ok(pointer.map(|p| (p, kind))))
         });

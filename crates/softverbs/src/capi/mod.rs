@@ -9,6 +9,7 @@ pub mod data;
 pub mod device;
 pub mod rdmacm;
 pub mod strings;
+pub mod unsupported;
 pub mod verbs;
 
 use crate::fabric::cells::Cells;

@@ -668,9 +668,6 @@ pub unsafe extern "C" fn ibv_create_srq(pd: *mut ibv_pd, attr: *mut ibv_srq_init
         if max_wr == 0 || max_wr > limits::MAX_SRQ_WR || max_sge > limits::MAX_SGE {
             return Err(libc::EINVAL);
         }
-        let Some(context) = rt.fabric.shared.pds.get(in_pd).map(|p| p.context) else {
-            return Err(libc::EINVAL);
-        };
         let key = rt.fabric.shared.srqs.next_key();
         // SAFETY: `ibv_srq` is numbers and raw pointers: all zero is a value of it, and glibc's mutex and condition are
         // initialized by zero.
@@ -684,7 +681,6 @@ pub unsafe extern "C" fn ibv_create_srq(pd: *mut ibv_pd, attr: *mut ibv_srq_init
         let serial = rt.fabric.next_serial();
         rt.fabric.shared.srqs.insert(Srq {
             cell,
-            context,
             pd: in_pd,
             ring: RecvRing::new(max_wr, max_sge),
             max: (max_wr, max_sge),

@@ -113,11 +113,6 @@ impl Cq {
         self.len
     }
 
-    /// Room in all.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     /// Changes the room; refused if what waits would not fit.
     pub fn resize(&mut self, capacity: usize) -> bool {
         if capacity < self.len {

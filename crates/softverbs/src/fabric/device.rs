@@ -1,10 +1,6 @@
 //! The one device, its limits, and the numbers of its queue pairs.
 
-use std::collections::HashSet;
-
 use super::Fabric;
-use super::qp::Qp;
-use super::slab::Key;
 
 /// Its name.
 pub const NAME: &str = "softverbs0";
@@ -68,15 +64,7 @@ impl Fabric {
         self.numbers.add_block(claim()?);
         self.numbers.draw(|n| taken.contains_key(&n))
     }
-
-    /// The live QPs of this process by number, for queries.
-    pub fn qp_by_number(&self, number: u32) -> Option<Key<Qp>> {
-        self.qp_numbers.get(&number).copied()
-    }
 }
-
-/// Numbers in use, for tests of [`QpNumbers`].
-pub type Taken = HashSet<u32>;
 
 #[cfg(test)]
 mod tests {
@@ -87,7 +75,7 @@ mod tests {
         let mut numbers = QpNumbers::default();
         assert_eq!(numbers.draw(|_| false), None);
         numbers.add_block(3);
-        let mut taken = Taken::new();
+        let mut taken = std::collections::HashSet::new();
         for i in 0..QPN_BLOCK {
             let n = numbers.draw(|n| taken.contains(&n)).unwrap();
             assert_eq!(n, 3 * QPN_BLOCK + i);

@@ -22,8 +22,6 @@ pub enum Subject {
     Qp(Key<Qp>),
     /// A shared receive queue.
     Srq(Key<Srq>),
-    /// The device's port.
-    Port(u8),
 }
 
 /// An opened device.

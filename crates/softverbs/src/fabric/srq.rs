@@ -4,7 +4,7 @@
 
 use rdma_sys::{ibv_recv_wr, ibv_sge, ibv_srq};
 
-use super::objects::{Context, Pd};
+use super::objects::Pd;
 use super::qp::Qp;
 use super::slab::Key;
 
@@ -106,8 +106,6 @@ impl RecvRing {
 pub struct Srq {
     /// The C struct.
     pub cell: *mut ibv_srq,
-    /// Its context.
-    pub context: Key<Context>,
     /// Its protection domain.
     pub pd: Key<Pd>,
     /// The receives.

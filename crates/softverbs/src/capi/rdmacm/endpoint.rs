@@ -42,6 +42,7 @@ pub unsafe extern "C" fn rdma_create_ep(
         if res.ai_flags & RAI_PASSIVE != 0 {
             let bound = ids::rdma_bind_addr(id, res.ai_src_addr.cast());
             if bound == 0 && !attr.is_null() {
+                (*attr).qp_type = res.ai_qp_type as u32;
                 (*id.cast::<IdCell>()).listen_attr = Some(*attr);
             }
             if bound == 0 && !pd.is_null() {
