@@ -87,7 +87,7 @@ fn of_connect(error: ConnectError) -> c_int {
         ConnectError::AuthenticationRequired => libc::EACCES,
         ConnectError::TimedOut => libc::ETIMEDOUT,
         ConnectError::Lost => libc::ECONNRESET,
-        ConnectError::Resources(error) => error.errno,
+        ConnectError::Resources(errno) => errno,
         ConnectError::Cancelled => libc::ECANCELED,
     }
 }

@@ -49,7 +49,7 @@ impl AdminQueue {
             let _keeps_the_buffer = &held;
             told.set(Some(*completion));
         });
-        self.qpair.submit(command, payload, Completer::Shared(closure))?;
+        self.qpair.submit(&command, payload, Completer::Shared(closure))?;
         self.qpair.flush();
         Ok(answer)
     }

@@ -305,7 +305,7 @@ impl Controller {
         payload: Payload,
         completer: Completer,
     ) -> Result<(), Error> {
-        self.admin.qpair().submit(command, payload, completer)?;
+        self.admin.qpair().submit(&command, payload, completer)?;
         self.admin.qpair().flush();
         Ok(())
     }

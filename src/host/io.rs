@@ -164,7 +164,7 @@ impl IoQpair {
 
     /// Sends a command that the caller has built, with data in memory of the environment.
     pub fn submit(&self, command: Command, payload: Payload, callback: Callback) -> Result<(), Error> {
-        Ok(self.qpair.submit(command, payload, Completer::Callback(callback))?)
+        Ok(self.qpair.submit(&command, payload, Completer::Callback(callback))?)
     }
 
     #[inline]
@@ -185,7 +185,7 @@ impl IoQpair {
         }
         let payload = Payload::Memory { address: buffer.addr() as u64, length: length as u32 };
         let command = build(transfer, namespace.id(), lba, blocks, flags);
-        Ok(self.qpair.submit(command, payload, Completer::Callback(callback))?)
+        Ok(self.qpair.submit(&command, payload, Completer::Callback(callback))?)
     }
 
     #[cold]
@@ -243,7 +243,7 @@ impl IoQpair {
             let command = build(transfer, namespace.id(), lba.wrapping_add(u64::from(done)), count, flags);
             let part = parent.clone();
             let completer = Completer::Shared(Rc::new(move |completion| part.part_done(completion)));
-            match self.qpair.submit(command, payload, completer) {
+            match self.qpair.submit(&command, payload, completer) {
                 Ok(()) => {}
                 Err(error) if sent == 0 => return Err(error.into()),
                 Err(error) => {

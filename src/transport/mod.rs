@@ -100,9 +100,9 @@ pub enum ConnectError {
     /// The connection went away while connecting.
     #[error("the connection was lost")]
     Lost,
-    /// A resource could not be had.
-    #[error("no resources: {0}")]
-    Resources(verbs::Error),
+    /// A resource could not be had; the log line of the moment says which.
+    #[error("no resources, errno {0}")]
+    Resources(i32),
     /// The program gave up.
     #[error("disconnected by the program")]
     Cancelled,

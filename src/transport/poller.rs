@@ -12,7 +12,7 @@ use super::{
     Error,
     device::DeviceShare,
     qpair::Qpair,
-    token::{Owner, Token},
+    token::{Kind, Owner, Token},
     wire::{Fault, Wire},
 };
 use std::{
@@ -33,14 +33,22 @@ pub(super) struct Lanes {
     spare: Cell<Vec<Owner>>,
 }
 
+/// A place in the table. `token` is one of its owner, to compare with.
 struct Lane {
     owner: Owner,
+    token: Token,
     occupant: Option<Occupant>,
 }
 
 struct Occupant {
     wire: Rc<Wire>,
     qpair: Weak<Qpair>,
+}
+
+impl Lane {
+    fn new(owner: Owner) -> Self {
+        Self { owner, token: Token::new(Kind::Send, owner, 0), occupant: None }
+    }
 }
 
 impl Lanes {
@@ -76,8 +84,8 @@ impl Lanes {
         let mut entries = self.entries.take();
         let occupant =
             entries.get_mut(owner.index as usize).filter(|lane| lane.owner == owner).and_then(|lane| {
-                lane.owner = lane.owner.successor();
-                lane.occupant.take()
+                let next = Lane::new(lane.owner.successor());
+                std::mem::replace(lane, next).occupant
             });
         self.entries.set(entries);
         drop(occupant);
@@ -143,7 +151,7 @@ fn enter(
             if number >= 1 << Owner::INDEX_BITS {
                 return Err(Error::NoMemory);
             }
-            entries.push(Lane { owner: Owner { index: number, generation: 0 }, occupant: None });
+            entries.push(Lane::new(Owner { index: number, generation: 0 }));
             index
         }
     };
@@ -223,16 +231,14 @@ impl Poller {
     #[inline]
     fn account_one(&self, entries: &[Lane], completion: &WorkCompletion) {
         let token = Token::from_raw(completion.work_request_id());
-        let occupant = entries
-            .get(token.owner().index as usize)
-            .filter(|lane| lane.owner == token.owner())
-            .and_then(|lane| lane.occupant.as_ref());
-        match (token.kind(), occupant) {
-            (Some(kind), Some(occupant)) => {
-                occupant.wire.account(kind, token.slot(), completion);
-                self.lanes.mark(token.owner(), &occupant.wire);
-            }
-            _ => self.stray.set(self.stray.get() + 1),
+        if let Some(lane) = entries.get(token.index())
+            && lane.token.has_owner_of(token)
+            && let (Some(occupant), Some(kind)) = (&lane.occupant, token.kind())
+        {
+            occupant.wire.account(kind, token.slot(), completion);
+            self.lanes.mark(lane.owner, &occupant.wire);
+        } else {
+            self.stray.set(self.stray.get() + 1);
         }
     }
 

@@ -85,9 +85,10 @@ const REJECT_CONSUMER: i32 = 28;
 /// How often the event channel of a live qpair is looked at.
 const CM_INTERVAL: Duration = Duration::from_millis(1);
 
-type QpairState = State<Resolver, Box<Connection>>;
-type QpairEvent = Event<Resolver, Box<Connection>>;
-type QpairAction = Action<Resolver, Box<Connection>>;
+// Boxes keep the state small: each use moves it out of its cell and back.
+type QpairState = State<Box<Resolver>, Box<Connection>>;
+type QpairEvent = Event<Box<Resolver>, Box<Connection>>;
+type QpairAction = Action<Box<Resolver>, Box<Connection>>;
 
 /// A queue pair, used by one thread at a time.
 pub struct Qpair {
@@ -185,12 +186,12 @@ impl Qpair {
     /// Accepts a request, or refuses it: then its completer is not called. While the qpair connects, and while
     /// its queue is full, requests wait in the order of their submission.
     #[inline]
-    pub fn submit(&self, command: Command, payload: Payload, completer: Completer) -> Result<(), Error> {
+    pub fn submit(&self, command: &Command, payload: Payload, completer: Completer) -> Result<(), Error> {
         self.with(|state| match state {
             State::Live(connection) => self.submit_live(connection, command, payload, completer),
             State::Idle | State::Disconnected(_) => Err(Error::NotConnected),
             State::Draining(_, end) if *end != End::Retry => Err(Error::NotConnected),
-            _ => self.submit_waiting(&command, payload, completer),
+            _ => self.submit_waiting(command, payload, completer),
         })
     }
 
@@ -198,20 +199,19 @@ impl Qpair {
     fn submit_live(
         &self,
         connection: &Connection,
-        command: Command,
+        command: &Command,
         payload: Payload,
         completer: Completer,
     ) -> Result<(), Error> {
         let wire = connection.wire();
         if self.requests.has_waiting() || !wire.has_room() {
-            return self.submit_waiting(&command, payload, completer);
+            return self.submit_waiting(command, payload, completer);
         }
         let slot = self.requests.take().ok_or(Error::NoRequests)?;
-        if let Err(error) = wire.push(slot, command, payload) {
+        if let Err(error) = wire.push(slot, command, payload, Some(completer)) {
             self.requests.give_back(slot);
             return Err(error);
         }
-        self.requests.set_completer(slot, completer);
         if self.configuration.delay_submit {
             connection.share().mark(wire);
         } else {
@@ -223,12 +223,11 @@ impl Qpair {
     #[cold]
     fn submit_waiting(&self, command: &Command, payload: Payload, completer: Completer) -> Result<(), Error> {
         let slot = self.requests.take().ok_or(Error::NoRequests)?;
-        if !self.requests.commands().write_words(usize::from(slot) * COMMAND_SIZE, &command.words()) {
+        if !self.requests.commands().write_dwords(usize::from(slot) * COMMAND_SIZE, &command.dwords) {
             self.requests.give_back(slot);
             return Err(Error::NoRequests);
         }
-        self.requests.set_completer(slot, completer);
-        self.requests.wait(slot, payload);
+        self.requests.wait(slot, payload, completer);
         Ok(())
     }
 
@@ -309,10 +308,10 @@ impl Qpair {
     fn send_waiting(&self, wire: &Wire) {
         while wire.has_room() {
             let Some((slot, payload)) = self.requests.next_waiting() else { return };
-            let words = self.requests.commands().read_words(usize::from(slot) * COMMAND_SIZE);
-            let command = words.map(command_of_words);
-            let pushed =
-                command.ok_or(Error::NoRequests).and_then(|command| wire.push(slot, command, payload));
+            let dwords = self.requests.commands().read_dwords(usize::from(slot) * COMMAND_SIZE);
+            let pushed = dwords
+                .ok_or(Error::NoRequests)
+                .and_then(|dwords| wire.push(slot, &Command { dwords }, payload, None));
             if let Err(error) = pushed {
                 // It was accepted, so it is told by its callback (T109).
                 tracing::error!("{}: a request that waited cannot be sent: {error}", self.label());
@@ -353,7 +352,7 @@ impl Qpair {
         let resolver = Resolver::new(&self.configuration.target).inspect_err(|error| {
             tracing::error!("{}: connecting: {error}", self.label());
         })?;
-        self.apply(Event::Connect(resolver));
+        self.apply(Event::Connect(Box::new(resolver)));
         self.connect_result().unwrap_or(Ok(()))
     }
 
@@ -501,7 +500,7 @@ impl Qpair {
             self.apply(event);
         } else if over && self.with(|state| matches!(state, State::StaleBackoff)) {
             match Resolver::new(&self.configuration.target) {
-                Ok(resolver) => self.apply(Event::Connect(resolver)),
+                Ok(resolver) => self.apply(Event::Connect(Box::new(resolver))),
                 Err(error) => self.apply(Event::ConnectFailed(as_connect_error(&error))),
             }
         }
@@ -653,7 +652,7 @@ impl Qpair {
                     _ => Ok(()),
                 })
             }
-            Action::Build(resolver) => match self.build(resolver) {
+            Action::Build(resolver) => match self.build(*resolver) {
                 Ok(connection) => return Some(Event::Built(Box::new(connection))),
                 Err(error) => Err(error),
             },
@@ -768,7 +767,7 @@ impl Qpair {
             length: ConnectData::SIZE as u32,
             remote_key: memory.remote_key(),
         };
-        connection.wire().push(self.requests.connect_slot(), command, payload)?;
+        connection.wire().push(self.requests.connect_slot(), &command, payload, None)?;
         connection.post_sends();
         Ok(())
     }
@@ -846,7 +845,8 @@ impl Qpair {
     fn with<T>(&self, use_state: impl FnOnce(&QpairState) -> T) -> T {
         let state = self.state.replace(State::Building);
         let result = use_state(&state);
-        self.state.set(state);
+        // What is replaced is the `Building` from above, which owns nothing: forgetting it saves the look.
+        std::mem::forget(self.state.replace(state));
         result
     }
 }
@@ -876,15 +876,7 @@ fn connection(state: &QpairState) -> Option<&Connection> {
 fn as_connect_error(error: &Error) -> ConnectError {
     match error {
         Error::Connect(error) => *error,
-        Error::Verbs(error) => ConnectError::Resources(*error),
-        _ => ConnectError::Resources(verbs::Error::new("building a connection", libc::ENOMEM)),
+        Error::Verbs(error) => ConnectError::Resources(error.errno),
+        _ => ConnectError::Resources(libc::ENOMEM),
     }
-}
-
-fn command_of_words(words: [u64; 8]) -> Command {
-    let mut bytes = [0; COMMAND_SIZE];
-    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-        chunk.copy_from_slice(&word.to_ne_bytes());
-    }
-    Command::from_bytes(&bytes)
 }

@@ -77,26 +77,40 @@ pub enum Payload {
     },
 }
 
-/// Where a slot is.
+/// Where a slot is: one of the first four, and of an outstanding one what was heard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Free,
-    Waiting,
-    /// With the device; `sent` once its SEND is accounted for, `answered` once its response came.
-    Outstanding {
-        sent: bool,
-        answered: bool,
-    },
-    Finished,
+struct Phase(u8);
+
+impl Phase {
+    const FREE: Self = Self(0);
+    const WAITING: Self = Self(1);
+    const FINISHED: Self = Self(2);
+    /// With the device.
+    const OUTSTANDING: Self = Self(4);
+    /// Outstanding, and its SEND is accounted for.
+    const SENT: u8 = 8;
+    /// Outstanding, and its response came.
+    const ANSWERED: u8 = 16;
+
+    #[inline]
+    fn is_outstanding(self) -> bool {
+        self.0 & Self::OUTSTANDING.0 != 0
+    }
+
+    #[inline]
+    fn has(self, heard: u8) -> bool {
+        self.0 & heard != 0
+    }
 }
 
+/// One slot, in a cache line of its own.
+#[repr(align(64))]
 struct Request {
-    phase: Cell<Phase>,
+    completer: Cell<Option<Completer>>,
+    completion: Cell<Completion>,
     next: Cell<u16>,
     generation: Cell<u16>,
-    payload: Cell<Payload>,
-    completion: Cell<Completion>,
-    completer: Cell<Option<Completer>>,
+    phase: Cell<Phase>,
 }
 
 /// What is wrong with a response's command id.
@@ -113,11 +127,14 @@ pub(super) enum BadCommandId {
 /// The slots of one qpair.
 pub(super) struct Requests {
     slots: Box<[Request]>,
+    /// The data of requests that wait.
+    payloads: Box<[Cell<Payload>]>,
     commands: Rc<Memory>,
     free: List,
     waiting: List,
     finished: List,
     slot_bits: u32,
+    generations: u16,
     queue_id: u16,
 }
 
@@ -128,21 +145,26 @@ impl Requests {
         let mut slots = Vec::new();
         slots.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
         slots.extend((0..total).map(|_| Request {
-            phase: Cell::new(Phase::Free),
+            completer: Cell::new(None),
+            completion: Cell::new(Completion::default()),
             next: Cell::new(List::NONE),
             generation: Cell::new(0),
-            payload: Cell::new(Payload::None),
-            completion: Cell::new(Completion::default()),
-            completer: Cell::new(None),
+            phase: Cell::new(Phase::FREE),
         }));
-        let commands = Memory::new(total.saturating_mul(COMMAND_SIZE))?;
+        let mut payloads = Vec::new();
+        payloads.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
+        payloads.resize_with(total, Cell::default);
+        let slot_bits = u16::BITS - count.leading_zeros();
         let requests = Self {
             slots: slots.into_boxed_slice(),
-            commands,
+            payloads: payloads.into_boxed_slice(),
+            commands: Memory::new(total.saturating_mul(COMMAND_SIZE))?,
             free: List::new(),
             waiting: List::new(),
             finished: List::new(),
-            slot_bits: u16::BITS - count.leading_zeros(),
+            slot_bits,
+            // The last generation stays unused, since command id FFFFh is not to be used (Base 2.0, 3.3.3.1, CID).
+            generations: (1_u16 << (u16::BITS - slot_bits)).wrapping_sub(1).max(1),
             queue_id,
         };
         (0..count).for_each(|slot| requests.free.push(&requests.slots, slot));
@@ -173,44 +195,35 @@ impl Requests {
     /// Gives a slot back whose request was not accepted after all.
     pub(super) fn give_back(&self, slot: u16) {
         if let Some(request) = self.slots.get(usize::from(slot)) {
-            request.phase.set(Phase::Free);
+            request.phase.set(Phase::FREE);
             request.completer.set(None);
             self.free.push_first(&self.slots, slot);
         }
     }
 
-    /// The command id of the slot's next command, unlike that of its previous ones.
+    /// Hands the slot to the device, and says who hears of its completion, if that is new. Returns the command id
+    /// that its command must carry, unlike that of its previous ones.
     #[inline]
-    pub(super) fn next_command_id(&self, slot: u16) -> u16 {
-        let Some(request) = self.slots.get(usize::from(slot)) else { return u16::MAX };
-        // The last generation stays unused, since command id FFFFh is not to be used (Base 2.0, 3.3.3.1, CID).
-        let generations = (1_u16 << (u16::BITS - self.slot_bits)).wrapping_sub(1).max(1);
-        let generation = (request.generation.get() + 1) % generations;
+    pub(super) fn begin(&self, slot: u16, completer: Option<Completer>) -> Option<u16> {
+        let request = self.slots.get(usize::from(slot))?;
+        let next = request.generation.get() + 1;
+        let generation = if next == self.generations { 0 } else { next };
         request.generation.set(generation);
-        generation << self.slot_bits | slot
-    }
-
-    /// Sets who hears of the slot's completion.
-    #[inline]
-    pub(super) fn set_completer(&self, slot: u16, completer: Completer) {
-        if let Some(request) = self.slots.get(usize::from(slot)) {
-            request.completer.set(Some(completer));
+        request.phase.set(Phase::OUTSTANDING);
+        if completer.is_some() {
+            // A slot that was free has no completer: there is nothing to drop.
+            std::mem::forget(request.completer.replace(completer));
         }
-    }
-
-    /// The slot is now with the device.
-    #[inline]
-    pub(super) fn set_outstanding(&self, slot: u16) {
-        if let Some(request) = self.slots.get(usize::from(slot)) {
-            request.phase.set(Phase::Outstanding { sent: false, answered: false });
-        }
+        Some(generation << self.slot_bits | slot)
     }
 
     /// The slot waits, behind all that wait already, until the connection can take it.
-    pub(super) fn wait(&self, slot: u16, payload: Payload) {
-        if let Some(request) = self.slots.get(usize::from(slot)) {
-            request.phase.set(Phase::Waiting);
-            request.payload.set(payload);
+    pub(super) fn wait(&self, slot: u16, payload: Payload, completer: Completer) {
+        let place = usize::from(slot);
+        if let (Some(request), Some(data)) = (self.slots.get(place), self.payloads.get(place)) {
+            request.phase.set(Phase::WAITING);
+            request.completer.set(Some(completer));
+            data.set(payload);
             self.waiting.push(&self.slots, slot);
         }
     }
@@ -223,7 +236,7 @@ impl Requests {
     /// The slot that has waited longest, and its data.
     pub(super) fn next_waiting(&self) -> Option<(u16, Payload)> {
         let slot = self.waiting.pop(&self.slots)?;
-        Some((slot, self.slots.get(usize::from(slot))?.payload.get()))
+        Some((slot, self.payloads.get(usize::from(slot))?.get()))
     }
 
     /// The slot's SEND will not be heard of any more: it completed, or was never posted. True if that was the last
@@ -231,16 +244,17 @@ impl Requests {
     #[inline]
     pub(super) fn sent(&self, slot: u16) -> bool {
         let Some(request) = self.slots.get(usize::from(slot)) else { return false };
-        match request.phase.get() {
-            Phase::Outstanding { sent: false, answered } => {
-                request.phase.set(Phase::Outstanding { sent: true, answered });
-                if answered {
-                    self.make_finished(slot, request);
-                }
-                answered
-            }
-            _ => false,
+        let phase = request.phase.get();
+        if !phase.is_outstanding() || phase.has(Phase::SENT) {
+            return false;
         }
+        let last = phase.has(Phase::ANSWERED);
+        if last {
+            self.make_finished(slot, request);
+        } else {
+            request.phase.set(Phase(phase.0 | Phase::SENT));
+        }
+        last
     }
 
     /// A response came. True if that was the last thing its request was outstanding for.
@@ -249,26 +263,29 @@ impl Requests {
         let id = completion.cid();
         let slot = id & !(u16::MAX.checked_shl(self.slot_bits).unwrap_or(0));
         let request = self.slots.get(usize::from(slot)).ok_or(BadCommandId::OutOfRange(id))?;
-        if id >> self.slot_bits != request.generation.get() {
-            return Err(match request.phase.get() {
-                _ if u32::from(id >> self.slot_bits) + 1 >= 1 << (u16::BITS - self.slot_bits) => {
-                    BadCommandId::OutOfRange(id)
-                }
-                Phase::Outstanding { .. } => BadCommandId::Repeated(id),
-                _ => BadCommandId::Idle(id),
-            });
+        let phase = request.phase.get();
+        let current = id >> self.slot_bits == request.generation.get();
+        if !current || !phase.is_outstanding() || phase.has(Phase::ANSWERED) {
+            return Err(self.bad_command_id(id, phase));
         }
-        match request.phase.get() {
-            Phase::Outstanding { answered: true, .. } => Err(BadCommandId::Repeated(id)),
-            Phase::Outstanding { sent, answered: false } => {
-                request.completion.set(*completion);
-                request.phase.set(Phase::Outstanding { sent, answered: true });
-                if sent {
-                    self.make_finished(slot, request);
-                }
-                Ok(sent)
-            }
-            Phase::Free | Phase::Waiting | Phase::Finished => Err(BadCommandId::Idle(id)),
+        request.completion.set(*completion);
+        let last = phase.has(Phase::SENT);
+        if last {
+            self.make_finished(slot, request);
+        } else {
+            request.phase.set(Phase(phase.0 | Phase::ANSWERED));
+        }
+        Ok(last)
+    }
+
+    #[cold]
+    fn bad_command_id(&self, id: u16, phase: Phase) -> BadCommandId {
+        if id >> self.slot_bits >= self.generations {
+            BadCommandId::OutOfRange(id)
+        } else if phase.is_outstanding() {
+            BadCommandId::Repeated(id)
+        } else {
+            BadCommandId::Idle(id)
         }
     }
 
@@ -285,10 +302,11 @@ impl Requests {
     /// their memory any more (I04). A request that was answered keeps its answer.
     pub(super) fn abort_all(&self) {
         for (slot, request) in (0..self.connect_slot()).zip(&self.slots) {
-            match request.phase.get() {
-                Phase::Outstanding { answered: true, .. } => self.make_finished(slot, request),
-                Phase::Outstanding { .. } => self.finish(slot, Status::ABORTED_SQ_DELETION),
-                Phase::Free | Phase::Waiting | Phase::Finished => {}
+            let phase = request.phase.get();
+            if phase.is_outstanding() && phase.has(Phase::ANSWERED) {
+                self.make_finished(slot, request);
+            } else if phase.is_outstanding() {
+                self.finish(slot, Status::ABORTED_SQ_DELETION);
             }
         }
         while let Some(slot) = self.waiting.pop(&self.slots) {
@@ -300,7 +318,7 @@ impl Requests {
     /// Makes the slot of Fabrics Connect ready for another attempt.
     pub(super) fn reset_connect_slot(&self) {
         let Some(request) = self.slots.last() else { return };
-        if request.phase.replace(Phase::Free) != Phase::Finished {
+        if request.phase.replace(Phase::FREE) != Phase::FINISHED {
             return;
         }
         let others = List::new();
@@ -324,7 +342,7 @@ impl Requests {
     pub(super) fn take_finished(&self) -> Option<(Option<Completer>, Completion)> {
         let slot = self.finished.pop(&self.slots)?;
         let request = self.slots.get(usize::from(slot))?;
-        request.phase.set(Phase::Free);
+        request.phase.set(Phase::FREE);
         if slot != self.connect_slot() {
             self.free.push_first(&self.slots, slot);
         }
@@ -333,12 +351,12 @@ impl Requests {
 
     /// Requests that were accepted and whose callback did not run yet.
     pub(super) fn in_use(&self) -> usize {
-        self.slots.iter().filter(|request| request.phase.get() != Phase::Free).count()
+        self.slots.iter().filter(|request| request.phase.get() != Phase::FREE).count()
     }
 
     #[inline]
     fn make_finished(&self, slot: u16, request: &Request) {
-        request.phase.set(Phase::Finished);
+        request.phase.set(Phase::FINISHED);
         self.finished.push(&self.slots, slot);
     }
 }
@@ -399,11 +417,13 @@ mod tests {
         Completion::new(1, id, Status::SUCCESS)
     }
 
+    fn nobody() -> Completer {
+        Completer::Shared(Rc::new(|_| {}))
+    }
+
     fn outstanding(requests: &Requests) -> (u16, u16) {
         let slot = requests.take().unwrap();
-        let id = requests.next_command_id(slot);
-        requests.set_outstanding(slot);
-        (slot, id)
+        (slot, requests.begin(slot, None).unwrap())
     }
 
     #[test]
@@ -436,8 +456,8 @@ mod tests {
                 Err(BadCommandId::OutOfRange(0xffff)),
                 "{count}"
             );
-            if let Some(idle) = requests.take() {
-                let idle = requests.next_command_id(idle);
+            if let Some(slot) = requests.take() {
+                let idle = slot; // generation 0 was never given
                 assert_eq!(requests.answered(&response(idle)), Err(BadCommandId::Idle(idle)));
             }
             assert_eq!(requests.answered(&response(id)), Ok(false));
@@ -448,8 +468,7 @@ mod tests {
             requests.take_finished().unwrap();
             assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Idle(id)), "free");
             let again = requests.take().unwrap();
-            let next = requests.next_command_id(again);
-            requests.set_outstanding(again);
+            let next = requests.begin(again, None).unwrap();
             assert_eq!(again, slot);
             assert_ne!(next, id, "an old id does not fit the slot's next use");
             assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Repeated(id)));
@@ -460,7 +479,7 @@ mod tests {
     fn no_command_id_is_the_reserved_one() {
         let requests = Requests::new(4095, 1).unwrap();
         for _ in 0..100 {
-            assert_ne!(requests.next_command_id(4095), 0xffff);
+            assert_ne!(requests.begin(4095, None), Some(0xffff));
         }
     }
 
@@ -470,7 +489,7 @@ mod tests {
         let (answered, id) = outstanding(&requests);
         let (_, lost) = outstanding(&requests);
         let waiting = requests.take().unwrap();
-        requests.wait(waiting, Payload::None);
+        requests.wait(waiting, Payload::None, nobody());
         requests.answered(&response(id)).unwrap();
         requests.abort_all();
         requests.abort_all();
@@ -491,8 +510,7 @@ mod tests {
         let requests = Requests::new(2, 1).unwrap();
         let (first, id) = outstanding(&requests);
         let connect = requests.connect_slot();
-        let connect_id = requests.next_command_id(connect);
-        requests.set_outstanding(connect);
+        let connect_id = requests.begin(connect, None).unwrap();
         for (slot, id) in [(connect, connect_id), (first, id)] {
             requests.answered(&response(id)).unwrap();
             requests.sent(slot);
@@ -506,7 +524,7 @@ mod tests {
     fn waiting_requests_keep_their_order() {
         let requests = Requests::new(3, 1).unwrap();
         let slots: Vec<u16> = (0..3).map(|_| requests.take().unwrap()).collect();
-        slots.iter().for_each(|slot| requests.wait(*slot, Payload::None));
+        slots.iter().for_each(|slot| requests.wait(*slot, Payload::None, nobody()));
         let order: Vec<u16> = std::iter::from_fn(|| requests.next_waiting()).map(|(slot, _)| slot).collect();
         assert_eq!(order, slots);
     }

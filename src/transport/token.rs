@@ -84,7 +84,19 @@ impl Token {
         }
     }
 
+    /// The place of the owner in its table.
     #[inline]
+    pub(super) fn index(self) -> usize {
+        ((self.0 >> Self::INDEX_SHIFT) & ((1 << Owner::INDEX_BITS) - 1)) as usize
+    }
+
+    /// Whether two tokens are of the same owner, whatever kind and slot they name.
+    #[inline]
+    pub(super) fn has_owner_of(self, other: Self) -> bool {
+        (self.0 ^ other.0) & (((1 << Self::KIND_SHIFT) - 1) & !((1 << Self::SLOT_BITS) - 1)) == 0
+    }
+
+    #[cfg(test)]
     pub(super) fn owner(self) -> Owner {
         Owner {
             index: (self.0 >> Self::INDEX_SHIFT) as u32 & ((1 << Owner::INDEX_BITS) - 1),
@@ -111,6 +123,14 @@ mod tests {
                         let owner = Owner { index, generation };
                         let token = Token::from_raw(Token::new(kind, owner, slot).to_raw());
                         assert_eq!((token.kind(), token.owner(), token.slot()), (Some(kind), owner, slot));
+                        assert_eq!(token.index(), index as usize);
+                        assert!(token.has_owner_of(Token::new(Kind::Send, owner, 7)));
+                        assert!(!token.has_owner_of(Token::new(kind, owner.successor(), slot)));
+                        assert!(!token.has_owner_of(Token::new(
+                            kind,
+                            Owner { index: index ^ 1, ..owner },
+                            slot
+                        )));
                     }
                 }
             }

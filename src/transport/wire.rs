@@ -11,7 +11,7 @@
 use super::{
     Error,
     device::DeviceShare,
-    requests::{BadCommandId, COMMAND_SIZE, Payload, Requests},
+    requests::{BadCommandId, COMMAND_SIZE, Completer, Payload, Requests},
     token::{Kind, Owner, Token},
 };
 use crate::memory::{Cache, Covered};
@@ -131,9 +131,15 @@ impl Wire {
     }
 
     /// Completes `command` with its id and data descriptor, stores it in the slot's memory and puts the slot's work
-    /// request on the pending chain. On an error nothing has changed.
+    /// request on the pending chain. On an error the slot is the caller's, and nothing was sent.
     #[inline]
-    pub(super) fn push(&self, slot: u16, mut command: Command, payload: Payload) -> Result<(), Error> {
+    pub(super) fn push(
+        &self,
+        slot: u16,
+        command: &Command,
+        payload: Payload,
+        completer: Option<Completer>,
+    ) -> Result<(), Error> {
         let mut segments = 1;
         let sgl = match payload {
             // A controller that speaks keyed SGLs alone refuses the all-zero descriptor (an unkeyed data block)
@@ -159,14 +165,16 @@ impl Wire {
                 }
             }
         };
-        command.set_cid(self.requests.next_command_id(slot));
-        command.set_psdt_sgl();
-        command.set_sgl1(sgl);
-        let stored = self.commands.write_words(usize::from(slot) * COMMAND_SIZE, &command.words());
-        if !stored || !self.sends.push(usize::from(slot), segments) {
+        if !self.sends.push(usize::from(slot), segments) {
             return Err(Error::NoRequests);
         }
-        self.requests.set_outstanding(slot);
+        let id = self.requests.begin(slot, completer).ok_or(Error::NoRequests)?;
+        let mut command = *command;
+        command.set_cid(id);
+        command.set_psdt_sgl();
+        command.set_sgl1(sgl);
+        // Inside by construction: the memory has room for every slot.
+        let _stored = self.commands.write_dwords(usize::from(slot) * COMMAND_SIZE, &command.dwords);
         self.on_wire.set(self.on_wire.get() + 1);
         self.sends_posted.set(self.sends_posted.get() + 1);
         Ok(())

@@ -326,37 +326,6 @@ impl Command {
         bytes
     }
 
-    /// The command as eight 64-bit words in host order, for whole-word stores; on a big-endian machine each is to be
-    /// stored with `to_le`.
-    #[must_use]
-    pub const fn words(&self) -> [u64; 8] {
-        const fn pair(low: u32, high: u32) -> u64 {
-            low as u64 | (high as u64) << 32
-        }
-        let [d0, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11, d12, d13, d14, d15] = self.dwords;
-        [
-            pair(d0, d1),
-            pair(d2, d3),
-            pair(d4, d5),
-            pair(d6, d7),
-            pair(d8, d9),
-            pair(d10, d11),
-            pair(d12, d13),
-            pair(d14, d15),
-        ]
-    }
-
-    /// From eight 64-bit words as they lie in memory: the counterpart of [`Command::words`] for whole-word loads.
-    #[must_use]
-    pub fn from_words(words: &[u64; 8]) -> Command {
-        let mut dwords = [0; 16];
-        for (pair, word) in dwords.as_chunks_mut::<2>().0.iter_mut().zip(words) {
-            let word = u64::from_le(*word);
-            *pair = [word as u32, (word >> 32) as u32];
-        }
-        Command { dwords }
-    }
-
     /// Opcode.
     #[must_use]
     pub const fn opcode(&self) -> u8 {
@@ -473,9 +442,6 @@ mod tests {
         assert_eq!(command.to_bytes(), expected);
         assert_eq!(Command::from_bytes(&expected), command);
         assert_eq!((command.lba(), command.block_count()), (0x1112_1314_1516_1718, 8));
-        let words: Vec<u8> = command.words().iter().flat_map(|word| word.to_le_bytes()).collect();
-        assert_eq!(words, expected);
-        assert_eq!(Command::from_words(&command.words()), command, "on a little-endian machine");
     }
 
     #[test]

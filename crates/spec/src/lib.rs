@@ -11,6 +11,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+// Dwords are stored as they are: the wire's order is the machine's (Base 2.0, 1.8).
+#[cfg(target_endian = "big")]
+compile_error!("a big-endian machine would need its dwords swapped where they are stored");
+
 mod bytes;
 
 pub mod command;

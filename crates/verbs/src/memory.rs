@@ -188,25 +188,26 @@ impl Memory {
         true
     }
 
-    /// Stores 64 bytes, given as words, at `offset`, a multiple of 8. False if it is outside or not aligned.
+    /// Stores the 64 bytes of `dwords` as they are at `offset`, a multiple of 4. False if it is outside or not
+    /// aligned.
     #[must_use]
     #[inline]
-    pub fn write_words(&self, offset: usize, words: &[u64; 8]) -> bool {
-        if !offset.is_multiple_of(8) {
+    pub fn write_dwords(&self, offset: usize, dwords: &[u32; 16]) -> bool {
+        if !offset.is_multiple_of(4) {
             return false;
         }
         let Some(place) = self.place(offset, 64) else { return false };
-        // SAFETY: 64 bytes of this memory, aligned for u64 since the base is page-aligned.
-        unsafe { place.cast::<[u64; 8]>().write(*words) };
+        // SAFETY: 64 bytes of this memory, aligned for u32 since the base is page-aligned.
+        unsafe { place.cast::<[u32; 16]>().write(*dwords) };
         true
     }
 
-    /// Loads the 64 bytes at `offset`, a multiple of 8, as words. None if they are outside.
+    /// Loads the 64 bytes at `offset`, a multiple of 4. None if they are outside or not aligned.
     #[inline]
-    pub fn read_words(&self, offset: usize) -> Option<[u64; 8]> {
-        offset.is_multiple_of(8).then_some(())?;
-        let place = self.place(offset, 64)?.cast::<[u64; 8]>();
-        // SAFETY: 64 bytes of this memory, aligned for u64 since the base is page-aligned.
+    pub fn read_dwords(&self, offset: usize) -> Option<[u32; 16]> {
+        offset.is_multiple_of(4).then_some(())?;
+        let place = self.place(offset, 64)?.cast::<[u32; 16]>();
+        // SAFETY: 64 bytes of this memory, aligned for u32 since the base is page-aligned.
         Some(unsafe { place.read() })
     }
 
@@ -318,12 +319,13 @@ mod tests {
     #[test]
     fn copies_stay_inside() {
         let memory = Memory::new(128).unwrap();
-        assert!(memory.write_words(64, &[1, 2, 3, 4, 5, 6, 7, 8]));
-        assert_eq!(memory.read_words(64), Some([1, 2, 3, 4, 5, 6, 7, 8]));
-        assert_eq!(memory.read_16(64).map(|bytes| bytes[8]), Some(2));
-        assert!(!memory.write_words(65, &[0; 8]), "not aligned");
-        assert!(!memory.write_words(72, &[0; 8]), "past the end");
-        assert_eq!(memory.read_words(usize::MAX - 7), None);
+        let dwords = std::array::from_fn(|index| index as u32);
+        assert!(memory.write_dwords(64, &dwords));
+        assert_eq!(memory.read_dwords(64), Some(dwords));
+        assert_eq!(memory.read_16(64).map(|bytes| bytes[4]), Some(1));
+        assert!(!memory.write_dwords(62, &dwords), "not aligned");
+        assert!(!memory.write_dwords(68, &dwords), "past the end");
+        assert_eq!(memory.read_dwords(usize::MAX - 3), None);
         assert_eq!(memory.read_16(113), None);
         assert!(!memory.write(128, &[1]) && memory.write(127, &[1]) && memory.write(128, &[]));
         assert_eq!(Memory::new(0).unwrap_err().errno, libc::EINVAL);
