@@ -163,7 +163,7 @@ impl PollGroup {
         self.core.lanes.give_list_back(list);
         if now.has_reached(self.next_events.get()) {
             self.next_events.set(now.after(EVENT_INTERVAL));
-            self.read_events(now, &mut polled);
+            self.read_events(per_qpair, now, &mut polled);
         }
         if self.core.busy.get() > 0 {
             self.progress_busy(per_qpair, now, &mut polled);
@@ -174,24 +174,26 @@ impl PollGroup {
     #[inline]
     fn look_after(&self, qpair: &Rc<Qpair>, owner: Owner, per_qpair: u32, now: Moment, polled: &mut Polled) {
         qpair.attend();
-        self.progress(qpair, now, polled);
-        polled.completions += u64::from(qpair.deliver(per_qpair));
-        qpair.flush();
+        let was_live = qpair.is_connected();
+        qpair.progress_without_look(now);
+        self.after_progress(qpair, was_live, per_qpair, polled);
         if qpair.has_finished() {
             qpair.ask_for_attention(&self.core.lanes, owner);
         }
     }
 
-    fn progress(&self, qpair: &Rc<Qpair>, now: Moment, polled: &mut Polled) {
-        let was_live = qpair.is_connected();
-        qpair.progress_without_look(now);
-        if was_live && !qpair.is_connected() {
-            polled.failed = true;
-        }
+    /// Delivers and flushes. A member that came to rest is not visited again, so whatever was aborted is told now,
+    /// whatever the budget.
+    #[inline]
+    fn after_progress(&self, qpair: &Qpair, was_live: bool, per_qpair: u32, polled: &mut Polled) {
+        polled.failed |= was_live && !qpair.is_connected();
+        let most = if qpair.is_at_rest() { u32::MAX } else { per_qpair };
+        polled.completions += u64::from(qpair.deliver(most));
+        qpair.flush();
     }
 
     #[cold]
-    fn read_events(&self, now: Moment, polled: &mut Polled) {
+    fn read_events(&self, per_qpair: u32, now: Moment, polled: &mut Polled) {
         let mut ready = Vec::new();
         let result = self.core.events.ready(|number| {
             ready.push(Owner { index: (number >> 32) as u32, generation: number as u32 });
@@ -202,9 +204,7 @@ impl PollGroup {
         for qpair in ready.into_iter().filter_map(|owner| self.core.lanes.qpair(owner)) {
             let was_live = qpair.is_connected();
             qpair.look_for_events(now);
-            if was_live && !qpair.is_connected() {
-                polled.failed = true;
-            }
+            self.after_progress(&qpair, was_live, per_qpair, polled);
         }
     }
 
@@ -216,9 +216,7 @@ impl PollGroup {
         self.members.set(members);
         for qpair in busy {
             qpair.progress(now);
-            let most = if qpair.is_at_rest() { u32::MAX } else { per_qpair };
-            polled.completions += u64::from(qpair.deliver(most));
-            qpair.flush();
+            self.after_progress(&qpair, false, per_qpair, polled);
         }
     }
 }
