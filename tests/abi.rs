@@ -129,10 +129,12 @@ fn a_program_that_knows_only_spdks_layout_runs() {
     let abi = Abi::load();
     let workshop = Workshop::new("spdk-layout");
     fs::write(workshop.path("spdk_layout.h"), layout::header(&abi)).unwrap();
+    let target = root().join("crates/target/include/nvme_rdma_target.h");
+    fs::copy(target, workshop.path("nvme_rdma_target.h")).unwrap();
     let text = fs::read_to_string(root().join("tests/abi/program.c")).unwrap();
-    let program =
-        workshop.link(Language::C, "program", &text, &[library("spdk_nvme_rdma"), library("spdk_env_rdma")]);
-    let output = Command::new(program).output().unwrap();
+    let libraries = ["spdk_nvme_rdma", "spdk_env_rdma", "nvme_rdma_target", "softverbs"].map(library);
+    let program = workshop.link(Language::C, "program", &text, &libraries);
+    let output = workshop.command(&program).env("LD_PRELOAD", library("softverbs")).output().unwrap();
     assert!(
         output.status.success(),
         "{}: {}{}",
@@ -152,7 +154,7 @@ fn preloaded_foreign_handles_and_other_transports_pass_through() {
     let program =
         workshop.link(Language::C, "program", &read("program.c"), &[standin, library("spdk_env_rdma")]);
     let run = |preload: Option<&Path>| {
-        let mut command = Command::new(&program);
+        let mut command = workshop.command(&program);
         if let Some(library) = preload {
             command.env("LD_PRELOAD", library);
         }

@@ -130,6 +130,8 @@ pub unsafe extern "C" fn spdk_nvme_qpair_process_completions(
         -libc::EINVAL,
         |object| match object.host.process_completions(max_completions) {
             Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
+            // A callback freed it: it is no error that it is not connected any more.
+            Err(_) if object.freeing.get() => 0,
             Err(error) => negated_errno(&error),
         }
     )

@@ -10,8 +10,14 @@
 #include <string.h>
 
 #include "spdk_layout.h"
+#include "nvme_rdma_target.h"
+
+/* Not of SPDK. */
+void spdk_nvme_rdma_set_wait_hook(void (*hook)(void *arg), void *arg);
 
 /* Not of the NVMe library, so not in the data. */
+uint64_t spdk_get_ticks(void);
+uint64_t spdk_get_ticks_hz(void);
 void spdk_env_opts_init(void *opts);
 int spdk_env_init(const void *opts);
 void spdk_env_fini(void);
@@ -135,6 +141,234 @@ wrong_handles(void)
 	CHECK(spdk_nvme_connect(NULL, NULL, 0) == NULL);
 }
 
+#define SUBSYSTEM "nqn.2016-06.io.spdk:cnode1"
+#define SECTORS 64
+
+static struct nvme_rdma_target *g_target;
+static struct spdk_nvme_ctrlr *g_attached;
+static int g_port;
+static int g_done;
+static int g_aborted;
+static struct spdk_nvme_qpair *g_to_free;
+
+static void
+poll_target(void *arg)
+{
+	struct nvme_rdma_target *target = arg;
+
+	nvme_rdma_target_poll(target, (uint64_t)((double)spdk_get_ticks() * 1e9 / (double)spdk_get_ticks_hz()));
+}
+
+static void
+done(void *arg, const struct spdk_nvme_cpl *cpl)
+{
+	CHECK(arg == &g_done);
+	CHECK(cpl->status.sct == 0 && cpl->status.sc == 0);
+	g_done++;
+}
+
+static void
+aborted(void *arg, const struct spdk_nvme_cpl *cpl)
+{
+	CHECK(arg == &g_aborted);
+	CHECK(cpl->status.sct == SPDK_NVME_SCT_GENERIC && cpl->status.sc == SPDK_NVME_SC_ABORTED_SQ_DELETION);
+	g_aborted++;
+}
+
+/* A callback that ends its own queue pair. */
+static void
+done_and_free(void *arg, const struct spdk_nvme_cpl *cpl)
+{
+	done(arg, cpl);
+	CHECK(spdk_nvme_ctrlr_free_io_qpair(g_to_free) == 0);
+}
+
+static void
+wait_for(struct spdk_nvme_qpair *qpair, int count)
+{
+	while (g_done < count) {
+		poll_target(g_target);
+		CHECK(spdk_nvme_qpair_process_completions(qpair, 0) >= 0);
+	}
+}
+
+static void
+use(struct spdk_nvme_ctrlr *ctrlr)
+{
+	const struct spdk_nvme_ctrlr_data *data = spdk_nvme_ctrlr_get_data(ctrlr);
+	struct spdk_nvme_ns *ns = spdk_nvme_ctrlr_get_ns(ctrlr, 1);
+	struct spdk_nvme_io_qpair_opts opts;
+	struct spdk_nvme_qpair *qpair, *other;
+	struct spdk_nvme_poll_group *group;
+	uint8_t *buffer;
+	size_t size = 12345;
+
+	CHECK(data != NULL && data->nn >= 1 && data->sgls.supported != 0);
+	CHECK(strncmp((const char *)data->subnqn, SUBSYSTEM, sizeof(SUBSYSTEM)) == 0);
+	CHECK(strcmp(spdk_nvme_ctrlr_get_transport_id(ctrlr)->subnqn, SUBSYSTEM) == 0);
+	CHECK(spdk_nvme_ctrlr_get_first_active_ns(ctrlr) == 1);
+	CHECK(spdk_nvme_ctrlr_get_next_active_ns(ctrlr, 1) == 0);
+	CHECK(spdk_nvme_ctrlr_map_cmb(ctrlr, &size) == NULL && size == 12345);
+	spdk_nvme_ctrlr_unmap_cmb(ctrlr);
+	CHECK(ns != NULL && ns == spdk_nvme_ctrlr_get_ns(ctrlr, 1));
+	CHECK(spdk_nvme_ctrlr_get_ns(ctrlr, 0) == NULL && spdk_nvme_ctrlr_get_ns(ctrlr, data->nn + 1) == NULL);
+	CHECK(spdk_nvme_ns_is_active(ns) && spdk_nvme_ns_get_id(ns) == 1);
+	CHECK(spdk_nvme_ns_get_sector_size(ns) == 512 && spdk_nvme_ns_get_num_sectors(ns) == 131072);
+	CHECK(spdk_nvme_ns_get_size(ns) == 64u << 20 && spdk_nvme_ns_get_csi(ns) == SPDK_NVME_CSI_NVM);
+	CHECK(spdk_nvme_ns_get_data(ns)->nsze == 131072);
+	CHECK(((uintptr_t)spdk_nvme_ns_get_data(ns) & 7) == 0);
+
+	memset(&opts, 0xee, sizeof(opts));
+	spdk_nvme_ctrlr_get_default_io_qpair_opts(ctrlr, &opts, sizeof(opts));
+	CHECK(opts.qprio == SPDK_NVME_QPRIO_URGENT && opts.io_queue_requests == 512 && !opts.create_only);
+	CHECK(opts.io_queue_size >= 2 && opts.io_queue_size <= 256 && opts.opts_size == sizeof(opts));
+	opts.qprio = SPDK_NVME_QPRIO_HIGH;
+	CHECK(spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, &opts, sizeof(opts)) == NULL);
+
+	qpair = spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, NULL, 0);
+	CHECK(qpair != NULL && spdk_nvme_qpair_is_connected(qpair));
+	CHECK(spdk_nvme_qpair_get_failure_reason(qpair) == SPDK_NVME_QPAIR_FAILURE_NONE);
+	CHECK(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair) == -EISCONN);
+	buffer = spdk_dma_zmalloc(SECTORS * 512, 4096, NULL);
+	CHECK(buffer != NULL);
+	memset(buffer, 0x5a, SECTORS * 512);
+	CHECK(spdk_nvme_ns_cmd_write(ns, qpair, buffer, 8, SECTORS, done, &g_done, 0) == 0);
+	wait_for(qpair, 1);
+	memset(buffer, 0, SECTORS * 512);
+	CHECK(spdk_nvme_ns_cmd_read(ns, qpair, buffer, 8, SECTORS, done, &g_done, 0) == 0);
+	wait_for(qpair, 2);
+	CHECK(buffer[0] == 0x5a && buffer[SECTORS * 512 - 1] == 0x5a);
+	CHECK(spdk_nvme_ns_cmd_read(ns, qpair, buffer, 8, 1, done, &g_done, 1u << 4) == -EINVAL);
+	CHECK(spdk_nvme_ns_cmd_read(ns, qpair, buffer, 8, 0, done, &g_done, 0) == -EINVAL);
+	CHECK(spdk_nvme_ns_cmd_read((struct spdk_nvme_ns *)qpair, qpair, buffer, 8, 1, done, &g_done, 0) == -EINVAL);
+
+	/* A queue pair that ends in its own callback. */
+	g_to_free = qpair;
+	CHECK(spdk_nvme_ns_cmd_read(ns, qpair, buffer, 8, 1, done_and_free, &g_done, 0) == 0);
+	while (g_done < 3) {
+		poll_target(g_target);
+		CHECK(spdk_nvme_qpair_process_completions(qpair, 0) >= 0);
+	}
+	CHECK(spdk_nvme_qpair_process_completions(qpair, 0) == -EINVAL);
+	CHECK(spdk_nvme_ctrlr_free_io_qpair(qpair) == -EINVAL);
+
+	/* In a group; its callbacks come before free returns. */
+	group = spdk_nvme_poll_group_create(NULL, NULL);
+	opts.qprio = SPDK_NVME_QPRIO_URGENT;
+	opts.create_only = true;
+	other = spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, &opts, sizeof(opts));
+	CHECK(group != NULL && other != NULL && !spdk_nvme_qpair_is_connected(other));
+	CHECK(spdk_nvme_ns_cmd_read(ns, other, buffer, 8, 1, done, &g_done, 0) == -ENXIO);
+	CHECK(spdk_nvme_poll_group_remove(group, other) == -ENOENT);
+	CHECK(spdk_nvme_poll_group_add(group, other) == 0);
+	CHECK(spdk_nvme_poll_group_add(group, other) == -EINVAL);
+	CHECK(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, other) == 0);
+	CHECK(spdk_nvme_ns_cmd_read(ns, other, buffer, 8, 1, done, &g_done, 0) == 0);
+	while (g_done < 4) {
+		poll_target(g_target);
+		CHECK(spdk_nvme_poll_group_process_completions(group, 0, disconnected) >= 0);
+	}
+	CHECK(spdk_nvme_poll_group_remove(group, other) == -EINVAL);
+	CHECK(spdk_nvme_poll_group_destroy(group) == -EBUSY);
+	CHECK(nvme_rdma_target_misbehave(g_target, NVME_RDMA_TARGET_SILENT, 0) == 0);
+	CHECK(spdk_nvme_ns_cmd_read(ns, other, buffer, 8, 1, aborted, &g_aborted, 0) == 0);
+	CHECK(spdk_nvme_ctrlr_free_io_qpair(other) == 0);
+	CHECK(g_aborted == 1);
+	CHECK(nvme_rdma_target_behave(g_target, NVME_RDMA_TARGET_SILENT) == 0);
+	CHECK(spdk_nvme_poll_group_destroy(group) == 0);
+
+	/* One that is left behind ends with its controller. */
+	g_to_free = spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, NULL, 0);
+	CHECK(g_to_free != NULL);
+	CHECK(spdk_nvme_ctrlr_process_admin_completions(ctrlr) >= 0);
+	spdk_dma_free(buffer);
+}
+
+static bool
+probe(void *cb_ctx, const struct spdk_nvme_transport_id *trid, struct spdk_nvme_ctrlr_opts *opts)
+{
+	CHECK(strcmp(trid->subnqn, SUBSYSTEM) == 0 && opts->opts_size == sizeof(*opts));
+	return *(bool *)cb_ctx;
+}
+
+static void
+attach(void *cb_ctx, const struct spdk_nvme_transport_id *trid, struct spdk_nvme_ctrlr *ctrlr,
+       const struct spdk_nvme_ctrlr_opts *opts)
+{
+	CHECK(*(bool *)cb_ctx && strcmp(trid->trstring, "RDMA") == 0 && opts->io_queue_size == 256);
+	CHECK(g_attached == NULL);
+	g_attached = ctrlr;
+}
+
+static void
+session(void)
+{
+	const char *subsystems[] = {SUBSYSTEM ",ns=64M"};
+	struct nvme_rdma_target_options options;
+	struct spdk_nvme_transport_id trid;
+	struct spdk_nvme_ctrlr_opts opts;
+	struct spdk_nvme_ctrlr *ctrlr, *again;
+	struct spdk_nvme_detach_ctx *detach_ctx = NULL;
+	char text[256];
+	bool wanted;
+
+	nvme_rdma_target_options_init(&options, sizeof(options));
+	options.listen = "127.0.0.1:0";
+	options.subsystems = subsystems;
+	options.subsystem_count = 1;
+	CHECK(nvme_rdma_target_start(&options, &g_target) == 0);
+	g_port = nvme_rdma_target_port(g_target, 0);
+	spdk_nvme_rdma_set_wait_hook(poll_target, g_target);
+
+	memset(&trid, 0, sizeof(trid));
+	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s", g_port, SUBSYSTEM);
+	CHECK(spdk_nvme_transport_id_parse(&trid, text) == 0);
+	ctrlr = spdk_nvme_connect(&trid, NULL, 0);
+	CHECK(ctrlr != NULL);
+	/* Attached twice, so detached twice. */
+	again = spdk_nvme_connect(&trid, NULL, 0);
+	CHECK(again == ctrlr);
+	CHECK(spdk_nvme_detach(again) == 0);
+	use(ctrlr);
+	CHECK(spdk_nvme_detach_async(ctrlr, &detach_ctx) == 0);
+	CHECK(detach_ctx != NULL);
+	CHECK(spdk_nvme_connect(&trid, NULL, 0) == NULL); /* being detached */
+	spdk_nvme_detach_poll(detach_ctx);
+	CHECK(spdk_nvme_detach(ctrlr) == -EINVAL);
+	CHECK(spdk_nvme_ctrlr_get_data(ctrlr) == NULL);
+	CHECK(spdk_nvme_qpair_process_completions(g_to_free, 0) == -EINVAL);
+	CHECK(spdk_nvme_detach_poll_async(detach_ctx) == -EINVAL);
+
+	/* Another host is another controller. */
+	ctrlr = spdk_nvme_connect(&trid, NULL, 0);
+	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
+	snprintf(opts.hostnqn, sizeof(opts.hostnqn), "nqn.2014-08.org.example:host");
+	again = spdk_nvme_connect(&trid, &opts, sizeof(opts));
+	CHECK(ctrlr != NULL && again != NULL && again != ctrlr);
+	CHECK(spdk_nvme_detach(ctrlr) == 0 && spdk_nvme_detach(again) == 0);
+
+	wanted = false;
+	CHECK(spdk_nvme_probe(&trid, &wanted, probe, attach, NULL) == -1);
+	wanted = true;
+	CHECK(spdk_nvme_probe(&trid, &wanted, probe, attach, NULL) == 0);
+	CHECK(g_attached != NULL && spdk_nvme_detach(g_attached) == 0);
+	g_attached = NULL;
+	snprintf(trid.subnqn, sizeof(trid.subnqn), "%s", "nqn.2014-08.org.nvmexpress.discovery");
+	CHECK(spdk_nvme_probe(&trid, &wanted, probe, attach, NULL) == 0);
+	CHECK(g_attached != NULL && spdk_nvme_detach(g_attached) == 0);
+	wanted = false;
+	CHECK(spdk_nvme_probe(&trid, &wanted, probe, attach, NULL) == 0);
+
+	/* Nothing there: no controller, and no error for the program that probes. */
+	snprintf(trid.subnqn, sizeof(trid.subnqn), "%s", "nqn.2016-06.io.spdk:none");
+	CHECK(spdk_nvme_connect(&trid, NULL, 0) == NULL);
+	trid.adrfam = SPDK_NVMF_ADRFAM_IB;
+	CHECK(spdk_nvme_connect(&trid, NULL, 0) == NULL);
+
+	spdk_nvme_rdma_set_wait_hook(NULL, NULL);
+	nvme_rdma_target_stop(g_target);
+}
+
 int
 main(void)
 {
@@ -147,6 +381,7 @@ main(void)
 	options();
 	statuses();
 	wrong_handles();
+	session();
 	spdk_env_fini();
 	puts("done");
 	return 0;

@@ -83,6 +83,13 @@ impl Workshop {
         self.link(language, name, text, &[])
     }
 
+    /// A program of this folder, to be run with this folder's libraries and not with those that cargo would offer.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", &self.0);
+        command
+    }
+
     pub fn compiles(&self, language: Language, name: &str, text: &str) -> bool {
         self.run(language, name, text, &[], &[]).1.status.success()
     }
