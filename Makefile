@@ -141,8 +141,8 @@ bench: all packages-test
 
 # What a reviewer would look at first ----------------------------------------------------------------------------------
 
-.PHONY: check check-format check-lints check-docs check-headers check-generated
-check: check-format check-lints check-docs check-headers check-generated
+.PHONY: check check-format check-lints check-docs check-headers check-generated check-install
+check: check-format check-lints check-docs check-headers check-generated check-install
 	@echo 'check: all good'
 
 check-format: toolchain
@@ -162,6 +162,9 @@ check-headers: packages-build packages-test
 # Committed headers and lists against what they are generated from.
 check-generated: packages-build packages-test toolchain
 	$(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test abi
+
+check-install: all
+	scripts/check-install.sh
 
 # ----------------------------------------------------------------------------------------------------------------------
 
