@@ -5,6 +5,7 @@
 
 mod connection;
 mod device;
+mod io;
 mod slots;
 
 use std::net::SocketAddr;

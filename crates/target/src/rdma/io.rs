@@ -1,0 +1,113 @@
+//! The memory and the prepared work requests of a connection, and moving bytes in the stores.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use spec::command::COMMAND_SIZE;
+use spec::completion::COMPLETION_SIZE;
+use verbs::{
+    Access, CompletionQueue, Memory, PostError, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus,
+};
+
+use super::device::DeviceState;
+use super::slots::Token;
+use crate::core::Extent;
+use crate::options::Options;
+
+/// What work requests name, with the slots' buffers: kept until the queue pair is gone.
+pub(super) struct Io {
+    pub completions: Arc<CompletionQueue>,
+    pub sends: SendRing,
+    pub receives: ReceiveRing,
+    pub capsules: RegisteredMemory,
+    pub capsule_size: usize,
+    pub responses: RegisteredMemory,
+    pub device: Rc<DeviceState>,
+}
+
+impl Io {
+    pub(super) fn new(
+        device: Rc<DeviceState>,
+        entries: usize,
+        slots: usize,
+        options: &Options,
+    ) -> Result<Io, Failure> {
+        let data = usize::from(options.icdoff) * 16 + options.in_capsule_data as usize;
+        let capsule_size = (COMMAND_SIZE + data).next_multiple_of(64);
+        let completions = u32::try_from(entries + 2 * slots).unwrap_or(u32::MAX);
+        let domain = device.domain();
+        let io = Io {
+            completions: CompletionQueue::new(device.device(), completions)?,
+            sends: SendRing::new(2 * slots, 1).ok_or(Failure::Slot)?,
+            receives: ReceiveRing::new(entries).ok_or(Failure::Slot)?,
+            capsules: RegisteredMemory::new(domain, entries * capsule_size, Access::LocalWrite)?,
+            capsule_size,
+            responses: RegisteredMemory::new(domain, slots * COMPLETION_SIZE, Access::LocalRead)?,
+            device,
+        };
+        for index in 0..entries {
+            let segment = Segment::of(&io.capsules, index * capsule_size, capsule_size as u32);
+            let id = Token::Receive(index).encode();
+            if !segment.is_some_and(|segment| io.receives.prepare(index, id, segment)) {
+                return Err(Failure::Slot);
+            }
+        }
+        for slot in 0..slots {
+            let segment = Segment::of(&io.responses, slot * COMPLETION_SIZE, COMPLETION_SIZE as u32);
+            let prepared = io.sends.set_id(2 * slot, Token::Data(slot).encode())
+                && io.sends.set_id(2 * slot + 1, Token::Response(slot).encode())
+                && segment.is_some_and(|segment| io.sends.set_segment(2 * slot + 1, 0, segment));
+            if !prepared {
+                return Err(Failure::Slot);
+            }
+        }
+        Ok(io)
+    }
+}
+
+/// Zeroes an extent; false when it is not inside its store.
+pub(super) fn zero(stores: &[Rc<Memory>], extent: &Extent) -> bool {
+    let zeros = [0; 4096];
+    pieces(stores, extent, |store, offset, length| {
+        zeros.get(..length).is_some_and(|zeros| store.write(offset, zeros))
+    })
+}
+
+/// Calls `each` with every piece of at most 4096 bytes of an extent; false when it said false or the store is not there.
+pub(super) fn pieces(
+    stores: &[Rc<Memory>],
+    extent: &Extent,
+    mut each: impl FnMut(&Memory, usize, usize) -> bool,
+) -> bool {
+    let (Ok(mut offset), Ok(mut left)) = (usize::try_from(extent.offset), usize::try_from(extent.length))
+    else {
+        return false;
+    };
+    let Some(store) = stores.get(extent.store) else { return false };
+    while left > 0 {
+        let length = left.min(4096);
+        if !each(store, offset, length) {
+            return false;
+        }
+        offset += length;
+        left -= length;
+    }
+    true
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("a work request ended with {0}")]
+    WorkRequest(WcStatus),
+    #[error("a capsule of {0} bytes")]
+    ShortCapsule(usize),
+    #[error("a completion of an unknown work request")]
+    Token,
+    #[error(transparent)]
+    Post(#[from] PostError),
+    #[error(transparent)]
+    Verbs(#[from] verbs::Error),
+    #[error("a work request slot is not there")]
+    Slot,
+}
