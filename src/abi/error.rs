@@ -68,10 +68,12 @@ pub(super) fn is_no_device(error: &Error) -> bool {
 fn of_transport(error: &TransportError) -> c_int {
     match error {
         TransportError::NotConnected => libc::ENXIO,
-        TransportError::Disconnecting | TransportError::AlreadyConnected => libc::EISCONN,
+        TransportError::Disconnecting => libc::EAGAIN,
+        TransportError::AlreadyConnected => libc::EISCONN,
+        TransportError::NotDisconnected => libc::EINVAL,
         TransportError::NoRequests | TransportError::NoMemory | TransportError::NoMap(_) => libc::ENOMEM,
         TransportError::NotRegistered { .. } => libc::EFAULT,
-        TransportError::Verbs(error) => error.errno,
+        TransportError::NoDevice(error) | TransportError::Verbs(error) => error.errno,
         TransportError::Connect(error) => of_connect(*error),
         TransportError::GroupBusy => libc::EBUSY,
         TransportError::WrongGroup => libc::ENOENT,
@@ -82,7 +84,7 @@ fn of_connect(error: ConnectError) -> c_int {
     match error {
         ConnectError::Address | ConnectError::Route => libc::EADDRNOTAVAIL,
         ConnectError::Unreachable => libc::EHOSTUNREACH,
-        ConnectError::Rejected(_) => libc::ECONNREFUSED,
+        ConnectError::Rejected { .. } => libc::ECONNREFUSED,
         ConnectError::Status(_) => libc::EIO,
         ConnectError::AuthenticationRequired => libc::EACCES,
         ConnectError::TimedOut => libc::ETIMEDOUT,

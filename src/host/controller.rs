@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{self, Moment},
-    transport::{Completer, ConnectTarget, Payload, Qpair, QpairConfiguration},
+    transport::{self, Completer, ConnectTarget, Payload, Qpair, QpairConfiguration},
 };
 use parking_lot::Mutex;
 use spec::{
@@ -119,8 +119,11 @@ impl Controller {
     /// failure leaves nothing behind.
     pub fn connect(id: TransportId, options: ControllerOptions) -> Result<Rc<Self>, Error> {
         let label = format!("{}:{} {}", id.traddr, id.trsvcid, id.subnqn);
-        Self::try_connect(id, options, &label)
-            .inspect_err(|error| tracing::error!("{label}: no controller: {error}"))
+        Self::try_connect(id, options, &label).inspect_err(|error| match error {
+            // The transport said so where it happened.
+            Error::Transport(transport::Error::Connect(_) | transport::Error::NoDevice(_)) => {}
+            error => tracing::error!("{label}: no controller: {error}"),
+        })
     }
 
     fn try_connect(id: TransportId, options: ControllerOptions, label: &str) -> Result<Rc<Self>, Error> {

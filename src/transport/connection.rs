@@ -37,7 +37,7 @@ pub(super) struct Resolver {
 impl Resolver {
     /// Creates the event channel and the id, and sets its options.
     pub(super) fn new(target: &ConnectTarget) -> Result<Self, Error> {
-        let devices = DeviceList::open()?;
+        let devices = DeviceList::open().map_err(Error::NoDevice)?;
         let channel = EventChannel::new()?;
         let id = CmId::new(&channel)?;
         if target.source.is_some() {

@@ -40,6 +40,9 @@ pub enum Error {
     /// The qpair is connected, or on its way there.
     #[error("the qpair is already connected or connecting")]
     AlreadyConnected,
+    /// Joining or leaving a poll group needs a qpair that is disconnected.
+    #[error("the qpair is not disconnected")]
+    NotDisconnected,
     /// All request slots are in use.
     #[error("no free request slot")]
     NoRequests,
@@ -56,6 +59,9 @@ pub enum Error {
     /// There is no memory.
     #[error("out of memory")]
     NoMemory,
+    /// The machine has no RDMA device.
+    #[error("there is no RDMA device on this machine ({0})")]
+    NoDevice(verbs::Error),
     /// A call of the RDMA libraries failed.
     #[error(transparent)]
     Verbs(#[from] verbs::Error),
@@ -86,10 +92,19 @@ pub enum ConnectError {
     #[error("the peer is unreachable")]
     Unreachable,
     /// The peer's CM or the controller rejected the connection.
-    #[error("the connection was rejected, CM status {0}")]
-    Rejected(i32),
+    #[error("the connection was rejected, CM status {status}{}", Because(.reason))]
+    Rejected {
+        /// The CM's status: 8 if nobody listens there, 28 if the peer's program said no.
+        status: i32,
+        /// What the controller said in its private data, if it did.
+        reason: Option<spec::rdma::RejectReason>,
+    },
     /// The controller refused the Connect command with this status field.
-    #[error("the controller answered the Connect command with {} (status field {:#06x})", .0.name(), .0.0)]
+    #[error(
+        "the controller answered the Connect command with {} (status field {:#06x})",
+        .0.name_for(spec::AdminOpcode::FABRICS.0),
+        .0.0
+    )]
     Status(spec::Status),
     /// The controller wants authentication, which this host does not offer yet.
     #[error("the controller requires authentication, which is not supported")]
@@ -106,6 +121,18 @@ pub enum ConnectError {
     /// The program gave up.
     #[error("disconnected by the program")]
     Cancelled,
+}
+
+/// How a reject's reason reads behind its status.
+struct Because<'a>(&'a Option<spec::rdma::RejectReason>);
+
+impl std::fmt::Display for Because<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(reason) => write!(formatter, ": {}", reason.name()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How long address resolution may take, and route resolution again.

@@ -374,6 +374,7 @@ impl Qpair {
             self.connect_result()
         });
         result.unwrap_or_else(|| {
+            self.log_connect_failure(ConnectError::TimedOut);
             self.apply(Event::ConnectFailed(ConnectError::TimedOut));
             self.wait_until_at_rest();
             Err(Error::Connect(ConnectError::TimedOut))
@@ -584,17 +585,13 @@ impl Qpair {
             tracing::warn!("{}: rejected as a stale connection; attempt {attempts} follows", self.label());
             return Event::RejectedStale;
         }
-        if event.status == REJECT_CONSUMER
-            && let Ok(reject) = rdma::Reject::decode(event.private_data.as_slice())
-        {
-            tracing::error!(
-                "{}: the controller rejected the connection: {}",
-                self.label(),
-                reject.sts.name()
-            );
-        }
-        self.log_connect_failure(ConnectError::Rejected(event.status));
-        Event::ConnectFailed(ConnectError::Rejected(event.status))
+        let reason = (event.status == REJECT_CONSUMER)
+            .then(|| rdma::Reject::decode(event.private_data.as_slice()).ok())
+            .flatten()
+            .map(|reject| reject.sts);
+        let error = ConnectError::Rejected { status: event.status, reason };
+        self.log_connect_failure(error);
+        Event::ConnectFailed(error)
     }
 
     /// Takes what an accepting controller says of its queue. Private data that is missing, as some providers give
@@ -792,7 +789,7 @@ impl Qpair {
     /// Joins a group. Only at rest, and only if it is in none.
     pub(super) fn join(&self, core: &Rc<GroupCore>) -> Result<(), Error> {
         if !self.is_at_rest() {
-            return Err(Error::AlreadyConnected);
+            return Err(Error::NotDisconnected);
         }
         let current = self.group.take();
         let result = if current.is_none() { Ok(()) } else { Err(Error::WrongGroup) };
@@ -803,7 +800,7 @@ impl Qpair {
     /// Leaves its group. Only at rest (T45).
     pub(super) fn leave(&self) -> Result<(), Error> {
         if !self.is_at_rest() {
-            return Err(Error::Disconnecting);
+            return Err(Error::NotDisconnected);
         }
         self.group.set(None);
         Ok(())
@@ -876,7 +873,7 @@ fn connection(state: &QpairState) -> Option<&Connection> {
 fn as_connect_error(error: &Error) -> ConnectError {
     match error {
         Error::Connect(error) => *error,
-        Error::Verbs(error) => ConnectError::Resources(error.errno),
+        Error::Verbs(error) | Error::NoDevice(error) => ConnectError::Resources(error.errno),
         _ => ConnectError::Resources(libc::ENOMEM),
     }
 }
