@@ -141,9 +141,11 @@ pub(super) fn guard<T: Object, R>(entry: &str, object: &T, refused: R, body: imp
     }
 }
 
-/// As [`guard`], for an entry without a handle.
+/// As [`guard`], for an entry without a handle. A program calls one of these before it has a handle, so this is where
+/// log lines get a place to go.
 #[inline]
 pub(super) fn guard_plain<R>(entry: &str, refused: R, body: impl FnOnce() -> R) -> R {
+    super::log::install();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result,
         Err(payload) => {

@@ -198,6 +198,7 @@ pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Shar
 /// One line for a handle that [`find`] called invalid.
 #[cold]
 pub(super) fn complain(entry: &str, address: usize) {
+    super::log::install();
     if address == 0 {
         tracing::error!("{entry}: handle is NULL");
         return;

@@ -5,7 +5,7 @@ use super::{
     entry::{guard_plain, next},
     env,
     error::is_no_device,
-    log, options,
+    options,
     text::text,
     transport_id,
     types::{
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn spdk_nvme_probe(
     remove_cb: spdk_nvme_remove_cb,
 ) -> c_int {
     guard_plain("spdk_nvme_probe", -1, || {
-        prepare();
+        env::install();
         // SAFETY: the caller vouches for trid.
         if !unsafe { transport_id::is_rdma(trid) } {
             return next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb)).unwrap_or_else(
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     opts_size: size_t,
 ) -> *mut spdk_nvme_ctrlr {
     guard_plain("spdk_nvme_connect", ptr::null_mut(), || {
-        prepare();
+        env::install();
         if trid.is_null() {
             tracing::error!("no transport id given");
             return ptr::null_mut();
@@ -119,12 +119,6 @@ pub unsafe extern "C" fn spdk_nvme_connect(
 /// The controller was detached: from now on its transport id is attached anew.
 pub(super) fn forget(ctrlr: &Arc<Ctrlr>) {
     ATTACHED.lock().retain(|attached| !Arc::ptr_eq(attached, ctrlr));
-}
-
-/// What the library needs before its first controller.
-fn prepare() {
-    log::install();
-    env::install();
 }
 
 /// What a program gave to spdk_nvme_probe.

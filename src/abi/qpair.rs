@@ -3,11 +3,11 @@
 use super::{
     ctrlr::Ctrlr,
     entry::entry,
-    error::{negated_errno, status},
+    error::negated_errno,
     handles::{self, Found, Kind, Object, shared_by},
     types::{spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
 };
-use crate::host;
+use crate::{host, transport::Error as TransportError};
 use libc::c_int;
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
@@ -48,11 +48,15 @@ impl Qpair {
     }
 
     pub(super) fn connect(&self) -> c_int {
-        let result = self.host.connect();
-        if let Err(error) = &result {
-            tracing::error!("qpair {}: {error}", self.host.id());
+        match self.host.connect() {
+            Ok(()) => 0,
+            // A queue pair that is not disconnected yet counts as connected here, as with SPDK; no log line, since a
+            // program may just try until it is.
+            Err(host::Error::Transport(TransportError::AlreadyConnected | TransportError::Disconnecting)) => {
+                -libc::EISCONN
+            }
+            Err(error) => negated_errno(&error),
         }
-        status(result)
     }
 }
 
