@@ -33,8 +33,23 @@ pub struct Ledger {
 
 impl Ledger {
     /// Nothing lives, and nothing went wrong.
+    pub const EMPTY: Self = Self {
+        contexts: 0,
+        pds: 0,
+        mrs: 0,
+        comp_channels: 0,
+        cqs: 0,
+        qps: 0,
+        srqs: 0,
+        event_channels: 0,
+        cm_ids: 0,
+        unacked_events: 0,
+        violations: 0,
+    };
+
+    /// Nothing lives, and nothing went wrong.
     pub fn is_clean(&self) -> bool {
-        *self == Self::default()
+        *self == Self::EMPTY
     }
 
     /// Objects alive.

@@ -10,6 +10,7 @@ use crate::runtime;
 pub fn start(seed: u64) {
     runtime::with(|rt| {
         rt.manual = true;
+        rt.fabric.alone = true;
         rt.fabric.clock = Clock::Manual(0);
         rt.fabric.random = Random(seed);
     });

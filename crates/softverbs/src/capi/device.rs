@@ -364,7 +364,8 @@ const ROCE_V2: u32 = 2;
 fn entries() -> Vec<GidEntry> {
     let entry = |(index, raw): (usize, [u8; 16])| {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = raw;
-        let gid = [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])];
+        let gid =
+            [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])];
         GidEntry { gid, index: index as u32, port: 1, kind: ROCE_V2, interface: 0 }
     };
     gids().into_iter().enumerate().map(entry).collect()
@@ -411,7 +412,11 @@ pub unsafe extern "C" fn _ibv_query_gid_table(
     flags: u32,
     size: usize,
 ) -> isize {
-    if with(|rt| find_context(rt, context)).is_err() || flags != 0 || size != size_of::<GidEntry>() || table.is_null() {
+    if with(|rt| find_context(rt, context)).is_err()
+        || flags != 0
+        || size != size_of::<GidEntry>()
+        || table.is_null()
+    {
         return -(libc::EINVAL as isize);
     }
     let mut count = 0;
@@ -428,7 +433,12 @@ pub unsafe extern "C" fn _ibv_query_gid_table(
 /// # Safety
 /// `kind` may be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ibv_query_gid_type(context: *mut ibv_context, _port: u8, _index: c_uint, kind: *mut c_uint) -> c_int {
+pub unsafe extern "C" fn ibv_query_gid_type(
+    context: *mut ibv_context,
+    _port: u8,
+    _index: c_uint,
+    kind: *mut c_uint,
+) -> c_int {
     if with(|rt| find_context(rt, context)).is_err() || kind.is_null() {
         sys::set_errno(libc::EINVAL);
         return -1;

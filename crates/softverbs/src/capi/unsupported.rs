@@ -101,7 +101,12 @@ pub extern "C" fn ibv_query_qp_data_in_order(_qp: *mut c_void, _opcode: c_uint, 
 
 /// There is no kernel device behind this one, so there is nothing to read in sysfs.
 #[unsafe(no_mangle)]
-pub extern "C" fn ibv_read_sysfs_file(_dir: *const c_char, _file: *const c_char, _buf: *mut c_char, _size: usize) -> c_int {
+pub extern "C" fn ibv_read_sysfs_file(
+    _dir: *const c_char,
+    _file: *const c_char,
+    _buf: *mut c_char,
+    _size: usize,
+) -> c_int {
     sys::set_errno(libc::ENOENT);
     -1
 }

@@ -27,6 +27,8 @@ const PEER_TIMEOUT: u64 = 70_000_000_000;
 const TIMEWAIT: u64 = 500_000_000;
 /// How long a TCP connection may take, and how long until it has said what it wants.
 const HANDSHAKE: u64 = 4_000_000_000;
+/// After how long a request that found nobody is made once more.
+const ASK_AGAIN: u64 = 50_000_000;
 /// How many TCP ports stand for an RDMA port.
 pub const PORT_ATTEMPTS: u32 = 4;
 
@@ -147,6 +149,8 @@ pub struct CmId {
     pub request: Option<Message>,
     /// Which TCP port is tried.
     pub attempt: u32,
+    /// Nobody was found, and the round of ports is tried once more.
+    pub asked_again: bool,
     /// Events fetched and not acknowledged.
     pub unacked: u32,
     /// Synchronous: calls wait for their event themselves.
@@ -196,6 +200,7 @@ impl CmId {
             rnr_retry_count: 7,
             request: None,
             attempt: 0,
+            asked_again: false,
             unacked: 0,
             sync: false,
             connect_error: false,
@@ -328,6 +333,12 @@ impl Fabric {
             let (near, _) = self.local_pair();
             self.hold_link(key, near);
             self.say(near, &request);
+        } else if self.alone {
+            if let Some(id) = self.cm.ids.get_mut(key) {
+                id.state = State::Closed;
+            }
+            self.stop_cm_timer(key);
+            self.rejected(key, reason::INVALID_SERVICE_ID, Vec::new());
         } else if let Some(id) = self.cm.ids.get_mut(key) {
             id.request = Some(request);
             self.dial(key);
@@ -400,10 +411,22 @@ impl Fabric {
         id.attempt += 1;
         if id.attempt < PORT_ATTEMPTS {
             self.dial(key);
+        } else if !id.asked_again {
+            // A listener that is just about to begin is found by a real CM too, whose answer takes its time.
+            id.asked_again = true;
+            id.attempt = 0;
+            self.timers.set(self.clock.now() + ASK_AGAIN, Timer::Redial(key));
         } else {
             id.state = State::Closed;
             self.stop_cm_timer(key);
             self.rejected(key, reason::INVALID_SERVICE_ID, Vec::new());
+        }
+    }
+
+    /// Asks once more, after nobody was found.
+    pub fn redial(&mut self, key: Key<CmId>) {
+        if self.cm.ids.get(key).is_some_and(|i| i.state == State::ReqSent && i.link.is_none()) {
+            self.dial(key);
         }
     }
 

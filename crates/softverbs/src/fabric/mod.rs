@@ -115,6 +115,8 @@ pub struct Fabric {
     pub closed_links: Vec<Key<Link>>,
     /// Connections that the carrier is to open.
     pub dials: Vec<Dial>,
+    /// There are no other processes: a simulation.
+    pub alone: bool,
     /// There is a device at all.
     pub has_device: bool,
     serial: u64,
@@ -143,6 +145,7 @@ impl Fabric {
             dirty_links: Vec::new(),
             closed_links: Vec::new(),
             dials: Vec::new(),
+            alone: false,
             has_device: true,
             serial: 0,
         }
@@ -192,6 +195,7 @@ impl Fabric {
                 Timer::Transport(qp, epoch) => self.transport_expired(qp, epoch),
                 Timer::ReceiverNotReady(qp, epoch) => self.rnr_expired(qp, epoch),
                 Timer::Cm(id) => self.cm_expired(id),
+                Timer::Redial(id) => self.redial(id),
                 Timer::Handshake(link) => self.handshake_expired(link),
             }
             self.settle();

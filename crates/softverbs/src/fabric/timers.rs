@@ -24,6 +24,8 @@ pub enum Timer {
     ReceiverNotReady(Key<Qp>, u32),
     /// The connection manager's own timeouts.
     Cm(Key<CmId>),
+    /// A request that found nobody is made once more.
+    Redial(Key<CmId>),
     /// A TCP connection did not say what it wants, or a connection attempt did not finish.
     Handshake(Key<Link>),
 }

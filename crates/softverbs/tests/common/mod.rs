@@ -40,7 +40,18 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap_or_else(|e| e.into_inner());
     softverbs::control("delay off; purge off; timewait 10ms").unwrap();
+    *BEFORE.lock().unwrap() = softverbs::ledger();
     guard
+}
+
+/// What a test before this one left behind when it failed.
+static BEFORE: Mutex<softverbs::Ledger> = Mutex::new(softverbs::Ledger::EMPTY);
+
+/// Shows that the test left nothing behind, and did `violations` wrong things.
+pub fn nothing_left(violations: u64) {
+    let before = *BEFORE.lock().unwrap();
+    let now = softverbs::ledger();
+    assert_eq!(now, softverbs::Ledger { violations: before.violations + violations, ..before });
 }
 
 pub fn fresh_port() -> u16 {
@@ -476,8 +487,6 @@ impl Pair {
         self.b.destroy();
         unsafe { rdma_destroy_id(self.listener) };
         self.channel.destroy();
-        let left = softverbs::ledger();
-        assert_eq!(left.objects(), 0, "{left:?}");
-        assert_eq!(left.violations, 0);
+        nothing_left(0);
     }
 }
