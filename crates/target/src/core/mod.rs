@@ -215,23 +215,25 @@ impl Core {
         capsule_data: usize,
         now: u64,
     ) -> Result<Step, Status> {
-        let data = step::data_pointer(command, &self.limits, capsule_data)?;
+        // Fabrics commands without data have reserved bytes where others have PSDT and SGL1 (NVMe-oF 3).
+        let limits = self.limits;
+        let data = || step::data_pointer(command, &limits, capsule_data);
         let Some(cntlid) = queue.controller else {
             let connects =
                 command.opcode() == AdminOpcode::FABRICS.0 && command.fabrics_type() == FabricsType::CONNECT;
             return if connects {
-                self.begin_connect(queue, command, data)
+                self.begin_connect(queue, command, data()?)
             } else {
                 Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true))
             };
         };
-        let limits = self.limits;
         let Some(controller) = self.controllers.get_mut(&cntlid) else {
             return Err(Status::ABORTED_SQ_DELETION);
         };
         if command.opcode() == AdminOpcode::FABRICS.0 {
             return self.fabrics(queue, cntlid, command);
         }
+        let data = data()?;
         if !controller.csts.rdy() {
             return Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true));
         }
