@@ -125,6 +125,16 @@ fn a_wrong_layout_is_noticed() {
 }
 
 #[test]
+fn macros_and_inline_functions_say_what_they_should() {
+    let text = fs::read_to_string(root().join("tests/abi/macros.c")).unwrap();
+    let workshop = Workshop::new("macros");
+    for language in [Language::C, Language::Cpp] {
+        let output = Command::new(workshop.compile(language, "macros", &text)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
 fn a_program_that_knows_only_spdks_layout_runs() {
     let abi = Abi::load();
     let workshop = Workshop::new("spdk-layout");

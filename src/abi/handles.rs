@@ -6,6 +6,10 @@
 //!   with arbitrary bytes, and freed ones may be unmapped.
 //! * A cell is reused oldest first, and not before [`REUSE_DELAY`] further cells were freed. Until then its tag says
 //!   that the handle is stale, which is an error for the caller and no crash.
+//! * A cell's share of a queue pair, poll group or detach context is an `Rc`, whose count is not atomic, although C may
+//!   use the handle on one thread now and on another later. That is sound by SPDK's own rule: one thread at a time uses
+//!   such an object, and a program that hands it over orders the two threads' uses, and so the uses of the count. What
+//!   any thread may use is an `Arc`: controllers and namespaces.
 //! * Looking up takes no lock: a range check, a compare of the tag, a load of the object. The tag of a cell is written
 //!   after its object, and a thread that was given a handle was given it after both.
 

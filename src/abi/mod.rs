@@ -5,9 +5,9 @@
 //!   would need as well.
 //! * The C caller is trusted as SPDK trusts it: a pointer to a struct or a string points to one, and a handle's object
 //!   is used by one thread at a time, or by any where SPDK says so. It is not trusted to pass the right handle: see
-//!   [`handles`].
+//!   `handles`.
 //! * Function items are written out, since cbindgen declares them in `include/spdk/*.h` and does not expand macros; what
-//!   is the same for all stands in [`entry`].
+//!   is the same for all stands in `entry`.
 //! * Enums and `bool` members that C can write are integers: see [`types`].
 //! * [`ENTRY_POINTS`] is what the shared library exports, and nothing else is.
 

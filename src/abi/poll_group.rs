@@ -302,6 +302,11 @@ unsafe fn read_table(table: *const spdk_nvme_accel_fn_table) -> Option<spdk_nvme
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+    use tracing::{Event, Level, Metadata, Subscriber, span, subscriber::with_default};
 
     unsafe extern "C" fn abort(_sequence: *mut c_void) {}
     unsafe extern "C" fn finish(
@@ -330,6 +335,57 @@ mod tests {
             let copy = read_table(&raw const table).unwrap();
             assert!(copy.finish_sequence.is_none(), "only in part within the size");
         }
+    }
+
+    /// Counts error events.
+    struct Errors(Arc<AtomicU32>);
+
+    impl Subscriber for Errors {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn event(&self, event: &Event<'_>) {
+            if *event.metadata().level() == Level::ERROR {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn a_wrong_handle_costs_one_line_and_an_error() {
+        let lines = Arc::new(AtomicU32::new(0));
+        with_default(Errors(lines.clone()), || {
+            let costs = |call: &dyn Fn() -> c_int, rc: c_int| {
+                let before = lines.load(Ordering::Relaxed);
+                assert_eq!(call(), rc);
+                lines.load(Ordering::Relaxed) - before
+            };
+            let foreign = 0u64;
+            // SAFETY: the handles are used on this thread only; wrong ones are what the test is about.
+            unsafe {
+                let group = spdk_nvme_poll_group_create(ptr::null_mut(), ptr::null_mut());
+                let other = spdk_nvme_poll_group_create(ptr::null_mut(), ptr::null_mut());
+                assert!(!group.is_null() && !other.is_null());
+                assert_eq!(
+                    costs(&|| spdk_nvme_poll_group_add(group, other.cast()), -EINVAL),
+                    1,
+                    "another kind"
+                );
+                assert_eq!(costs(&|| spdk_nvme_poll_group_destroy(group), 0), 0);
+                assert_eq!(costs(&|| spdk_nvme_poll_group_destroy(group), -EINVAL), 1, "stale");
+                assert_eq!(costs(&|| spdk_nvme_poll_group_destroy(ptr::null_mut()), -EINVAL), 1, "NULL");
+                let foreign = (&raw const foreign).cast_mut();
+                assert_eq!(costs(&|| spdk_nvme_poll_group_destroy(foreign.cast()), -EINVAL), 0, "nobody's");
+                assert_eq!(costs(&|| spdk_nvme_poll_group_destroy(other), 0), 0);
+            }
+        });
     }
 
     #[test]
