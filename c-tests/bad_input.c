@@ -134,7 +134,7 @@ int main(int argc, char **argv)
 	}
 	test_begin(argc, argv, &trid, 120);
 	if (no_device) {
-		refused("no RDMA device", &trid, "RDMA");
+		refused("no RDMA device", &trid, "device");
 	} else {
 		unparsable();
 		with_device(&trid);
