@@ -378,9 +378,9 @@ pub struct CmEvent {
     pub request: Option<Arc<CmId>>,
     /// What the peer sent along.
     pub private_data: PrivateData,
-    /// RDMA READs that the peer will answer.
+    /// RDMA READs that the receiver of the event may have outstanding as their target.
     pub responder_resources: u8,
-    /// RDMA READs that the peer will have outstanding here.
+    /// RDMA READs that the receiver of the event may have outstanding as their initiator.
     pub initiator_depth: u8,
     /// The peer's queue pair number.
     pub queue_pair_number: u32,
