@@ -17,6 +17,7 @@ extern "C" fn at_exit() {
     let Some(mut guard) = runtime::lock_at_exit() else { return };
     let runtime = guard.runtime();
     runtime.finish();
+    runtime.net.end();
     let ledger = runtime.ledger();
     if ledger.is_clean() {
         return;

@@ -15,6 +15,7 @@ use rdma_sys::{
 use crate::capi::rdmacm::event::{EventCell, Fetched};
 use crate::capi::rdmacm::id::IdCell;
 use crate::carrier::address::Held;
+use crate::carrier::control_socket::ControlSocket;
 use crate::carrier::helper::Helper;
 use crate::carrier::net::Net;
 use crate::carrier::sys;
@@ -116,6 +117,12 @@ impl Runtime {
         {
             crate::log::line(&format!("SOFTVERBS_CONTROL: {why}"));
         }
+        if let Some(path) = std::env::var_os("SOFTVERBS_CONTROL_SOCKET").filter(|p| !p.is_empty()) {
+            match ControlSocket::new(path.into()) {
+                Ok(socket) => runtime.net.take_commands(socket),
+                Err(why) => crate::log::line(&format!("SOFTVERBS_CONTROL_SOCKET: {why}")),
+            }
+        }
         crate::exit::install();
         runtime
     }
@@ -187,7 +194,13 @@ impl Runtime {
 
     /// Moves everything on: bytes that came, time that passed.
     pub fn drive(&mut self) {
-        self.net.poll(&mut self.fabric);
+        if self.net.poll(&mut self.fabric) {
+            while let Some(commands) = self.net.next_command() {
+                if let Err(why) = self.control(&commands) {
+                    crate::log::line(&why);
+                }
+            }
+        }
         self.fabric.expire();
         self.finish();
     }

@@ -253,10 +253,8 @@ unsafe extern "C" fn query_device_ex(
         return errno;
     }
     // SAFETY: the program passes NULL or a whole input.
-    if attr.is_null()
-        || size < size_of::<ibv_device_attr>()
-        || (!input.is_null() && unsafe { (*input).comp_mask } != 0)
-    {
+    let extension = unsafe { input.as_ref() }.is_some_and(|i| i.comp_mask != 0);
+    if attr.is_null() || size < size_of::<ibv_device_attr>() || extension {
         return libc::EINVAL;
     }
     // SAFETY: the struct is numbers, so all zero is a value of it.

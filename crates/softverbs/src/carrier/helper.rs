@@ -46,12 +46,11 @@ impl Runtime {
         }
         let next = self.fabric.timers.next_due().unwrap_or(u64::MAX);
         match &mut self.helper {
-            Some(helper) => {
-                if next < helper.due {
-                    helper.due = next;
-                    sys::add(helper.bell, 1);
-                }
+            Some(helper) if next < helper.due => {
+                helper.due = next;
+                sys::add(helper.bell, 1);
             }
+            Some(_) => {}
             None if next != u64::MAX || self.net.is_active() => self.start_helper(),
             None => {}
         }

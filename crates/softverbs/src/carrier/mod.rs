@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod control_socket;
 pub mod helper;
 pub mod net;
 pub mod poller;

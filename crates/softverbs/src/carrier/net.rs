@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 
 use super::address::with_scope;
+use super::control_socket::ControlSocket;
 use super::poller::Poller;
 use super::sys;
 use crate::cm::{CmId, PORT_ATTEMPTS};
@@ -25,6 +26,9 @@ const PORTS: u32 = 12_000;
 const BUFFER: usize = 1 << 20;
 /// Read from one socket before the others get their turn.
 const TURN: usize = 8 << 20;
+
+/// The control socket's token: no socket of the slab has generation 0.
+const CONTROL: u64 = 0;
 
 /// The TCP port that is tried as number `attempt` for an RDMA port.
 fn tcp_port(port: u16, attempt: u32) -> u16 {
@@ -54,6 +58,8 @@ pub struct Net {
     by_id: HashMap<Key<CmId>, Key<Socket>>,
     buffer: Vec<u8>,
     streams: usize,
+    /// Takes commands.
+    control: Option<ControlSocket>,
 }
 
 impl Net {
@@ -65,7 +71,7 @@ impl Net {
 
     /// Whether there is anything to watch.
     pub fn is_active(&self) -> bool {
-        self.sockets.len() > 0
+        self.sockets.len() > 0 || self.control.is_some()
     }
 
     /// The descriptor that tells whether anything happened, made at the first need.
@@ -82,6 +88,25 @@ impl Net {
 
     fn watch(&mut self, fd: RawFd, key: Key<Socket>, write: bool) -> bool {
         self.poller().is_some_and(|p| p.add(fd, token(key), write))
+    }
+
+    /// Takes commands from a socket from now on.
+    pub fn take_commands(&mut self, socket: ControlSocket) {
+        if self.poller().is_some_and(|p| p.add(socket.fd(), CONTROL, false)) {
+            self.control = Some(socket);
+        }
+    }
+
+    /// The next command that came.
+    pub fn next_command(&mut self) -> Option<String> {
+        self.control.as_ref()?.next()
+    }
+
+    /// The process ends.
+    pub fn end(&mut self) {
+        if let Some(control) = &self.control {
+            control.unlink();
+        }
     }
 
     /// Listens for an identifier. The error is an errno.

@@ -1,6 +1,12 @@
 //! Two connected queue pairs in one process, by the C functions that any verbs program calls.
 
-#![allow(dead_code, missing_docs, unsafe_code, clippy::undocumented_unsafe_blocks)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    clippy::self_named_constructors
+)]
 
 use std::net::SocketAddr;
 use std::ptr::null_mut;

@@ -1,0 +1,287 @@
+//! Unmodified programs under LD_PRELOAD, each side a process of its own.
+
+// A test says what it expects by panicking, and calls C as C programs do.
+#![allow(missing_docs, unsafe_code, clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+fn library() -> PathBuf {
+    let mut at = std::env::current_exe().unwrap();
+    while at.pop() {
+        let library = at.join("libsoftverbs.so");
+        if library.exists() {
+            return library;
+        }
+    }
+    panic!("libsoftverbs.so is built beside the tests");
+}
+
+/// The C program, compiled once for all tests of this binary.
+fn verbs_program() -> &'static Path {
+    static PROGRAM: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/verbs_program.c");
+        let program =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("verbs_program.{}", std::process::id()));
+        let mut cc = Command::new("cc");
+        cc.args(["-Wall", "-Wextra", "-Werror", "-O1", "-o"])
+            .arg(&program)
+            .arg(source)
+            .args(["-lrdmacm", "-libverbs"]);
+        assert!(cc.status().expect("a C compiler is needed").success());
+        program
+    })
+}
+
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    7000 + (std::process::id() % 300) as u16 * 8 + NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn preloaded(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env("LD_PRELOAD", library()).env_remove("SOFTVERBS_STRICT");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+    command
+}
+
+/// Waits for a process; kills it if that takes too long.
+fn finish(mut child: Child) -> Output {
+    let end = Instant::now() + Duration::from_secs(60);
+    let collect = |pipe: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut pipe) = pipe {
+                let _ = pipe.read_to_end(&mut bytes);
+            }
+            bytes
+        })
+    };
+    let out = collect(child.stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>));
+    let err = collect(child.stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>));
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            child.kill().unwrap();
+            let _ = child.wait();
+            let (out, err) = (out.join().unwrap(), err.join().unwrap());
+            let status = std::process::ExitStatus::from_raw(9);
+            panic!("hangs: {}", text(&Output { status, stdout: out, stderr: err }));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Output { status, stdout: out.join().unwrap(), stderr: err.join().unwrap() }
+}
+
+/// All that a process said, but no more than a screenful or two.
+fn text(output: &Output) -> String {
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    said.truncate(said.floor_char_boundary(20_000));
+    said
+}
+
+/// Whether a process of this network namespace listens on the TCP ports that stand for an RDMA port: seen from outside, by the
+/// name that the port is held under.
+fn wait_until_bound(address: &str, port: u16) {
+    let name =
+        if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
+    let name = format!("@softverbs/port/106/{name}");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !std::fs::read_to_string("/proc/net/unix").unwrap().contains(&name) {
+        assert!(Instant::now() < end, "the server does not listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It is bound; to listen it needs a moment more.
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+fn rping(side: &str, address: &str, port: u16, more: &[&str]) -> Child {
+    let port = port.to_string();
+    let arguments: Vec<&str> = [side, "-a", address, "-p", &port].iter().chain(more).copied().collect();
+    preloaded("rping", &arguments).spawn().expect("rping is needed: package rdmacm-utils")
+}
+
+fn rping_runs(address: &str, more: &[&str], rounds: usize) {
+    let port = port();
+    let server = rping("-s", address, port, more);
+    wait_until_bound(address, port);
+    let client = finish(rping("-c", address, port, more));
+    let server = finish(server);
+    assert!(client.status.success(), "client {}: {}", client.status, text(&client));
+    assert!(server.status.success(), "server {}: {}", server.status, text(&server));
+    assert_eq!(text(&client).matches("ping data: rdma-ping-").count(), rounds, "{}", text(&client));
+    assert!(
+        !text(&client).contains("softverbs:") && !text(&server).contains("softverbs:"),
+        "{}",
+        text(&server)
+    );
+}
+
+#[test]
+fn rping_with_verification() {
+    rping_runs("127.0.0.1", &["-V", "-C", "10", "-v"], 10);
+}
+
+#[test]
+fn rping_over_ipv6() {
+    rping_runs("::1", &["-V", "-C", "10", "-v"], 10);
+}
+
+#[test]
+fn rping_with_large_messages_many_times() {
+    // Without -v: nobody reads the server's pipe until the client is done.
+    rping_runs("127.0.0.1", &["-V", "-C", "300", "-S", "65000"], 0);
+}
+
+#[test]
+fn rping_with_its_own_queue_pairs() {
+    rping_runs("127.0.0.1", &["-V", "-C", "10", "-v", "-q"], 10);
+}
+
+/// One side is killed in the middle: the other hears DISCONNECTED, and ends by itself.
+fn rping_killed(victim_is_server: bool) {
+    let port = port();
+    let server = rping("-s", "127.0.0.1", port, &["-V", "-v"]);
+    wait_until_bound("127.0.0.1", port);
+    let client = rping("-c", "127.0.0.1", port, &["-V", "-v", "-C", "1000000"]);
+    let (mut victim, mut survivor) = if victim_is_server { (server, client) } else { (client, server) };
+    // Running well before it is killed.
+    let pipe = survivor.stdout.take().unwrap();
+    let mut lines = BufReader::new(pipe).lines();
+    for _ in 0..20 {
+        assert!(lines.next().unwrap().unwrap().contains("ping data"));
+    }
+    victim.kill().unwrap();
+    assert_eq!(victim.wait().unwrap().signal(), Some(9));
+    let drain = std::thread::spawn(move || lines.map_while(Result::ok).last());
+    let output = finish(survivor);
+    assert_eq!(output.status.signal(), None, "{}", text(&output));
+    let said = text(&output) + &drain.join().unwrap().unwrap_or_default();
+    assert!(said.contains("DISCONNECT EVENT"), "{said}");
+}
+
+#[test]
+fn rping_whose_server_is_killed() {
+    rping_killed(true);
+}
+
+#[test]
+fn rping_whose_client_is_killed() {
+    rping_killed(false);
+}
+
+#[test]
+fn a_program_against_the_real_headers() {
+    let output = finish(preloaded(verbs_program(), &["check"]).env("SOFTVERBS_STRICT", "1").spawn().unwrap());
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(text(&output), "");
+}
+
+#[test]
+fn a_program_that_leaves_something_behind() {
+    let output = finish(preloaded(verbs_program(), &["leak"]).spawn().unwrap());
+    assert!(output.status.success());
+    let said = text(&output);
+    for kind in ["qp ", "cm id ", "event channel ", "cq ", "completion channel "] {
+        assert!(said.contains(&format!("alive at exit: {kind}")), "{kind}: {said}");
+    }
+    let output = finish(preloaded(verbs_program(), &["leak"]).env("SOFTVERBS_STRICT", "1").spawn().unwrap());
+    assert_eq!(output.status.code(), Some(96), "{}", text(&output));
+    assert!(text(&output).contains("left behind\n"), "what it printed must not be lost");
+}
+
+#[test]
+fn a_program_that_would_block_for_ever() {
+    let output =
+        finish(preloaded(verbs_program(), &["unacked"]).env("SOFTVERBS_STRICT", "1").spawn().unwrap());
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", text(&output));
+    assert!(text(&output).contains("would block for ever: 1 events not acknowledged"), "{}", text(&output));
+}
+
+fn server(arguments: &[&str], more: &[(&str, &str)]) -> Child {
+    let mut server = preloaded(verbs_program(), arguments);
+    let mut server = server.env("SOFTVERBS_STRICT", "1").envs(more.iter().copied()).spawn().unwrap();
+    let mut line = [0u8; 6];
+    server.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"ready\n");
+    server
+}
+
+#[test]
+fn a_server_that_does_not_poll_answers_reads_and_writes() {
+    let port = port().to_string();
+    let server = server(&["server", "127.0.0.1", &port], &[]);
+    let client =
+        preloaded(verbs_program(), &["client", "127.0.0.1", &port]).env("SOFTVERBS_STRICT", "1").spawn();
+    let client = finish(client.unwrap());
+    assert!(client.status.success(), "{}", text(&client));
+    let server = finish(server);
+    assert!(server.status.success(), "{}", text(&server));
+}
+
+#[test]
+fn delays_by_environment_and_by_socket() {
+    let port = port().to_string();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("control.{}", std::process::id()));
+    let server =
+        server(&["server", "127.0.0.1", &port], &[("SOFTVERBS_CONTROL_SOCKET", path.to_str().unwrap())]);
+    let run = |delay: &str| {
+        let start = Instant::now();
+        let client = preloaded(verbs_program(), &["client", "127.0.0.1", &port])
+            .env("SOFTVERBS_CONTROL", delay)
+            .spawn();
+        (finish(client.unwrap()), start.elapsed())
+    };
+    let control = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    control.send_to(b"delay cm rx 300ms", &path).unwrap();
+    let (client, took) = run("delay data rx 5ms");
+    assert!(client.status.success(), "{}", text(&client));
+    // The request comes 300 ms late, and each of 40 answers 5 ms, of which the writes' and the reads' overlap.
+    assert!(took > Duration::from_millis(300 + 20 * 5), "{took:?}");
+    assert!(finish(server).status.success());
+    assert!(!path.exists(), "the socket goes with the process");
+}
+
+#[test]
+fn no_device_by_environment() {
+    let mut command = preloaded(verbs_program(), &["check"]);
+    let output = finish(command.env("SOFTVERBS_NO_DEVICE", "1").spawn().unwrap());
+    assert!(!output.status.success() && output.status.signal().is_none());
+    assert!(text(&output).contains("errno 19"), "{}", text(&output));
+}
+
+#[test]
+fn garbage_ends_its_connection_and_nothing_else() {
+    use std::io::Write;
+    use std::net::TcpStream;
+    let port = port();
+    let server = server(&["server", "127.0.0.1", &port.to_string()], &[]);
+    let tcp = 20_000 + (u32::from(port) * 7) % 12_000;
+    let mut closed = 0;
+    for garbage in [
+        &b"GET / HTTP/1.1\r\n\r\n and a few bytes more, so that it is long enough for a header"[..],
+        &[0u8; 64],
+        &[0xff; 64],
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", tcp as u16)).unwrap();
+        stream.write_all(garbage).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        closed += usize::from(stream.read(&mut [0; 8]).map_or(true, |n| n == 0));
+    }
+    assert_eq!(closed, 3);
+    let client =
+        finish(preloaded(verbs_program(), &["client", "127.0.0.1", &port.to_string()]).spawn().unwrap());
+    assert!(client.status.success(), "{}", text(&client));
+    let server = finish(server);
+    assert!(server.status.success(), "{}", text(&server));
+    assert_eq!(text(&server).matches("softverbs: connection closed: ").count(), 3, "{}", text(&server));
+}
