@@ -10,6 +10,7 @@
     non_snake_case,
     non_upper_case_globals,
     clippy::all,
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::undocumented_unsafe_blocks
 )]
