@@ -83,10 +83,8 @@ fn finish(mut child: Child) -> Output {
 
 /// All that a process said, but no more than a screenful or two.
 fn text(output: &Output) -> String {
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.push_str(&String::from_utf8_lossy(&output.stderr));
-    said.truncate(said.floor_char_boundary(20_000));
-    said
+    let short = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(20_000)]).into_owned();
+    short(&output.stdout) + &short(&output.stderr)
 }
 
 /// Whether a process of this network namespace listens on the TCP ports that stand for an RDMA port: seen from outside, by the

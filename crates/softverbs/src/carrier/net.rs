@@ -4,7 +4,7 @@
 //! listens on that RDMA port. Nothing here blocks. Bytes are taken apart into frames and handed to the fabric; bytes that are no
 //! frames end their connection with one line.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -54,8 +54,8 @@ enum Socket {
 pub struct Net {
     poller: Option<Poller>,
     sockets: Slab<Socket>,
-    by_link: HashMap<Key<Link>, Key<Socket>>,
-    by_id: HashMap<Key<CmId>, Key<Socket>>,
+    by_link: BTreeMap<Key<Link>, Key<Socket>>,
+    by_id: BTreeMap<Key<CmId>, Key<Socket>>,
     buffer: Vec<u8>,
     streams: usize,
     /// Takes commands.
@@ -210,6 +210,7 @@ impl Net {
                 }
                 continue;
             }
+            super::memcheck::make_defined(waiting);
             match stream.write(waiting) {
                 Ok(n) => l.taken += n,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break true,

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::slab::Key;
 
@@ -22,14 +22,14 @@ struct Cell<C> {
 
 /// All cells of one kind.
 pub struct Cells<C> {
-    known: HashSet<usize>,
+    known: BTreeSet<usize>,
     resting: VecDeque<*mut C>,
 }
 
 impl<C> Cells<C> {
     /// No cells yet.
     pub fn new() -> Self {
-        Self { known: HashSet::new(), resting: VecDeque::new() }
+        Self { known: BTreeSet::new(), resting: VecDeque::new() }
     }
 
     /// A cell that stands for `key` and holds `object`.

@@ -18,7 +18,7 @@ pub mod srq;
 pub mod timers;
 pub mod wire;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cm::Cm;
@@ -90,13 +90,13 @@ pub struct Fabric {
     /// Queue pairs.
     pub qps: Slab<Qp>,
     /// Queue pairs by number.
-    pub qp_numbers: HashMap<u32, Key<Qp>>,
+    pub qp_numbers: BTreeMap<u32, Key<Qp>>,
     /// Where the next number comes from.
     pub numbers: device::QpNumbers,
     /// Ways to peers.
     pub links: Slab<Link>,
     /// Ways by QP numbers: ours, the peer's.
-    pub routes: HashMap<(u32, u32), Key<Link>>,
+    pub routes: BTreeMap<(u32, u32), Key<Link>>,
     /// Frames that are due within the process.
     pub inbox: VecDeque<(Key<Link>, Vec<u8>)>,
     /// What is to happen later.
@@ -132,10 +132,10 @@ impl Fabric {
             random,
             shared: Shared::new(secret, strict),
             qps: Slab::new(),
-            qp_numbers: HashMap::new(),
+            qp_numbers: BTreeMap::new(),
             numbers: device::QpNumbers::default(),
             links: Slab::new(),
-            routes: HashMap::new(),
+            routes: BTreeMap::new(),
             inbox: VecDeque::new(),
             timers: Timers::new(),
             delays: Delays::default(),

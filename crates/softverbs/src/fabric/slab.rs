@@ -2,9 +2,9 @@
 //!
 //! A freed slot is used again only after every other free slot (first freed, first reused).
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
 /// Names one object of a [`Slab`] for as long as it lives.
@@ -43,9 +43,14 @@ impl<T> PartialEq for Key<T> {
     }
 }
 impl<T> Eq for Key<T> {}
-impl<T> Hash for Key<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().hash(state);
+impl<T> PartialOrd for Key<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Key<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
     }
 }
 impl<T> fmt::Debug for Key<T> {

@@ -33,14 +33,14 @@ pub enum Timer {
 /// The timers, first due first.
 pub struct Timers {
     heap: BinaryHeap<Reverse<(u64, u64)>>,
-    what: std::collections::HashMap<u64, Timer>,
+    what: std::collections::BTreeMap<u64, Timer>,
     serial: u64,
 }
 
 impl Timers {
     /// None set.
     pub fn new() -> Self {
-        Self { heap: BinaryHeap::new(), what: std::collections::HashMap::new(), serial: 0 }
+        Self { heap: BinaryHeap::new(), what: std::collections::BTreeMap::new(), serial: 0 }
     }
 
     /// Sets a timer; timers due at the same time expire in the order they were set. Its number.

@@ -3,6 +3,7 @@
  * A plain verbs program, compiled against rdma-core's headers: what their inline functions and macros need must be there.
  *
  *   verbs_program check        one process talks to itself through the connection manager; exit 0 if all went well
+ *   verbs_program pairs N      the same, then N times a SEND of 64 bytes and its RECV, both completions polled
  *   verbs_program leak         leaves objects behind
  *   verbs_program unacked      destroys an identifier whose event it did not acknowledge
  *   verbs_program server ADDR PORT     serves one connection until it is disconnected: answers nothing, polls nothing
@@ -124,7 +125,7 @@ static void finish(struct rdma_cm_id *id)
 	CHECK(rdma_destroy_id(id) == 0);
 }
 
-static int check(void)
+static int check(long pairs)
 {
 	struct rdma_event_channel *channel = rdma_create_event_channel();
 	struct sockaddr_in to = address_of("127.0.0.1", 0);
@@ -163,6 +164,21 @@ static int check(void)
 	CHECK(rdma_get_send_comp(a, &wc) == 1 && wc.status == IBV_WC_SUCCESS && wc.opcode == IBV_WC_SEND);
 	CHECK(strcmp(memory + 64, "there") == 0 && strcmp(memory + 96, "inline") == 0);
 	CHECK(strcmp(ibv_wc_status_str(IBV_WC_RETRY_EXC_ERR), "transport retry counter exceeded") == 0);
+	for (long i = 0; i < pairs; i++) {
+		struct ibv_sge from = {(uintptr_t)memory, 64, mr_a->lkey}, into = {(uintptr_t)memory + 64, 64, mr_b->lkey};
+		struct ibv_recv_wr recv = {.wr_id = i, .sg_list = &into, .num_sge = 1}, *bad_recv;
+		struct ibv_send_wr send = {.wr_id = i, .sg_list = &from, .num_sge = 1, .opcode = IBV_WR_SEND}, *bad_send;
+
+		send.send_flags = IBV_SEND_SIGNALED;
+		CHECK(ibv_post_recv(b->qp, &recv, &bad_recv) == 0);
+		CHECK(ibv_post_send(a->qp, &send, &bad_send) == 0);
+		while (ibv_poll_cq(b->recv_cq, 1, &wc) == 0) {
+		}
+		CHECK(wc.status == IBV_WC_SUCCESS && wc.byte_len == 64);
+		while (ibv_poll_cq(a->send_cq, 1, &wc) == 0) {
+		}
+		CHECK(wc.status == IBV_WC_SUCCESS);
+	}
 	CHECK(rdma_disconnect(a) == 0);
 	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
 	rdma_dereg_mr(mr_a);
@@ -261,6 +277,9 @@ int main(int argc, char **argv)
 	if (strcmp(what, "client") == 0 && argc == 4) {
 		return client(argv[2], atoi(argv[3]));
 	}
+	if (strcmp(what, "pairs") == 0 && argc == 3) {
+		return check(atol(argv[2]));
+	}
 	if (strcmp(what, "leak") == 0) {
 		struct rdma_event_channel *channel = rdma_create_event_channel();
 		struct sockaddr_in to = address_of("127.0.0.1", 4420);
@@ -280,5 +299,5 @@ int main(int argc, char **argv)
 		rdma_destroy_id(id);
 		return 0;
 	}
-	return check();
+	return check(0);
 }
