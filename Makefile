@@ -161,7 +161,7 @@ check-headers: packages-build packages-test
 
 # Committed headers and lists against what they are generated from.
 check-generated: packages-build packages-test toolchain
-	$(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test abi
+	$(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test abi --test compatibility
 
 check-install: all
 	scripts/check-install.sh

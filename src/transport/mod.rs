@@ -1,11 +1,11 @@
 //! One RDMA connection: its life cycle, request slots, connect, teardown, poller and poll group.
 //!
-//! The way of a request: [`Qpair::submit`] takes a slot of [`requests`], builds the command in the slot's memory and
-//! pushes the slot's work request on the connection's [`wire`]; [`poller`] takes completions off the shared
+//! The way of a request: [`Qpair::submit`] takes a slot of `requests`, builds the command in the slot's memory and
+//! pushes the slot's work request on the connection's `wire`; `poller` takes completions off the shared
 //! completion queue and hands each to the wire it belongs to (the *account* half, which calls nobody); the qpair then
 //! delivers finished requests one by one (the *deliver* half, which holds no borrow while the callback runs).
 //!
-//! The way of a teardown: [`state::step`] moves the connection into `Draining`; the qpair moves the queue pair to
+//! The way of a teardown: `state::step` moves the connection into `Draining`; the qpair moves the queue pair to
 //! the error state and accounts for every posted work request; only then, or once the queue pair was destroyed at
 //! the deadline, the connection is released, and only then its unfinished requests are completed as aborted.
 //!
