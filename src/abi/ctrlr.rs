@@ -67,6 +67,7 @@ impl Ctrlr {
         let defaults = host.default_io_qpair_options();
         opts.io_queue_size = defaults.queue_size;
         opts.io_queue_requests = defaults.queue_requests;
+        opts.num_io_queues = host.io_queue_count();
         let ctrlr = Arc::new(Self {
             lock: ReentrantMutex::new(()),
             host,

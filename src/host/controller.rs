@@ -243,6 +243,11 @@ impl Controller {
         }
     }
 
+    /// How many I/O qpairs the controller grants.
+    pub fn io_queue_count(&self) -> u32 {
+        u32::try_from(self.shared.queue_ids.lock().len()).unwrap_or(u32::MAX)
+    }
+
     /// Makes an I/O qpair, with a queue id of its own; connecting is the caller's next step. A queue larger than
     /// the controller offers is made smaller.
     pub fn alloc_io_qpair(self: &Rc<Self>, options: IoQpairOptions) -> Result<Rc<IoQpair>, Error> {
