@@ -75,7 +75,7 @@ pub struct Runtime {
     pub net: Net,
     /// The helper thread, once there is one.
     pub helper: Option<Helper>,
-    /// How often the program polled.
+    /// How often the program drove the carrier by polling.
     pub polls: u64,
     /// One thread, time by hand: see [`crate::sim`].
     pub manual: bool,
@@ -120,6 +120,8 @@ impl Runtime {
             crate::log::line(&format!("SOFTVERBS_CONTROL: {why}"));
         }
         if let Some(path) = std::env::var_os("SOFTVERBS_CONTROL_SOCKET").filter(|p| !p.is_empty()) {
+            // A shell script gives the same variable to all its programs: %p tells them apart.
+            let path = path.to_string_lossy().replace("%p", &std::process::id().to_string());
             match ControlSocket::new(path.into()) {
                 Ok(socket) => runtime.net.take_commands(socket),
                 Err(why) => crate::log::line(&format!("SOFTVERBS_CONTROL_SOCKET: {why}")),
@@ -174,7 +176,7 @@ impl Runtime {
         self.net.has_streams() || !self.fabric.timers.is_empty()
     }
 
-    /// The program polled: the helper may rest.
+    /// The program polls and so drives: the helper may rest.
     #[inline]
     pub fn polled(&mut self) {
         self.polls = self.polls.wrapping_add(1);

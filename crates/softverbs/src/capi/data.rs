@@ -113,11 +113,11 @@ pub(super) unsafe extern "C" fn poll_cq(cq: *mut ibv_cq, count: c_int, wc: *mut 
     // SAFETY: the program has room for `count` completions at `wc`.
     let mut got = unsafe { take(rt, key, count, wc) };
     if got == 0 && rt.has_work() {
+        rt.polled();
         rt.drive();
         // SAFETY: as above.
         got = unsafe { take(rt, key, count, wc) };
     }
-    rt.polled();
     got
 }
 

@@ -25,8 +25,10 @@ use message::{Message, REJ_PRIVATE, REP_PRIVATE, REQ_PRIVATE, Say, reason};
 const PEER_TIMEOUT: u64 = 70_000_000_000;
 /// How long a connection rests after its end.
 const TIMEWAIT: u64 = 500_000_000;
-/// How long a TCP connection may take, and how long until it has said what it wants.
-const HANDSHAKE: u64 = 4_000_000_000;
+/// How long a TCP connection may take to be established.
+const DIAL: u64 = 4_000_000_000;
+/// How long whoever called may take to say what it wants: it may have been told to delay that.
+const GREETING: u64 = 120_000_000_000;
 /// After how long a request that found nobody is made once more.
 const ASK_AGAIN: u64 = 50_000_000;
 /// How many TCP ports stand for an RDMA port.
@@ -299,9 +301,9 @@ impl Fabric {
         }
     }
 
-    fn handshake_timer(&mut self, link: Key<Link>) {
+    fn handshake_timer(&mut self, link: Key<Link>, after: u64) {
         if let Some(l) = self.links.get_mut(link) {
-            l.timer = Some(self.timers.set(self.clock.now() + HANDSHAKE, Timer::Handshake(link)));
+            l.timer = Some(self.timers.set(self.clock.now() + after, Timer::Handshake(link)));
         }
     }
 
@@ -369,7 +371,7 @@ impl Fabric {
         let (attempt, scope) = (id.attempt, id.scope);
         let link = self.links.insert(Link::new(Far::Socket));
         self.hold_link(key, link);
-        self.handshake_timer(link);
+        self.handshake_timer(link, DIAL);
         let from = Some(source.ip());
         self.dials.push(Dial { link, from, to: target.ip(), scope, port: target.port(), attempt });
     }
@@ -455,10 +457,7 @@ impl Fabric {
                 self.closed_links.push(link);
                 self.dial_failed(link, false);
             }
-            None => {
-                crate::log::line("a connection said nothing in time: closed");
-                self.close_link(link);
-            }
+            None => self.close_link(link),
         }
     }
 
@@ -473,7 +472,7 @@ impl Fabric {
     /// The carrier accepted a connection: the link for it.
     pub fn accepted(&mut self) -> Key<Link> {
         let key = self.links.insert(Link::new(Far::Socket));
-        self.handshake_timer(key);
+        self.handshake_timer(key, GREETING);
         key
     }
 

@@ -370,7 +370,10 @@ impl Fabric {
 
     fn remove_link(&mut self, key: Key<Link>) {
         if let Some(link) = self.links.remove(key) {
-            if let Some(route) = link.route {
+            // The numbers may stand for a newer link by now.
+            if let Some(route) = link.route
+                && self.routes.get(&route) == Some(&key)
+            {
                 self.routes.remove(&route);
             }
             if let Some(timer) = link.timer {

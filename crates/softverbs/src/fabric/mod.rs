@@ -249,7 +249,9 @@ impl Fabric {
     /// Makes a link known under QP numbers.
     pub fn add_route(&mut self, link: Key<Link>, own: u32, peer: u32) {
         if let Some(l) = self.links.get_mut(link) {
-            if let Some(old) = l.route.replace((own, peer)) {
+            if let Some(old) = l.route.replace((own, peer))
+                && self.routes.get(&old) == Some(&link)
+            {
                 self.routes.remove(&old);
             }
             self.routes.insert((own, peer), link);
