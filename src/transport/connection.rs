@@ -139,15 +139,13 @@ impl Connection {
             cm_deadline: Cell::new(Moment::START),
         };
         let rest = Remainder { share, wire, connect_data, device, id, channel, cm };
-        rest.wire.post_receives(&queue_pair);
-        match rest.wire.fault() {
-            // The queue pair goes first, with the receives that were accepted (field order).
-            Some(fault) => {
-                tracing::error!("posting the first receives: {fault}");
-                Err(Error::NoMemory)
-            }
-            None => Ok(Self { queue_pair, rest }),
-        }
+        let connection = Self { queue_pair, rest };
+        connection.post_receives();
+        let Some(fault) = connection.rest.wire.fault() else { return Ok(connection) };
+        tracing::error!("posting the first receives: {fault}");
+        // The queue pair goes before the memory of those receives that were accepted.
+        drop(destroy(connection, "a connection that was not begun"));
+        Err(Error::NoMemory)
     }
 
     /// Sends the CM's connect request.
@@ -185,12 +183,16 @@ impl Connection {
 
     #[inline]
     pub(super) fn post_sends(&self) {
-        self.rest.wire.post_sends(&self.queue_pair);
+        if !self.rest.wire.post_sends(&self.queue_pair) {
+            self.rest.share.mark(&self.rest.wire); // no completion may ever lead the qpair to its fault
+        }
     }
 
     #[inline]
     pub(super) fn post_receives(&self) {
-        self.rest.wire.post_receives(&self.queue_pair);
+        if !self.rest.wire.post_receives(&self.queue_pair) {
+            self.rest.share.mark(&self.rest.wire);
+        }
     }
 
     pub(super) fn saw_established(&self) {
@@ -286,6 +288,7 @@ fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined
             tracing::error!(
                 "{label}: {error}; the connection's memory is kept for good ({count} connections so far)"
             );
+            rest.share.disown();
             std::mem::forget((queue_pair, rest));
             Err(Quarantined)
         }

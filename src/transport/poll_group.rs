@@ -25,6 +25,10 @@ use verbs::{EventChannel, EventSet};
 /// How often the event channels of live members are looked at.
 const EVENT_INTERVAL: Duration = Duration::from_millis(1);
 
+/// Entries of a group's completion queue to begin with: some providers cannot make a queue longer, and with this
+/// many most groups never need to.
+const QUEUE_ENTRIES: u32 = 4096;
+
 /// What members hold of their group.
 pub(super) struct GroupCore {
     lanes: Rc<Lanes>,
@@ -42,7 +46,7 @@ impl GroupCore {
         let known = pollers.iter().find(|(other, _)| *other == key).and_then(|(_, poller)| poller.upgrade());
         let poller = match known {
             Some(poller) => Ok(poller),
-            None => Poller::new(device, &self.lanes, entries),
+            None => Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES)),
         };
         if let Ok(poller) = &poller
             && !pollers.iter().any(|(other, _)| *other == key)
@@ -154,13 +158,13 @@ impl PollGroup {
         let now = clock::now();
         let mut polled = Polled::default();
         self.core.account(per_qpair.min(4096) as usize);
-        let list = self.core.lanes.take_attention();
-        for owner in &list {
-            if let Some(qpair) = self.core.lanes.qpair(*owner) {
-                self.look_after(&qpair, *owner, per_qpair, now, &mut polled);
+        // Those who ask again, or only now, wait for the next poll.
+        for _ in 0..self.core.lanes.asking() {
+            let Some(owner) = self.core.lanes.next_asking() else { break };
+            if let Some(qpair) = self.core.lanes.qpair(owner) {
+                self.look_after(&qpair, per_qpair, now, &mut polled);
             }
         }
-        self.core.lanes.give_list_back(list);
         if now.has_reached(self.next_events.get()) {
             self.next_events.set(now.after(EVENT_INTERVAL));
             self.read_events(per_qpair, now, &mut polled);
@@ -172,14 +176,11 @@ impl PollGroup {
     }
 
     #[inline]
-    fn look_after(&self, qpair: &Rc<Qpair>, owner: Owner, per_qpair: u32, now: Moment, polled: &mut Polled) {
+    fn look_after(&self, qpair: &Qpair, per_qpair: u32, now: Moment, polled: &mut Polled) {
         qpair.attend();
         let was_live = qpair.is_connected();
         qpair.progress_without_look(now);
         self.after_progress(qpair, was_live, per_qpair, polled);
-        if qpair.has_finished() {
-            qpair.ask_for_attention(&self.core.lanes, owner);
-        }
     }
 
     /// Delivers and flushes. A member that came to rest is not visited again, so whatever was aborted is told now,
@@ -187,9 +188,16 @@ impl PollGroup {
     #[inline]
     fn after_progress(&self, qpair: &Qpair, was_live: bool, per_qpair: u32, polled: &mut Polled) {
         polled.failed |= was_live && !qpair.is_connected();
-        let most = if qpair.is_at_rest() { u32::MAX } else { per_qpair };
+        let at_rest = qpair.is_at_rest();
+        let most = if at_rest { u32::MAX } else { per_qpair };
         polled.completions += u64::from(qpair.deliver(most));
         qpair.flush();
+        if qpair.has_finished() {
+            qpair.ask_for_attention();
+        }
+        if at_rest {
+            qpair.count_busy();
+        }
     }
 
     #[cold]

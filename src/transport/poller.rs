@@ -17,6 +17,7 @@ use super::{
 };
 use std::{
     cell::Cell,
+    collections::VecDeque,
     rc::{Rc, Weak},
     sync::Arc,
 };
@@ -28,9 +29,7 @@ const BATCH: usize = 32;
 /// The owners of work requests, by index.
 pub(super) struct Lanes {
     entries: Cell<Vec<Lane>>,
-    attention: Cell<Vec<Owner>>,
-    /// The memory of a list that was looked after, for the next one.
-    spare: Cell<Vec<Owner>>,
+    attention: Cell<VecDeque<Owner>>,
 }
 
 /// A place in the table. `token` is one of its owner, to compare with.
@@ -43,6 +42,8 @@ struct Lane {
 struct Occupant {
     wire: Rc<Wire>,
     qpair: Weak<Qpair>,
+    /// Which of the table's queues its completions come from.
+    queue: usize,
 }
 
 impl Lane {
@@ -53,24 +54,22 @@ impl Lane {
 
 impl Lanes {
     pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { entries: Cell::default(), attention: Cell::default(), spare: Cell::default() })
+        Rc::new(Self { entries: Cell::default(), attention: Cell::default() })
     }
 
     /// Makes a place for the wire that `build` makes for it.
     fn enter(
         &self,
         qpair: &Weak<Qpair>,
+        queue: usize,
         build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
     ) -> Result<(Owner, Rc<Wire>), Error> {
         let mut entries = self.entries.take();
-        let result = enter(&mut entries, qpair, build);
+        let result = enter(&mut entries, qpair, queue, build);
         // Marking an owner must not allocate: it happens for each I/O.
-        let room = [&self.attention, &self.spare].into_iter().try_for_each(|list| {
-            let mut owners = list.take();
-            let room = owners.try_reserve(entries.len().saturating_sub(owners.len()));
-            list.set(owners);
-            room
-        });
+        let mut attention = self.attention.take();
+        let room = attention.try_reserve(entries.len().saturating_sub(attention.len()));
+        self.attention.set(attention);
         self.entries.set(entries);
         let (owner, wire) = result?;
         if room.is_err() {
@@ -96,22 +95,28 @@ impl Lanes {
     pub(super) fn mark(&self, owner: Owner, wire: &Wire) {
         if wire.ask_for_attention() {
             let mut attention = self.attention.take();
-            attention.push(owner);
+            attention.push_back(owner);
             self.attention.set(attention);
         }
     }
 
-    /// Takes the list of those who asked for attention; [`Lanes::give_list_back`] keeps its memory.
+    /// How many owners ask for attention now.
     #[inline]
-    pub(super) fn take_attention(&self) -> Vec<Owner> {
-        self.attention.replace(self.spare.take())
+    pub(super) fn asking(&self) -> usize {
+        let attention = self.attention.take();
+        let asking = attention.len();
+        self.attention.set(attention);
+        asking
     }
 
-    /// See [`Lanes::take_attention`].
+    /// Takes who asked for attention first off the list. One at a time, so that a poll inside of a callback finds
+    /// those that the outer poll did not come to yet (T50).
     #[inline]
-    pub(super) fn give_list_back(&self, mut list: Vec<Owner>) {
-        list.clear();
-        self.spare.set(list);
+    pub(super) fn next_asking(&self) -> Option<Owner> {
+        let mut attention = self.attention.take();
+        let owner = attention.pop_front();
+        self.attention.set(attention);
+        owner
     }
 
     /// Forgets who asked for attention.
@@ -139,6 +144,7 @@ impl Lanes {
 fn enter(
     entries: &mut Vec<Lane>,
     qpair: &Weak<Qpair>,
+    queue: usize,
     build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
 ) -> Result<(Owner, Rc<Wire>), Error> {
     let free = entries.iter().position(|lane| lane.occupant.is_none());
@@ -157,7 +163,7 @@ fn enter(
     };
     let lane = entries.get_mut(index).ok_or(Error::NoMemory)?;
     let wire = build(lane.owner)?;
-    lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone() });
+    lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone(), queue });
     Ok((lane.owner, wire))
 }
 
@@ -187,6 +193,11 @@ impl Poller {
         &self.queue
     }
 
+    /// Tells the queue apart from the others of the same table, which are on other devices.
+    fn key(&self) -> usize {
+        Arc::as_ptr(&self.queue).addr()
+    }
+
     /// Reserves room for `entries` completions, growing the queue if need be, and enters the wire that `build`
     /// makes in the table. A failure leaves everything as it was (T57).
     pub(super) fn share(
@@ -199,7 +210,7 @@ impl Poller {
         if needed > self.queue.capacity() {
             self.queue.resize(needed)?;
         }
-        let (owner, wire) = self.lanes.enter(qpair, build)?;
+        let (owner, wire) = self.lanes.enter(qpair, self.key(), build)?;
         self.reserved.set(needed);
         Ok((PollerShare { poller: self.clone(), owner, entries }, wire))
     }
@@ -246,7 +257,8 @@ impl Poller {
     fn fail_all(&self, error: verbs::Error) {
         let entries = self.lanes.entries.take();
         for lane in &entries {
-            if let Some(occupant) = &lane.occupant {
+            // The other devices of a group are none the worse for it (T53).
+            if let Some(occupant) = lane.occupant.as_ref().filter(|occupant| occupant.queue == self.key()) {
                 occupant.wire.set_fault(Fault::Poll(error.errno));
                 self.lanes.mark(lane.owner, &occupant.wire);
             }
@@ -287,6 +299,12 @@ impl PollerShare {
 
     pub(super) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// Nothing that still comes of the owner's work requests is taken account of: their slots may be in use again.
+    /// For a share that is kept for good.
+    pub(super) fn disown(&self) {
+        self.poller.lanes.leave(self.owner);
     }
 
     /// Asks for the owner to be looked after at the next poll.

@@ -11,7 +11,6 @@ use super::{
     poller::{Lanes, Poller},
     requests::{COMMAND_SIZE, Completer, Payload, Requests},
     state::{Action, End, Event, FailureReason, Refused, State, step},
-    token::Owner,
     wire::{Fault, Wire},
 };
 use crate::clock::{self, Moment};
@@ -410,9 +409,11 @@ impl Qpair {
     /// Later than every deadline of a life: whoever waits so long found a fault in this file.
     fn end_of_all_deadlines(&self) -> Moment {
         let target = &self.configuration.target;
-        let attempt = super::RESOLUTION_TIMEOUT * 2 + target.cm_timeout * 2 + super::DRAIN_TIMEOUT;
-        let attempts = attempt * (u32::from(super::STALE_RETRIES) + 1);
-        clock::now().after(attempts + target.connect_timeout + Duration::from_secs(1))
+        let attempt = (super::RESOLUTION_TIMEOUT * 3 + super::DRAIN_TIMEOUT + super::STALE_BACKOFF)
+            .saturating_add(target.cm_timeout.saturating_mul(2));
+        let attempts = attempt.saturating_mul(u32::from(super::STALE_RETRIES) + 1);
+        clock::now()
+            .after(attempts.saturating_add(target.connect_timeout).saturating_add(Duration::from_secs(1)))
     }
 
     /// The connection is of no use any more, for a reason that lies outside of it.
@@ -447,13 +448,11 @@ impl Qpair {
         self.progress_slowly(now, None);
     }
 
-    /// Asks for another visit at the group's next poll, if the connection still is that of `owner`.
-    pub(super) fn ask_for_attention(&self, lanes: &Lanes, owner: Owner) {
+    /// Asks for another visit at the group's next poll, if there is a connection.
+    pub(super) fn ask_for_attention(&self) {
         self.with(|state| {
-            if let Some(connection) = connection(state)
-                && connection.share().owner() == owner
-            {
-                lanes.mark(owner, connection.wire());
+            if let Some(connection) = connection(state) {
+                connection.share().mark(connection.wire());
             }
         });
     }
@@ -469,9 +468,16 @@ impl Qpair {
     }
 
     fn fault_ended_connection(&self, fault: Fault) {
-        let draining = self.with(|state| matches!(state, State::Draining(..)));
-        if draining || self.is_at_rest() {
-            return; // a CM event told of the same end before
+        let known = self.with(|state| match state {
+            State::FabricConnect(_) | State::Live(_) => false,
+            // The CM flushes the queue pair before it tells that the target rejected, and why; what it says decides
+            // whether another attempt follows. Should it say nothing, the deadline does.
+            State::Connecting(_) => fault.is_flush(),
+            // A CM event told of the same end before.
+            _ => true,
+        });
+        if known {
+            return;
         }
         tracing::error!("{}: the connection failed: {fault}", self.label());
         let reason = match fault {
@@ -794,6 +800,7 @@ impl Qpair {
         let current = self.group.take();
         let result = if current.is_none() { Ok(()) } else { Err(Error::WrongGroup) };
         self.group.set(current.or_else(|| Some(core.clone())));
+        self.count_busy();
         result
     }
 
@@ -802,7 +809,11 @@ impl Qpair {
         if !self.is_at_rest() {
             return Err(Error::NotDisconnected);
         }
-        self.group.set(None);
+        if let Some(group) = self.group.take()
+            && self.counted_busy.replace(false)
+        {
+            group.count_busy(false);
+        }
         Ok(())
     }
 
@@ -822,14 +833,24 @@ impl Qpair {
         }
     }
 
-    /// Tells the group whether this qpair needs progress at each of its polls.
-    fn count_busy(&self) {
-        let busy = self.with(|state| !state.is_at_rest() && !matches!(state, State::Live(_)));
-        if self.counted_busy.replace(busy) != busy
+    /// Tells the group whether this qpair needs progress at each of its polls: on its way to a connection or to its
+    /// end, or at rest with callbacks that are due (it may have come to rest outside of the group's polls).
+    pub(super) fn count_busy(&self) {
+        let busy = self.with(|state| match state {
+            State::Live(_) => false,
+            state => !state.is_at_rest() || self.has_finished(),
+        });
+        if self.counted_busy.get() != busy
             && let Some(group) = self.group()
         {
+            self.counted_busy.set(busy);
             group.count_busy(busy);
         }
+    }
+
+    /// Whether there are as many free request slots. Walks them: not for each I/O.
+    pub fn has_free_requests(&self, count: usize) -> bool {
+        self.requests.has_free(count)
     }
 
     /// Whether the group must let this qpair progress at each poll.

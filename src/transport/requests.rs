@@ -192,6 +192,18 @@ impl Requests {
         self.free.pop(&self.slots)
     }
 
+    /// Whether as many slots are free.
+    pub(super) fn has_free(&self, count: usize) -> bool {
+        let mut slot = self.free.head.get();
+        for _ in 0..count {
+            match self.slots.get(usize::from(slot)) {
+                Some(request) => slot = request.next.get(),
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Gives a slot back whose request was not accepted after all.
     pub(super) fn give_back(&self, slot: u16) {
         if let Some(request) = self.slots.get(usize::from(slot)) {

@@ -186,22 +186,28 @@ impl Wire {
     }
 
     /// Hands what is pending to the device. A failure becomes the wire's fault: the requests were accepted, so
-    /// they end with the connection (T104, H15, H16).
+    /// they end with the connection (T104, H15, H16). False then.
+    #[must_use]
     #[inline]
-    pub(super) fn post_sends(&self, queue_pair: &QueuePair) {
-        if let Err(error) = queue_pair.post_sends(&self.sends) {
-            self.not_posted(&error, &self.sends_posted, |slot| {
+    pub(super) fn post_sends(&self, queue_pair: &QueuePair) -> bool {
+        let result = queue_pair.post_sends(&self.sends);
+        if let Err(error) = &result {
+            self.not_posted(error, &self.sends_posted, |slot| {
                 self.requests.sent(slot);
             });
         }
+        result.is_ok()
     }
 
     /// As [`Wire::post_sends`], for the receives.
+    #[must_use]
     #[inline]
-    pub(super) fn post_receives(&self, queue_pair: &QueuePair) {
-        if let Err(error) = queue_pair.post_receives(&self.receives) {
-            self.not_posted(&error, &self.receives_posted, |_| {});
+    pub(super) fn post_receives(&self, queue_pair: &QueuePair) -> bool {
+        let result = queue_pair.post_receives(&self.receives);
+        if let Err(error) = &result {
+            self.not_posted(error, &self.receives_posted, |_| {});
         }
+        result.is_ok()
     }
 
     #[cold]
