@@ -41,7 +41,8 @@ impl Moment {
     /// The moment `duration` after this one.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        // Rounded up: a wait that is asked for is never none.
+        let milliseconds = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         let ticks = milliseconds.saturating_mul(TICKS_PER_MILLISECOND.load(Ordering::Relaxed));
         Self(self.0.saturating_add(ticks))
     }
@@ -116,5 +117,6 @@ mod tests {
         assert_eq!(wait(start.after(Duration::from_millis(10)), || None::<()>), None);
         assert!(now().has_reached(start.after(Duration::from_millis(10))));
         assert!(!now().has_reached(start.after(Duration::from_secs(1))));
+        assert!(!start.has_reached(start.after(Duration::from_nanos(1))), "less than a millisecond is not nothing");
     }
 }

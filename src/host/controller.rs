@@ -260,6 +260,9 @@ impl Controller {
         }
         let most = u32::from(self.properties.cap.mqes()) + 1;
         let queue_size = u16::try_from(options.queue_size.min(most)).unwrap_or(u16::MAX);
+        let target = connect_target(&self.id, &self.options, "")?;
+        let admin = admin_configuration(&self.id, &self.options, "")?;
+        // Nothing fails from here on that does not give the id back.
         let id = self.shared.take_queue_id().ok_or(Error::NoQueueId)?;
         let configuration = QpairConfiguration {
             queue_id: id,
@@ -271,9 +274,9 @@ impl Controller {
             in_capsule_data: self.in_capsule_data(),
             target: ConnectTarget {
                 label: format!("{}:{} {} qid {id}", self.id.traddr, self.id.trsvcid, self.id.subnqn),
-                ..connect_target(&self.id, &self.options, "")?
+                ..target
             },
-            ..admin_configuration(&self.id, &self.options, "")?
+            ..admin
         };
         match Qpair::new(configuration) {
             Ok(qpair) => Ok(IoQpair::new(qpair, self.shared.clone(), options)),

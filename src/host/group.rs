@@ -63,7 +63,8 @@ impl PollGroup {
         let ended: Vec<Rc<IoQpair>> = members.iter().filter(|qpair| qpair.has_ended()).cloned().collect();
         self.members.set(members);
         for qpair in ended {
-            if self.has(&qpair) && qpair.has_ended() {
+            // One that is being freed may still be a member, if this is a poll in one of its abort callbacks.
+            if self.has(&qpair) && qpair.has_ended() && !qpair.is_freed() {
                 disconnected(&qpair);
             }
         }

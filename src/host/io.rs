@@ -1,7 +1,7 @@
 //! I/O qpairs: building reads and writes, and splitting those that are too long for the controller.
 
 use super::{Error, Namespace, PollGroup, controller::Shared, options::IoQpairOptions};
-use crate::transport::{Callback, Completer, FailureReason, Payload, Qpair};
+use crate::transport::{self, Callback, Completer, FailureReason, Payload, Qpair};
 use spec::{Command, Completion};
 use std::{
     cell::Cell,
@@ -113,6 +113,11 @@ impl IoQpair {
     /// Whether there was a connection, or an attempt, and it is over.
     pub fn has_ended(&self) -> bool {
         self.qpair.has_ended()
+    }
+
+    /// Whether it was freed, or is being freed.
+    pub(super) fn is_freed(&self) -> bool {
+        self.freed.get()
     }
 
     /// Why it is not connected.
@@ -232,6 +237,14 @@ impl IoQpair {
         callback: Callback,
     ) -> Result<(), Error> {
         let parts = blocks.div_ceil(each);
+        if parts > self.options.queue_requests {
+            let text =
+                format!("{parts} commands for one transfer, of {} requests", self.options.queue_requests);
+            return Err(Error::InvalidArgument(text));
+        }
+        if !self.qpair.has_free_requests(parts as usize) {
+            return Err(transport::Error::NoRequests.into());
+        }
         let parent = Rc::new(Split { left: Cell::new(parts), result: Cell::new(None), callback });
         let mut sent = 0;
         let mut done = 0;
@@ -239,7 +252,7 @@ impl IoQpair {
             let count = each.min(blocks - done);
             let offset = u64::from(done) * u64::from(namespace.sector_size());
             let length = count * namespace.sector_size();
-            let payload = Payload::Memory { address: buffer.addr() as u64 + offset, length };
+            let payload = Payload::Memory { address: (buffer.addr() as u64).wrapping_add(offset), length };
             let command = build(transfer, namespace.id(), lba.wrapping_add(u64::from(done)), count, flags);
             let part = parent.clone();
             let completer = Completer::Shared(Rc::new(move |completion| part.part_done(completion)));
