@@ -1,0 +1,314 @@
+//! A host and a target in one thread, over RDMA without a device and with time by hand.
+//!
+//! Every wait of the host calls [`turn`], which lets the target poll once and moves the time by 20 µs. Each I/O has a
+//! number; the records say how often its callback ran and with what, so that [`World::finish`] can hold them against
+//! what was accepted (I01), and against an empty ledger (I24, I30).
+
+#![allow(unsafe_code, dead_code, missing_docs)]
+
+use {env as _, softverbs as _};
+
+use spdk_nvme_rdma::{
+    clock::{self, Clock},
+    host::{
+        AddressFamily, Callback, Context, Controller, ControllerOptions, IoQpair, IoQpairOptions, Namespace,
+        PollGroup, TransportId,
+    },
+};
+use spec::{Completion, Status};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    ffi::{c_int, c_void},
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, Once},
+};
+use target::{Options, SubsystemOptions, Target};
+
+pub const NQN: &str = "nqn.2024-01.test:subsystem";
+/// Turns after which a test gives up: 60 s of its time.
+const PATIENCE: u32 = 3_000_000;
+const TURN: u64 = 20_000;
+
+unsafe extern "C" {
+    fn spdk_zmalloc(size: usize, align: usize, unused: *mut u64, numa_id: c_int, flags: u32) -> *mut c_void;
+    fn spdk_free(buffer: *mut c_void);
+}
+
+type Hook = Box<dyn FnOnce(&Completion)>;
+
+thread_local! {
+    static TARGET: RefCell<Option<Target>> = const { RefCell::new(None) };
+    static RECORDS: RefCell<Vec<Record>> = const { RefCell::new(Vec::new()) };
+    static HOOKS: RefCell<HashMap<usize, Hook>> = RefCell::new(HashMap::new());
+    static ORDER: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What became of one I/O.
+#[derive(Debug, Clone, Default)]
+struct Record {
+    accepted: bool,
+    completions: Vec<Status>,
+}
+
+/// The world of one test. There is one RDMA in a process, so tests take turns.
+pub struct World {
+    buffer: *mut c_void,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// One turn of the other side and of time.
+pub fn turn() {
+    TARGET.with_borrow_mut(|target| {
+        if let Some(target) = target {
+            target.poll(softverbs::sim::now());
+        }
+    });
+    softverbs::sim::advance(TURN);
+}
+
+impl World {
+    pub fn new() -> World {
+        World::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> World {
+        static ALONE: Mutex<()> = Mutex::new(());
+        static START: Once = Once::new();
+        let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        START.call_once(|| {
+            softverbs::sim::start(7);
+            assert!(clock::install(Clock {
+                ticks: softverbs::sim::now,
+                ticks_hz: || 1_000_000_000,
+                relax: turn
+            }));
+        });
+        softverbs::control("delay off; device on; purge on").unwrap();
+        assert_clean("before the test");
+        // SAFETY: as env.h describes it.
+        let buffer = unsafe { spdk_zmalloc(4 << 20, 4096, std::ptr::null_mut(), -1, 1) };
+        assert!(!buffer.is_null());
+        let mut world = World { buffer, _alone: alone };
+        world.start_target(options);
+        world
+    }
+
+    pub fn start_target(&mut self, options: Options) {
+        let options = Options {
+            listen: vec!["127.0.0.1:4420".parse::<SocketAddr>().unwrap()],
+            subsystems: vec![SubsystemOptions::parse(&format!("{NQN},ns=8M")).unwrap()],
+            ..options
+        };
+        let target = Target::new(options).unwrap();
+        TARGET.with_borrow_mut(|place| assert!(place.replace(target).is_none()));
+    }
+
+    /// The target dies: everything of it is gone at once.
+    pub fn kill_target(&self) {
+        drop(TARGET.with_borrow_mut(Option::take));
+    }
+
+    pub fn control(&self, command: &str) {
+        TARGET.with_borrow_mut(|target| {
+            target.as_mut().unwrap().control(&command.parse().unwrap()).unwrap();
+        });
+    }
+
+    pub fn connections(&self) -> usize {
+        TARGET.with_borrow(|target| target.as_ref().map_or(0, Target::connections))
+    }
+
+    pub fn id(&self) -> TransportId {
+        TransportId {
+            address_family: AddressFamily::Ipv4,
+            traddr: String::from("127.0.0.1"),
+            trsvcid: String::from("4420"),
+            subnqn: String::from(NQN),
+        }
+    }
+
+    pub fn options(&self) -> ControllerOptions {
+        ControllerOptions { keep_alive_timeout: std::time::Duration::ZERO, ..ControllerOptions::default() }
+    }
+
+    pub fn controller(&self) -> Rc<Controller> {
+        Controller::connect(self.id(), self.options()).unwrap()
+    }
+
+    pub fn namespace(&self, controller: &Controller) -> Arc<Namespace> {
+        controller.namespace(1).unwrap()
+    }
+
+    /// The test's memory for I/O, 4 MiB.
+    pub fn buffer(&self) -> *mut c_void {
+        self.buffer
+    }
+
+    /// Submits a read of one block. Its number, and whether it was accepted.
+    pub fn try_read(&self, qpair: &IoQpair, namespace: &Namespace) -> (usize, bool) {
+        read(self.buffer, qpair, namespace)
+    }
+
+    /// Submits a read that must be accepted.
+    pub fn read(&self, qpair: &IoQpair, namespace: &Namespace) -> usize {
+        let (number, accepted) = self.try_read(qpair, namespace);
+        assert!(accepted, "refused");
+        number
+    }
+
+    pub fn read_many(&self, qpair: &IoQpair, namespace: &Namespace, count: usize) -> Vec<usize> {
+        (0..count).map(|_| self.read(qpair, namespace)).collect()
+    }
+
+    /// Detaches, ends the target, and looks whether anything is left and each accepted I/O had one callback.
+    pub fn finish(self, controller: Option<Rc<Controller>>) {
+        if let Some(controller) = controller {
+            detach(&controller);
+            assert_eq!(Rc::strong_count(&controller), 1, "somebody holds the controller");
+        }
+        self.kill_target();
+        softverbs::sim::advance(1_000_000_000);
+        assert_exactly_once();
+        // SAFETY: allocated in `with`, freed once.
+        unsafe { spdk_free(self.buffer) };
+        assert_clean("after the test");
+        HOOKS.with_borrow(|hooks| assert!(hooks.is_empty(), "a hook that never ran"));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(TARGET.with_borrow_mut(Option::take));
+    }
+}
+
+pub fn read(buffer: *mut c_void, qpair: &IoQpair, namespace: &Namespace) -> (usize, bool) {
+    let number = RECORDS.with_borrow_mut(|records| {
+        records.push(Record::default());
+        records.len() - 1
+    });
+    let callback = Callback {
+        deliver: delivered,
+        context: Context {
+            function: std::ptr::null(),
+            argument: std::ptr::without_provenance_mut(number + 1),
+        },
+    };
+    let accepted = qpair.read(namespace, buffer, 0, 1, 0, callback).is_ok();
+    RECORDS.with_borrow_mut(|records| records[number].accepted = accepted);
+    (number, accepted)
+}
+
+fn delivered(context: Context, completion: &Completion) {
+    let number = context.argument.addr() - 1;
+    RECORDS.with_borrow_mut(|records| records[number].completions.push(completion.status()));
+    ORDER.with_borrow_mut(|order| order.push(number));
+    let hook = HOOKS.with_borrow_mut(|hooks| hooks.remove(&number));
+    if let Some(hook) = hook {
+        hook(completion);
+    }
+}
+
+/// Runs `hook` in the callback of I/O `number`.
+pub fn on_completion(number: usize, hook: impl FnOnce(&Completion) + 'static) {
+    HOOKS.with_borrow_mut(|hooks| hooks.insert(number, Box::new(hook)));
+}
+
+/// How the I/O ended, if it did.
+pub fn status(number: usize) -> Option<Status> {
+    RECORDS.with_borrow(|records| {
+        assert!(records[number].completions.len() <= 1, "I/O {number} ended more than once");
+        records[number].completions.first().copied()
+    })
+}
+
+pub fn all_ended(numbers: &[usize]) -> bool {
+    numbers.iter().all(|number| status(*number).is_some())
+}
+
+pub fn count_with(numbers: &[usize], wanted: Status) -> usize {
+    numbers.iter().filter(|number| status(**number) == Some(wanted)).count()
+}
+
+/// The numbers of the I/Os in the order of their callbacks since the last call.
+pub fn take_order() -> Vec<usize> {
+    ORDER.with_borrow_mut(std::mem::take)
+}
+
+fn assert_exactly_once() {
+    RECORDS.with_borrow(|records| {
+        for (number, record) in records.iter().enumerate() {
+            assert_eq!(record.completions.len(), usize::from(record.accepted), "I/O {number}: {record:?}");
+        }
+    });
+}
+
+fn assert_clean(when: &str) {
+    let ledger = softverbs::ledger();
+    assert!(ledger.is_clean(), "{when}: {ledger:?}");
+}
+
+/// Turns until `done` says so.
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..PATIENCE {
+        if done() {
+            return;
+        }
+        turn();
+    }
+    panic!("waited too long for {what}");
+}
+
+pub fn detach(controller: &Controller) {
+    controller.detach_start();
+    until("the detach", || controller.detach_poll());
+}
+
+pub fn nobody(_: &Rc<IoQpair>) {}
+
+/// Polls the group until `done`; a lost member is no reason to stop.
+pub fn poll_until(group: &PollGroup, what: &str, mut done: impl FnMut() -> bool) {
+    until(what, || {
+        let _ = group.process_completions(0, &nobody);
+        done()
+    });
+}
+
+pub fn synchronous(controller: &Controller) -> IoQpairOptions {
+    IoQpairOptions { queue_size: 64, queue_requests: 128, ..controller.default_io_qpair_options() }
+}
+
+pub fn asynchronous(controller: &Controller) -> IoQpairOptions {
+    IoQpairOptions { async_mode: true, create_only: true, ..synchronous(controller) }
+}
+
+/// A connected qpair outside of a group.
+pub fn connected(controller: &Rc<Controller>) -> Rc<IoQpair> {
+    let qpair = controller.alloc_io_qpair(synchronous(controller)).unwrap();
+    qpair.connect().unwrap();
+    qpair
+}
+
+/// A connected member of a group.
+pub fn member(controller: &Rc<Controller>, group: &PollGroup, options: IoQpairOptions) -> Rc<IoQpair> {
+    let qpair = controller.alloc_io_qpair(options).unwrap();
+    group.add(&qpair).unwrap();
+    qpair.connect().unwrap();
+    poll_until(group, "the connection", || qpair.is_connected());
+    qpair
+}
+
+/// A flag that a closure and its test share.
+#[derive(Clone, Default)]
+pub struct Count(Rc<Cell<u32>>);
+
+impl Count {
+    pub fn up(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+    pub fn get(&self) -> u32 {
+        self.0.get()
+    }
+}
