@@ -95,6 +95,13 @@ pub fn wait_on(fd: c_int) -> Result<(), i32> {
     }
 }
 
+/// What a thread does in a call on a channel that another thread destroys meanwhile.
+pub fn wait_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
 // ---- protection domains and memory regions
 
 /// Makes a protection domain.
@@ -384,12 +391,17 @@ pub unsafe extern "C" fn ibv_get_cq_event(
     cq: *mut *mut ibv_cq,
     cq_context: *mut *mut c_void,
 ) -> c_int {
+    let mut inside = None;
     loop {
         let got = with(|rt| {
+            if inside.is_some_and(|k| rt.fabric.shared.channels.get(k).is_none()) {
+                return Ok(Err(None));
+            }
             let key = find_channel(rt, channel)?;
+            inside = Some(key);
             let shared = &mut rt.fabric.shared;
             let Some(c) = shared.channels.get_mut(key) else { return Err(libc::EINVAL) };
-            let Some(queue) = c.events.pop_front() else { return Ok(Err(c.bell.fd)) };
+            let Some(queue) = c.events.pop_front() else { return Ok(Err(Some(c.bell.fd))) };
             sys::take(c.bell.fd);
             let Some(queue) = shared.cqs.get_mut(queue) else { return Err(libc::EINVAL) };
             queue.events_taken = queue.events_taken.wrapping_add(1);
@@ -404,7 +416,8 @@ pub unsafe extern "C" fn ibv_get_cq_event(
                 }
                 return 0;
             }
-            Ok(Err(fd)) => {
+            Ok(Err(None)) => wait_for_ever(),
+            Ok(Err(Some(fd))) => {
                 if let Err(errno) = wait_on(fd) {
                     return sys::minus_one(Err(errno));
                 }

@@ -114,16 +114,21 @@ pub unsafe extern "C" fn rdma_get_cm_event(
 /// As [`rdma_get_cm_event`].
 pub fn get_event(channel: *mut rdma_event_channel) -> Result<*mut rdma_cm_event, i32> {
     let mut driven = false;
+    let mut inside = None;
     loop {
         let got = with(|rt| {
+            if inside.is_some_and(|k| rt.fabric.cm.channels.get(k).is_none()) {
+                return Ok(Err(None));
+            }
             let key = find_channel(rt, channel)?;
+            inside = Some(key);
             let Some(c) = rt.fabric.cm.channels.get_mut(key) else { return Err(libc::EINVAL) };
             let fd = c.bell.fd;
             let Some(event) = c.events.pop_front() else {
                 if !driven && rt.has_work() {
                     rt.drive();
                 }
-                return Ok(Err(fd));
+                return Ok(Err(Some(fd)));
             };
             sys::take(fd);
             Ok(Ok(hand_out(rt, event)))
@@ -131,8 +136,10 @@ pub fn get_event(channel: *mut rdma_event_channel) -> Result<*mut rdma_cm_event,
         match got {
             Ok(Ok(Some(cell))) => return Ok(cell),
             Ok(Ok(None)) => {}
+            // Destroyed while this thread waits in here: in reality it stays in the kernel until the process ends.
+            Ok(Err(None)) => verbs::wait_for_ever(),
             Ok(Err(_)) if !driven => driven = true,
-            Ok(Err(fd)) => verbs::wait_on(fd)?,
+            Ok(Err(Some(fd))) => verbs::wait_on(fd)?,
             Err(errno) => return Err(errno),
         }
     }
