@@ -37,7 +37,9 @@ on_softverbs() {
 start() {
 	local name=$1
 	shift
-	(on_softverbs "$@") >"$WORK/$name.out" 2>&1 &
+	# Here, not in the background: whoever waits for a line must not find one of the process before.
+	: >"$WORK/$name.out"
+	(on_softverbs "$@") >>"$WORK/$name.out" 2>&1 &
 	PID=$!
 	STARTED+=("$PID")
 }

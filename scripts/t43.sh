@@ -2,7 +2,7 @@
 # t43.sh [RUNS]: the regression test of the seed bug (T43-T45) on softverbs; 20 runs unless told otherwise.
 #
 # Each run: a target with 10 subsystems in its own process, a host with 8 qpairs and 4 requests for each of them. While it
-# writes, whatever reaches the host is delayed by 60 ms give or take 59, data and CM events each on their own, so that
+# writes, whatever reaches the host is delayed by 600 ms give or take 590, data and CM events each on their own, so that
 # some qpairs hear of the end long before others; then the target goes away: killed, dropping its subsystems, or terminated,
 # in turn. The host must end with status 2 (see t43-seed --help): no signal, no hang, and nothing on softverbs' ledger.
 set -euo pipefail
@@ -10,7 +10,7 @@ set -euo pipefail
 
 RUNS=${1:-${RUNS:-20}}
 PORT=${PORT:-4431}
-DELAY=${DELAY:-60ms 59ms}
+DELAY=${DELAY:-600ms 590ms}
 SUBSYSTEMS=10
 
 drops=()
@@ -19,6 +19,7 @@ for ((index = 1; index <= SUBSYSTEMS; index++)); do
 done
 
 bad=0
+early=0
 for ((run = 1; run <= RUNS; run++)); do
 	begin=$(microseconds)
 	start_target "$PORT" "$SUBSYSTEMS" 16M
@@ -54,6 +55,9 @@ for ((run = 1; run <= RUNS; run++)); do
 		verdict=BAD
 		bad=$((bad + 1))
 	fi
+	# How many qpairs were freed before they were disconnected: what the test is about.
+	counts=$(sed -n 's/.*; \([0-9]*\) of \([0-9]*\) qpairs .*/\2 - \1/p' "$WORK/host.out")
+	early=$((early + ${counts:-0}))
 	printf 'run %2d: %s  %-9s host %s, target %s, %d ms  %s\n' "$run" "$verdict" "$way" "$status" "$STATUS" \
 		$((($(microseconds) - begin) / 1000)) "$(grep '^submitted' "$WORK/host.out" || true)"
 	if [ "$verdict" = BAD ]; then
@@ -62,5 +66,6 @@ for ((run = 1; run <= RUNS; run++)); do
 		tail -n 20 "$WORK/target.out" >&2
 	fi
 done
-echo "t43: $RUNS runs, $bad of them bad"
+echo "t43: $RUNS runs, $bad of them bad; $early qpairs were freed before they were disconnected"
+[ "$early" -gt 0 ] || die 'no qpair was: this was not the scenario'
 [ "$bad" = 0 ]
