@@ -9,6 +9,7 @@
 # LIMIT=n: fails if a case of the table needs more instructions than that; 718 is what SPDK v26.05 needs, LIMIT= is no limit. Any
 # allocation in the I/O path fails.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 N=${1:-2000}

@@ -5,6 +5,7 @@
 # ledger of softverbs is empty for both (it is part of the exit status). --valgrind runs the programs, not their target,
 # under memcheck: an error or a definite leak fails the test.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 VALGRIND=()

@@ -4,6 +4,7 @@
 # First the host writes and verifies; then it is put under load and the target is killed with SIGKILL. The host has to end
 # by itself: a bad exit status, no signal, every request called back once, every RDMA object released.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 PORT=${PORT:-4420}

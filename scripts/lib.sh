@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034 # what is set here is for the scripts that source it
 # Shell functions of the scripts here: processes on softverbs, each with a deadline, none left behind. To be sourced.
 #
 # Every process that is started is remembered by its id, and whatever is still there when the script ends is killed.

@@ -6,6 +6,7 @@
 # some qpairs hear of the end long before others; then the target goes away: killed, dropping its subsystems, or terminated,
 # in turn. The host must end with status 2 (see t43-seed --help): no signal, no hang, and nothing on softverbs' ledger.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 RUNS=${1:-${RUNS:-20}}
