@@ -117,6 +117,9 @@ mod tests {
         assert_eq!(wait(start.after(Duration::from_millis(10)), || None::<()>), None);
         assert!(now().has_reached(start.after(Duration::from_millis(10))));
         assert!(!now().has_reached(start.after(Duration::from_secs(1))));
-        assert!(!start.has_reached(start.after(Duration::from_nanos(1))), "less than a millisecond is not nothing");
+        assert!(
+            !start.has_reached(start.after(Duration::from_nanos(1))),
+            "less than a millisecond is not nothing"
+        );
     }
 }
