@@ -117,7 +117,7 @@ static void usage(FILE *out)
 		"Connects to an NVMe/RDMA controller, prints what it is, writes a pattern over its namespaces and reads it\n"
 		"back; or, with --load, keeps it busy. THE DATA ON THE NAMESPACES IS OVERWRITTEN.\n"
 		"\n"
-		"  -r, --trid TRID       where: 'traddr:ADDRESS trsvcid:PORT subnqn:NQN' (adrfam:IPv4 or IPv6 if it is not clear)\n"
+		"  -r, --trid TRID       where: 'traddr:ADDRESS trsvcid:PORT subnqn:NQN'\n"
 		"  -q, --depth N         requests in flight on each qpair, 1 to 4096 (default 128)\n"
 		"  -o, --io-size BYTES   bytes of one request, a multiple of the sector size (default 4K)\n"
 		"  -n, --size BYTES      use only so much of each namespace (default all of it)\n"

@@ -20,7 +20,6 @@ if [ "${1:-}" = --valgrind ]; then
 fi
 ONLY=("$@")
 
-PORT=4441
 passed=0 failed=0
 
 # wanted NAME: was it asked for?
@@ -87,20 +86,21 @@ with_target() {
 	shift 3
 	wanted "$name" || return 0
 	begin=$(microseconds)
-	start_target "$PORT" 1 "$size"
-	start program "${VALGRIND[@]}" "$@" -r "$(trid "$PORT")"
+	start_target 1 "$size"
+	start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
 	PROGRAM=$PID
 	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
 }
 
-# target_dies NAME SECONDS LINE COMMAND...: as above, but when the program says LINE the target is killed; must end with 2.
+# target_dies NAME SECONDS LINE SUBSYSTEM COMMAND...: a program that gets -r TRID of a target with two subsystems, of which
+# SUBSYSTEM is 1, 2 or %d; when the program says LINE, the target is killed. Must end with 2.
 target_dies() {
-	local name=$1 seconds=$2 line=$3 begin
-	shift 3
+	local name=$1 seconds=$2 line=$3 subsystem=$4 begin
+	shift 4
 	wanted "$name" || return 0
 	begin=$(microseconds)
-	start_target "$PORT" 2 16M
-	start program "${VALGRIND[@]}" "$@"
+	start_target 2 16M
+	start program "${VALGRIND[@]}" "$@" -r "$(trid "$subsystem")"
 	PROGRAM=$PID
 	# If it does not get there, its status tells.
 	reached program "$line" $((30 * SLOWNESS)) "$PROGRAM" || true
@@ -124,11 +124,11 @@ with_target readwrite 60 16M "$bin/readwrite"
 with_target lifecycle 60 16M "$bin/lifecycle"
 with_target async-detach 30 16M "$bin/async-detach"
 with_target bad-input 60 16M "$bin/bad-input"
-SOFTVERBS_NO_DEVICE=1 alone no-device 10 "$bin/bad-input" --no-device -r "$(trid "$PORT")"
+SOFTVERBS_NO_DEVICE=1 alone no-device 10 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
 with_target demo-pattern 30 16M "$bin/nvme-rdma-demo" -n 8M
 with_target demo-load 30 16M "$bin/nvme-rdma-demo" -l -t 1 -q 16
-target_dies demo-target-killed 30 '^Random load' "$bin/nvme-rdma-demo" -l -t 120 -q 32 -r "$(trid "$PORT")"
-target_dies t43-target-killed 60 '^running' "$bin/t43-seed" -t 120 -r "$(trid "$PORT" %d)" --subsystems 2
+target_dies demo-target-killed 30 '^Random load' 1 "$bin/nvme-rdma-demo" -l -t 120 -q 32
+target_dies t43-target-killed 60 '^running' %d "$bin/t43-seed" -t 120 --subsystems 2
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -7,7 +7,6 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-PORT=${PORT:-4420}
 SIZE=${SIZE:-64M}
 LOAD_SECONDS=${LOAD_SECONDS:-2}
 
@@ -16,16 +15,16 @@ headline() {
 }
 
 headline "1. A target with one namespace of $SIZE in memory, on softverbs, in a process of its own"
-start_target "$PORT" 1 "$SIZE"
+start_target 1 "$SIZE"
 echo "nvme-rdma-target runs as process $TARGET and listens on 127.0.0.1 port $PORT"
 
 headline '2. A C program writes a pattern over the namespace, reads it back and compares'
 status=0
-(on_softverbs timeout -k 5 180 "$DIST/bin/nvme-rdma-demo" -r "$(trid "$PORT")") || status=$?
+(on_softverbs timeout -k 5 180 "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)") || status=$?
 [ "$status" = 0 ] || die "the demo program ended with $status"
 
 headline '3. The same program under random load; after a while the target is killed with SIGKILL'
-start load "$DIST/bin/nvme-rdma-demo" -r "$(trid "$PORT")" --load --time 60
+start load "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)" --load --time 60
 LOAD=$PID
 wait_for_line load '^Random load' 30 "$LOAD"
 sleep "$LOAD_SECONDS"

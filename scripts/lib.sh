@@ -96,22 +96,23 @@ wait_end() {
 	done
 }
 
-# start_target PORT SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each; its id goes to $TARGET. It takes
-# commands on $WORK/target.sock.
+# start_target SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each, on a free port; its id goes to $TARGET and
+# its port to $PORT. It takes commands on $WORK/target.sock.
 start_target() {
 	local index arguments=()
-	for ((index = 1; index <= $2; index++)); do
-		arguments+=(--subsystem "$NQN$index,ns=$3")
+	for ((index = 1; index <= $1; index++)); do
+		arguments+=(--subsystem "$NQN$index,ns=$2")
 	done
 	rm -f "$WORK/target.sock"
 	# A queue of 128 entries would hold only 127 commands.
-	start target "$DIST/bin/nvme-rdma-target" --listen "127.0.0.1:$1" --queue-entries 256 --control "$WORK/target.sock" \
+	start target "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --queue-entries 256 --control "$WORK/target.sock" \
 		"${arguments[@]}"
 	TARGET=$PID
 	wait_for_line target ^listening 20 "$TARGET"
+	PORT=$(sed -n 's/^listening on 127[.]0[.]0[.]1:\([0-9]*\).*/\1/p' "$WORK/target.out")
 }
 
-# trid PORT [NUMBER]: the transport id of such a target's subsystem.
+# trid NUMBER: the transport id of that target's subsystem.
 trid() {
-	echo "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:$1 subnqn:$NQN${2:-1}"
+	echo "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:$PORT subnqn:$NQN$1"
 }

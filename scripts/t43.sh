@@ -10,7 +10,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 RUNS=${1:-${RUNS:-20}}
-PORT=${PORT:-4431}
 DELAY=${DELAY:-600ms 590ms}
 SUBSYSTEMS=10
 
@@ -23,14 +22,14 @@ bad=0
 early=0
 for ((run = 1; run <= RUNS; run++)); do
 	begin=$(microseconds)
-	start_target "$PORT" "$SUBSYSTEMS" 16M
+	start_target "$SUBSYSTEMS" 16M
 
 	options=()
 	# Every other pair of runs frees the way that spdk_nvme_perf does.
 	[ $((run / 2 % 2)) = 0 ] || options=(--at-end)
 	rm -f "$WORK/host.sock"
 	export SOFTVERBS_CONTROL_SOCKET=$WORK/host.sock
-	start host "$DIST/bin/t43-seed" -r "$(trid "$PORT" %d)" --subsystems "$SUBSYSTEMS" --qpairs 8 --depth 4 --time 30 \
+	start host "$DIST/bin/t43-seed" -r "$(trid %d)" --subsystems "$SUBSYSTEMS" --qpairs 8 --depth 4 --time 30 \
 		"${options[@]}"
 	unset SOFTVERBS_CONTROL_SOCKET
 	HOST=$PID

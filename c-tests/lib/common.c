@@ -46,6 +46,9 @@ bool trid_read(struct spdk_nvme_transport_id *trid, const char *text)
 		fprintf(stderr, "'%s': only trtype:RDMA is spoken here\n", text);
 		return false;
 	}
+	if ((int)trid->adrfam == 0) {
+		trid->adrfam = strchr(trid->traddr, ':') == NULL ? SPDK_NVMF_ADRFAM_IPV4 : SPDK_NVMF_ADRFAM_IPV6;
+	}
 	if (trid->traddr[0] == '\0' || trid->trsvcid[0] == '\0' || trid->subnqn[0] == '\0') {
 		fprintf(stderr, "'%s': traddr, trsvcid and subnqn are needed\n", text);
 		return false;

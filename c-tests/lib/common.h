@@ -22,7 +22,7 @@ bool environment_start(const char *name);
 
 /*
  * Reads a transport id such as "traddr:127.0.0.1 trsvcid:4420 subnqn:nqn.2016-06.io.spdk:cnode1". RDMA is understood
- * when no trtype is given. Says what is wrong and returns false if it cannot be used.
+ * when no trtype is given, and the address family is that of the address. Says what is wrong and returns false if it cannot be used.
  */
 bool trid_read(struct spdk_nvme_transport_id *trid, const char *text);
 
