@@ -574,7 +574,7 @@ static void show_progress(const struct stream *stream, double seconds)
 	double share = stream->work == WORK_RANDOM ? elapsed / seconds
 						   : (double)stream->blocks_done / (double)stream->sectors;
 
-	printf("\r  %-8s %3.0f %%   %s IOPS \033[K", work_name(stream->work), share * 100.0,
+	printf("\r  %-8s %3.0f %%   %s IOPS \033[K", work_name(stream->work), share < 1.0 ? share * 100.0 : 100.0,
 	       digits((uint64_t)((double)stream->ledger.completed / (elapsed > 0 ? elapsed : 1))));
 	fflush(stdout);
 }
@@ -761,7 +761,6 @@ static enum exit_status run(struct spdk_nvme_ctrlr *ctrlr, const struct options 
 	if (options->seconds > 0 && status == EXIT_GOOD && !g_stop) {
 		printf("Random load on namespace %u for %.0f s, %u %% reads, %u byte requests, %u qpairs of depth %u\n", first,
 		       options->seconds, options->read_mix, options->io_size, options->qpairs, options->depth);
-		fflush(stdout); /* whoever waits for this line to pull the plug must see it now */
 		status = run_stream(ctrlr, spdk_nvme_ctrlr_get_ns(ctrlr, first), options, WORK_RANDOM);
 	}
 	return status;
@@ -778,6 +777,8 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return EXIT_WRONG;
 	}
+	/* Line by line, also into a pipe, so that the library's own lines on stderr come in between where they belong. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	/* The options come second: reading a transport id already needs the library, and it may want to log. */
 	if (!environment_start(PROGRAM)) {
 		return EXIT_WRONG;
@@ -790,7 +791,6 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 
 	printf("Connecting to %s at %s port %s\n", options.trid.subnqn, options.trid.traddr, options.trid.trsvcid);
-	fflush(stdout);
 	ctrlr = spdk_nvme_connect(&options.trid, NULL, 0);
 	if (ctrlr == NULL) {
 		fprintf(stderr, PROGRAM ": cannot connect to %s at %s port %s\n", options.trid.subnqn, options.trid.traddr,
