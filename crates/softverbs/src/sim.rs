@@ -13,6 +13,9 @@ pub fn start(seed: u64) {
         rt.fabric.alone = true;
         rt.fabric.clock = Clock::Manual(0);
         rt.fabric.random = Random(seed);
+        let secret = rt.fabric.random.next() as u32;
+        rt.fabric.shared.mrs.set_secret(secret);
+        rt.next_port = 40_000;
     });
 }
 

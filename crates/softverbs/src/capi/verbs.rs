@@ -527,9 +527,12 @@ pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr)
     let cap = granted(&attr.cap, srq.is_some())?;
     let number = {
         let start = (rt.fabric.random.next() % u64::from(limits::QPN_BLOCKS)) as u32;
-        let held = &mut rt.qpn_blocks;
+        let (held, alone) = (&mut rt.qpn_blocks, rt.manual);
         rt.fabric
             .draw_qp_number(|| {
+                if alone {
+                    return Some(start);
+                }
                 let (block, hold) = address::hold_qpn_block(start)?;
                 held.push(hold);
                 Some(block)

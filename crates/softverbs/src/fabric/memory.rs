@@ -87,6 +87,13 @@ impl MrTable {
         Self { slab: Slab::new(), secret }
     }
 
+    /// Scrambles keys with another secret from now on; ignored once there are regions.
+    pub fn set_secret(&mut self, secret: u32) {
+        if self.slab.len() == 0 {
+            self.secret = secret;
+        }
+    }
+
     fn key(&self, index: u32, tag: u32, remote: bool) -> u32 {
         let plain = (index << 12) | ((tag & TAG_MASK) << 1) | u32::from(remote);
         (plain ^ self.secret).wrapping_mul(SCRAMBLE)
