@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Controllers that go: several in one detach context; with I/O qpairs still there and requests in flight, which the program
- * left to the library (S19); and the same controller handle once more afterwards, which is then just an error.
+ * Controllers that go: several in one detach context; with I/O qpairs still there and requests in flight, which the
+ * program left to the library (S19); and the same controller handle once more afterwards, which is then just an
+ * error.
  */
 
 #include <errno.h>

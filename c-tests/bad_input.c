@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * What a user gets wrong: no such address, port or subsystem, no RDMA device, a transport id that is none. Each is answered
- * with an error value within its deadline, with one clear line in the log, and leaves nothing behind.
+ * What a user gets wrong: no such address, port or subsystem, no RDMA device, a transport id that is none. Each is
+ * answered with an error value within its deadline, with one clear line in the log, and leaves nothing behind.
  *
  * The TRID of -r names a target that is there; with --no-device before it, the machine has no RDMA device.
  */

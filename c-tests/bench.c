@@ -2,8 +2,8 @@
 
 /*
  * A fixed number of I/Os over the shipped libraries, with the target in the same process and thread, so that the same
- * instructions run each time. scripts/bench.sh runs it under callgrind with N and 2N I/Os: the difference is what N I/Os cost.
- * Waiting for a connection takes as many turns as it takes, so that is left out.
+ * instructions run each time. scripts/bench.sh runs it under callgrind with N and 2N I/Os: the difference is what N
+ * I/Os cost. Waiting for a connection takes as many turns as it takes, so that is left out.
  */
 
 #include <errno.h>
@@ -74,8 +74,8 @@ static void submit(struct request *request, bool write, uint64_t lba, uint32_t b
 }
 
 /*
- * What is measured: scripts/bench.sh names this function to callgrind, which counts only while it runs. So it must neither be
- * inlined nor lose its name.
+ * What is measured: scripts/bench.sh names this function to callgrind, which counts only while it runs. So it must
+ * neither be inlined nor lose its name.
  */
 void bench_loop(struct spdk_nvme_poll_group *group, uint64_t count, bool write, uint64_t places, uint32_t blocks);
 

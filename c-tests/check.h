@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Checks for the C tests: each says where, what was expected and what was found, and counts. A test goes on after a failed
- * check, so that one run tells all there is to tell; REQUIRE ends it, where going on makes no sense.
+ * Checks for the C tests: each says where, what was expected and what was found, and counts. A test goes on after a
+ * failed check, so that one run tells all there is to tell; REQUIRE ends it, where going on makes no sense.
  *
  * Usage: CHECK_INT(rc, 0); CHECK(pointer != NULL); ...; return check_result("name");
  */

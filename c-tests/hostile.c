@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A target that lies. A response whose command id is out of range, belongs to no outstanding command, or comes twice, fails
- * the connection that it came on: one line in the log, each request called back once, and everything else lives: the program,
- * the controller's other qpairs, a new qpair, a new controller. (SPDK v26.05 crashes on the first and hangs on the second.)
+ * A target that lies. A response whose command id is out of range, belongs to no outstanding command, or comes twice,
+ * fails the connection that it came on: one line in the log, each request called back once, and everything else
+ * lives: the program, the controller's other qpairs, a new qpair, a new controller. (SPDK v26.05 crashes on the first
+ * and hangs on the second.)
  *
  * Host and target share this process and its thread, so each run is the same.
  */

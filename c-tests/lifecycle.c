@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The life of qpairs, poll groups and controllers as a C program sees it, through the API sequences that caused trouble
- * (S01 to S10 of the catalogue). Each scenario starts with nothing and must end with nothing; file descriptors are
- * counted, and on softverbs the ledger is part of the exit status.
+ * The life of qpairs, poll groups and controllers as a C program sees it, through the API sequences that caused
+ * trouble (S01 to S10 of the catalogue). Each scenario starts with nothing and must end with nothing; file
+ * descriptors are counted, and on softverbs the ledger is part of the exit status.
  */
 
 #include <errno.h>

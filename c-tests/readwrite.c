@@ -2,8 +2,8 @@
 
 /*
  * Data arrives where it should, as it was, and nothing else is touched: all sizes around the boundaries that the
- * protocol has (one sector, in-capsule data, MDTS), buffers at odd offsets, and many requests at once against a model of
- * what the namespace must hold.
+ * protocol has (one sector, in-capsule data, MDTS), buffers at odd offsets, and many requests at once against a model
+ * of what the namespace must hold.
  */
 
 #include <errno.h>
@@ -59,8 +59,8 @@ static uint32_t in_capsule_size(void)
 }
 
 /*
- * Writes `blocks` from a buffer that starts `offset` bytes into its allocation, reads them to another one at another offset,
- * and checks data, the bytes around it, and the sectors before and after.
+ * Writes `blocks` from a buffer that starts `offset` bytes into its allocation, reads them to another one at another
+ * offset, and checks data, the bytes around it, and the sectors before and after.
  */
 static void one_size(struct spdk_nvme_qpair *qpair, uint64_t lba, uint32_t blocks, uint32_t offset)
 {

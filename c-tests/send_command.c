@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * send-command SOCKET COMMAND...: sends each command as one datagram to a Unix socket: to softverbs in a running process
- * (SOFTVERBS_CONTROL_SOCKET) or to nvme-rdma-target (--control). Needs nothing but libc.
+ * send-command SOCKET COMMAND...: sends each command as one datagram to a Unix socket: to softverbs in a running
+ * process (SOFTVERBS_CONTROL_SOCKET) or to nvme-rdma-target (--control). Needs nothing but libc.
  */
 
 #include <stdio.h>

@@ -13,8 +13,8 @@
  * Three ways to let go of a namespace's qpairs take turns: free them (S01, S24); disconnect and at once free them
  * (S02); disconnect, remove from the group, which may be refused as long as they disconnect, and free them (S03).
  *
- * What must hold, whatever the timing: each accepted request is called back exactly once, each free, destroy and detach
- * succeeds, nothing hangs. Runs on any RDMA: softverbs, soft RoCE in a virtual machine, a real device.
+ * What must hold, whatever the timing: each accepted request is called back exactly once, each free, destroy and
+ * detach succeeds, nothing hangs. Runs on any RDMA: softverbs, soft RoCE in a virtual machine, a real device.
  */
 
 #include <errno.h>

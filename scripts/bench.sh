@@ -2,12 +2,13 @@
 # bench.sh [N]: what one 4 KiB I/O at queue depth 32 costs the host, in instructions and allocations.
 #
 # The host's share is what runs in libspdk_nvme_rdma and libspdk_env_rdma, and in libc on their behalf; provider
-# (softverbs), target and program do not count. Each case runs twice under callgrind, which counts while bench_loop() runs,
-# with N and 2N I/Os, and the difference is divided by N: filling and emptying the queue cancel out.
+# (softverbs), target and program do not count. Each case runs twice under callgrind, which counts while bench_loop()
+# runs, with N and 2N I/Os, and the difference is divided by N: filling and emptying the queue cancel out.
 #
-# PROFILE=1: also prints the host's functions and source files that take most, in instructions per I/O (own ones, without callees).
-# LIMIT=n: fails if a case of the table needs more instructions than that; 718 is what SPDK v26.05 needs, LIMIT= is no limit. Any
-# allocation in the I/O path fails.
+# PROFILE=1: also prints the host's functions and source files that take most, in instructions per I/O (own ones,
+# without callees).
+# LIMIT=n: fails if a case of the table needs more instructions than that; 718 is what SPDK v26.05 needs, LIMIT= is no
+# limit. Any allocation in the I/O path fails.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -26,7 +27,8 @@ run() {
 	local file=$1 ios=$2
 	shift 2
 	if ! (LD_BIND_NOW=1 on_softverbs timeout -k 5 300 valgrind --tool=callgrind --fair-sched=yes \
-		"--callgrind-out-file=$WORK/callgrind.out" --toggle-collect=bench_loop "$DIST/bin/bench" -n "$ios" "$@") >"$WORK/bench.out" 2>&1; then
+		"--callgrind-out-file=$WORK/callgrind.out" --toggle-collect=bench_loop \
+		"$DIST/bin/bench" -n "$ios" "$@") >"$WORK/bench.out" 2>&1; then
 		cat "$WORK/bench.out" >&2
 		die "bench $* failed"
 	fi
@@ -40,7 +42,10 @@ profile() {
 		echo "    by $kind:"
 		awk -v profile=1 -v host="$HOST" -f "$ROOT/scripts/callgrind.awk" "$WORK/callgrind.out" |
 			awk -v n=$((2 * N)) -v kind="$kind" '$1 == kind && $2 >= n {
-				cost = $2 / n; sub(/^[a-z]+ [0-9]+ /, ""); sub(/.*\/(library|src|registry\/src)\//, ""); printf "    %8.1f  %s\n", cost, $0
+				cost = $2 / n
+				sub(/^[a-z]+ [0-9]+ /, "")
+				sub(/.*\/(library|src|registry\/src)\//, "")
+				printf "    %8.1f  %s\n", cost, $0
 			}' | sort -rn | sed -n 1,25p
 	done
 }

@@ -1,9 +1,9 @@
 #!/bin/bash
 # c-tests.sh [--valgrind] [NAME...]: runs the C tests on softverbs, each with a target of its own and a deadline.
 #
-# A test passes when the program ends with the status that it should, the target then ends with 0 after SIGTERM, and the
-# ledger of softverbs is empty for both (it is part of the exit status). --valgrind runs the programs, not their target,
-# under memcheck: an error or a definite leak fails the test.
+# A test passes when the program ends with the status that it should, the target then ends with 0 after SIGTERM, and
+# the ledger of softverbs is empty for both (it is part of the exit status). --valgrind runs the programs, not their
+# target, under memcheck: an error or a definite leak fails the test.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -80,7 +80,8 @@ alone() {
 	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) no
 }
 
-# with_target NAME SECONDS SIZE COMMAND...: a program that gets -r TRID of a target with one namespace; must end with 0.
+# with_target NAME SECONDS SIZE COMMAND...: a program that gets -r TRID of a target with one namespace; must end with
+# 0.
 with_target() {
 	local name=$1 seconds=$2 size=$3 begin
 	shift 3
@@ -92,8 +93,8 @@ with_target() {
 	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
 }
 
-# target_dies NAME SECONDS LINE SUBSYSTEM COMMAND...: a program that gets -r TRID of a target with two subsystems, of which
-# SUBSYSTEM is 1, 2 or %d; when the program says LINE, the target is killed. Must end with 2.
+# target_dies NAME SECONDS LINE SUBSYSTEM COMMAND...: a program that gets -r TRID of a target with two subsystems, of
+# which SUBSYSTEM is 1, 2 or %d; when the program says LINE, the target is killed. Must end with 2.
 target_dies() {
 	local name=$1 seconds=$2 line=$3 subsystem=$4 begin
 	shift 4

@@ -6,8 +6,9 @@
 #   allocations     calls from a host object into the allocator
 #   function COST NAME, file COST PATH   the host's own instructions, by function and by source file; with -v profile=1
 #
-# The format: cost lines follow the fn= they belong to, "calls=" lines are followed by one line with the inclusive cost of
-# the callee. Names are compressed: "(7) name" the first time, "(7)" afterwards; ob and cob share one table, fn and cfn another.
+# The format: cost lines follow the fn= they belong to, "calls=" lines are followed by one line with the inclusive
+# cost of the callee. Names are compressed: "(7) name" the first time, "(7)" afterwards; ob and cob share one table,
+# fn and cfn another.
 
 # "(7) name" or "(7)" or "name", in the table `kind`.
 function name_of(kind, text,    id, rest) {
@@ -20,6 +21,9 @@ function name_of(kind, text,    id, rest) {
 }
 
 function is_host(object) { return object ~ host }
+function is_allocator(name) {
+	return name ~ /^(__libc_)?(malloc|calloc|realloc|memalign|aligned_alloc|posix_memalign|mmap|mmap64)$/
+}
 function is_libc(object) { return object ~ /\/(libc|libm|ld-linux[^\/]*|libc-[^\/]*|libm-[^\/]*)\.so/ }
 
 /^ob=/  { object = name_of("ob", substr($0, 4)); next }
@@ -32,9 +36,7 @@ function is_libc(object) { return object ~ /\/(libc|libm|ld-linux[^\/]*|libc-[^\
 	split(substr($0, 7), call, " ")
 	# Without a cob= the callee lives in the caller's object.
 	target = callee_object == "" ? object : callee_object
-	if (is_host(object) && !is_host(target)) {
-		if (callee ~ /^(__libc_)?(malloc|calloc|realloc|memalign|aligned_alloc|posix_memalign|mmap|mmap64)$/) allocations += call[1]
-	}
+	if (is_host(object) && !is_host(target) && is_allocator(callee)) allocations += call[1]
 	if (getline > 0 && is_host(object) && is_libc(target)) libc += $2
 	callee_object = ""
 	next

@@ -1,5 +1,6 @@
 #!/bin/bash
-# check-headers.sh: each public header must compile alone, twice, and in any order, in C11 and in C++17, without a warning.
+# check-headers.sh: each public header must compile alone, twice, and in any order, in C11 and in C++17, without a
+# warning.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${CC:=gcc}" "${CXX:=g++}" "${WARNINGS:=-Wall -Wextra -Wpedantic -Werror}"

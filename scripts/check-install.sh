@@ -1,5 +1,6 @@
 #!/bin/bash
-# check-install.sh: installs into a folder of its own, and builds and runs a program against what is there, as a user would.
+# check-install.sh: installs into a folder of its own, and builds and runs a program against what is there, as a user
+# would.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # make demo: a target and a host on this machine, over RDMA in user space.
 #
-# First the host writes and verifies; then it is put under load and the target is killed with SIGKILL. The host has to end
-# by itself: a bad exit status, no signal, every request called back once, every RDMA object released.
+# First the host writes and verifies; then it is put under load and the target is killed with SIGKILL. The host has to
+# end by itself: a bad exit status, no signal, every request called back once, every RDMA object released.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # install-packages.sh SECTION...: installs the Debian packages of these sections of packages.txt that are missing.
 #
-# As root, or through sudo. With NO_INSTALL=1 nothing is installed: it prints the line that would do it and ends with 1.
-# On a system without dpkg it can only hope, and says so.
+# As root, or through sudo. With NO_INSTALL=1 nothing is installed: it prints the line that would do it and ends with
+# 1. On a system without dpkg it can only hope, and says so.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -13,7 +13,9 @@ fi
 
 wanted=()
 for section in "$@"; do
-	names=$(awk -v section="[$section]" '/^\[/ { inside = $0 == section; next } inside && /^[a-z0-9]/ { print $1 }' packages.txt)
+	names=$(awk -v section="[$section]" '
+		/^\[/ { inside = $0 == section; next }
+		inside && /^[a-z0-9]/ { print $1 }' packages.txt)
 	if [ -z "$names" ]; then
 		echo "install-packages.sh: packages.txt has no section [$section]" >&2
 		exit 1
@@ -28,7 +30,8 @@ fi
 
 mapfile -t missing < <(
 	comm -23 <(printf '%s\n' "${wanted[@]}" | sort -u) \
-		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null | awk '$1 == "installed" { print $2 }' | sort -u)
+		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null |
+			awk '$1 == "installed" { print $2 }' | sort -u)
 )
 [ ${#missing[@]} -gt 0 ] || exit 0
 

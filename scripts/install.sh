@@ -1,8 +1,9 @@
 #!/bin/bash
-# install.sh DIST RELEASE DESTDIR PREFIX: libraries, headers, programs and pkg-config files, laid out as distributions do.
+# install.sh DIST RELEASE DESTDIR PREFIX: libraries, headers, programs and pkg-config files, laid out as distributions
+# do.
 #
-# spdk_nvme_rdma.pc is the host alone: its environment is the program's. A program that has none adds spdk_env_rdma, one that is
-# built on SPDK its spdk_env_dpdk.
+# spdk_nvme_rdma.pc is the host alone: its environment is the program's. A program that has none adds spdk_env_rdma,
+# one that is built on SPDK its spdk_env_dpdk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

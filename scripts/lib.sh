@@ -54,7 +54,8 @@ microseconds() {
 	echo "${EPOCHREALTIME/[.,]/}"
 }
 
-# reached NAME PATTERN SECONDS PID: waits until a line of the output of NAME matches; false if it ends or time is up before.
+# reached NAME PATTERN SECONDS PID: waits until a line of the output of NAME matches; false if it ends or time is up
+# before.
 reached() {
 	local deadline=$(($(microseconds) + $3 * 1000000))
 	until grep -q "$2" "$WORK/$1.out"; do
@@ -96,8 +97,8 @@ wait_end() {
 	done
 }
 
-# start_target SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each, on a free port; its id goes to $TARGET and
-# its port to $PORT. It takes commands on $WORK/target.sock.
+# start_target SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each, on a free port; its id goes to
+# $TARGET and its port to $PORT. It takes commands on $WORK/target.sock.
 start_target() {
 	local index arguments=()
 	for ((index = 1; index <= $1; index++)); do

@@ -1,10 +1,11 @@
 #!/bin/bash
 # t43.sh [RUNS]: the regression test of the seed bug (T43-T45) on softverbs; 20 runs unless told otherwise.
 #
-# Each run: a target with 10 subsystems in its own process, a host with 8 qpairs and 4 requests for each of them. While it
-# writes, whatever reaches the host is delayed by 600 ms give or take 590, data and CM events each on their own, so that
-# some qpairs hear of the end long before others; then the target goes away: killed, dropping its subsystems, or terminated,
-# in turn. The host must end with status 2 (see t43-seed --help): no signal, no hang, and nothing on softverbs' ledger.
+# Each run: a target with 10 subsystems in its own process, a host with 8 qpairs and 4 requests for each of them.
+# While it writes, whatever reaches the host is delayed by 600 ms give or take 590, data and CM events each on their
+# own, so that some qpairs hear of the end long before others; then the target goes away: killed, dropping its
+# subsystems, or terminated, in turn. The host must end with status 2 (see t43-seed --help): no signal, no hang, and
+# nothing on softverbs' ledger.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"

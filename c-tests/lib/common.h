@@ -22,7 +22,8 @@ bool environment_start(const char *name);
 
 /*
  * Reads a transport id such as "traddr:127.0.0.1 trsvcid:4420 subnqn:nqn.2016-06.io.spdk:cnode1". RDMA is understood
- * when no trtype is given, and the address family is that of the address. Says what is wrong and returns false if it cannot be used.
+ * when no trtype is given, and the address family is that of the address. Says what is wrong and returns false if it
+ * cannot be used.
  */
 bool trid_read(struct spdk_nvme_transport_id *trid, const char *text);
 
@@ -37,8 +38,8 @@ double deadline_in(double seconds);
 bool deadline_passed(double deadline);
 
 /*
- * Ends the program with EXIT_WRONG and a message when `seconds` are over, wherever it hangs at that moment; 0 stops it.
- * Not a signal's death: a test that sees one knows that it was a crash.
+ * Ends the program with EXIT_WRONG and a message when `seconds` are over, wherever it hangs at that moment; 0 stops
+ * it. Not a signal's death: a test that sees one knows that it was a crash.
  */
 void watchdog(unsigned seconds);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A target in the program's own process and thread. It only moves when it is polled: here by the program between its own
- * polls, and by the library's wait hook while the library waits for an answer.
+ * A target in the program's own process and thread. It only moves when it is polled: here by the program between its
+ * own polls, and by the library's wait hook while the library waits for an answer.
  */
 #ifndef IN_PROCESS_H
 #define IN_PROCESS_H
@@ -21,8 +21,8 @@ enum misbehaviour {
 };
 
 /*
- * Starts a target with one subsystem, `nqn`, whose namespace has `size` bytes, on a free port of 127.0.0.1, and fills in the
- * transport id. Ends the program, with a message, if it cannot.
+ * Starts a target with one subsystem, `nqn`, whose namespace has `size` bytes, on a free port of 127.0.0.1, and fills
+ * in the transport id. Ends the program, with a message, if it cannot.
  */
 void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport_id *trid);
 

@@ -5,9 +5,9 @@
  * was accepted is called back exactly once, one that was refused never.
  *
  * Each I/O slot of a program owns an `enum io_state`. It is marked before the request is handed over, since the
- * callback may come from inside that call, and unmarked when the host refuses. A callback for a slot that has
- * nothing in flight is a stray: it came twice, or for a request that was refused. A slot that is reused between the
- * two calls of one request shows up as well: the second call ends the new request, whose own callback is then the stray.
+ * callback may come from inside that call, and unmarked when the host refuses. A callback for a slot that has nothing
+ * in flight is a stray: it came twice, or for a request that was refused. A slot that is reused between the two calls
+ * of one request shows up as well: the second call ends the new request, whose own callback is then the stray.
  */
 #ifndef LEDGER_H
 #define LEDGER_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * For the tests: a connected controller with its first namespace, qpairs in a poll group or without, and single requests that
- * can be waited for. Whatever fails here ends the test with a message, since nothing after it would make sense.
+ * For the tests: a connected controller with its first namespace, qpairs in a poll group or without, and single
+ * requests that can be waited for. Whatever fails here ends the test with a message, since nothing after it would
+ * make sense.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -33,8 +34,8 @@ struct single {
 };
 
 /*
- * Starts the environment and the watchdog and reads `NAME -r TRID`, or `NAME --in-process` for a target in this process. Ends
- * the program if it is neither. test_end() is its counterpart.
+ * Starts the environment and the watchdog and reads `NAME -r TRID`, or `NAME --in-process` for a target in this
+ * process. Ends the program if it is neither. test_end() is its counterpart.
  */
 void test_begin(int argc, char **argv, struct spdk_nvme_transport_id *trid, unsigned watchdog_seconds);
 void test_end(void);
@@ -46,8 +47,8 @@ void session_close(struct session *session);
 struct spdk_nvme_qpair *qpair_open(struct session *session, struct spdk_nvme_poll_group *group, bool async);
 
 /*
- * Polls `group`, or `qpair` if that is NULL, and the target if it is in this process. Errors are what a test may expect, so
- * they are returned.
+ * Polls `group`, or `qpair` if that is NULL, and the target if it is in this process. Errors are what a test may
+ * expect, so they are returned.
  */
 int64_t poll_step(struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair);
 
