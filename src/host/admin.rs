@@ -6,7 +6,7 @@ use crate::{
     transport::{Completer, Payload, Qpair},
 };
 use spec::{Command, Completion};
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, ops::Deref, rc::Rc, time::Duration};
 use verbs::{Access, RegisteredMemory};
 
 /// The Admin Queue of a controller.
@@ -21,6 +21,19 @@ pub(super) type Answer = Rc<Cell<Option<Completion>>>;
 
 /// The bytes that a controller and this host exchange with one admin command.
 pub(super) const BUFFER_SIZE: usize = 4096;
+
+/// A page of data from a controller, aligned as the C structures that programs see it through.
+#[derive(Debug)]
+#[repr(C, align(8))]
+pub(super) struct Page(pub(super) [u8; BUFFER_SIZE]);
+
+impl Deref for Page {
+    type Target = [u8; BUFFER_SIZE];
+
+    fn deref(&self) -> &[u8; BUFFER_SIZE] {
+        &self.0
+    }
+}
 
 impl AdminQueue {
     pub(super) fn new(qpair: Rc<Qpair>, timeout: Duration) -> Self {
@@ -88,15 +101,11 @@ impl AdminQueue {
     }
 
     /// Sends a command that the controller answers with a page of data, and waits for them.
-    pub(super) fn read_page(
-        &self,
-        what: &'static str,
-        command: Command,
-    ) -> Result<Box<[u8; BUFFER_SIZE]>, Error> {
+    pub(super) fn read_page(&self, what: &'static str, command: Command) -> Result<Box<Page>, Error> {
         let buffer = self.buffer(BUFFER_SIZE)?;
         self.execute(what, command, Some(&buffer))?;
-        let mut page = Box::new([0; BUFFER_SIZE]);
-        if buffer.read(0, page.as_mut_slice()) { Ok(page) } else { Err(Error::NoMemory) }
+        let mut page = Box::new(Page([0; BUFFER_SIZE]));
+        if buffer.read(0, &mut page.0) { Ok(page) } else { Err(Error::NoMemory) }
     }
 
     /// Memory that the controller may write to while this queue is connected.

@@ -14,7 +14,7 @@ use spec::{
     namespace::namespace_list,
     registers::{self, Cap, Cc, Csts, Vs},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 /// Namespaces that are taken in at most; a controller that lists more is broken or hostile.
 const MAXIMUM_NAMESPACES: usize = 65_536;
@@ -171,7 +171,7 @@ fn namespace(admin: &AdminQueue, id: u32, version: Vs) -> Result<Option<Namespac
     } else {
         None
     };
-    match Namespace::new(id, data, descriptors.as_deref()) {
+    match Namespace::new(id, data, descriptors.as_deref().map(Deref::deref)) {
         Ok(namespace) => Ok(Some(namespace)),
         Err(error) => {
             tracing::error!("{}: namespace {id} is left out: {error}", admin.qpair().label());

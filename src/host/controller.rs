@@ -5,7 +5,7 @@
 
 use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
-    admin::{AdminQueue, Answer},
+    admin::{AdminQueue, Answer, Page},
     bring_up,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
 };
@@ -40,7 +40,7 @@ pub struct Controller {
     admin: AdminQueue,
     shared: Arc<Shared>,
     properties: Properties,
-    identify: Box<[u8; IDENTIFY_SIZE]>,
+    identify: Box<Page>,
     namespaces: Cell<BTreeMap<u32, Arc<Namespace>>>,
     next_keep_alive: Cell<Moment>,
     detach: Cell<Detach>,
@@ -57,7 +57,7 @@ pub(super) struct Properties {
 /// What bring-up found.
 pub(super) struct Found {
     pub(super) properties: Properties,
-    pub(super) identify: Box<[u8; IDENTIFY_SIZE]>,
+    pub(super) identify: Box<Page>,
     pub(super) namespaces: BTreeMap<u32, Arc<Namespace>>,
     pub(super) io_queues: u16,
 }

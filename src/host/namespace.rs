@@ -1,6 +1,6 @@
 //! Namespaces as the program sees them: what Identify said, checked.
 
-use super::Error;
+use super::{Error, admin::Page};
 use spec::{
     identify::{CSI_NVM, IDENTIFY_SIZE},
     namespace::{NamespaceId, NamespaceView, namespace_descriptors},
@@ -10,7 +10,7 @@ use spec::{
 #[derive(Debug)]
 pub struct Namespace {
     id: u32,
-    data: Box<[u8; IDENTIFY_SIZE]>,
+    data: Box<Page>,
     geometry: Option<Geometry>,
     command_set: u8,
 }
@@ -24,13 +24,13 @@ struct Geometry {
 impl Namespace {
     /// A namespace that the controller does not have now.
     pub(super) fn inactive(id: u32) -> Self {
-        Self { id, data: Box::new([0; IDENTIFY_SIZE]), geometry: None, command_set: CSI_NVM }
+        Self { id, data: Box::new(Page([0; IDENTIFY_SIZE])), geometry: None, command_set: CSI_NVM }
     }
 
     /// A namespace from its Identify data and, if the controller has them, its identification descriptors.
     pub(super) fn new(
         id: u32,
-        data: Box<[u8; IDENTIFY_SIZE]>,
+        data: Box<Page>,
         descriptors: Option<&[u8; IDENTIFY_SIZE]>,
     ) -> Result<Self, Error> {
         let view = NamespaceView(&data);
@@ -104,10 +104,10 @@ mod tests {
     use super::*;
     use spec::namespace::{LbaFormat, NamespaceImage};
 
-    fn image(blocks: u64, lbads: u8) -> Box<[u8; IDENTIFY_SIZE]> {
+    fn image(blocks: u64, lbads: u8) -> Box<Page> {
         let mut image = NamespaceImage::default();
         image.set_nsze(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads, rp: 0 });
-        Box::new(image.0)
+        Box::new(Page(image.0))
     }
 
     #[test]
