@@ -10,7 +10,7 @@ use rdma_sys::{
     ibv_gid, ibv_port_attr, ibv_query_device_ex_input, verbs_context,
 };
 
-use super::{data, verbs};
+use super::{data, queue_pair};
 use crate::carrier::{address, sys};
 use crate::fabric::device as limits;
 use crate::fabric::objects::{Bell, Context, Subject};
@@ -52,7 +52,7 @@ pub fn open(rt: &mut Runtime, internal: bool) -> Option<(Key<Context>, *mut ibv_
     all.query_port = Some(query_port);
     all.query_device_ex = Some(query_device_ex);
     all.create_cq_ex = Some(create_cq_ex);
-    all.create_qp_ex = Some(verbs::create_qp_ex);
+    all.create_qp_ex = Some(queue_pair::create_qp_ex);
     all.sz = size_of::<verbs_context>();
     let context = &mut all.context;
     context.device = rt.device;

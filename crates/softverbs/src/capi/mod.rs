@@ -4,10 +4,14 @@
 //! cells that were handed out, so NULL, a freed object and a foreign pointer are an error (EINVAL and one log line), no crash;
 //! only the data path believes that a pointer once was an object of its kind.
 
+pub mod completion;
 pub mod control;
 pub mod data;
 pub mod device;
+pub mod memory;
+pub mod queue_pair;
 pub mod rdmacm;
+pub mod shared_receive;
 pub mod strings;
 pub mod unsupported;
 pub mod verbs;

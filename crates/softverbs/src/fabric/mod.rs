@@ -15,6 +15,7 @@ pub mod requester;
 pub mod responder;
 pub mod slab;
 pub mod srq;
+pub mod state;
 pub mod timers;
 pub mod wire;
 

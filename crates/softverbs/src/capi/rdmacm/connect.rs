@@ -8,7 +8,7 @@ use rdma_sys::{
     ibv_cq, ibv_pd, ibv_qp, ibv_qp_attr, ibv_qp_init_attr, ibv_qp_init_attr_ex, rdma_cm_id, rdma_conn_param,
 };
 
-use super::super::verbs;
+use super::super::{completion, queue_pair, verbs};
 use super::id::find_id;
 use super::{event, shared_pd};
 use crate::carrier::sys;
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn rdma_create_qp_ex(id: *mut rdma_cm_id, attr: *mut ibv_q
         return sys::minus_one(Err(libc::EOPNOTSUPP));
     }
     let pd = if given.comp_mask & ATTR_PD != 0 { given.pd } else { std::ptr::null_mut() };
-    let mut plain = verbs::plain_attr(given);
+    let mut plain = queue_pair::plain_attr(given);
     let result = create_qp(id, pd, &mut plain);
     given.cap = plain.cap;
     sys::minus_one(result)
@@ -94,10 +94,10 @@ fn create_qp(id: *mut rdma_cm_id, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr) 
     let (key, pd) = made?;
     own_cqs(id, attr)?;
     let result = with(|rt| {
-        let qp = verbs::create_qp(rt, pd, attr)?;
+        let qp = queue_pair::create_qp(rt, pd, attr)?;
         let initialized = initialize(rt, key, qp);
         if initialized.is_err() {
-            let _ = verbs::destroy_qp(rt, qp);
+            let _ = queue_pair::destroy_qp(rt, qp);
         }
         initialized?;
         // SAFETY: the cell of an identifier that is alive.
@@ -118,11 +118,11 @@ fn own_cqs(id: *mut rdma_cm_id, attr: &mut ibv_qp_init_attr) -> Result<(), i32> 
     // SAFETY: the cell of an identifier that the caller just found alive.
     let cm = unsafe { &mut *id };
     let make = |size: u32, channel: &mut *mut _, cq: &mut *mut _| {
-        *channel = verbs::ibv_create_comp_channel(cm.verbs);
+        *channel = completion::ibv_create_comp_channel(cm.verbs);
         if (*channel).is_null() {
             return Err(sys::errno());
         }
-        *cq = verbs::ibv_create_cq(cm.verbs, size as c_int, id.cast::<c_void>(), *channel, 0);
+        *cq = completion::ibv_create_cq(cm.verbs, size as c_int, id.cast::<c_void>(), *channel, 0);
         if (*cq).is_null() { Err(sys::errno()) } else { Ok(()) }
     };
     let mut result = Ok(());
@@ -154,10 +154,10 @@ fn destroy_own_cqs(id: *mut rdma_cm_id) {
         // Only queues on a channel of the identifier were made here.
         if !channel.is_null() {
             if !cq.is_null() {
-                verbs::ibv_destroy_cq(*cq);
+                completion::ibv_destroy_cq(*cq);
                 *cq = std::ptr::null_mut();
             }
-            verbs::ibv_destroy_comp_channel(*channel);
+            completion::ibv_destroy_comp_channel(*channel);
             *channel = std::ptr::null_mut();
         }
     }
@@ -170,7 +170,7 @@ pub extern "C" fn rdma_destroy_qp(id: *mut rdma_cm_id) {
         find_id(rt, id)?;
         // SAFETY: the cell of an identifier that is alive.
         let qp = unsafe { std::mem::replace(&mut (*id).qp, std::ptr::null_mut()) };
-        verbs::destroy_qp(rt, qp)
+        queue_pair::destroy_qp(rt, qp)
     });
     match found {
         Ok(()) => destroy_own_cqs(id),

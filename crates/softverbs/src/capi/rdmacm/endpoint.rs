@@ -8,7 +8,7 @@ use rdma_sys::{
     ibv_pd, ibv_qp_init_attr, ibv_srq_init_attr, rdma_addrinfo, rdma_cm_event_type as event_type, rdma_cm_id,
 };
 
-use super::super::verbs;
+use super::super::shared_receive;
 use super::id::{IdCell, find_id};
 use super::{connect, event, id as ids, shared_pd};
 use crate::carrier::sys;
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn rdma_create_srq(
     };
     // SAFETY: the caller vouches for `attr`; the identifier was found alive above.
     unsafe {
-        let srq = verbs::ibv_create_srq(pd, attr);
+        let srq = shared_receive::ibv_create_srq(pd, attr);
         if srq.is_null() {
             return -1;
         }
@@ -171,6 +171,6 @@ pub extern "C" fn rdma_destroy_srq(id: *mut rdma_cm_id) {
     if with(|rt| find_id(rt, id)).is_ok() {
         // SAFETY: the cell of an identifier that is alive.
         let srq = unsafe { std::mem::replace(&mut (*id).srq, std::ptr::null_mut()) };
-        verbs::ibv_destroy_srq(srq);
+        shared_receive::ibv_destroy_srq(srq);
     }
 }

@@ -12,7 +12,7 @@ use std::ffi::c_int;
 
 use rdma_sys::{ibv_context, ibv_pd};
 
-use super::{device, verbs};
+use super::{device, memory};
 use crate::fabric::objects::{Context, Pd};
 use crate::fabric::slab::Key;
 use crate::runtime::{Runtime, with};
@@ -31,7 +31,7 @@ pub fn shared_pd(rt: &mut Runtime) -> Result<(Key<Pd>, *mut ibv_pd), i32> {
         return Ok(pd);
     }
     let (_, context) = shared_context(rt).ok_or(libc::ENODEV)?;
-    let pd = verbs::alloc_pd(rt, context, true)?;
+    let pd = memory::alloc_pd(rt, context, true)?;
     rt.cm_pd = Some(pd);
     Ok(pd)
 }

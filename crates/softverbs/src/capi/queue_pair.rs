@@ -1,0 +1,234 @@
+//! Queue pairs.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+
+use rdma_sys::{
+    ibv_context, ibv_pd, ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_qp_ex, ibv_qp_init_attr, ibv_qp_init_attr_ex,
+};
+
+use super::verbs::{find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
+use crate::carrier::address;
+use crate::fabric::device as limits;
+use crate::fabric::qp::{Parts, Qp, State};
+use crate::runtime::{Runtime, with};
+
+const QPT_RC: u32 = 2;
+
+/// Makes a queue pair; the capabilities granted are written back.
+///
+/// # Safety
+/// `attr` is a whole struct that may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_create_qp(pd: *mut ibv_pd, attr: *mut ibv_qp_init_attr) -> *mut ibv_qp {
+    if attr.is_null() {
+        return or_null(Err(libc::EINVAL));
+    }
+    // SAFETY: the caller vouches for `attr`.
+    let attr = unsafe { &mut *attr };
+    or_null(with(|rt| create_qp(rt, pd, attr)))
+}
+
+/// `ibv_create_qp_ex`: only what `ibv_create_qp` offers too.
+pub(super) unsafe extern "C" fn create_qp_ex(
+    _context: *mut ibv_context,
+    attr: *mut ibv_qp_init_attr_ex,
+) -> *mut ibv_qp {
+    const ATTR_PD: u32 = 1;
+    if attr.is_null() {
+        return or_null(Err(libc::EINVAL));
+    }
+    // SAFETY: the program passes a whole struct.
+    let given = unsafe { &mut *attr };
+    if given.comp_mask & ATTR_PD == 0 {
+        return or_null(Err(libc::EINVAL));
+    }
+    if given.comp_mask & !ATTR_PD != 0 {
+        return or_null(Err(libc::EOPNOTSUPP));
+    }
+    let mut plain = plain_attr(given);
+    let qp = or_null(with(|rt| create_qp(rt, given.pd, &mut plain)));
+    given.cap = plain.cap;
+    qp
+}
+
+/// The part of the extended attributes that the plain ones have too.
+pub fn plain_attr(given: &ibv_qp_init_attr_ex) -> ibv_qp_init_attr {
+    ibv_qp_init_attr {
+        qp_context: given.qp_context,
+        send_cq: given.send_cq,
+        recv_cq: given.recv_cq,
+        srq: given.srq,
+        cap: given.cap,
+        qp_type: given.qp_type,
+        sq_sig_all: given.sq_sig_all,
+    }
+}
+
+fn granted(cap: &ibv_qp_cap, has_srq: bool) -> Result<ibv_qp_cap, i32> {
+    let fits = cap.max_send_wr <= limits::MAX_QP_WR
+        && cap.max_recv_wr <= limits::MAX_QP_WR
+        && cap.max_send_sge <= limits::MAX_SGE
+        && cap.max_recv_sge <= limits::MAX_SGE
+        && cap.max_inline_data <= limits::MAX_INLINE;
+    if !fits {
+        return Err(libc::EINVAL);
+    }
+    let mut cap = *cap;
+    if has_srq {
+        cap.max_recv_wr = 0;
+        cap.max_recv_sge = 0;
+    }
+    Ok(cap)
+}
+
+/// As [`ibv_create_qp`], with the lock held.
+pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr) -> Result<*mut ibv_qp, i32> {
+    let in_pd = find_pd(rt, pd)?;
+    if attr.qp_type != QPT_RC {
+        return Err(libc::EOPNOTSUPP);
+    }
+    let send_cq = find_cq(rt, attr.send_cq)?;
+    let recv_cq = find_cq(rt, attr.recv_cq)?;
+    let srq = if attr.srq.is_null() { None } else { Some(find_srq(rt, attr.srq)?) };
+    let cap = granted(&attr.cap, srq.is_some())?;
+    let number = {
+        let start = (rt.fabric.random.next() % u64::from(limits::QPN_BLOCKS)) as u32;
+        let (held, alone) = (&mut rt.qpn_blocks, rt.manual);
+        rt.fabric
+            .draw_qp_number(|| {
+                if alone {
+                    return Some(start);
+                }
+                let (block, hold) = address::hold_qpn_block(start)?;
+                held.push(hold);
+                Some(block)
+            })
+            .ok_or(libc::ENOMEM)?
+    };
+    let key = rt.fabric.qps.next_key();
+    let Some(context) = rt.fabric.shared.pds.get(in_pd).map(|p| p.context) else { return Err(libc::EINVAL) };
+    // SAFETY: `ibv_qp_ex` is numbers, raw pointers and optional function pointers: all zero is a value of it, and glibc's mutex
+    // and condition are initialized by zero.
+    let mut object: ibv_qp_ex = unsafe { std::mem::zeroed() };
+    let base = &mut object.qp_base;
+    // SAFETY: found above: one of our cells and alive.
+    base.context = unsafe { (*pd).context };
+    base.qp_context = attr.qp_context;
+    base.pd = pd;
+    base.send_cq = attr.send_cq;
+    base.recv_cq = attr.recv_cq;
+    base.srq = attr.srq;
+    base.handle = key.index();
+    base.qp_num = number;
+    base.state = State::Reset as u32;
+    base.qp_type = attr.qp_type;
+    let cell = rt.cells.qps.alloc(key, object).cast::<ibv_qp>();
+    let serial = rt.fabric.next_serial();
+    let sig_all = attr.sq_sig_all != 0;
+    let parts = Parts { cell, key, number, context, pd: in_pd, send_cq, recv_cq, srq, sig_all, cap, serial };
+    rt.fabric.qps.insert(Qp::new(parts));
+    rt.fabric.qp_numbers.insert(number, key);
+    let shared = &mut rt.fabric.shared;
+    if let Some(p) = shared.pds.get_mut(in_pd) {
+        p.children += 1;
+    }
+    for cq in [send_cq, recv_cq] {
+        if let Some(c) = shared.cqs.get_mut(cq) {
+            c.users += 1;
+        }
+    }
+    if let Some(s) = srq.and_then(|k| shared.srqs.get_mut(k)) {
+        s.users += 1;
+    }
+    attr.cap = cap;
+    Ok(cell)
+}
+
+/// Destroys a queue pair. What is posted does not complete any more.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_destroy_qp(qp: *mut ibv_qp) -> c_int {
+    or_errno(with(|rt| destroy_qp(rt, qp)))
+}
+
+/// As [`ibv_destroy_qp`], with the lock held.
+pub fn destroy_qp(rt: &mut Runtime, qp: *mut ibv_qp) -> Result<(), i32> {
+    let key = find_qp(rt, qp)?;
+    let gone = rt.fabric.destroy_qp(key).ok_or(libc::EINVAL)?;
+    let shared = &mut rt.fabric.shared;
+    if let Some(p) = shared.pds.get_mut(gone.pd) {
+        p.children -= 1;
+    }
+    for cq in [gone.send_cq, gone.recv_cq] {
+        if let Some(c) = shared.cqs.get_mut(cq) {
+            c.users -= 1;
+        }
+    }
+    if let Some(s) = gone.srq.and_then(|k| shared.srqs.get_mut(k)) {
+        s.users -= 1;
+    }
+    rt.cells.qps.free(qp.cast());
+    Ok(())
+}
+
+/// Changes a queue pair's state and attributes.
+///
+/// # Safety
+/// `attr` is a whole struct.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_modify_qp(qp: *mut ibv_qp, attr: *mut ibv_qp_attr, mask: c_int) -> c_int {
+    or_errno(with(|rt| {
+        let key = find_qp(rt, qp)?;
+        if attr.is_null() {
+            return Err(libc::EINVAL);
+        }
+        // SAFETY: the caller vouches for `attr`; only numbers are read from it.
+        rt.fabric.modify_qp(key, unsafe { &*attr }, mask)
+    }))
+}
+
+/// A queue pair's state and attributes.
+///
+/// # Safety
+/// `attr` and `init` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ibv_query_qp(
+    qp: *mut ibv_qp,
+    attr: *mut ibv_qp_attr,
+    _mask: c_int,
+    init: *mut ibv_qp_init_attr,
+) -> c_int {
+    or_errno(with(|rt| {
+        let key = find_qp(rt, qp)?;
+        let Some(q) = rt.fabric.qps.get(key) else { return Err(libc::EINVAL) };
+        if attr.is_null() || init.is_null() {
+            return Err(libc::EINVAL);
+        }
+        // SAFETY: a copy of numbers; bindgen only left the derive out.
+        let mut out: ibv_qp_attr = unsafe { std::ptr::read(&raw const q.attr) };
+        out.qp_state = q.state as u32;
+        out.cur_qp_state = q.state as u32;
+        out.cap = q.cap;
+        // SAFETY: the caller vouches for both; the cell is one of ours and alive.
+        unsafe {
+            attr.write(out);
+            init.write(ibv_qp_init_attr {
+                qp_context: (*qp).qp_context,
+                send_cq: (*qp).send_cq,
+                recv_cq: (*qp).recv_cq,
+                srq: (*qp).srq,
+                cap: q.cap,
+                qp_type: (*qp).qp_type,
+                sq_sig_all: c_int::from(q.sig_all),
+            });
+        }
+        Ok(())
+    }))
+}
+
+/// The extended interface is not offered: no queue pair has it.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_qp_to_qp_ex(_qp: *mut ibv_qp) -> *mut ibv_qp_ex {
+    std::ptr::null_mut()
+}
