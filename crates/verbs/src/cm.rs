@@ -353,6 +353,16 @@ pub struct PrivateData {
 }
 
 impl PrivateData {
+    /// As if a peer had sent `bytes`, of which [`MAXIMUM_PRIVATE_DATA`] are taken at most.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut data = Self { bytes: [0; MAXIMUM_PRIVATE_DATA], length: 0 };
+        for (place, byte) in data.bytes.iter_mut().zip(bytes) {
+            *place = *byte;
+            data.length = data.length.saturating_add(1);
+        }
+        data
+    }
+
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
