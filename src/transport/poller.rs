@@ -321,3 +321,6 @@ impl Drop for PollerShare {
         self.poller.reserved.set(self.poller.reserved.get().saturating_sub(self.entries));
     }
 }
+
+#[cfg(test)]
+mod tests;

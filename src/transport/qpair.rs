@@ -514,8 +514,14 @@ impl Qpair {
     }
 
     fn log_connect_failure(&self, error: ConnectError) {
-        let step = self.with(State::name);
-        tracing::error!("{}: connecting failed while {step}: {error}", self.label());
+        let step = self.with(|state| match state {
+            State::Idle | State::Live(_) | State::Draining(..) | State::Disconnected(_) => None,
+            state => Some(state.name()),
+        });
+        // An event that comes when no attempt is under way means nothing.
+        if let Some(step) = step {
+            tracing::error!("{}: connecting failed while {step}: {error}", self.label());
+        }
     }
 
     fn read_cm_events(&self) {
@@ -898,3 +904,6 @@ fn as_connect_error(error: &Error) -> ConnectError {
         _ => ConnectError::Resources(libc::ENOMEM),
     }
 }
+
+#[cfg(test)]
+mod tests;
