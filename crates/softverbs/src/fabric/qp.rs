@@ -69,6 +69,10 @@ pub struct SendSlot {
 pub struct Inbound {
     /// One is.
     pub active: bool,
+    /// It is a SEND.
+    pub send: bool,
+    /// Bytes in it, as its first fragment said.
+    pub total: u32,
     /// Bytes of it that came.
     pub offset: u32,
     /// A SEND: the receive that it goes to.

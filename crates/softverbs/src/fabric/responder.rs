@@ -254,6 +254,21 @@ impl Fabric {
                 qp.writable(shared, header.rkey, header.address, header.total, immediate)?;
             }
             qp.inbound.active = true;
+            qp.inbound.send = header.kind == Kind::Send;
+            qp.inbound.total = header.total;
+            qp.inbound.offset = 0;
+        }
+        if (header.kind == Kind::Send, header.total) != (qp.inbound.send, qp.inbound.total) {
+            // The peer changed its mind in the middle of a message.
+            return Err(if qp.inbound.send {
+                let own = Trace::Receive(qp.inbound.wr_id, status::LOC_QP_OP);
+                Refused::Wrong { told: status::REM_INV_REQ, own }
+            } else {
+                INVALID_REQUEST
+            });
+        }
+        if header.offset == 0 {
+            // Sent again from its start, after the requester took this side for silent.
             qp.inbound.offset = 0;
         }
         if header.offset != qp.inbound.offset {
