@@ -110,7 +110,7 @@ $(foreach name,$(C_NAMES),$(eval $(call c_program,$(name))))
 # To see it and to try it ----------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: all packages-test
+demo: all
 	@scripts/demo.sh
 
 .PHONY: t43
