@@ -14,8 +14,7 @@ pub fn install() {
 }
 
 extern "C" fn at_exit() {
-    let Some(mut guard) = runtime::lock_at_exit() else { return };
-    let runtime = guard.runtime();
+    let Some(mut runtime) = runtime::lock_at_exit() else { return };
     runtime.finish();
     runtime.net.end();
     let ledger = runtime.ledger();
@@ -30,7 +29,7 @@ extern "C" fn at_exit() {
     }
     if runtime.fabric.shared.strict {
         crate::log::line(&format!("SOFTVERBS_STRICT=1: exit status {LEAK_STATUS}"));
-        drop(guard);
+        drop(runtime);
         // SAFETY: what the program printed must not be lost by leaving at once; fflush(NULL) and _exit take no memory of ours.
         unsafe {
             libc::fflush(std::ptr::null_mut());

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use parking_lot::{Mutex, MutexGuard};
 use rdma_sys::{
@@ -81,7 +82,7 @@ pub struct Runtime {
     pub manual: bool,
 }
 
-static RUNTIME: Mutex<Option<Box<Runtime>>> = Mutex::new(None);
+static RUNTIME: OnceLock<Mutex<Runtime>> = OnceLock::new();
 
 impl Runtime {
     fn new() -> Self {
@@ -212,37 +213,20 @@ impl Runtime {
 
 /// Locks, making the fabric at the first call.
 #[inline]
-pub fn lock() -> Guard {
-    let mut guard = RUNTIME.lock();
-    if guard.is_none() {
-        *guard = Some(Box::new(Runtime::new()));
-    }
-    Guard(guard)
+pub fn lock() -> MutexGuard<'static, Runtime> {
+    RUNTIME.get_or_init(|| Mutex::new(Runtime::new())).lock()
 }
 
 /// Locks if there is a fabric and nobody holds it for long: for the end of the process.
-pub fn lock_at_exit() -> Option<Guard> {
-    let guard = RUNTIME.try_lock_for(std::time::Duration::from_secs(1))?;
-    guard.is_some().then_some(Guard(guard))
-}
-
-/// The lock, and through it the fabric.
-pub struct Guard(MutexGuard<'static, Option<Box<Runtime>>>);
-
-impl Guard {
-    /// What is behind the lock.
-    #[inline]
-    pub fn runtime(&mut self) -> &mut Runtime {
-        self.0.get_or_insert_with(|| Box::new(Runtime::new()))
-    }
+pub fn lock_at_exit() -> Option<MutexGuard<'static, Runtime>> {
+    RUNTIME.get()?.try_lock_for(std::time::Duration::from_secs(1))
 }
 
 /// Does one call's work behind the lock.
 #[inline]
 pub fn with<R>(work: impl FnOnce(&mut Runtime) -> R) -> R {
-    let mut guard = lock();
-    let runtime = guard.runtime();
-    let result = work(runtime);
+    let mut runtime = lock();
+    let result = work(&mut runtime);
     runtime.finish();
     result
 }

@@ -9,16 +9,40 @@ use rdma_sys::{
     imm_data_invalidated_rkey_union_t,
 };
 
+use crate::fabric::Fabric;
 use crate::fabric::cells::key_of;
 use crate::fabric::cq::{Armed, Cq};
-use crate::fabric::qp::Qp;
+use crate::fabric::qp::{GONE, Qp, Unposted};
 use crate::fabric::slab::Key;
 use crate::fabric::srq::Srq;
 use crate::runtime::{Runtime, lock};
 
-fn gone(rt: &mut Runtime, what: &str, pointer: usize) -> c_int {
-    rt.fabric.shared.violation(&format!("{what} {pointer:#x} is used after it was destroyed"));
+#[cold]
+fn gone(rt: &mut Runtime, pointer: usize) -> c_int {
+    rt.fabric.shared.violation(&format!("{pointer:#x} is used after it was destroyed"));
     libc::EINVAL
+}
+
+/// What a posting function returns; the refused request goes where the program wants it.
+///
+/// # Safety
+/// `bad` may be written.
+#[inline]
+unsafe fn posted<W>(
+    rt: &mut Runtime,
+    object: usize,
+    result: Result<(), Unposted<W>>,
+    bad: *mut *mut W,
+) -> c_int {
+    rt.finish_data();
+    match result {
+        Ok(()) => 0,
+        Err(Unposted { errno, at }) => {
+            // SAFETY: the program passes a place for the refused request.
+            unsafe { bad.write(at) };
+            if errno == GONE { gone(rt, object) } else { errno }
+        }
+    }
 }
 
 pub(super) unsafe extern "C" fn post_send(
@@ -28,23 +52,11 @@ pub(super) unsafe extern "C" fn post_send(
 ) -> c_int {
     // SAFETY: the program passes a QP that it was given, destroyed or not.
     let key: Key<Qp> = unsafe { key_of(qp.cast::<ibv_qp_ex>()) };
-    let mut guard = lock();
-    let rt = guard.runtime();
-    if rt.fabric.qps.get(key).is_none() {
-        // SAFETY: the program passes a place for the refused request.
-        unsafe { bad.write(wr) };
-        return gone(rt, "qp", qp as usize);
-    }
-    // SAFETY: the program passes a list of requests as verbs demands.
-    let result = unsafe { rt.fabric.post_send(key, wr) };
-    rt.finish_data();
-    match result {
-        Ok(()) => 0,
-        Err((errno, refused)) => {
-            // SAFETY: as above.
-            unsafe { bad.write(refused) };
-            errno
-        }
+    let rt = &mut *lock();
+    // SAFETY: the program passes a list of requests as verbs demands, and a place for the refused one.
+    unsafe {
+        let result = rt.fabric.post_send(key, wr);
+        posted(rt, qp as usize, result, bad)
     }
 }
 
@@ -55,23 +67,11 @@ pub(super) unsafe extern "C" fn post_recv(
 ) -> c_int {
     // SAFETY: the program passes a QP that it was given, destroyed or not.
     let key: Key<Qp> = unsafe { key_of(qp.cast::<ibv_qp_ex>()) };
-    let mut guard = lock();
-    let rt = guard.runtime();
-    if rt.fabric.qps.get(key).is_none() {
-        // SAFETY: the program passes a place for the refused request.
-        unsafe { bad.write(wr) };
-        return gone(rt, "qp", qp as usize);
-    }
-    // SAFETY: the program passes a list of requests as verbs demands.
-    let result = unsafe { rt.fabric.post_recv(key, wr) };
-    rt.finish_data();
-    match result {
-        Ok(()) => 0,
-        Err((errno, refused)) => {
-            // SAFETY: as above.
-            unsafe { bad.write(refused) };
-            errno
-        }
+    let rt = &mut *lock();
+    // SAFETY: the program passes a list of requests as verbs demands, and a place for the refused one.
+    unsafe {
+        let result = rt.fabric.post_recv(key, wr);
+        posted(rt, qp as usize, result, bad)
     }
 }
 
@@ -82,54 +82,43 @@ pub(super) unsafe extern "C" fn post_srq_recv(
 ) -> c_int {
     // SAFETY: the program passes an SRQ that it was given, destroyed or not.
     let key: Key<Srq> = unsafe { key_of(srq) };
-    let mut guard = lock();
-    let rt = guard.runtime();
-    if rt.fabric.shared.srqs.get(key).is_none() {
-        // SAFETY: the program passes a place for the refused request.
-        unsafe { bad.write(wr) };
-        return gone(rt, "srq", srq as usize);
-    }
-    // SAFETY: the program passes a list of requests as verbs demands.
-    let result = unsafe { rt.fabric.post_srq_recv(key, wr) };
-    rt.finish_data();
-    match result {
-        Ok(()) => 0,
-        Err((errno, refused)) => {
-            // SAFETY: as above.
-            unsafe { bad.write(refused) };
-            errno
-        }
+    let rt = &mut *lock();
+    // SAFETY: the program passes a list of requests as verbs demands, and a place for the refused one.
+    unsafe {
+        let result = rt.fabric.post_srq_recv(key, wr);
+        posted(rt, srq as usize, result, bad)
     }
 }
 
 pub(super) unsafe extern "C" fn poll_cq(cq: *mut ibv_cq, count: c_int, wc: *mut ibv_wc) -> c_int {
     // SAFETY: the program passes a CQ that it was given, destroyed or not.
     let key: Key<Cq> = unsafe { key_of(cq.cast::<ibv_cq_ex>()) };
-    let mut guard = lock();
-    let rt = guard.runtime();
-    if rt.fabric.shared.cqs.get(key).is_none() {
-        return -gone(rt, "cq", cq as usize);
-    }
+    let rt = &mut *lock();
     // SAFETY: the program has room for `count` completions at `wc`.
-    let mut got = unsafe { take(rt, key, count, wc) };
-    if got == 0 && rt.has_work() {
-        rt.polled();
-        rt.drive();
-        // SAFETY: as above.
-        got = unsafe { take(rt, key, count, wc) };
+    match unsafe { take(&mut rt.fabric, key, count, wc) } {
+        None => -gone(rt, cq as usize),
+        Some(0) if rt.has_work() => {
+            rt.polled();
+            rt.drive();
+            // SAFETY: as above.
+            unsafe { take(&mut rt.fabric, key, count, wc) }.unwrap_or(0)
+        }
+        Some(got) => got,
     }
-    got
 }
 
+/// Takes up to `count` completions; how many there were, or none if there is no such queue.
+///
 /// # Safety
 /// `wc` has room for `count` completions.
 #[inline]
-unsafe fn take(rt: &mut Runtime, key: Key<Cq>, count: c_int, wc: *mut ibv_wc) -> c_int {
+unsafe fn take(fabric: &mut Fabric, key: Key<Cq>, count: c_int, wc: *mut ibv_wc) -> Option<c_int> {
+    let cq = fabric.shared.cqs.get_mut(key)?;
     let mut got = 0;
     while got < count {
-        let Some(cqe) = rt.fabric.shared.cqs.get_mut(key).and_then(Cq::pop) else { break };
+        let Some(cqe) = cq.pop() else { break };
         if cqe.frees > 0
-            && let Some(qp) = rt.fabric.qps.get_mut(cqe.qp)
+            && let Some(qp) = fabric.qps.get_mut(cqe.qp)
             && cqe.frees <= qp.una
             && cqe.frees > qp.reclaimed
         {
@@ -154,15 +143,14 @@ unsafe fn take(rt: &mut Runtime, key: Key<Cq>, count: c_int, wc: *mut ibv_wc) ->
         unsafe { wc.add(got as usize).write(out) };
         got += 1;
     }
-    got
+    Some(got)
 }
 
 pub(super) unsafe extern "C" fn req_notify_cq(cq: *mut ibv_cq, solicited_only: c_int) -> c_int {
     // SAFETY: the program passes a CQ that it was given, destroyed or not.
     let key: Key<Cq> = unsafe { key_of(cq.cast::<ibv_cq_ex>()) };
-    let mut guard = lock();
-    let rt = guard.runtime();
-    let Some(c) = rt.fabric.shared.cqs.get_mut(key) else { return gone(rt, "cq", cq as usize) };
+    let rt = &mut *lock();
+    let Some(c) = rt.fabric.shared.cqs.get_mut(key) else { return gone(rt, cq as usize) };
     if c.channel.is_some() && c.armed != Armed::Next {
         rt.fabric.shared.armed += usize::from(c.armed == Armed::No);
         c.armed = if solicited_only != 0 { Armed::Solicited } else { Armed::Next };

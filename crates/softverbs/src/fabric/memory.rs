@@ -232,6 +232,11 @@ impl MrTable {
 /// Copies `length` bytes from one list to the other, which both hold at least as many.
 #[inline]
 pub fn transfer(from: &Segments, to: &Segments, length: u32) {
+    if let ([(source, _)], [(target, _)]) = (from.as_slice(), to.as_slice()) {
+        // SAFETY: as below.
+        unsafe { copy(*source, *target, length as usize) };
+        return;
+    }
     let mut left = length;
     let (mut sources, mut targets) = (from.iter(), to.iter());
     let (mut source, mut target) = ((0u64, 0u32), (0u64, 0u32));

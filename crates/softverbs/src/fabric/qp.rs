@@ -200,6 +200,17 @@ pub struct Parts {
     pub serial: u64,
 }
 
+/// A request that was not posted, and those after it.
+pub struct Unposted<W> {
+    /// Why: an errno, or [`GONE`].
+    pub errno: i32,
+    /// The request.
+    pub at: *mut W,
+}
+
+/// In place of an errno: there is no such queue any more.
+pub const GONE: i32 = -1;
+
 /// The longest message, as `ibv_port_attr.max_msg_sz` says.
 pub const MAX_MESSAGE: u64 = 1 << 30;
 
@@ -523,15 +534,15 @@ impl Fabric {
         &mut self,
         key: Key<Qp>,
         mut wr: *mut ibv_send_wr,
-    ) -> Result<(), (i32, *mut ibv_send_wr)> {
-        let Some(qp) = self.qps.get_mut(key) else { return Err((libc::EINVAL, wr)) };
+    ) -> Result<(), Unposted<ibv_send_wr>> {
+        let Some(qp) = self.qps.get_mut(key) else { return Err(Unposted { errno: GONE, at: wr }) };
         let mut refused = Ok(());
         while !wr.is_null() {
             // SAFETY: the caller vouches for the list.
             let request = unsafe { &*wr };
             // SAFETY: as above.
             if let Err(errno) = unsafe { qp.enqueue(request) } {
-                refused = Err((errno, wr));
+                refused = Err(Unposted { errno, at: wr });
                 break;
             }
             wr = request.next;
@@ -553,10 +564,10 @@ impl Fabric {
         &mut self,
         key: Key<Qp>,
         mut wr: *mut ibv_recv_wr,
-    ) -> Result<(), (i32, *mut ibv_recv_wr)> {
-        let Some(qp) = self.qps.get_mut(key) else { return Err((libc::EINVAL, wr)) };
+    ) -> Result<(), Unposted<ibv_recv_wr>> {
+        let Some(qp) = self.qps.get_mut(key) else { return Err(Unposted { errno: GONE, at: wr }) };
         if qp.srq.is_some() || qp.state == State::Reset {
-            return Err((libc::EINVAL, wr));
+            return Err(Unposted { errno: libc::EINVAL, at: wr });
         }
         let mut refused = Ok(());
         while !wr.is_null() {
@@ -564,7 +575,7 @@ impl Fabric {
             let request = unsafe { &*wr };
             // SAFETY: as above.
             if let Err(errno) = unsafe { qp.rq.post(request) } {
-                refused = Err((errno, wr));
+                refused = Err(Unposted { errno, at: wr });
                 break;
             }
             wr = request.next;
@@ -585,15 +596,15 @@ impl Fabric {
         &mut self,
         key: Key<Srq>,
         mut wr: *mut ibv_recv_wr,
-    ) -> Result<(), (i32, *mut ibv_recv_wr)> {
-        let Some(srq) = self.shared.srqs.get_mut(key) else { return Err((libc::EINVAL, wr)) };
+    ) -> Result<(), Unposted<ibv_recv_wr>> {
+        let Some(srq) = self.shared.srqs.get_mut(key) else { return Err(Unposted { errno: GONE, at: wr }) };
         let mut refused = Ok(());
         while !wr.is_null() {
             // SAFETY: the caller vouches for the list.
             let request = unsafe { &*wr };
             // SAFETY: as above.
             if let Err(errno) = unsafe { srq.ring.post(request) } {
-                refused = Err((errno, wr));
+                refused = Err(Unposted { errno, at: wr });
                 break;
             }
             wr = request.next;
