@@ -58,11 +58,8 @@ impl GroupCore {
     }
 
     /// Lets the events of a live member's channel be found.
-    pub(super) fn watch(&self, channel: &EventChannel, owner: Owner) {
-        let number = u64::from(owner.index) << 32 | u64::from(owner.generation);
-        if let Err(error) = self.events.add(channel, number) {
-            tracing::error!("CM events of a poll group's member cannot be watched: {error}");
-        }
+    pub(super) fn watch(&self, channel: &EventChannel, owner: Owner) -> Result<(), verbs::Error> {
+        self.events.add(channel, u64::from(owner.index) << 32 | u64::from(owner.generation))
     }
 
     pub(super) fn count_busy(&self, more: bool) {

@@ -681,7 +681,11 @@ impl Qpair {
             }
             Action::Start => {
                 tracing::debug!("{}: connected", target.label);
-                self.watch_events();
+                if let Err(error) = self.watch_events() {
+                    // Live, but deaf to its end: better not live.
+                    tracing::error!("{}: CM events cannot be watched: {error}", target.label);
+                    return Some(Event::Failed(FailureReason::Local));
+                }
                 self.flush();
                 Ok(())
             }
@@ -829,14 +833,12 @@ impl Qpair {
         group
     }
 
-    fn watch_events(&self) {
-        if let Some(group) = self.group() {
-            self.with(|state| {
-                if let Some(connection) = connection(state) {
-                    group.watch(connection.channel(), connection.share().owner());
-                }
-            });
-        }
+    fn watch_events(&self) -> Result<(), verbs::Error> {
+        let Some(group) = self.group() else { return Ok(()) };
+        self.with(|state| match connection(state) {
+            Some(connection) => group.watch(connection.channel(), connection.share().owner()),
+            None => Ok(()),
+        })
     }
 
     /// Tells the group whether this qpair needs progress at each of its polls: on its way to a connection or to its
