@@ -439,6 +439,22 @@ int spdk_nvme_poll_group_destroy(struct spdk_nvme_poll_group *group);
 const char *spdk_nvme_cpl_get_status_string_ext(const struct spdk_nvme_status *status, uint8_t opc);
 
 /**
+ * The text of a status, as the answer to a command of any but the Fabrics command set.
+ *
+ * What must hold:
+ * status is NULL, which gives "RESERVED", or points to a status.
+ */
+const char *spdk_nvme_cpl_get_status_string(const struct spdk_nvme_status *status);
+
+/**
+ * Writes a completion as a notice to the log, without knowing its command.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses. cpl points to a completion.
+ */
+void spdk_nvme_qpair_print_completion(struct spdk_nvme_qpair *qpair, struct spdk_nvme_cpl *cpl);
+
+/**
  * Writes a completion as a notice to the log: status, qpair, command, and what else is in it.
  *
  * What must hold:

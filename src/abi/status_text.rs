@@ -58,6 +58,33 @@ pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string_ext(
     })
 }
 
+/// The text of a status, as the answer to a command of any but the Fabrics command set.
+///
+/// # Safety
+///
+/// status is NULL, which gives "RESERVED", or points to a status.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string(status: *const spdk_nvme_status) -> *const c_char {
+    // SAFETY: the caller's contract is the same.
+    unsafe { spdk_nvme_cpl_get_status_string_ext(status, 0) }
+}
+
+/// Writes a completion as a notice to the log, without knowing its command.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses. cpl points to a completion.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_print_completion(
+    qpair: *mut spdk_nvme_qpair,
+    cpl: *mut spdk_nvme_cpl,
+) {
+    entry!(spdk_nvme_qpair_print_completion(qpair, cpl), Qpair, qpair, (), |object| {
+        // SAFETY: the caller vouches for the completion.
+        unsafe { print("spdk_nvme_qpair_print_completion", object, qpair, cpl, 0) };
+    });
+}
+
 /// Writes a completion as a notice to the log: status, qpair, command, and what else is in it.
 ///
 /// # Safety
@@ -70,22 +97,36 @@ pub unsafe extern "C" fn spdk_nvme_qpair_print_completion_ext(
     opc: u8,
 ) {
     entry!(spdk_nvme_qpair_print_completion_ext(qpair, cpl, opc), Qpair, qpair, (), |object| {
-        if cpl.is_null() {
-            tracing::error!("spdk_nvme_qpair_print_completion_ext: completion is NULL");
-            return;
-        }
-        // SAFETY: the caller vouches for the completion, which is 16 bytes.
-        let bytes = unsafe { cpl.cast::<[u8; 16]>().read_unaligned() };
-        let completion = Completion::from_bytes(&bytes);
-        let id = object.host().id();
-        let state = if object.host().is_connected() { "CONNECTED" } else { "DISCONNECTED" };
-        let prefix = format!("[{},qid:{id},qpair:{qpair:p},{state}]", describe(object.ctrlr()));
-        let sqid = completion.sqid();
-        if sqid != id && sqid != 0 {
-            tracing::error!("{prefix} sqid {sqid} doesn't match qid");
-        }
-        tracing::info!("{prefix} {}", line(&completion, id, opc));
+        // SAFETY: the caller vouches for the completion.
+        unsafe { print("spdk_nvme_qpair_print_completion_ext", object, qpair, cpl, opc) };
     });
+}
+
+/// # Safety
+///
+/// cpl is NULL or points to a completion.
+unsafe fn print(
+    entry: &str,
+    object: &Qpair,
+    qpair: *const spdk_nvme_qpair,
+    cpl: *const spdk_nvme_cpl,
+    opcode: u8,
+) {
+    if cpl.is_null() {
+        tracing::error!("{entry}: completion is NULL");
+        return;
+    }
+    // SAFETY: the caller vouches for the completion, which is 16 bytes.
+    let bytes = unsafe { cpl.cast::<[u8; 16]>().read_unaligned() };
+    let completion = Completion::from_bytes(&bytes);
+    let id = object.host().id();
+    let state = if object.host().is_connected() { "CONNECTED" } else { "DISCONNECTED" };
+    let prefix = format!("[{},qid:{id},qpair:{qpair:p},{state}]", describe(object.ctrlr()));
+    let sqid = completion.sqid();
+    if sqid != id && sqid != 0 {
+        tracing::error!("{prefix} sqid {sqid} doesn't match qid");
+    }
+    tracing::info!("{prefix} {}", line(&completion, id, opcode));
 }
 
 /// Which controller, as log lines name it.

@@ -91,6 +91,7 @@ statuses(void)
 
 	memset(&status, 0, sizeof(status));
 	CHECK(strcmp(spdk_nvme_cpl_get_status_string_ext(&status, 2), "SUCCESS") == 0);
+	CHECK(strcmp(spdk_nvme_cpl_get_status_string(&status), "SUCCESS") == 0);
 	status.sc = SPDK_NVME_SC_ABORTED_SQ_DELETION;
 	status.dnr = 1;
 	CHECK(strcmp(spdk_nvme_cpl_get_status_string_ext(&status, 2), "ABORTED - SQ DELETION") == 0);
