@@ -195,6 +195,19 @@ fn what_is_posted_is_carried_out_in_order() {
 }
 
 #[test]
+fn a_fence_waits_for_the_reads_before_it() {
+    both_ways(|p| {
+        p.b.memory[..4].copy_from_slice(b"read");
+        p.b.recv(1, 100, 4);
+        p.a.send(Send::read(1, p.a.sge(0, 4), p.b.at(0), p.b.rkey()));
+        p.a.send(Send { flags: FENCE, ..Send::send(2, p.a.sge(0, 4)) });
+        assert_eq!(p.b.poll().status, SUCCESS);
+        assert_eq!(&p.b.memory[100..104], b"read");
+        assert_eq!((p.a.poll().wr_id, p.a.poll().wr_id), (1, 2));
+    });
+}
+
+#[test]
 fn a_send_waits_for_its_receive() {
     both_ways(|p| {
         p.a.memory[..4].copy_from_slice(b"one1");
