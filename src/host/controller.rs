@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{self, Moment},
-    transport::{self, Completer, ConnectTarget, Payload, Qpair, QpairConfiguration},
+    transport::{self, Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
 };
 use parking_lot::Mutex;
 use spec::{
@@ -43,6 +43,8 @@ pub struct Controller {
     identify: Box<Page>,
     namespaces: Cell<BTreeMap<u32, Arc<Namespace>>>,
     next_keep_alive: Cell<Moment>,
+    /// The Keep Alive that is under way, and until when its answer must come.
+    keep_alive: Cell<Option<(Answer, Moment)>>,
     detach: Cell<Detach>,
 }
 
@@ -156,6 +158,7 @@ impl Controller {
         let controller = Rc::new_cyclic(|me| Self {
             me: me.clone(),
             next_keep_alive: Cell::new(clock::now().after(options.keep_alive_timeout / 2)),
+            keep_alive: Cell::new(None),
             id,
             options,
             admin,
@@ -299,14 +302,14 @@ impl Controller {
     /// Polls the Admin Queue: callbacks, asynchronous events, keep-alive. Returns the number of callbacks that ran;
     /// an error says that the controller has failed.
     pub fn process_admin_completions(&self) -> Result<u32, Error> {
-        self.keep_alive();
-        match self.admin.qpair().process_completions(0) {
-            Ok(count) => Ok(count),
-            Err(error) => {
-                self.fail();
-                Err(error.into())
-            }
+        let result = self.admin.qpair().process_completions(0);
+        if result.is_ok() {
+            // After the poll: an answer that came while the program was busy elsewhere counts.
+            self.keep_alive();
+        } else {
+            self.fail();
         }
+        Ok(result?)
     }
 
     /// Sends an admin command that the caller has built, with data in memory of the environment.
@@ -337,23 +340,36 @@ impl Controller {
         }
     }
 
+    /// Keeps the association alive, and notices a controller that is silent: a Keep Alive that has no answer after
+    /// the timeout which the controller was promised ends the association (Base 2.0, 3.9).
     fn keep_alive(&self) {
+        let timeout = self.options.keep_alive_timeout;
+        if timeout.is_zero() || !self.admin.qpair().is_connected() {
+            return;
+        }
         let now = clock::now();
-        if self.options.keep_alive_timeout.is_zero() || !now.has_reached(self.next_keep_alive.get()) {
-            return;
-        }
-        self.next_keep_alive.set(now.after(self.options.keep_alive_timeout / 2));
-        if !self.admin.qpair().is_connected() {
-            return;
-        }
-        let label = self.admin.qpair().label().to_owned();
-        let told = Rc::new(move |completion: &Completion| {
-            if !completion.is_success() {
-                tracing::error!("{label}: Keep Alive failed with {}", completion.status().name());
+        let label = self.admin.qpair().label();
+        match self.keep_alive.take() {
+            Some((answer, deadline)) => match answer.get() {
+                Some(completion) if !completion.is_success() => {
+                    tracing::error!("{label}: Keep Alive failed with {}", completion.status().name());
+                }
+                Some(_) => {}
+                None if now.has_reached(deadline) => {
+                    tracing::error!("{label}: Keep Alive was not answered in {} ms", timeout.as_millis());
+                    self.fail();
+                    self.admin.qpair().fail(FailureReason::Remote);
+                }
+                None => self.keep_alive.set(Some((answer, deadline))),
+            },
+            None if now.has_reached(self.next_keep_alive.get()) => {
+                self.next_keep_alive.set(now.after(timeout / 2));
+                match self.admin.start(Command::keep_alive(), None) {
+                    Ok(answer) => self.keep_alive.set(Some((answer, now.after(timeout)))),
+                    Err(error) => tracing::warn!("{label}: Keep Alive: {error}"),
+                }
             }
-        });
-        if let Err(error) = self.submit_admin(Command::keep_alive(), Payload::None, Completer::Shared(told)) {
-            tracing::warn!("{}: Keep Alive: {error}", self.admin.qpair().label());
+            None => {}
         }
     }
 

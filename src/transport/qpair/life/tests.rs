@@ -2,8 +2,11 @@
 //! The peer listens and never answers.
 
 use super::*;
-use crate::clock::test_clock;
-use std::{sync::Arc, time::Instant};
+use crate::{
+    clock::test_clock,
+    transport::{Completer, ConnectTarget, QpairConfiguration},
+};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 use verbs::{CmId, EventChannel, PrivateData, WcStatus};
 
 struct Silent {
