@@ -8,7 +8,7 @@
 mod common;
 
 use common::*;
-use spdk_nvme_rdma::host::{Controller, Error, FailureReason, IoQpair, PollGroup};
+use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, FailureReason, IoQpair, PollGroup};
 use spec::Status;
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -39,6 +39,31 @@ fn t43_free_while_disconnecting_in_a_group() {
         world.control("behave silent");
         world.finish(Some(controller));
     }
+}
+
+/// F18: the Admin Queue carries nothing but Keep Alive, and the target answers no more.
+#[test]
+fn f18_a_silent_controller_is_noticed() {
+    let world = World::new();
+    let timeout = Duration::from_millis(50);
+    let options = ControllerOptions { keep_alive_timeout: timeout, ..world.options() };
+    let controller = Controller::connect(world.id(), options).unwrap();
+    let begin = softverbs::sim::now();
+    until("ten timeouts of a target that answers", || {
+        controller.process_admin_completions().unwrap();
+        softverbs::sim::now() - begin > 10 * 50_000_000
+    });
+    assert!(!controller.has_failed());
+    world.control("misbehave silent");
+    let begin = softverbs::sim::now();
+    until("the host to notice", || controller.process_admin_completions().is_err());
+    assert!(
+        softverbs::sim::now() - begin < 2 * 50_000_000,
+        "within half a timeout and a whole one, and some"
+    );
+    assert!(controller.has_failed());
+    world.control("behave silent");
+    world.finish(Some(controller));
 }
 
 #[test]
