@@ -791,7 +791,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 
 	printf("Connecting to %s at %s port %s\n", options.trid.subnqn, options.trid.traddr, options.trid.trsvcid);
-	ctrlr = spdk_nvme_connect(&options.trid, NULL, 0);
+	ctrlr = connect_patiently(&options.trid);
 	if (ctrlr == NULL) {
 		fprintf(stderr, PROGRAM ": cannot connect to %s at %s port %s\n", options.trid.subnqn, options.trid.traddr,
 			options.trid.trsvcid);

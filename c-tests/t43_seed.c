@@ -329,7 +329,7 @@ static bool open_namespace(struct namespace *owner, const struct options *option
 	double deadline;
 	int rc;
 
-	owner->ctrlr = spdk_nvme_connect(trid, NULL, 0);
+	owner->ctrlr = connect_patiently(trid);
 	if (owner->ctrlr == NULL) {
 		fprintf(stderr, PROGRAM ": cannot connect to %s\n", trid->subnqn);
 		return false;

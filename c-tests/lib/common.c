@@ -56,6 +56,15 @@ bool trid_read(struct spdk_nvme_transport_id *trid, const char *text)
 	return true;
 }
 
+struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *trid)
+{
+	struct spdk_nvme_ctrlr_opts opts;
+
+	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
+	opts.fabrics_connect_timeout_us = CONNECT_SECONDS * 1000 * 1000;
+	return spdk_nvme_connect(trid, &opts, sizeof(opts));
+}
+
 bool size_read(const char *text, uint64_t maximum, uint64_t *size)
 {
 	unsigned long long value;

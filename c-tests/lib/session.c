@@ -57,7 +57,7 @@ void session_open(struct session *session, const struct spdk_nvme_transport_id *
 
 	memset(session, 0, sizeof(*session));
 	session->trid = *trid;
-	session->ctrlr = spdk_nvme_connect(trid, NULL, 0);
+	session->ctrlr = connect_patiently(trid);
 	if (session->ctrlr == NULL) {
 		fprintf(stderr, "cannot connect to %s at %s port %s\n", trid->subnqn, trid->traddr, trid->trsvcid);
 		exit(EXIT_WRONG);
