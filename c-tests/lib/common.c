@@ -61,7 +61,7 @@ struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *t
 	struct spdk_nvme_ctrlr_opts opts;
 
 	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
-	opts.fabrics_connect_timeout_us = CONNECT_SECONDS * 1000 * 1000;
+	opts.fabrics_connect_timeout_us = FABRICS_CONNECT_SECONDS * 1000 * 1000;
 	return spdk_nvme_connect(trid, &opts, sizeof(opts));
 }
 

@@ -29,10 +29,11 @@ bool trid_read(struct spdk_nvme_transport_id *trid, const char *text);
 
 /*
  * Connects to the controller at `trid`, with defaults but for the Fabrics Connect command: a target may be slow to
- * answer it when many queues come at once, above all in an emulated machine, so it has CONNECT_SECONDS instead of half
+ * answer it when many queues come at once, above all in an emulated machine, so it has
+ * FABRICS_CONNECT_SECONDS instead of half
  * a second. NULL if there is no controller; the library has said why.
  */
-#define CONNECT_SECONDS 10
+#define FABRICS_CONNECT_SECONDS 10
 struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *trid);
 
 /* Reads a size with an optional K, M or G (powers of 1024). Returns false if it is none, or beyond `maximum`. */
