@@ -29,9 +29,8 @@ bool trid_read(struct spdk_nvme_transport_id *trid, const char *text);
 
 /*
  * Connects to the controller at `trid`, with defaults but for the Fabrics Connect command: a target may be slow to
- * answer it when many queues come at once, above all in an emulated machine, so it has
- * FABRICS_CONNECT_SECONDS instead of half
- * a second. NULL if there is no controller; the library has said why.
+ * answer it when many queues come at once, above all in an emulated machine, so it has FABRICS_CONNECT_SECONDS instead
+ * of half a second. NULL if there is no controller; the library has said why.
  */
 #define FABRICS_CONNECT_SECONDS 10
 struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *trid);
