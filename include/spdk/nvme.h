@@ -343,7 +343,10 @@ int spdk_nvme_ns_cmd_write(struct spdk_nvme_ns *ns,
 int spdk_nvme_ctrlr_free_io_qpair(struct spdk_nvme_qpair *qpair);
 
 /**
- * Disconnects a queue pair. It goes on while it is polled; requests that are not done are aborted then.
+ * Disconnects a queue pair, and aborts the requests that are not done.
+ *
+ * Waits for the end, and their callbacks run before this returns; in async_mode it only begins, goes on while the queue
+ * pair or its group is polled, and they run then.
  *
  * What must hold:
  * qpair is a handle that no other thread uses.

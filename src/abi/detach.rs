@@ -11,10 +11,13 @@ use super::{
     probe::forget,
     types::{spdk_nvme_ctrlr, spdk_nvme_detach_ctx},
 };
-use crate::abi::entry::guard_plain;
+use crate::{abi::entry::guard_plain, clock};
 use libc::{EAGAIN, EINVAL, ENOMEM, c_int};
 use parking_lot::Mutex;
-use std::{cell::Cell, ptr, rc::Rc, sync::Arc};
+use std::{cell::Cell, ptr, rc::Rc, sync::Arc, time::Duration};
+
+/// Longer than all deadlines of a detach together.
+const DETACH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a handle of a detach context stands for.
 pub(super) struct DetachContext {
@@ -44,8 +47,10 @@ impl Object for DetachContext {
 pub unsafe extern "C" fn spdk_nvme_detach(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
     entry!(spdk_nvme_detach(ctrlr), Ctrlr as share, ctrlr, -EINVAL, |object| {
         if begin(&object) {
-            while !finish(&object) {
-                env::relax();
+            // Each step of a detach has a deadline of its own; this one is for a fault in them.
+            let deadline = clock::now().after(DETACH_TIMEOUT);
+            if clock::wait(deadline, || finish(&object).then_some(())).is_none() {
+                tracing::error!("spdk_nvme_detach: not over after {} s", DETACH_TIMEOUT.as_secs());
             }
         }
         0

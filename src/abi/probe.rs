@@ -232,10 +232,10 @@ fn complain(trid: &spdk_nvme_transport_id, error: &AttachError) {
 /// `trid` is NULL or can be read.
 unsafe fn not_available(trid: *const spdk_nvme_transport_id) {
     if trid.is_null() {
-        tracing::error!("NVMe trtype 256 (PCIE) not available");
+        tracing::error!("no transport id was given, and PCIe controllers are not offered here");
         return;
     }
     // SAFETY: the caller vouches for trid.
     let trid = unsafe { transport_id::read(trid) };
-    tracing::error!("NVMe trtype {} ({}) not available", trid.trtype.0, text(&trid.trstring));
+    tracing::error!("transport type {} ({}) is not offered here", trid.trtype.0, text(&trid.trstring));
 }

@@ -102,7 +102,10 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_free_io_qpair(qpair: *mut spdk_nvme_qpa
     })
 }
 
-/// Disconnects a queue pair. It goes on while it is polled; requests that are not done are aborted then.
+/// Disconnects a queue pair, and aborts the requests that are not done.
+///
+/// Waits for the end, and their callbacks run before this returns; in async_mode it only begins, goes on while the queue
+/// pair or its group is polled, and they run then.
 ///
 /// # Safety
 ///

@@ -51,21 +51,17 @@ fn usage(opts: u32) -> String {
     key(true, "traddr", &format!("Transport address (e.g. {})", joined(pcie_address, fabric_address)));
     key(fabric, "trsvcid", "Transport service identifier (e.g. 4420)");
     key(fabric, "subnqn", "Subsystem NQN (default: nqn.2014-08.org.nvmexpress.discovery)");
-    key(
-        has(Opt::SPDK_NVME_TRID_USAGE_OPT_NS),
-        "ns",
-        "NVMe namespace ID (all active namespaces are used by default)",
-    );
+    key(has(Opt::SPDK_NVME_TRID_USAGE_OPT_NS), "ns", "Namespace ID (without it: every active namespace)");
     key(fabric && has(Opt::SPDK_NVME_TRID_USAGE_OPT_HOSTNQN), "hostnqn", "Host NQN");
     key(
         fabric && has(Opt::SPDK_NVME_TRID_USAGE_OPT_HOSTADDR),
         "hostaddr",
-        "Source address for NVMe-oF (optional, e.g. local IP for RDMA/TCP)",
+        "Local address to connect from (e.g. the IP of one of several ports)",
     );
     key(
         fabric && has(Opt::SPDK_NVME_TRID_USAGE_OPT_ALT_TRADDR),
         "alt_traddr",
-        "Alternative Transport address for failover (optional)",
+        "A second address of the controller, for failover",
     );
     text.push_str("\t\tExamples:\n");
     if pcie {
@@ -75,7 +71,7 @@ fn usage(opts: u32) -> String {
         let _ = writeln!(text, "\t\t -r 'trtype:RDMA adrfam:IPv4 traddr:{fabric_address} trsvcid:4420'");
     }
     if has(Opt::SPDK_NVME_TRID_USAGE_OPT_MULTI) {
-        text.push_str("\t\tNote: can be specified multiple times to test multiple disks/targets.\n");
+        text.push_str("\t\tMay be given several times, for several controllers.\n");
     }
     text
 }
@@ -97,7 +93,7 @@ mod tests {
         let fabric = usage(0b1110_1110);
         assert!(fabric.starts_with("\t-r, --transport <fmt> Transport ID for NVMeoF\n"));
         assert!(!fabric.contains("trtype:PCIe traddr") && fabric.contains("\t\t ns          NVMe"));
-        assert!(fabric.contains("\t\t hostnqn     Host NQN\n") && fabric.contains("multiple times"));
+        assert!(fabric.contains("\t\t hostnqn     Host NQN\n") && fabric.contains("several times"));
 
         let pcie = usage(0b1_0000);
         assert!(!pcie.contains("adrfam") && !pcie.contains("trsvcid"));

@@ -284,6 +284,13 @@ fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined
     match queue_pair.destroy() {
         Ok(()) => Ok(rest),
         Err((queue_pair, error)) => {
+            // The last thing that can be done for the program's buffers: its requests will be told.
+            let in_error = queue_pair.move_to_error().is_ok();
+            if !in_error && !rest.cm.device_is_gone.get() {
+                tracing::error!(
+                    "{label}: the device may still use the buffers of requests that are now aborted"
+                );
+            }
             let count = QUARANTINED.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::error!(
                 "{label}: {error}; the connection's memory is kept for good ({count} connections so far)"

@@ -1,6 +1,6 @@
 //! Qpairs that one thread polls together.
 //!
-//! The members share one completion queue for each device. A poll costs what happened, not what exists: the
+//! The members share one completion queue for each device. A poll of this layer costs what happened: the
 //! completions say which qpairs to look after, CM events of live members come through one epoll descriptor, and only
 //! members that connect or drain are visited each time.
 //!

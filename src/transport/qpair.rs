@@ -320,7 +320,8 @@ impl Qpair {
         let delivered = self.deliver(most);
         self.flush();
         let lost = self.with(|state| match state {
-            State::Idle | State::Disconnected(_) => true,
+            // `Building` is never seen from here, but for a panic in a step, whose connection is gone.
+            State::Idle | State::Building | State::Disconnected(_) => true,
             State::Draining(_, end) => *end != End::Retry,
             _ => false,
         });

@@ -40,6 +40,31 @@ disconnected(struct spdk_nvme_qpair *qpair, void *poll_group_ctx)
 	(void)qpair, (void)poll_group_ctx;
 }
 
+static int g_refused;
+static struct spdk_nvme_cpl g_refusal;
+
+static void
+refused(void *count, const struct spdk_nvme_cpl *cpl)
+{
+	CHECK(cpl->status.sc == SPDK_NVME_SC_INVALID_OPCODE);
+	g_refusal = *cpl;
+	++*(int *)count;
+}
+
+static void
+usage(void)
+{
+	char text[4096] = "";
+	FILE *file = tmpfile();
+
+	CHECK(file != NULL);
+	spdk_nvme_transport_id_usage(file, SPDK_NVME_TRID_USAGE_OPT_MANDATORY);
+	rewind(file);
+	CHECK(fread(text, 1, sizeof(text) - 1, file) > 0);
+	CHECK(strstr(text, "traddr") != NULL && strstr(text, "trtype") != NULL);
+	fclose(file);
+}
+
 static void
 transport_ids(void)
 {
@@ -239,6 +264,14 @@ use(struct spdk_nvme_ctrlr *ctrlr)
 	CHECK(spdk_nvme_ns_cmd_read(ns, qpair, buffer, 8, SECTORS, done, &g_done, 0) == 0);
 	wait_for(qpair, 2);
 	CHECK(buffer[0] == 0x5a && buffer[SECTORS * 512 - 1] == 0x5a);
+	/* The command goes out, to a namespace that has no zones. */
+	CHECK(spdk_nvme_zns_reset_zone(ns, qpair, 0, false, refused, &g_refused) == 0);
+	while (g_refused < 1) {
+		poll_target(g_target);
+		CHECK(spdk_nvme_qpair_process_completions(qpair, 0) >= 0);
+	}
+	spdk_nvme_qpair_print_completion_ext(qpair, &g_refusal, SPDK_NVME_OPC_ZONE_MGMT_SEND);
+	spdk_nvme_qpair_print_completion(qpair, &g_refusal);
 	CHECK(spdk_nvme_ns_cmd_read(ns, qpair, buffer, 8, 1, done, &g_done, 1u << 4) == -EINVAL);
 	CHECK(spdk_nvme_ns_cmd_read(ns, qpair, buffer, 8, 0, done, &g_done, 0) == -EINVAL);
 	CHECK(spdk_nvme_ns_cmd_read((struct spdk_nvme_ns *)qpair, qpair, buffer, 8, 1, done, &g_done, 0) == -EINVAL);
@@ -379,6 +412,7 @@ main(void)
 	spdk_env_opts_init(env_opts);
 	CHECK(spdk_env_init(env_opts) == 0);
 	transport_ids();
+	usage();
 	options();
 	statuses();
 	wrong_handles();

@@ -197,7 +197,10 @@ impl Qpair {
         } else if over && self.with(|state| matches!(state, State::StaleBackoff)) {
             match Resolver::new(&self.configuration.target) {
                 Ok(resolver) => self.apply(Event::Connect(Box::new(resolver))),
-                Err(error) => self.apply(Event::ConnectFailed(as_connect_error(&error))),
+                Err(error) => {
+                    tracing::error!("{}: connecting again: {error}", self.label());
+                    self.apply(Event::ConnectFailed(as_connect_error(&error)));
+                }
             }
         }
     }
@@ -283,7 +286,8 @@ impl Qpair {
         let attempts = self.stale_attempts.get();
         if event.status == REJECT_STALE && attempts < STALE_RETRIES {
             self.stale_attempts.set(attempts + 1);
-            tracing::warn!("{}: rejected as a stale connection; attempt {attempts} follows", self.label());
+            let next = attempts + 1;
+            tracing::warn!("{}: rejected as stale; retry {next} of {STALE_RETRIES} follows", self.label());
             return Event::RejectedStale;
         }
         let reason = (event.status == REJECT_CONSUMER)
