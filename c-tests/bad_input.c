@@ -53,7 +53,7 @@ static void unparsable(void)
 	static const char *const texts[] = {
 		"traddr",           "trtype:RDMA traddr", "traddr:",     "\t\t",
 		"adrfam:IPv5",      ":",                  "   nonsense", "trtype:RDMA trsvcid:123456789012345678901234567890123",
-		"trtype:RDMA =4420 traddr:",
+		"trtype:RDMA traddr:",
 	};
 	static char long_text[4096];
 	struct spdk_nvme_transport_id trid;

@@ -92,7 +92,7 @@ mod tests {
         // MANDATORY, LONGOPT, NO_PCIE, MULTI, NS, HOSTNQN
         let fabric = usage(0b1110_1110);
         assert!(fabric.starts_with("\t-r, --transport <fmt> Transport ID for NVMeoF\n"));
-        assert!(!fabric.contains("trtype:PCIe traddr") && fabric.contains("\t\t ns          NVMe"));
+        assert!(!fabric.contains("trtype:PCIe traddr") && fabric.contains("\t\t ns          Namespace"));
         assert!(fabric.contains("\t\t hostnqn     Host NQN\n") && fabric.contains("several times"));
 
         let pcie = usage(0b1_0000);
