@@ -97,26 +97,34 @@ pub(super) unsafe extern "C" fn poll_cq(cq: *mut ibv_cq, count: c_int, wc: *mut 
     // SAFETY: the program has room for `count` completions at `wc`.
     match unsafe { take(&mut rt.fabric, key, count, wc) } {
         None => -gone(rt, cq as usize),
-        Some(0) if rt.has_work() => {
-            rt.polled();
-            rt.drive();
-            // SAFETY: as above.
-            unsafe { take(&mut rt.fabric, key, count, wc) }.unwrap_or(0)
-        }
+        // SAFETY: as above.
+        Some(0) if rt.has_work() => unsafe { drive_and_take(rt, key, count, wc) },
         Some(got) => got,
     }
+}
+
+/// An empty poll moves the fabric on.
+///
+/// # Safety
+/// As [`take`].
+#[inline(never)]
+unsafe fn drive_and_take(rt: &mut Runtime, key: Key<Cq>, count: c_int, wc: *mut ibv_wc) -> c_int {
+    rt.polled();
+    rt.drive();
+    // SAFETY: passed on to the caller.
+    unsafe { take(&mut rt.fabric, key, count, wc) }.unwrap_or(0)
 }
 
 /// Takes up to `count` completions; how many there were, or none if there is no such queue.
 ///
 /// # Safety
 /// `wc` has room for `count` completions.
-#[inline]
+#[inline(always)]
 unsafe fn take(fabric: &mut Fabric, key: Key<Cq>, count: c_int, wc: *mut ibv_wc) -> Option<c_int> {
     let cq = fabric.shared.cqs.get_mut(key)?;
     let mut got = 0;
     while got < count {
-        let Some(cqe) = cq.pop() else { break };
+        let Some(cqe) = cq.front() else { break };
         if cqe.frees > 0
             && let Some(qp) = fabric.qps.get_mut(cqe.qp)
             && cqe.frees <= qp.una
@@ -141,6 +149,7 @@ unsafe fn take(fabric: &mut Fabric, key: Key<Cq>, count: c_int, wc: *mut ibv_wc)
         };
         // SAFETY: `got < count`, for which the caller has room.
         unsafe { wc.add(got as usize).write(out) };
+        cq.advance();
         got += 1;
     }
     Some(got)

@@ -125,23 +125,26 @@ impl Cq {
         true
     }
 
-    /// Takes the oldest completion.
-    #[inline]
-    pub fn pop(&mut self) -> Option<Cqe> {
-        if self.len == 0 {
-            return None;
+    /// The oldest completion.
+    #[inline(always)]
+    pub fn front(&self) -> Option<&Cqe> {
+        if self.len == 0 { None } else { self.ring.get(self.head) }
+    }
+
+    /// Takes the oldest completion off.
+    #[inline(always)]
+    pub fn advance(&mut self) {
+        if self.len > 0 {
+            self.len -= 1;
+            self.head += 1;
+            if self.head >= self.ring.len() {
+                self.head = 0;
+            }
         }
-        let cqe = self.ring.get(self.head).copied();
-        self.head += 1;
-        if self.head >= self.ring.len() {
-            self.head = 0;
-        }
-        self.len -= 1;
-        cqe
     }
 
     /// Appends; false if there is no room. The ring grows to the capacity and no further.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, cqe: Cqe) -> bool {
         if self.overflowed || self.len >= self.capacity {
             return false;
@@ -176,7 +179,7 @@ impl Cq {
 
 impl Shared {
     /// A work request is complete: queues the completion, and notifies if that was asked for.
-    #[inline]
+    #[inline(always)]
     pub fn complete(&mut self, key: Key<Cq>, cqe: Cqe, solicited: bool) {
         let Some(cq) = self.cqs.get_mut(key) else { return };
         if !cq.push(cqe) {
@@ -227,6 +230,14 @@ mod tests {
     fn cqe(wr_id: u64) -> Cqe {
         let qp = Key::from_parts(wr_id as u32 % 2, 1);
         Cqe { wr_id, status: 0, opcode: 0, byte_len: 0, word: 0, flags: 0, qp_num: 1, qp, frees: 0 }
+    }
+
+    impl Cq {
+        fn pop(&mut self) -> Option<Cqe> {
+            let cqe = self.front().copied();
+            self.advance();
+            cqe
+        }
     }
 
     fn queue(capacity: usize) -> Cq {

@@ -136,13 +136,13 @@ impl MrTable {
     }
 
     /// Where a local segment lies in this process, if the local key covers it. `write`: the device is to write there.
-    #[inline]
+    #[inline(always)]
     pub fn local(&self, pd: Key<Pd>, sge: &ibv_sge, write: bool) -> Result<u64, Refusal> {
         self.local_part(pd, sge.lkey, sge.addr, sge.length, write)
     }
 
     /// As [`local`](Self::local), for a part of a segment.
-    #[inline]
+    #[inline(always)]
     pub fn local_part(
         &self,
         pd: Key<Pd>,
@@ -201,52 +201,112 @@ fn translate(mr: &Mr, addr: u64, length: u64) -> Result<u64, Refusal> {
     }
 }
 
-/// Where the pieces of a message lie in this process: address and length.
-pub type Segments = Vec<(u64, u32)>;
+/// Where the pieces of a message lie in this process: address and length. Most messages have one piece, which needs no list.
+#[derive(Default)]
+pub struct Segments {
+    first: (u64, u32),
+    more: Vec<(u64, u32)>,
+}
+
+impl Segments {
+    /// Of one piece.
+    pub fn one(addr: u64, length: u32) -> Self {
+        Self { first: (addr, length), more: Vec::new() }
+    }
+
+    /// No piece.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.set(0, 0);
+    }
+
+    /// One piece.
+    #[inline(always)]
+    pub fn set(&mut self, addr: u64, length: u32) {
+        self.first = (addr, length);
+        self.more.clear();
+    }
+
+    fn push(&mut self, addr: u64, length: u32) {
+        self.more.push((addr, length));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, u32)> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+}
+
+/// Bytes in a list of segments.
+#[inline(always)]
+pub fn total_length(list: &[ibv_sge]) -> u64 {
+    match list {
+        [only] => u64::from(only.length),
+        _ => list.iter().fold(0, |sum, s| sum + u64::from(s.length)),
+    }
+}
 
 impl MrTable {
-    /// Looks up local segments until `wanted` bytes are covered, into `found`. Returns how many bytes the found ones hold:
-    /// fewer than `wanted` if the list is too short. Segments beyond that are not looked at, as in hardware.
-    #[inline]
+    /// Looks up local segments until `wanted` bytes are covered, or the list ends, into `found`. Segments beyond that are not
+    /// looked at, as in hardware.
+    #[inline(always)]
     pub fn segments(
         &self,
         pd: Key<Pd>,
         list: &[ibv_sge],
         write: bool,
-        wanted: u64,
+        wanted: u32,
         found: &mut Segments,
-    ) -> Result<u64, Refusal> {
+    ) -> Result<(), Refusal> {
+        match list {
+            [only] if wanted > 0 => found.set(self.local(pd, only, write)?, only.length),
+            _ => return self.several_segments(pd, list, write, wanted, found),
+        }
+        Ok(())
+    }
+
+    fn several_segments(
+        &self,
+        pd: Key<Pd>,
+        list: &[ibv_sge],
+        write: bool,
+        wanted: u32,
+        found: &mut Segments,
+    ) -> Result<(), Refusal> {
         found.clear();
         let mut total = 0u64;
         for sge in list {
-            if total >= wanted {
+            if total >= u64::from(wanted) {
                 break;
             }
-            found.push((self.local(pd, sge, write)?, sge.length));
+            found.push(self.local(pd, sge, write)?, sge.length);
             total += u64::from(sge.length);
         }
-        Ok(total)
+        Ok(())
     }
 }
 
 /// Copies `length` bytes from one list to the other, which both hold at least as many.
-#[inline]
+#[inline(always)]
 pub fn transfer(from: &Segments, to: &Segments, length: u32) {
-    if let ([(source, _)], [(target, _)]) = (from.as_slice(), to.as_slice()) {
-        // SAFETY: as below.
-        unsafe { copy(*source, *target, length as usize) };
-        return;
+    if from.more.is_empty() && to.more.is_empty() {
+        // SAFETY: as in `transfer_pieces`.
+        unsafe { copy(from.first.0, to.first.0, length.min(from.first.1).min(to.first.1) as usize) };
+    } else {
+        transfer_pieces(from, to, length);
     }
+}
+
+fn transfer_pieces(from: &Segments, to: &Segments, length: u32) {
     let mut left = length;
     let (mut sources, mut targets) = (from.iter(), to.iter());
     let (mut source, mut target) = ((0u64, 0u32), (0u64, 0u32));
     while left > 0 {
         while source.1 == 0 {
-            let Some(&next) = sources.next() else { return };
+            let Some(next) = sources.next() else { return };
             source = next;
         }
         while target.1 == 0 {
-            let Some(&next) = targets.next() else { return };
+            let Some(next) = targets.next() else { return };
             target = next;
         }
         let n = left.min(source.1).min(target.1);
@@ -261,7 +321,7 @@ pub fn transfer(from: &Segments, to: &Segments, length: u32) {
 /// Appends `length` bytes, from `offset` of the list on, to a buffer of the fabric.
 pub fn gather(from: &Segments, offset: u32, length: u32, buffer: &mut Vec<u8>) {
     let (mut skip, mut left) = (offset, length);
-    for &(addr, size) in from {
+    for (addr, size) in from.iter() {
         let start = skip.min(size);
         skip -= start;
         let n = (size - start).min(left);
@@ -276,7 +336,7 @@ pub fn gather(from: &Segments, offset: u32, length: u32, buffer: &mut Vec<u8>) {
 /// Writes `bytes` from `offset` of the list on, as far as the list reaches.
 pub fn scatter(bytes: &[u8], offset: u32, to: &Segments) {
     let (mut skip, mut rest) = (offset, bytes);
-    for &(addr, size) in to {
+    for (addr, size) in to.iter() {
         let start = skip.min(size);
         skip -= start;
         let n = ((size - start) as usize).min(rest.len());

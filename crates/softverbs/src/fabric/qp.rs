@@ -13,7 +13,7 @@ use rdma_sys::{ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_recv_wr, ibv_send_wr, ibv_sg
 use super::Fabric;
 use super::cq::{Cq, Cqe, status};
 use super::link::Link;
-use super::memory::Segments;
+use super::memory::{Segments, total_length};
 use super::objects::{Context, Pd, Shared, Subject};
 use super::slab::Key;
 use super::srq::{RecvRing, Srq};
@@ -132,7 +132,9 @@ pub struct Qp {
     /// Creation order.
     pub serial: u64,
 
+    /// A power of two of them, not less than `cap.max_send_wr`; `mask` is one less.
     slots: Vec<SendSlot>,
+    mask: usize,
     sges: Vec<ibv_sge>,
     inline: Vec<u8>,
     /// First slot that is not free.
@@ -218,7 +220,7 @@ impl Qp {
     /// A QP in RESET.
     pub fn new(parts: Parts) -> Self {
         let Parts { cell, key, number, context, pd, send_cq, recv_cq, srq, sig_all, cap, serial } = parts;
-        let sends = cap.max_send_wr as usize;
+        let sends = (cap.max_send_wr as usize).next_power_of_two();
         let own_receives = if srq.is_some() { 0 } else { cap.max_recv_wr };
         // SAFETY: `ibv_qp_attr` is numbers throughout; all zero is a value of it.
         let attr = unsafe { std::mem::zeroed() };
@@ -238,6 +240,7 @@ impl Qp {
             link: None,
             serial,
             slots: vec![SendSlot::default(); sends],
+            mask: sends - 1,
             sges: vec![ibv_sge { addr: 0, length: 0, lkey: 0 }; sends * cap.max_send_sge as usize],
             inline: vec![0; sends * cap.max_inline_data as usize],
             reclaimed: 0,
@@ -257,13 +260,13 @@ impl Qp {
             owes_ready: false,
             ack_due: None,
             responses: VecDeque::new(),
-            scratch: (Vec::new(), Vec::new()),
+            scratch: Default::default(),
         }
     }
 
     #[inline]
     fn position(&self, seq: u64) -> usize {
-        (seq % u64::from(self.cap.max_send_wr.max(1))) as usize
+        seq as usize & self.mask
     }
 
     /// The slot of a send.
@@ -293,7 +296,7 @@ impl Qp {
 
     /// Where the bytes of a send lie, up to all of it, into the first scratch list. `write`: the peer's bytes are to go there.
     /// The error is a work completion status.
-    #[inline]
+    #[inline(always)]
     pub fn find_send(&mut self, shared: &Shared, seq: u64, write: bool) -> Result<SendSlot, u32> {
         let at = self.position(seq);
         let slot = *self.slots.get(at).ok_or(status::LOC_QP_OP)?;
@@ -302,14 +305,18 @@ impl Qp {
             found.clear();
             let first = at * self.cap.max_inline_data as usize;
             if let Some(bytes) = self.inline.get(first..first + slot.length as usize) {
-                found.push((bytes.as_ptr() as u64, slot.length));
+                found.set(bytes.as_ptr() as u64, slot.length);
             }
             return Ok(slot);
         }
         let first = at * self.cap.max_send_sge as usize;
-        let list = self.sges.get(first..first + slot.num_sge as usize).unwrap_or_default();
-        match shared.mrs.segments(self.pd, list, write, u64::from(slot.length), found) {
-            Ok(_) => Ok(slot),
+        let list = if slot.num_sge == 1 {
+            self.sges.get(first).map(std::slice::from_ref)
+        } else {
+            self.sges.get(first..first + slot.num_sge as usize)
+        };
+        match shared.mrs.segments(self.pd, list.unwrap_or_default(), write, slot.length, found) {
+            Ok(()) => Ok(slot),
             Err(_) => Err(status::LOC_PROT),
         }
     }
@@ -318,7 +325,7 @@ impl Qp {
     ///
     /// # Safety
     /// `wr.sg_list` holds `wr.num_sge` segments; with IBV_SEND_INLINE their bytes may be read.
-    #[inline]
+    #[inline(always)]
     unsafe fn enqueue(&mut self, wr: &ibv_send_wr) -> Result<(), i32> {
         if self.state < State::Rts {
             return Err(libc::EINVAL);
@@ -341,7 +348,7 @@ impl Qp {
             // SAFETY: the caller vouches for `num_sge` segments at `sg_list`.
             unsafe { std::slice::from_raw_parts(wr.sg_list, count) }
         };
-        let length = list.iter().fold(0u64, |sum, s| sum + u64::from(s.length));
+        let length = total_length(list);
         if length > MAX_MESSAGE {
             return Err(libc::EINVAL);
         }
@@ -362,7 +369,11 @@ impl Qp {
             num_sge = 0;
         } else {
             let first = at * self.cap.max_send_sge as usize;
-            if let Some(room) = self.sges.get_mut(first..first + count) {
+            if let [only] = list {
+                if let Some(room) = self.sges.get_mut(first) {
+                    *room = *only;
+                }
+            } else if let Some(room) = self.sges.get_mut(first..first + count) {
                 room.copy_from_slice(list);
             }
         }
@@ -391,10 +402,10 @@ impl Qp {
     }
 
     /// The oldest send is done with this status.
-    #[inline]
+    #[inline(always)]
     pub fn complete_send(&mut self, shared: &mut Shared, how: u32) {
         let seq = self.una;
-        let Some(&slot) = self.slot(seq) else { return };
+        let Some(slot) = self.slots.get(self.position(seq)) else { return };
         self.una += 1;
         if self.next < self.una {
             self.next = self.una;

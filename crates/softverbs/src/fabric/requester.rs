@@ -58,7 +58,7 @@ impl Fabric {
     }
 
     /// Carries out the next send of `a` on its peer `b` at once.
-    #[inline]
+    #[inline(always)]
     fn direct(&mut self, a: Key<Qp>, b: Key<Qp>) -> Went {
         let Some((qa, qb)) = self.qps.get_two(a, b) else { return Went::No };
         let shared = &mut self.shared;
@@ -83,16 +83,14 @@ impl Fabric {
                     return Went::No;
                 }
                 qb.readable(shared, slot.rkey, slot.address, length).map(|from| {
-                    qb.scratch.1.clear();
-                    qb.scratch.1.push((from, length));
+                    qb.scratch.1.set(from, length);
                     memory::transfer(&qb.scratch.1, &qa.scratch.0, length);
                 })
             }
             opcode::WRITE | opcode::WRITE_IMM => {
                 let immediate = slot.opcode == opcode::WRITE_IMM;
                 qb.writable(shared, slot.rkey, slot.address, length, immediate).and_then(|to| {
-                    qb.scratch.1.clear();
-                    qb.scratch.1.push((to, length));
+                    qb.scratch.1.set(to, length);
                     memory::transfer(&qa.scratch.0, &qb.scratch.1, length);
                     if immediate {
                         qb.finish_write_immediate(shared, length, slot.word, solicited(&slot))

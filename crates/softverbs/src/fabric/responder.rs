@@ -87,7 +87,7 @@ impl Qp {
     }
 
     /// Takes the receive for a SEND of `length` bytes; its segments go to the second scratch list. The id of the receive.
-    #[inline]
+    #[inline(always)]
     pub fn open_receive(
         &mut self,
         shared: &mut Shared,
@@ -100,11 +100,11 @@ impl Qp {
             None => Some(&self.rq),
         };
         let Some((wr_id, list)) = ring.and_then(|r| r.front()) else { return Err(Refused::NotReady) };
-        let room = list.iter().fold(0u64, |sum, s| sum + u64::from(s.length));
+        let room = memory::total_length(list);
         let found = if room < u64::from(length) {
             Err(Refused::Wrong { told: status::REM_INV_REQ, own: Trace::Receive(wr_id, status::LOC_LEN) })
         } else {
-            shared.mrs.segments(self.pd, list, true, u64::from(length), &mut self.scratch.1).map_err(|_| {
+            shared.mrs.segments(self.pd, list, true, length, &mut self.scratch.1).map_err(|_| {
                 Refused::Wrong { told: status::REM_OP, own: Trace::Receive(wr_id, status::LOC_PROT) }
             })
         };
@@ -119,7 +119,7 @@ impl Qp {
         Ok(wr_id)
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_receive(&mut self, shared: &mut Shared) -> Option<u64> {
         let Some(key) = self.srq else { return self.rq.pop() };
         let srq = shared.srqs.get_mut(key)?;
@@ -277,7 +277,7 @@ impl Fabric {
         if header.kind == Kind::Send {
             let wr_id = qp.inbound.wr_id;
             let list = std::mem::take(&mut qp.inbound.sges);
-            let found = shared.mrs.segments(qp.pd, &list, true, u64::from(header.total), &mut qp.scratch.1);
+            let found = shared.mrs.segments(qp.pd, &list, true, header.total, &mut qp.scratch.1);
             qp.inbound.sges = list;
             if found.is_err() {
                 let own = Trace::Receive(wr_id, status::LOC_PROT);
@@ -286,8 +286,7 @@ impl Fabric {
         } else {
             let address = header.address.wrapping_add(u64::from(header.offset));
             let to = qp.writable(shared, header.rkey, address, header.payload, false)?;
-            qp.scratch.1.clear();
-            qp.scratch.1.push((to, header.payload));
+            qp.scratch.1.set(to, header.payload);
         }
         let at = if header.kind == Kind::Send { header.offset } else { 0 };
         memory::scatter(payload, at, &qp.scratch.1);
@@ -375,7 +374,7 @@ impl Fabric {
                     }
                     match qp.readable(&self.shared, rkey, from, header.payload) {
                         Ok(from) => {
-                            let segment = vec![(from, header.payload)];
+                            let segment = memory::Segments::one(from, header.payload);
                             self.send(link, &header, |out| memory::gather(&segment, 0, header.payload, out));
                         }
                         Err(Refused::Wrong { told, own }) => {

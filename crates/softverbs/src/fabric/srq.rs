@@ -56,7 +56,12 @@ impl RecvRing {
         }
         let count = wr.num_sge as usize;
         let first = at * self.max_sge as usize;
-        if let Some(room) = self.sges.get_mut(first..first + count)
+        if count == 1 {
+            if let Some(room) = self.sges.get_mut(first) {
+                // SAFETY: the caller vouches for one segment at `sg_list`.
+                *room = unsafe { *wr.sg_list };
+            }
+        } else if let Some(room) = self.sges.get_mut(first..first + count)
             && count > 0
         {
             // SAFETY: the caller vouches for `num_sge` segments at `sg_list`; `room` has as many.
@@ -77,7 +82,12 @@ impl RecvRing {
         }
         let &(wr_id, count) = self.slots.get(self.head)?;
         let first = self.head * self.max_sge as usize;
-        Some((wr_id, self.sges.get(first..first + count as usize)?))
+        let list = if count == 1 {
+            std::slice::from_ref(self.sges.get(first)?)
+        } else {
+            self.sges.get(first..first + count as usize)?
+        };
+        Some((wr_id, list))
     }
 
     /// Takes the oldest receive off; its id.
