@@ -16,6 +16,16 @@ extern "C" {
  */
 int softverbs_control(const char *commands);
 
+/*
+ * How many objects are alive that the program made and did not destroy: contexts, protection domains, memory regions, completion
+ * channels, completion queues, queue pairs, shared receive queues, event channels, identifiers, and connection management events
+ * that were fetched and not acknowledged. softverbs_control("ledger") lists them on stderr.
+ */
+int softverbs_alive(void);
+
+/* How often the program did what it must not do; there was a line on stderr each time. */
+int softverbs_violations(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,7 +1,11 @@
-//! What is alive: counted, and listed with parents in the order it was made.
+//! What is alive: counted, and listed in the order it was made, with parents and the place in the program where it was made.
 
 use std::fmt::Write;
+use std::mem::offset_of;
 
+use rdma_sys::verbs_context;
+
+use crate::place::Place;
 use crate::runtime::Runtime;
 
 /// How many objects of each kind the program has and has not given back. Objects that the library keeps for itself do not count.
@@ -83,22 +87,27 @@ impl Runtime {
             event_channels: cm.channels.iter().filter(|(_, c)| !c.internal).count(),
             cm_ids: cm.ids.iter().filter(|(_, i)| !i.cell.is_null()).count(),
             unacked_events: cm.ids.iter().map(|(_, i)| i.unacked as usize).sum(),
-            violations: s.violations,
+            violations: s.violations + s.mrs.deregistered.misuses(),
         }
     }
 
-    /// One line for each object alive, in the order they were made.
+    /// One line for each object alive, in the order they were made: what it is, its parents, and where it was made.
     pub fn ledger_lines(&self) -> Vec<String> {
         let s = &self.fabric.shared;
         let cm = &self.fabric.cm;
-        let mut lines: Vec<(u64, String)> = Vec::new();
+        let cells = &self.cells;
+        let mut lines: Vec<(u64, String, Place)> = Vec::new();
+        let context = |key| s.contexts.get(key).map(|c| c.cell);
         let pd = |key| s.pds.get(key).map(|p| p.cell);
         let cq = |key| s.cqs.get(key).map(|c| c.cell);
         for (_, c) in s.contexts.iter().filter(|(_, c)| !c.internal) {
-            lines.push((c.serial, format!("context {:p}", c.cell)));
+            let whole = (c.cell as usize - offset_of!(verbs_context, context)) as *const verbs_context;
+            lines.push((c.serial, format!("context {:p}", c.cell), cells.contexts.made(whole)));
         }
         for (_, p) in s.pds.iter().filter(|(_, p)| !p.internal) {
-            lines.push((p.serial, format!("pd {:p} with {} children", p.cell, p.children)));
+            let text =
+                format!("pd {:p} with {} children, of context {:?}", p.cell, p.children, context(p.context));
+            lines.push((p.serial, text, cells.pds.made(p.cell)));
         }
         for (_, m) in s.mrs.iter() {
             let text = format!(
@@ -110,19 +119,27 @@ impl Runtime {
                 m.rkey,
                 pd(m.pd)
             );
-            lines.push((m.serial, text));
+            lines.push((m.serial, text, cells.mrs.made(m.cell)));
         }
         for (_, c) in s.channels.iter() {
-            lines.push((c.serial, format!("completion channel {:p} with {} CQs", c.cell, c.children)));
+            let of = context(c.context);
+            let text = format!("completion channel {:p} with {} CQs, of context {of:?}", c.cell, c.children);
+            lines.push((c.serial, text, cells.channels.made(c.cell)));
         }
         for (_, c) in s.cqs.iter() {
-            lines.push((
-                c.serial,
-                format!("cq {:p} with {} uses by QPs, {} completions", c.cell, c.users, c.len()),
-            ));
+            let of = context(c.context);
+            let on = c.channel.and_then(|k| s.channels.get(k)).map(|c| c.cell);
+            let text = format!(
+                "cq {:p} with {} uses by QPs, {} completions, of context {of:?}, on completion channel {on:?}",
+                c.cell,
+                c.users,
+                c.len()
+            );
+            lines.push((c.serial, text, cells.cqs.made(c.cell.cast())));
         }
         for (_, q) in s.srqs.iter() {
-            lines.push((q.serial, format!("srq {:p} with {} QPs, in pd {:?}", q.cell, q.users, pd(q.pd))));
+            let text = format!("srq {:p} with {} QPs, in pd {:?}", q.cell, q.users, pd(q.pd));
+            lines.push((q.serial, text, cells.srqs.made(q.cell)));
         }
         for (_, q) in self.fabric.qps.iter() {
             let mut text = format!(
@@ -133,10 +150,14 @@ impl Runtime {
                 pd(q.pd)
             );
             let _ = write!(text, ", send cq {:?}, recv cq {:?}", cq(q.send_cq), cq(q.recv_cq));
-            lines.push((q.serial, text));
+            if let Some(srq) = q.srq.and_then(|k| s.srqs.get(k)) {
+                let _ = write!(text, ", srq {:p}", srq.cell);
+            }
+            lines.push((q.serial, text, cells.qps.made(q.cell.cast())));
         }
         for (_, c) in cm.channels.iter().filter(|(_, c)| !c.internal) {
-            lines.push((c.serial, format!("event channel {:p} with {} ids", c.cell, c.children)));
+            let text = format!("event channel {:p} with {} ids", c.cell, c.children);
+            lines.push((c.serial, text, cells.event_channels.made(c.cell)));
         }
         for (_, i) in cm.ids.iter().filter(|(_, i)| !i.cell.is_null()) {
             let channel = cm.channels.get(i.channel).map(|c| c.cell);
@@ -144,9 +165,21 @@ impl Runtime {
                 "cm id {:p} in state {:?}, {} events not acknowledged, on event channel {channel:?}",
                 i.cell, i.state, i.unacked
             );
-            lines.push((i.serial, text));
+            lines.push((i.serial, text, cells.ids.made(i.cell.cast())));
         }
-        lines.sort_by_key(|(serial, _)| *serial);
-        lines.into_iter().map(|(serial, text)| format!("{text} (made as object {serial})")).collect()
+        lines.sort_by_key(|(serial, ..)| *serial);
+        let mut lines: Vec<String> = lines
+            .into_iter()
+            .map(|(serial, text, made)| format!("{text} (made as object {serial} at {made})"))
+            .collect();
+        for (_, f) in self.fetched.iter() {
+            let owner = cm.ids.get(f.owner).map(|i| i.cell);
+            let fetched = cells.events.made(f.cell);
+            lines.push(format!(
+                "cm event {:p} of cm id {owner:?}, not acknowledged (fetched at {fetched})",
+                f.cell
+            ));
+        }
+        lines
     }
 }

@@ -15,6 +15,7 @@ mod exit;
 mod fabric;
 mod ledger;
 mod log;
+mod place;
 mod runtime;
 pub mod sim;
 

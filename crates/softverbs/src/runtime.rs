@@ -223,8 +223,11 @@ pub fn lock_at_exit() -> Option<MutexGuard<'static, Runtime>> {
 }
 
 /// Does one call's work behind the lock.
-#[inline]
+///
+/// Inlined into each C function, so that the place of the call is that function's caller.
+#[inline(always)]
 pub fn with<R>(work: impl FnOnce(&mut Runtime) -> R) -> R {
+    crate::place::enter();
     let mut runtime = lock();
     let result = work(&mut runtime);
     runtime.finish();

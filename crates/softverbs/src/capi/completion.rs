@@ -216,9 +216,7 @@ pub extern "C" fn ibv_ack_cq_events(cq: *mut ibv_cq, count: c_uint) {
             (*cq).comp_events_completed
         };
         if taken.wrapping_sub(acked) > i32::MAX as u32 {
-            rt.fabric
-                .shared
-                .violation(&format!("cq {cq:p}: more notifications acknowledged than were taken"));
+            rt.fabric.shared.misuse(&format!("cq {cq:p}: more notifications acknowledged than were taken"));
         }
     });
 }

@@ -1,4 +1,4 @@
-//! `softverbs_control`: the one function beside those of libibverbs and librdmacm.
+//! The functions beside those of libibverbs and librdmacm (`softverbs.h`).
 
 #![allow(unsafe_code)]
 
@@ -22,4 +22,16 @@ pub unsafe extern "C" fn softverbs_control(commands: *const c_char) -> c_int {
             libc::EINVAL
         }
     }
+}
+
+/// How many objects are alive, unacknowledged events included.
+#[unsafe(no_mangle)]
+pub extern "C" fn softverbs_alive() -> c_int {
+    c_int::try_from(crate::ledger().objects()).unwrap_or(c_int::MAX)
+}
+
+/// How often the program did what it must not do.
+#[unsafe(no_mangle)]
+pub extern "C" fn softverbs_violations() -> c_int {
+    c_int::try_from(crate::ledger().violations).unwrap_or(c_int::MAX)
 }

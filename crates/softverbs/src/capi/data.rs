@@ -15,11 +15,23 @@ use crate::fabric::cq::{Armed, Cq};
 use crate::fabric::qp::{GONE, Qp, Unposted};
 use crate::fabric::slab::Key;
 use crate::fabric::srq::Srq;
+use crate::place::Place;
 use crate::runtime::{Runtime, lock};
 
 #[cold]
 fn gone(rt: &mut Runtime, pointer: usize) -> c_int {
-    rt.fabric.shared.violation(&format!("{pointer:#x} is used after it was destroyed"));
+    crate::place::enter();
+    let cells = &rt.cells;
+    let (what, places) = match (
+        cells.qps.places(pointer as *const ibv_qp_ex),
+        cells.cqs.places(pointer as *const ibv_cq_ex),
+        cells.srqs.places(pointer as *const ibv_srq),
+    ) {
+        (Some(places), _, _) => ("qp", Some(places)),
+        (_, Some(places), _) => ("cq", Some(places)),
+        (_, _, places) => ("srq", places),
+    };
+    rt.fabric.shared.used_after_destroy(what, pointer, places, Place::here());
     libc::EINVAL
 }
 

@@ -174,12 +174,11 @@ pub extern "C" fn ibv_close_device(context: *mut ibv_context) -> c_int {
             + shared.cqs.iter().filter(|(_, c)| c.context == key).count()
             + shared.channels.iter().filter(|(_, c)| c.context == key).count();
         if left > 0 {
-            shared
-                .violation(&format!("context {context:p} is closed with {left} objects still made with it"));
+            shared.misuse(&format!("context {context:p} is closed with {left} objects still made with it"));
             return libc::EBUSY;
         }
         if shared.contexts.get(key).is_some_and(|c| c.internal) {
-            shared.violation(&format!(
+            shared.misuse(&format!(
                 "context {context:p} belongs to librdmacm and is not the program's to close"
             ));
             return libc::EINVAL;

@@ -143,10 +143,12 @@ fn reg_mr(
 pub extern "C" fn ibv_dereg_mr(mr: *mut ibv_mr) -> c_int {
     or_errno(with(|rt| {
         let key = find(&rt.cells.mrs, &mut rt.fabric.shared, mr, "mr", |s, k| s.mrs.get(k).is_some())?;
-        if let Some(gone) = rt.fabric.shared.mrs.remove(key)
-            && let Some(p) = rt.fabric.shared.pds.get_mut(gone.pd)
-        {
-            p.children -= 1;
+        let made = rt.cells.mrs.made(mr);
+        if let Some(gone) = rt.fabric.shared.mrs.remove(key) {
+            rt.fabric.shared.mrs.deregistered.remember(&gone, made);
+            if let Some(p) = rt.fabric.shared.pds.get_mut(gone.pd) {
+                p.children -= 1;
+            }
         }
         rt.cells.mrs.free(mr);
         Ok(())

@@ -19,6 +19,7 @@ pub mod verbs;
 use crate::fabric::cells::Cells;
 use crate::fabric::objects::Shared;
 use crate::fabric::slab::Key;
+use crate::place::Place;
 
 /// The key behind a pointer that a program gave, if it was handed out and `alive` knows it still.
 pub fn find<C, T>(
@@ -31,12 +32,12 @@ pub fn find<C, T>(
     match cells.find::<T>(pointer) {
         Some(key) if alive(shared, key) => Ok(key),
         Some(_) => {
-            shared.violation(&format!("{what} {pointer:p} is used after it was destroyed"));
+            shared.used_after_destroy(what, pointer as usize, cells.places(pointer), Place::here());
             Err(libc::EINVAL)
         }
         None if pointer.is_null() => Err(libc::EINVAL),
         None => {
-            shared.violation(&format!("{pointer:p} is no {what}"));
+            shared.violation(&format!("{pointer:p} is no {what}, used at {}", Place::here()));
             Err(libc::EINVAL)
         }
     }

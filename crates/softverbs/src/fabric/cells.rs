@@ -1,13 +1,15 @@
 //! The memory of the structs that C programs hold (`struct ibv_qp *` and so on).
 //!
 //! A cell is never given back to the allocator, so reading the key of a destroyed object is sound; its key names nothing
-//! then, which is how use after destroy is noticed. A cell is used again only after [`QUARANTINE`] others were freed.
+//! then, which is how use after destroy is noticed. A cell is used again only after [`QUARANTINE`] others were freed; until then
+//! it tells where its object was made and destroyed.
 
 #![allow(unsafe_code)]
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::slab::Key;
+use crate::place::Place;
 
 /// How many freed cells of a kind rest before the oldest is used again.
 const QUARANTINE: usize = 1024;
@@ -18,6 +20,8 @@ struct Cell<C> {
     object: C,
     index: u32,
     generation: u32,
+    made: Place,
+    freed: Place,
 }
 
 /// All cells of one kind.
@@ -35,7 +39,7 @@ impl<C> Cells<C> {
     /// A cell that stands for `key` and holds `object`.
     pub fn alloc<T>(&mut self, key: Key<T>, object: C) -> *mut C {
         let (index, generation) = key.parts();
-        let cell = Cell { object, index, generation };
+        let cell = Cell { object, index, generation, made: Place::here(), freed: Place::default() };
         if self.resting.len() > QUARANTINE
             && let Some(pointer) = self.resting.pop_front()
         {
@@ -50,7 +54,28 @@ impl<C> Cells<C> {
 
     /// The object behind `pointer` is gone. The cell stays readable.
     pub fn free(&mut self, pointer: *mut C) {
+        if self.known.contains(&(pointer as usize)) {
+            // SAFETY: a cell of this kind, which is never unmapped.
+            unsafe { (*pointer.cast::<Cell<C>>()).freed = Place::here() };
+        }
         self.resting.push_back(pointer);
+    }
+
+    /// Where the object at `pointer` was made, and where it was destroyed (nowhere, if it lives).
+    pub fn places(&self, pointer: *const C) -> Option<(Place, Place)> {
+        if !self.known.contains(&(pointer as usize)) {
+            return None;
+        }
+        // SAFETY: as in `find`.
+        unsafe {
+            let cell = pointer.cast::<Cell<C>>();
+            Some(((*cell).made, (*cell).freed))
+        }
+    }
+
+    /// Where the object at `pointer` was made.
+    pub fn made(&self, pointer: *const C) -> Place {
+        self.places(pointer).unwrap_or_default().0
     }
 
     /// The key in the cell at `pointer`, if `pointer` is one of these cells. The object may be gone.

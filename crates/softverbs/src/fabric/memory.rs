@@ -7,6 +7,7 @@
 
 use rdma_sys::{ibv_mr, ibv_sge};
 
+use super::deregistered::Deregistered;
 use super::objects::Pd;
 use super::slab::{Key, Slab};
 
@@ -61,6 +62,8 @@ pub enum Refusal {
 pub struct MrTable {
     slab: Slab<Mr>,
     secret: u32,
+    /// What was registered once, for the reports of accesses that come too late.
+    pub deregistered: Deregistered,
 }
 
 const INDEX_BITS: u32 = 20;
@@ -84,7 +87,7 @@ const fn inverse(x: u32) -> u32 {
 impl MrTable {
     /// No regions; `secret` scrambles their keys.
     pub fn new(secret: u32) -> Self {
-        Self { slab: Slab::new(), secret }
+        Self { slab: Slab::new(), secret, deregistered: Deregistered::default() }
     }
 
     /// Scrambles keys with another secret from now on; ignored once there are regions.
@@ -154,10 +157,9 @@ impl MrTable {
         if length == 0 {
             return Ok(addr);
         }
-        let mr = self.slab.at(self.index_of(lkey)).ok_or(Refusal::Key)?;
-        if mr.lkey != lkey || mr.pd != pd {
-            return Err(Refusal::Key);
-        }
+        let Some(mr) = self.slab.at(self.index_of(lkey)).filter(|mr| mr.lkey == lkey && mr.pd == pd) else {
+            return Err(self.deregistered.local(lkey, addr, length));
+        };
         if write && mr.access & access::LOCAL_WRITE == 0 {
             return Err(Refusal::Access);
         }
@@ -170,10 +172,10 @@ impl MrTable {
         if length == 0 {
             return Ok(addr);
         }
-        let mr = self.slab.at(self.index_of(rkey)).ok_or(Refusal::Key)?;
-        if mr.rkey != rkey || mr.pd != pd || mr.invalidated {
-            return Err(Refusal::Key);
-        }
+        let named = |mr: &&Mr| mr.rkey == rkey && mr.pd == pd && !mr.invalidated;
+        let Some(mr) = self.slab.at(self.index_of(rkey)).filter(named) else {
+            return Err(self.deregistered.remote(rkey, addr, length));
+        };
         if mr.access & right == 0 {
             return Err(Refusal::Access);
         }

@@ -6,6 +6,7 @@
 
 pub mod cells;
 pub mod cq;
+pub mod deregistered;
 pub mod device;
 pub mod link;
 pub mod memory;

@@ -83,7 +83,7 @@ pub extern "C" fn rdma_destroy_event_channel(channel: *mut rdma_event_channel) {
         let children = rt.fabric.cm.channels.get(key).map_or(0, |c| c.children);
         if children > 0 {
             let text = format!("event channel {channel:p} is destroyed with {children} ids on it");
-            rt.fabric.shared.violation(&text);
+            rt.fabric.shared.misuse(&text);
         }
         destroy_channel(rt, key);
     });
