@@ -449,11 +449,12 @@ pub fn ack_kept_event(rt: &mut Runtime, id: *mut rdma_cm_id) {
 }
 
 /// Destroys an identifier; a connection that it has is disconnected. Waits until its fetched events are acknowledged.
+///
+/// Its QP should be gone, as rdma_destroy_id(3) says, but neither librdmacm nor the kernel looks, and rping destroys it later.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_destroy_id(id: *mut rdma_cm_id) -> c_int {
     let begun = with(|rt| {
         let key = find_id(rt, id)?;
-        report_left_qp(rt, id);
         rt.stop_listening_on_wire(key);
         rt.fabric.cm_abandon(key);
         ack_kept_event(rt, id);
@@ -476,18 +477,6 @@ pub extern "C" fn rdma_destroy_id(id: *mut rdma_cm_id) -> c_int {
             Ok(())
         })
     }))
-}
-
-/// An identifier's QP is to go before the identifier does; librdmacm does not look, and the QP is left without an owner.
-fn report_left_qp(rt: &mut Runtime, id: *mut rdma_cm_id) {
-    // SAFETY: the cell of an identifier that is alive.
-    let qp = unsafe { (*id).qp };
-    let known = rt.cells.qps.find(qp.cast());
-    if known.is_some_and(|key| rt.fabric.qps.get(key).is_some()) {
-        let made = rt.cells.qps.made(qp.cast());
-        let text = format!("cm id {id:p} is destroyed before its qp {qp:p}, made at {made}");
-        rt.fabric.shared.misuse(&text);
-    }
 }
 
 fn port_of(id: *mut rdma_cm_id, which: impl FnOnce(&CmId) -> Option<SocketAddr>) -> u16 {
