@@ -7,6 +7,7 @@ use super::Fabric;
 use super::cq::status;
 use super::link::{Far, Link};
 use super::memory::{self, access};
+use super::objects::Shared;
 use super::qp::{Qp, SendSlot, State, opcode, send_flag};
 use super::responder::Refused;
 use super::slab::Key;
@@ -75,36 +76,11 @@ impl Fabric {
             self.await_silence(a);
             return Went::No;
         }
-        let length = slot.length;
-        let done = match slot.opcode {
-            opcode::READ => {
-                if qa.attr.max_rd_atomic == 0 {
-                    qa.fail_send(shared, status::LOC_QP_OP);
-                    return Went::No;
-                }
-                qb.readable(shared, slot.rkey, slot.address, length).map(|from| {
-                    qb.scratch.1.set(from, length);
-                    memory::transfer(&qb.scratch.1, &qa.scratch.0, length);
-                })
-            }
-            opcode::WRITE | opcode::WRITE_IMM => {
-                let immediate = slot.opcode == opcode::WRITE_IMM;
-                qb.writable(shared, slot.rkey, slot.address, length, immediate).and_then(|to| {
-                    qb.scratch.1.set(to, length);
-                    memory::transfer(&qa.scratch.0, &qb.scratch.1, length);
-                    if immediate {
-                        qb.finish_write_immediate(shared, length, slot.word, solicited(&slot))
-                    } else {
-                        Ok(())
-                    }
-                })
-            }
-            _ => qb.open_receive(shared, length, slot.opcode == opcode::SEND_INV, slot.word).map(|wr_id| {
-                memory::transfer(&qa.scratch.0, &qb.scratch.1, length);
-                qb.finish_receive(shared, wr_id, length, wire_flags(&slot), slot.word);
-            }),
-        };
-        match done {
+        if reads && qa.attr.max_rd_atomic == 0 {
+            qa.fail_send(shared, status::LOC_QP_OP);
+            return Went::No;
+        }
+        match carry_out(qa, qb, shared, &slot) {
             Ok(()) => {
                 qb.expected = seq + 1;
                 qa.next = seq + 1;
@@ -343,7 +319,37 @@ impl Qp {
     }
 }
 
-fn take_read_data(qp: &mut Qp, shared: &mut super::objects::Shared, header: &Header, payload: &[u8]) {
+/// What a send does at the peer, whose bytes lie where `find_send` found them.
+#[inline(always)]
+fn carry_out(qa: &mut Qp, qb: &mut Qp, shared: &mut Shared, slot: &SendSlot) -> Result<(), Refused> {
+    let length = slot.length;
+    match slot.opcode {
+        opcode::READ => {
+            let from = qb.readable(shared, slot.rkey, slot.address, length)?;
+            qb.scratch.1.set(from, length);
+            memory::transfer(&qb.scratch.1, &qa.scratch.0, length);
+            Ok(())
+        }
+        opcode::WRITE | opcode::WRITE_IMM => {
+            let immediate = slot.opcode == opcode::WRITE_IMM;
+            let to = qb.writable(shared, slot.rkey, slot.address, length, immediate)?;
+            qb.scratch.1.set(to, length);
+            memory::transfer(&qa.scratch.0, &qb.scratch.1, length);
+            if immediate {
+                qb.finish_write_immediate(shared, length, slot.word, solicited(slot))?;
+            }
+            Ok(())
+        }
+        _ => {
+            let wr_id = qb.open_receive(shared, length, slot.opcode == opcode::SEND_INV, slot.word)?;
+            memory::transfer(&qa.scratch.0, &qb.scratch.1, length);
+            qb.finish_receive(shared, wr_id, length, wire_flags(slot), slot.word);
+            Ok(())
+        }
+    }
+}
+
+fn take_read_data(qp: &mut Qp, shared: &mut Shared, header: &Header, payload: &[u8]) {
     let seq = header.seq;
     let Some(&slot) = qp.slot(seq) else { return };
     if header.total != slot.length || header.offset != slot.progress {
