@@ -163,9 +163,15 @@ impl Runtime {
     /// As [`finish`](Self::finish), after a call of the data path, of which mostly nothing comes.
     #[inline]
     pub fn finish_data(&mut self) {
-        if self.fabric.is_restless()
-            || !self.fabric.shared.bells.is_empty()
-            || !self.fabric.dirty_links.is_empty()
+        let f = &self.fabric;
+        // One test for all, since mostly all are empty.
+        if f.inbox.len()
+            | f.shared.ready.len()
+            | f.shared.silent.len()
+            | f.shared.acks.len()
+            | f.shared.bells.len()
+            | f.dirty_links.len()
+            != 0
         {
             self.finish();
         }

@@ -48,6 +48,19 @@ pub struct Cqe {
     pub frees: u64,
 }
 
+/// What stands where no completion is.
+const NO_CQE: Cqe = Cqe {
+    wr_id: 0,
+    status: 0,
+    opcode: 0,
+    byte_len: 0,
+    word: 0,
+    flags: 0,
+    qp_num: 0,
+    qp: Key::from_parts(0, 0),
+    frees: 0,
+};
+
 /// What the consumer waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Armed {
@@ -143,18 +156,14 @@ impl Cq {
         }
     }
 
-    /// Appends; false if there is no room. The ring grows to the capacity and no further.
+    /// Appends; false if there is no room.
     #[inline(always)]
     fn push(&mut self, cqe: Cqe) -> bool {
         if self.overflowed || self.len >= self.capacity {
             return false;
         }
         if self.len == self.ring.len() {
-            self.ring.rotate_left(self.head);
-            self.head = 0;
-            self.ring.push(cqe);
-            self.len += 1;
-            return true;
+            self.grow();
         }
         let mut at = self.head + self.len;
         if at >= self.ring.len() {
@@ -165,6 +174,15 @@ impl Cq {
         }
         self.len += 1;
         true
+    }
+
+    /// More room in the ring, up to the capacity and no further: queues are mostly made larger than they are ever filled.
+    #[cold]
+    fn grow(&mut self) {
+        self.ring.rotate_left(self.head);
+        self.head = 0;
+        let more = (self.ring.len() * 2).max(16).min(self.capacity);
+        self.ring.resize(more, NO_CQE);
     }
 
     /// Forgets what a QP left here.

@@ -20,7 +20,7 @@ const RNR_TIMER: [u64; 32] = [
     3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 49152,
 ];
 
-/// Whether a request went out, so that the next one may.
+/// Whether a request went out and the next one may follow.
 #[derive(PartialEq, Eq)]
 enum Went {
     Yes,
@@ -85,7 +85,7 @@ impl Fabric {
                 qb.expected = seq + 1;
                 qa.next = seq + 1;
                 qa.complete_send(shared, status::SUCCESS);
-                Went::Yes
+                if qa.next == qa.tail { Went::No } else { Went::Yes }
             }
             Err(Refused::NotReady) => {
                 let timer = qb.attr.min_rnr_timer;

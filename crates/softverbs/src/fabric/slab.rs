@@ -16,7 +16,7 @@ pub struct Key<T> {
 
 impl<T> Key<T> {
     /// A key from its two numbers, as they are kept in a C object's cell.
-    pub fn from_parts(index: u32, generation: u32) -> Self {
+    pub const fn from_parts(index: u32, generation: u32) -> Self {
         Self { index, generation, kind: PhantomData }
     }
 
