@@ -315,7 +315,7 @@ pub unsafe extern "C" fn ibv_query_port(
 
 /// The port's GIDs: one for each address of the machine.
 pub fn gids() -> Vec<[u8; 16]> {
-    address::all_local().into_iter().map(address::gid_of).collect()
+    address::all_local().into_iter().map(|(ip, _)| address::gid_of(ip)).collect()
 }
 
 /// A GID of the port.

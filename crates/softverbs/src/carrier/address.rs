@@ -67,10 +67,10 @@ pub fn hold_qpn_block(start: u32) -> Option<(u32, Held)> {
     })
 }
 
-/// The machine's addresses, for the port's table of GIDs.
-pub fn all_local() -> Vec<IpAddr> {
+/// The machine's addresses, for the port's table of GIDs, with the interface of those that are link-local.
+pub fn all_local() -> Vec<(IpAddr, u32)> {
     let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
-    let mut found = Vec::new();
+    let mut found: Vec<(IpAddr, u32)> = Vec::new();
     // SAFETY: `list` may be written; what it then points to is freed below and not kept.
     if unsafe { libc::getifaddrs(&mut list) } != 0 {
         return found;
@@ -81,9 +81,9 @@ pub fn all_local() -> Vec<IpAddr> {
         let entry = unsafe { &*at };
         // SAFETY: null or a socket address that belongs to the list.
         if let Some(address) = unsafe { from_sockaddr(entry.ifa_addr) }
-            && !found.contains(&address.0.ip())
+            && !found.iter().any(|(ip, _)| *ip == address.0.ip())
         {
-            found.push(address.0.ip());
+            found.push((address.0.ip(), address.1));
         }
         at = entry.ifa_next;
     }
@@ -147,6 +147,12 @@ pub fn to_sockaddr(address: SocketAddr, scope: u32, into: &mut libc::sockaddr_st
             unsafe { into.cast::<libc::sockaddr_in6>().write(c) };
         }
     }
+}
+
+/// The address that a GID stands for.
+pub fn ip_of(gid: [u8; 16]) -> IpAddr {
+    let v6 = std::net::Ipv6Addr::from(gid);
+    v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
 }
 
 /// The GID that stands for an address: IPv6 as it is, IPv4 mapped, as RoCE does.

@@ -1,28 +1,35 @@
 //! Sockets: what processes say to each other, over TCP on the very addresses that the RDMA programs use.
 //!
 //! An RDMA port is reached through one of a few TCP ports that follow from its number; whoever answers there says whether it
-//! listens on that RDMA port. Nothing here blocks. Bytes are taken apart into frames and handed to the fabric; bytes that are no
+//! listens on that RDMA port. A QP whose peer no connection manager knows is reached in the same way, through the block of
+//! numbers that its process holds, once it is ready to receive. Nothing here blocks. Bytes are taken apart into frames and handed to the fabric; bytes that are no
 //! frames end their connection with one line.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::address::with_scope;
+use super::address::{self, with_scope};
 use super::control_socket::ControlSocket;
 use super::poller::Poller;
 use super::sys;
 use crate::cm::CmId;
 use crate::cm::dialing::PORT_ATTEMPTS;
+use crate::fabric::device::QPN_BLOCK;
 use crate::fabric::link::{Far, Link};
+use crate::fabric::meeting::{End, Meeting};
+use crate::fabric::qp::Qp;
 use crate::fabric::slab::{Key, Slab};
 use crate::fabric::wire::{HEADER, Header, MAX_FRAME};
-use crate::fabric::{Dial, Fabric};
+use crate::fabric::{Dial, Door, Fabric};
 
 /// The TCP ports that stand for RDMA ports: below the range that Linux gives to outgoing connections.
 const FIRST_PORT: u32 = 20_000;
 const PORTS: u32 = 12_000;
+/// The TCP ports that stand for blocks of QP numbers.
+const FIRST_BLOCK_PORT: u32 = 11_000;
+const BLOCK_PORTS: u32 = 9_000;
 /// Read at once.
 const BUFFER: usize = 1 << 20;
 /// Read from one socket before the others get their turn.
@@ -31,9 +38,13 @@ const TURN: usize = 8 << 20;
 /// The control socket's token: no socket of the slab has generation 0.
 const CONTROL: u64 = 0;
 
-/// The TCP port that is tried as number `attempt` for an RDMA port.
-fn tcp_port(port: u16, attempt: u32) -> u16 {
-    (FIRST_PORT + (u32::from(port) * 7 + attempt * 3571) % PORTS) as u16
+/// The TCP port that is tried as number `attempt`.
+fn tcp_port(door: Door, attempt: u32) -> u16 {
+    let port = match door {
+        Door::RdmaPort(port) => FIRST_PORT + (u32::from(port) * 7 + attempt * 3571) % PORTS,
+        Door::QpNumbers(block) => FIRST_BLOCK_PORT + (block * 2 + attempt * 2477) % BLOCK_PORTS,
+    };
+    port as u16
 }
 
 /// One descriptor.
@@ -57,6 +68,8 @@ pub struct Net {
     sockets: Slab<Socket>,
     by_link: BTreeMap<Key<Link>, Key<Socket>>,
     by_id: BTreeMap<Key<CmId>, Key<Socket>>,
+    /// Listeners for blocks of QP numbers, by block and address.
+    by_block: BTreeMap<(u32, IpAddr), Key<Socket>>,
     buffer: Vec<u8>,
     streams: usize,
     /// Takes commands.
@@ -112,15 +125,28 @@ impl Net {
 
     /// Listens for an identifier. The error is an errno.
     pub fn listen(&mut self, id: Key<CmId>, address: SocketAddr, scope: u32) -> Result<(), i32> {
+        let key = self.listen_at(address.ip(), Door::RdmaPort(address.port()), scope)?;
+        self.by_id.insert(id, key);
+        Ok(())
+    }
+
+    /// Listens for peers of QPs with numbers of a block. The error is an errno.
+    fn listen_for_block(&mut self, block: u32, ip: IpAddr, scope: u32) -> Result<(), i32> {
+        if !self.by_block.contains_key(&(block, ip)) {
+            let key = self.listen_at(ip, Door::QpNumbers(block), scope)?;
+            self.by_block.insert((block, ip), key);
+        }
+        Ok(())
+    }
+
+    fn listen_at(&mut self, ip: IpAddr, door: Door, scope: u32) -> Result<Key<Socket>, i32> {
         for attempt in 0..PORT_ATTEMPTS {
-            let at = with_scope(address.ip(), tcp_port(address.port(), attempt), scope);
-            match TcpListener::bind(at) {
+            match TcpListener::bind(with_scope(ip, tcp_port(door, attempt), scope)) {
                 Ok(listener) => {
                     listener.set_nonblocking(true).map_err(|_| libc::ENOMEM)?;
                     let fd = listener.as_raw_fd();
                     let key = self.sockets.insert(Socket::Listener(listener));
-                    self.by_id.insert(id, key);
-                    return if self.watch(fd, key, false) { Ok(()) } else { Err(libc::ENOMEM) };
+                    return if self.watch(fd, key, false) { Ok(key) } else { Err(libc::ENOMEM) };
                 }
                 Err(e) if e.kind() == ErrorKind::AddrInUse => {}
                 Err(e) => return Err(e.raw_os_error().unwrap_or(libc::EADDRNOTAVAIL)),
@@ -136,9 +162,30 @@ impl Net {
         }
     }
 
+    /// Finds out where the peer of a QP is that no connection manager knows. Without a route to it, what is sent is lost.
+    fn find_stranger(&mut self, fabric: &mut Fabric, key: Key<Qp>) {
+        let Some(qp) = fabric.qps.get(key) else { return };
+        let (own, peer) = (qp.number, qp.attr.dest_qp_num);
+        let gid = qp.peer_gid();
+        let addresses = address::all_local();
+        let is_here = gid.is_none_or(|gid| addresses.iter().any(|(ip, _)| address::gid_of(*ip) == gid));
+        if is_here && fabric.qp_numbers.contains_key(&peer) {
+            return fabric.meet_within(key);
+        }
+        let at = usize::from(qp.attr.ah_attr.grh.sgid_index);
+        let (Some(gid), Some(&(ip, scope))) = (gid, addresses.get(at)) else { return };
+        let to = address::ip_of(gid);
+        if let Err(errno) = self.listen_for_block(own / QPN_BLOCK, ip, scope) {
+            let why = std::io::Error::from_raw_os_error(errno);
+            crate::log::line(&format!("QP {own:#x} cannot be found by its peer: {ip}: {why}"));
+        }
+        let (own, peer) = (End { qpn: own, gid: address::gid_of(ip) }, End { qpn: peer, gid });
+        fabric.meet(key, Meeting::new(own, peer, (ip, to), scope));
+    }
+
     /// Opens a connection; the fabric hears of the outcome, now or later.
     pub fn dial(&mut self, fabric: &mut Fabric, dial: &Dial) {
-        let to = with_scope(dial.to, tcp_port(dial.port, dial.attempt), dial.scope);
+        let to = with_scope(dial.to, tcp_port(dial.door, dial.attempt), dial.scope);
         let from = dial.from.filter(|ip| !ip.is_unspecified()).map(|ip| with_scope(ip, 0, dial.scope));
         let stream = match sys::connect(from, to) {
             Ok(stream) => stream,
@@ -170,6 +217,10 @@ impl Net {
     /// Does what the fabric wants of the machine. True if that may have given the fabric something to do.
     pub fn serve(&mut self, fabric: &mut Fabric) -> bool {
         let mut busy = false;
+        while let Some(qp) = fabric.strangers.pop() {
+            self.find_stranger(fabric, qp);
+            busy = true;
+        }
         while let Some(dial) = fabric.dials.pop() {
             self.dial(fabric, &dial);
             busy = true;
@@ -392,14 +443,21 @@ fn key_of(token: u64) -> Key<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fabric::device::QPN_BLOCKS;
 
     #[test]
     fn tcp_ports_stay_in_their_range_and_differ_by_attempt() {
         for port in [1, 18515, 4420, 7471, u16::MAX] {
             let ports: std::collections::HashSet<u16> =
-                (0..PORT_ATTEMPTS).map(|a| tcp_port(port, a)).collect();
+                (0..PORT_ATTEMPTS).map(|a| tcp_port(Door::RdmaPort(port), a)).collect();
             assert_eq!(ports.len(), PORT_ATTEMPTS as usize);
             assert!(ports.iter().all(|p| (20_000..32_000).contains(p)));
+        }
+        for block in [0, 1, 2222, QPN_BLOCKS - 1] {
+            let ports: std::collections::HashSet<u16> =
+                (0..PORT_ATTEMPTS).map(|a| tcp_port(Door::QpNumbers(block), a)).collect();
+            assert_eq!(ports.len(), PORT_ATTEMPTS as usize);
+            assert!(ports.iter().all(|p| (11_000..20_000).contains(p)));
         }
     }
 }

@@ -7,7 +7,8 @@ use super::{CmId, Param, State};
 use crate::fabric::link::{Far, Link};
 use crate::fabric::slab::Key;
 use crate::fabric::timers::Timer;
-use crate::fabric::{Dial, Fabric};
+use crate::fabric::wire::Garbage;
+use crate::fabric::{Dial, Door, Fabric};
 
 /// How long a TCP connection may take to be established.
 const DIAL: u64 = 4_000_000_000;
@@ -27,12 +28,16 @@ impl Fabric {
         self.hold_link(key, link);
         self.handshake_timer(link, DIAL);
         let from = Some(source.ip());
-        self.dials.push(Dial { link, from, to: target.ip(), scope, port: target.port(), attempt });
+        let door = Door::RdmaPort(target.port());
+        self.dials.push(Dial { link, from, to: target.ip(), scope, door, attempt });
     }
 
     /// The carrier opened a connection: asks what it was opened for.
     pub fn dial_connected(&mut self, link: Key<Link>) {
         self.stop_handshake_timer(link);
+        if let Some(qp) = self.links.get(link).and_then(|l| l.asks) {
+            return self.ask_now(link, qp);
+        }
         let Some(id) = self.links.get(link).and_then(|l| l.id) else {
             self.drop_link_if_unused(link);
             return;
@@ -47,6 +52,9 @@ impl Fabric {
         self.stop_handshake_timer(link);
         let Some(l) = self.links.get_mut(link) else { return };
         l.far = Far::Gone;
+        if let Some(qp) = l.asks {
+            return self.ask_failed(link, qp);
+        }
         let Some(id) = l.id else {
             self.drop_link_if_unused(link);
             return;
@@ -106,13 +114,20 @@ impl Fabric {
     pub fn handshake_expired(&mut self, link: Key<Link>) {
         let Some(l) = self.links.get_mut(link) else { return };
         l.timer = None;
-        match l.id {
-            Some(_) => {
-                self.closed_links.push(link);
-                self.dial_failed(link, false);
-            }
-            None => self.close_link(link),
+        if l.id.is_some() || l.asks.is_some() {
+            self.closed_links.push(link);
+            self.dial_failed(link, false);
+        } else {
+            self.close_link(link);
         }
+    }
+
+    /// Gives a socket up whose bytes are not of this protocol.
+    pub fn close_for_garbage(&mut self, link: Key<Link>, garbage: Garbage) {
+        crate::log::line(&format!("connection closed: {}", garbage.0));
+        self.stop_handshake_timer(link);
+        self.closed_links.push(link);
+        self.link_ended(link);
     }
 
     /// Gives a socket up.
@@ -130,13 +145,16 @@ impl Fabric {
         key
     }
 
-    pub(super) fn handshake_timer(&mut self, link: Key<Link>, after: u64) {
+    /// Gives a handshake its time, from now on.
+    pub fn handshake_timer(&mut self, link: Key<Link>, after: u64) {
+        self.stop_handshake_timer(link);
         if let Some(l) = self.links.get_mut(link) {
             l.timer = Some(self.timers.set(self.clock.now() + after, Timer::Handshake(link)));
         }
     }
 
-    pub(super) fn stop_handshake_timer(&mut self, link: Key<Link>) {
+    /// A handshake came to its end.
+    pub fn stop_handshake_timer(&mut self, link: Key<Link>) {
         if let Some(timer) = self.links.get_mut(link).and_then(|l| l.timer.take()) {
             self.timers.cancel(timer);
         }

@@ -13,13 +13,7 @@ impl Fabric {
     pub fn cm_message(&mut self, link: Key<Link>, payload: &[u8]) {
         let message = match Message::decode(payload) {
             Ok(message) => message,
-            Err(garbage) => {
-                crate::log::line(&format!("connection closed: {}", garbage.0));
-                self.stop_handshake_timer(link);
-                self.closed_links.push(link);
-                self.link_ended(link);
-                return;
-            }
+            Err(garbage) => return self.close_for_garbage(link, garbage),
         };
         let holder = self.links.get(link).and_then(|l| l.id);
         match (holder, message.say) {

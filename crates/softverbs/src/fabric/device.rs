@@ -37,6 +37,11 @@ impl QpNumbers {
         self.blocks.push(block);
     }
 
+    /// Whether a number is of a block claimed here.
+    pub fn owns(&self, number: u32) -> bool {
+        self.blocks.contains(&(number / QPN_BLOCK))
+    }
+
     /// The next number that `taken` does not hold, in rounds through all blocks, so that a number rests as long as it can; none
     /// if all are in use.
     pub fn draw(&mut self, taken: impl Fn(u32) -> bool) -> Option<u32> {

@@ -9,7 +9,7 @@ use super::Fabric;
 use super::qp::Qp;
 use super::slab::Key;
 use super::timers::Timer;
-use super::wire::{HEADER, Header, Kind};
+use super::wire::{Garbage, HEADER, Header, Kind};
 use crate::cm::CmId;
 
 /// What kind of traffic a frame is.
@@ -102,6 +102,8 @@ pub struct Link {
     pub qp: Option<Key<Qp>>,
     /// The connection identifier that talks here.
     pub id: Option<Key<CmId>>,
+    /// The QP that asks here whether this is the way to its peer.
+    pub asks: Option<Key<Qp>>,
     /// QP numbers, ours and the peer's, under which the link is known in `Fabric::routes`.
     pub route: Option<(u32, u32)>,
     /// Frames that are on their way to this end within the process, waiting or in the inbox.
@@ -130,6 +132,7 @@ impl Link {
             far,
             qp: None,
             id: None,
+            asks: None,
             route: None,
             coming: 0,
             out: Vec::new(),
@@ -285,7 +288,17 @@ impl Fabric {
     fn take(&mut self, key: Key<Link>, frame: &[u8]) {
         let Ok(Some(header)) = Header::decode(frame) else { return };
         let payload = frame.get(HEADER..).unwrap_or_default();
+        let greets = matches!(header.kind, Kind::Cm | Kind::Meet | Kind::Met);
+        if !greets && self.links.get(key).is_some_and(|l| l.timer.is_some()) {
+            return self.close_for_garbage(key, Garbage("no greeting"));
+        }
         match header.kind {
+            Kind::Meet => {
+                if let Err(garbage) = self.asked(key, &header, payload) {
+                    self.close_for_garbage(key, garbage);
+                }
+            }
+            Kind::Met => self.answered(key, &header),
             Kind::Cm => self.cm_message(key, payload),
             Kind::Send | Kind::Write | Kind::Read => self.request(key, &header, payload),
             Kind::ReadData
@@ -338,8 +351,12 @@ impl Fabric {
         let Some(link) = self.links.get_mut(key) else { return };
         if link.ended && link.is_drained() {
             link.ended = false;
+            let asks = link.asks;
             if let Some(qp) = link.qp {
                 self.peer_silent(qp);
+            }
+            if let Some(qp) = asks {
+                self.ask_failed(key, qp);
             }
         }
         self.drop_link_if_unused(key);
@@ -348,7 +365,7 @@ impl Fabric {
     /// Takes a link away once neither QP nor CM id holds it and all its bytes are sent.
     pub fn drop_link_if_unused(&mut self, key: Key<Link>) {
         let Some(link) = self.links.get(key) else { return };
-        if link.qp.is_some() || link.id.is_some() {
+        if link.qp.is_some() || link.id.is_some() || link.asks.is_some() {
             return;
         }
         match link.far {

@@ -9,6 +9,7 @@ pub mod cq;
 pub mod deregistered;
 pub mod device;
 pub mod link;
+pub mod meeting;
 pub mod memory;
 pub mod objects;
 pub mod qp;
@@ -64,6 +65,15 @@ impl Random {
     }
 }
 
+/// What another process is looked for by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// It listens on this RDMA port.
+    RdmaPort(u16),
+    /// It has this block of QP numbers.
+    QpNumbers(u32),
+}
+
 /// A connection that the carrier is to open.
 #[derive(Clone, Debug)]
 pub struct Dial {
@@ -75,8 +85,8 @@ pub struct Dial {
     pub to: IpAddr,
     /// The interface of a link-local address.
     pub scope: u32,
-    /// The RDMA port.
-    pub port: u16,
+    /// Whom to.
+    pub door: Door,
     /// Which of the TCP ports that stand for it is tried.
     pub attempt: u32,
 }
@@ -117,6 +127,10 @@ pub struct Fabric {
     pub closed_links: Vec<Key<Link>>,
     /// Connections that the carrier is to open.
     pub dials: Vec<Dial>,
+    /// QPs that are ready to receive from a peer that no connection manager knows: the carrier finds out where that is.
+    pub strangers: Vec<Key<Qp>>,
+    /// QPs that look for such a peer.
+    pub meetings: BTreeMap<Key<Qp>, meeting::Meeting>,
     /// There are no other processes: a simulation.
     pub alone: bool,
     /// There is a device at all.
@@ -147,6 +161,8 @@ impl Fabric {
             dirty_links: Vec::new(),
             closed_links: Vec::new(),
             dials: Vec::new(),
+            strangers: Vec::new(),
+            meetings: BTreeMap::new(),
             alone: false,
             has_device: true,
             serial: 0,
@@ -225,14 +241,9 @@ impl Fabric {
                 self.add_route(link, own, peer);
                 link
             }
-            // No connection manager was asked; the peer may be in this process all the same.
-            None if self.qp_numbers.contains_key(&peer) => {
-                let (near, far) = self.local_pair();
-                self.add_route(near, own, peer);
-                self.add_route(far, peer, own);
-                near
-            }
-            None => return,
+            // No connection manager was asked.
+            None if self.alone => return self.meet_within(key),
+            None => return self.strangers.push(key),
         };
         self.unlink(key);
         if let Some(l) = self.links.get_mut(link) {
@@ -262,6 +273,7 @@ impl Fabric {
 
     /// A QP leaves its link.
     pub fn unlink(&mut self, key: Key<Qp>) {
+        self.forget_meeting(key);
         let Some(link) = self.qps.get_mut(key).and_then(|q| q.link.take()) else { return };
         if let Some(l) = self.links.get_mut(link) {
             l.qp = None;

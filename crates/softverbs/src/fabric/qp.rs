@@ -281,6 +281,13 @@ impl Qp {
         self.slots.get_mut(at)
     }
 
+    /// The GID that the program gave for the peer, if it gave one.
+    pub fn peer_gid(&self) -> Option<[u8; 16]> {
+        // SAFETY: both members of the union are 16 bytes of numbers.
+        let gid = unsafe { self.attr.ah_attr.grh.dgid.raw };
+        (self.attr.ah_attr.is_global != 0).then_some(gid)
+    }
+
     /// Whether requests of the peer are taken.
     #[inline]
     pub fn answers(&self) -> bool {

@@ -264,6 +264,9 @@ impl Fabric {
 
     /// The peer does not answer: unless it does in time, the oldest send fails.
     pub fn await_silence(&mut self, key: Key<Qp>) {
+        if self.is_asking(key) {
+            return;
+        }
         let Some(qp) = self.qps.get_mut(key) else { return };
         if qp.timing || qp.una == qp.tail || qp.state != State::Rts || qp.attr.timeout == 0 {
             return;

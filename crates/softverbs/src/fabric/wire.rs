@@ -34,6 +34,10 @@ pub enum Kind {
     Silent = 9,
     /// A message of the connection manager.
     Cm = 16,
+    /// QP `word` asks for QP `qpn`, who were told of each other without a connection manager.
+    Meet = 17,
+    /// Answer to that, in `word`.
+    Met = 18,
 }
 
 /// Header flags.
@@ -121,6 +125,8 @@ impl Header {
             8 => Kind::ReceiverReady,
             9 => Kind::Silent,
             16 => Kind::Cm,
+            17 => Kind::Meet,
+            18 => Kind::Met,
             _ => return Err(Garbage("frame kind")),
         };
         if reserved.first_chunk::<2>() != Some(&[0, 0]) {
@@ -149,6 +155,8 @@ impl Header {
                 }
             }
             Kind::Cm => {}
+            Kind::Meet if header.payload as usize == super::meeting::QUESTION => {}
+            Kind::Meet => return Err(Garbage("question length")),
             _ if header.payload != 0 => return Err(Garbage("payload where none belongs")),
             _ => {}
         }
