@@ -158,6 +158,16 @@ pub extern "C" fn ibv_destroy_cq(cq: *mut ibv_cq) -> c_int {
     }
 }
 
+/// Nobody is going to acknowledge what was taken.
+pub fn forget_events(cq: *mut ibv_cq) {
+    with(|rt| {
+        let Ok(key) = find_cq(rt, cq) else { return };
+        let Some(taken) = rt.fabric.shared.cqs.get(key).map(|c| c.events_taken) else { return };
+        // SAFETY: one of our cells and alive; written behind the lock only.
+        unsafe { (*cq).comp_events_completed = taken };
+    });
+}
+
 /// Waits for a notification.
 ///
 /// # Safety

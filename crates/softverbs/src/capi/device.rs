@@ -6,11 +6,12 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::mem::{offset_of, size_of};
 
 use rdma_sys::{
-    ibv_async_event, ibv_context, ibv_cq_init_attr_ex, ibv_device, ibv_device_attr, ibv_device_attr_ex,
-    ibv_gid, ibv_port_attr, ibv_query_device_ex_input, verbs_context,
+    ibv_async_event, ibv_comp_channel, ibv_context, ibv_cq, ibv_cq_init_attr_ex, ibv_device, ibv_device_attr,
+    ibv_device_attr_ex, ibv_gid, ibv_mr, ibv_pd, ibv_port_attr, ibv_qp, ibv_query_device_ex_input, ibv_srq,
+    verbs_context,
 };
 
-use super::{data, queue_pair};
+use super::{completion, data, queue_pair};
 use crate::carrier::{address, sys};
 use crate::fabric::device as limits;
 use crate::fabric::objects::{Bell, Context, Subject};
@@ -161,35 +162,93 @@ pub extern "C" fn ibv_open_device(device: *mut ibv_device) -> *mut ibv_context {
     })
 }
 
-/// Closes a device. Objects made with the context should be gone.
+/// Closes a device. Objects made with the context should be gone; the kernel destroys what is left, and so does this.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_close_device(context: *mut ibv_context) -> c_int {
-    with(|rt| {
-        let key = match find_context(rt, context) {
-            Ok(key) => key,
-            Err(errno) => return errno,
-        };
+    let left = with(|rt| {
+        let key = find_context(rt, context)?;
         let shared = &mut rt.fabric.shared;
-        let left = shared.pds.iter().filter(|(_, p)| p.context == key).count()
-            + shared.cqs.iter().filter(|(_, c)| c.context == key).count()
-            + shared.channels.iter().filter(|(_, c)| c.context == key).count();
-        if left > 0 {
-            shared.misuse(&format!("context {context:p} is closed with {left} objects still made with it"));
-            return libc::EBUSY;
-        }
         if shared.contexts.get(key).is_some_and(|c| c.internal) {
             shared.misuse(&format!(
                 "context {context:p} belongs to librdmacm and is not the program's to close"
             ));
-            return libc::EINVAL;
+            return Err(libc::EINVAL);
         }
-        if let Some(c) = shared.contexts.remove(key) {
+        let left = Left::of(rt, key);
+        if left.len() > 0 {
+            let count = left.len();
+            rt.fabric
+                .shared
+                .misuse(&format!("context {context:p} is closed with {count} objects still made with it"));
+        }
+        Ok(left)
+    });
+    match left {
+        Err(errno) => return errno,
+        Ok(left) => left.destroy(),
+    }
+    with(|rt| {
+        let Ok(key) = find_context(rt, context) else { return libc::EINVAL };
+        if let Some(c) = rt.fabric.shared.contexts.remove(key) {
             sys::close(c.bell.fd);
             let all = (c.cell as usize - offset_of!(verbs_context, context)) as *mut verbs_context;
             rt.cells.contexts.free(all);
         }
         0
     })
+}
+
+/// What a context that is to be closed still has.
+struct Left {
+    qps: Vec<*mut ibv_qp>,
+    srqs: Vec<*mut ibv_srq>,
+    cqs: Vec<*mut ibv_cq>,
+    mrs: Vec<*mut ibv_mr>,
+    pds: Vec<*mut ibv_pd>,
+    channels: Vec<*mut ibv_comp_channel>,
+}
+
+impl Left {
+    fn of(rt: &Runtime, key: Key<Context>) -> Self {
+        let s = &rt.fabric.shared;
+        let within = |pd| s.pds.get(pd).is_some_and(|p| p.context == key);
+        Self {
+            qps: rt.fabric.qps.iter().filter(|(_, q)| q.context == key).map(|(_, q)| q.cell).collect(),
+            srqs: s.srqs.iter().filter(|(_, q)| within(q.pd)).map(|(_, q)| q.cell).collect(),
+            cqs: s.cqs.iter().filter(|(_, c)| c.context == key).map(|(_, c)| c.cell).collect(),
+            mrs: s.mrs.iter().filter(|(_, m)| within(m.pd)).map(|(_, m)| m.cell).collect(),
+            pds: s.pds.iter().filter(|(_, p)| p.context == key).map(|(_, p)| p.cell).collect(),
+            channels: s.channels.iter().filter(|(_, c)| c.context == key).map(|(_, c)| c.cell).collect(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        let of_pds = self.qps.len() + self.srqs.len() + self.mrs.len();
+        of_pds + self.cqs.len() + self.pds.len() + self.channels.len()
+    }
+
+    /// Destroys it, children first.
+    fn destroy(self) {
+        for qp in self.qps {
+            queue_pair::ibv_destroy_qp(qp);
+        }
+        for srq in self.srqs {
+            super::shared_receive::ibv_destroy_srq(srq);
+        }
+        for mr in self.mrs {
+            super::memory::ibv_dereg_mr(mr);
+        }
+        for cq in self.cqs {
+            completion::forget_events(cq);
+            completion::ibv_destroy_cq(cq);
+        }
+        for pd in self.pds {
+            super::memory::ibv_dealloc_pd(pd);
+        }
+        for channel in self.channels {
+            completion::ibv_destroy_comp_channel(channel);
+        }
+    }
 }
 
 fn fill_device_attr(attr: &mut ibv_device_attr) {

@@ -143,8 +143,8 @@ pub struct CmId {
     pub request: Option<Message>,
     /// Which TCP port is tried.
     pub attempt: u32,
-    /// Nobody was found, and the round of ports is tried once more.
-    pub asked_again: bool,
+    /// How often nobody was found and the round of ports was tried once more.
+    pub asked_again: u32,
     /// Events fetched and not acknowledged.
     pub unacked: u32,
     /// Synchronous: calls wait for their event themselves.
@@ -194,7 +194,7 @@ impl CmId {
             rnr_retry_count: 7,
             request: None,
             attempt: 0,
-            asked_again: false,
+            asked_again: 0,
             unacked: 0,
             sync: false,
             connect_error: false,
