@@ -41,9 +41,11 @@ C_SHARED := $(addprefix $(OBJECTS)/lib/,common.o histogram.o ledger.o)
 C_TEST_SHARED := $(addprefix $(OBJECTS)/lib/,caught.o in_process.o session.o)
 C_NAMES := $(patsubst c-tests/%.c,%,$(wildcard c-tests/*.c))
 C_PROGRAMS := $(patsubst %,$(DIST)/bin/%,$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(C_NAMES))))
+# Programs that know verbs alone, and so run on any provider.
+VERBS_PROGRAMS := $(DIST)/bin/verbs-bench
 
 .PHONY: all
-all: $(C_PROGRAMS)
+all: $(C_PROGRAMS) $(VERBS_PROGRAMS)
 
 .PHONY: help
 help:
@@ -103,6 +105,11 @@ $(DIST)/bin/$(subst _,-,$(1)): $(C_TEST_SHARED)
 endef
 $(foreach name,$(filter-out demo t43_seed send_command,$(C_NAMES)),$(eval $(call c_test,$(name))))
 $(foreach name,$(C_NAMES),$(eval $(call c_program,$(name))))
+
+$(DIST)/bin/verbs-bench: crates/softverbs/benches/verbs_bench.c Makefile | libraries
+	@mkdir -p $(@D)
+	@echo "CC    $<"
+	@$(CC) -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) $< -o $@ -lrdmacm -libverbs
 .SECONDARY:
 
 -include $(wildcard $(OBJECTS)/*.d $(OBJECTS)/lib/*.d)
@@ -138,6 +145,7 @@ test-vm: all packages-vm
 .PHONY: bench
 bench: all packages-test
 	scripts/bench.sh
+	scripts/bench-softverbs.sh
 
 # What a reviewer would look at first ----------------------------------------------------------------------------------
 

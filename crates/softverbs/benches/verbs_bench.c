@@ -4,10 +4,12 @@
  * What a message costs on a verbs provider, seen by a program that knows nothing of it.
  *
  *   pair       both ends in this process: each turn posts a receive and a send and polls both completions
- *   messages   the receiver is another process; messages go round over a number of queue pairs
+ *   messages   the receiver is another process
+ *
+ * Either goes round over a number of connections.
  *
  * scripts/bench-softverbs.sh runs it on softverbs, under callgrind with N and 2N messages: the difference is what N messages
- * cost. Nothing but the loops is measured: callgrind counts while bench_pair() or bench_messages() runs.
+ * cost. Callgrind counts while bench_pair() runs.
  */
 
 #include <arpa/inet.h>
@@ -217,53 +219,61 @@ static double seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-void bench_pair(struct end *from, struct end *to, uint64_t count);
+void bench_pair(struct end *from, struct end *to, unsigned int qps, uint64_t count);
 
-__attribute__((noinline)) void bench_pair(struct end *from, struct end *to, uint64_t count)
+__attribute__((noinline)) void bench_pair(struct end *from, struct end *to, unsigned int qps, uint64_t count)
 {
+	unsigned int at = 0;
 	struct ibv_wc wc;
 	uint64_t i;
 
 	for (i = 0; i < count; i++) {
-		receive(to->qp, i);
-		send_message(from->qp, i);
+		receive(to[at].qp, i);
+		send_message(from[at].qp, i);
 		if (!completed(g_send_cq, &wc) || !completed(g_recv_cq, &wc) || wc.byte_len != BYTES) {
 			fail("a message did not complete at once");
+		}
+		if (++at == qps) {
+			at = 0;
 		}
 	}
 }
 
-static void pair(uint64_t count)
+static void pair(uint64_t count, unsigned int qps)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	static struct end from[MAX_QPS], to[MAX_QPS];
 	struct rdma_cm_id *listener;
-	struct end from, to;
+	unsigned int i;
 	double begin;
 
 	g_events = rdma_create_event_channel();
 	listener = listen_on(&address, 1);
-	from = dial(&address, 1);
-	to = take(1);
-	expect_id(RDMA_CM_EVENT_ESTABLISHED);
-	expect_id(RDMA_CM_EVENT_ESTABLISHED);
+	for (i = 0; i < qps; i++) {
+		from[i] = dial(&address, qps);
+		to[i] = take(qps);
+		expect_id(RDMA_CM_EVENT_ESTABLISHED);
+		expect_id(RDMA_CM_EVENT_ESTABLISHED);
+	}
 	begin = seconds();
-	bench_pair(&from, &to, count);
-	printf("pair: %.0f ns\n", (seconds() - begin) * 1e9 / (double)count);
-	drop(from);
-	drop(to);
+	bench_pair(from, to, qps, count);
+	printf("%.0f\n", (seconds() - begin) * 1e9 / (double)count);
+	for (i = 0; i < qps; i++) {
+		drop(from[i]);
+		drop(to[i]);
+	}
 	rdma_destroy_id(listener);
 	drop_common();
 }
 
-void bench_messages(struct end *ends, unsigned int qps, uint64_t count);
-
-__attribute__((noinline)) void bench_messages(struct end *ends, unsigned int qps, uint64_t count)
+/* `window`: messages on the way at once. */
+static void bench_messages(struct end *ends, unsigned int qps, uint64_t count, unsigned int window)
 {
 	uint64_t sent = 0, done = 0;
 	struct ibv_wc wc;
 
 	while (done < count) {
-		while (sent < count && sent - done < WINDOW) {
+		while (sent < count && sent - done < window) {
 			send_message(ends[sent % qps].qp, sent);
 			sent++;
 		}
@@ -321,7 +331,7 @@ static void serve(int port_pipe, unsigned int qps)
 	drop_common();
 }
 
-static void messages(uint64_t count, unsigned int qps)
+static void messages(uint64_t count, unsigned int qps, unsigned int window)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	static struct end ends[MAX_QPS];
@@ -346,10 +356,10 @@ static void messages(uint64_t count, unsigned int qps)
 		ends[i] = dial(&address, qps);
 		expect_id(RDMA_CM_EVENT_ESTABLISHED);
 	}
-	bench_messages(ends, qps, qps);
+	bench_messages(ends, qps, qps, 1);
 	begin = seconds();
-	bench_messages(ends, qps, count);
-	printf("messages over %u queue pairs: %.0f ns\n", qps, (seconds() - begin) * 1e9 / (double)count);
+	bench_messages(ends, qps, count, window);
+	printf("%.0f\n", (seconds() - begin) * 1e9 / (double)count);
 	for (i = 0; i < qps; i++) {
 		drop(ends[i]);
 	}
@@ -363,13 +373,15 @@ int main(int argc, char **argv)
 {
 	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
 	uint64_t qps = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+	uint64_t window = argc > 4 ? strtoull(argv[4], NULL, 10) : 1;
+	bool sane = count > 0 && qps > 0 && qps <= MAX_QPS && window > 0 && window <= WINDOW;
 
-	if (count > 0 && argc == 3 && strcmp(argv[1], "pair") == 0) {
-		pair(count);
-	} else if (count > 0 && qps > 0 && qps <= MAX_QPS && strcmp(argv[1], "messages") == 0) {
-		messages(count, (unsigned int)qps);
+	if (sane && strcmp(argv[1], "pair") == 0) {
+		pair(count, (unsigned int)qps);
+	} else if (sane && strcmp(argv[1], "messages") == 0) {
+		messages(count, (unsigned int)qps, (unsigned int)window);
 	} else {
-		fprintf(stderr, "usage: verbs-bench pair COUNT | messages COUNT [QPS]\n");
+		fprintf(stderr, "usage: verbs-bench pair|messages COUNT [CONNECTIONS [WINDOW]]\nPrints nanoseconds per message.\n");
 		return 2;
 	}
 	return 0;
