@@ -225,7 +225,8 @@ static void leak(void)
 
 __attribute__((noinline)) void close_the_device_too_soon(void)
 {
-	CHECK(ibv_close_device(context) == EBUSY);
+	/* The kernel takes what is left with it. */
+	CHECK(ibv_close_device(context) == 0);
 }
 
 static void close_early(void)
@@ -233,8 +234,6 @@ static void close_early(void)
 	open_the_device();
 	make_the_domain();
 	close_the_device_too_soon();
-	destroy_the_domain();
-	CHECK(ibv_close_device(context) == 0);
 }
 
 __attribute__((noinline)) void destroy_the_channel_too_soon(struct rdma_event_channel *events)
