@@ -86,13 +86,7 @@ impl Fabric {
                 }
                 self.unlink(key);
             }
-            State::Err => {
-                if from != State::Reset {
-                    qp.enter_error(&mut self.shared);
-                } else {
-                    qp.set_state(State::Err);
-                }
-            }
+            State::Err => qp.enter_error(&mut self.shared),
             State::Rtr if from == State::Init => {
                 qp.set_state(State::Rtr);
                 self.connect_qp(key);
@@ -162,7 +156,10 @@ fn transition(from: State, to: State) -> Option<(i32, i32)> {
     use mask::*;
     let init = PKEY_INDEX | PORT | ACCESS_FLAGS;
     Some(match (from, to) {
-        (_, Reset | Err) => (0, 0),
+        (_, Reset) => (0, 0),
+        // No kernel device goes from RESET to ERR.
+        (Reset, Err) => return None,
+        (_, Err) => (0, 0),
         (Reset, Init) => (init, 0),
         (Init, Init) => (0, init),
         (Init, Rtr) => (
