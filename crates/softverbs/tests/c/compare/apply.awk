@@ -52,11 +52,11 @@ function apply(i,    ours, at, rest) {
 	all = substr(all, 1, at) lines_of(name[i], to[i]) substr(rest, 2)
 }
 
-FILENAME != list_name && list_name != "" {
+BEGIN { all = "\n" }
+FILENAME != ARGV[1] {
 	all = all $0 "\n"
 	next
 }
-FNR == 1 { list_name = FILENAME; all = "\n" }
 /^#/ { next }
 /^case: / { open = 1; entry_cases = entry_cases " " substr($0, 7); next }
 /^softverbs: / { open = 1; ours = ours substr($0, 12) "\n"; next }

@@ -284,7 +284,7 @@ const struct one_case cases[] = {
 	{"srq-last-request", "pair server.srq=1\n"
 			     "server recv id=1 len=64 again=2\n"
 			     "server modify to=ERR\n"
-			     "server async\n"
+			     "server async ms=500\n"
 			     "server quiet\n"
 			     "server destroy what=qp\n"},
 	{"srq-full", "pair server.srq=1\n"
@@ -295,7 +295,7 @@ const struct one_case cases[] = {
 				 "client swc\n"
 				 "server rwc\n"
 				 "server state want=ERR\n"
-				 "server async\n"},
+				 "server async ms=500\n"},
 	{"notification", "pair\n"
 			 "server arm\n"
 			 "server recv id=1 len=64 again=3\n"
@@ -400,7 +400,7 @@ const struct one_case cases[] = {
 			     "client modify to=ERR\n"
 			     "client recv id=1 len=8 say=1\n"
 			     "client send id=2 len=8 say=1\n"
-			     "client rwc\n"
+			     "client rwc ms=500\n"
 			     "client swc\n"},
 	{"receive-on-a-qp-with-srq", "pair server.srq=1\n"
 				     "server recv id=1 len=8 own=1 say=1\n"},
@@ -562,7 +562,7 @@ const struct one_case cases[] = {
 					  "client state\n"
 					  "server state\n"
 					  "client send op=WRITE id=12 len=8 peer=1\n"
-					  "client swc\n"
+					  "client swc ms=500\n"
 					  "server async ms=100\n"},
 	{"invalidate-nothing", "pair\n"
 			       "server recv id=1 len=64\n"
