@@ -1,59 +1,172 @@
-//! The commands that change how the fabric behaves while a program runs on it. The README documents the grammar.
+//! The commands that change how the fabric behaves while a program runs on it, and that make faults happen. The README documents
+//! the grammar.
+//!
+//! A command is read as a whole before anything of it is carried out.
 
 use crate::fabric::link::Delay;
+use crate::faults::Arm;
+use crate::faults::calls::CallFault;
+use crate::faults::completions::CompletionFault;
+use crate::faults::connections::{EventFault, Injection, Rejects};
+use crate::faults::peers::Lie;
+use crate::faults::script::Waiting;
+use crate::faults::{device, names};
 use crate::runtime::Runtime;
 
-impl Runtime {
-    /// Carries out commands separated by `;`. The first one that is wrong ends it, with a description.
-    pub fn control(&mut self, commands: &str) -> Result<(), String> {
-        for command in commands.split([';', '\n']).map(str::trim).filter(|c| !c.is_empty()) {
-            self.command(command).map_err(|why| format!("'{command}': {why}"))?;
-        }
-        Ok(())
-    }
+/// What a command does. The error says why it cannot be done now.
+type Action = Box<dyn FnOnce(&mut Runtime) -> Result<(), String>>;
 
-    fn command(&mut self, command: &str) -> Result<(), String> {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        match *words.as_slice() {
-            ["delay", "off"] => self.fabric.set_delays(Default::default()),
-            ["delay", what, way, ref times @ ..] => {
-                let delay = match *times {
-                    ["off"] => Delay::default(),
-                    [base] => Delay { base: duration(base)?, jitter: 0 },
-                    [base, jitter] => Delay { base: duration(base)?, jitter: duration(jitter)? },
-                    _ => return Err("one or two durations, or off".into()),
-                };
-                let mut delays = self.fabric.delays;
-                match (what, way) {
-                    ("data", "rx") => delays.data_rx = delay,
-                    ("data", "tx") => delays.data_tx = delay,
-                    ("cm", "rx") => delays.cm_rx = delay,
-                    ("cm", "tx") => delays.cm_tx = delay,
-                    _ => return Err("data or cm, then rx or tx".into()),
-                }
-                self.fabric.set_delays(delays);
+fn now(work: impl FnOnce(&mut Runtime) + 'static) -> Action {
+    Box::new(|rt| {
+        work(rt);
+        Ok(())
+    })
+}
+
+fn arm(what: Arm) -> Action {
+    now(|rt| rt.fabric.arm(what))
+}
+
+impl Runtime {
+    /// Carries out commands, separated by `;` or on lines of their own; `#` begins a comment, and `@FILE` alone stands for what is
+    /// in a file. The first one that is wrong ends it, with a description.
+    pub fn control(&mut self, commands: &str) -> Result<(), String> {
+        let script;
+        let commands = match commands.trim().strip_prefix('@') {
+            Some(path) => {
+                script = std::fs::read_to_string(path).map_err(|why| format!("'{path}': {why}"))?;
+                &script
             }
-            ["purge", "on"] => self.fabric.purge_on_destroy = true,
-            ["purge", "off"] => self.fabric.purge_on_destroy = false,
-            ["timewait", time] => self.fabric.cm.timewait = duration(time)?,
-            ["timeout", "cm", time] => self.fabric.cm.peer_timeout = duration(time)?,
-            ["device", "off"] => self.fabric.has_device = false,
-            ["device", "on"] => self.fabric.has_device = true,
-            ["ledger"] => {
-                let lines = self.ledger_lines();
-                crate::log::line(&format!("{} objects alive", lines.len()));
-                for line in lines {
-                    crate::log::line(&format!("alive: {line}"));
-                }
-            }
-            _ => return Err("no such command".into()),
+            None => commands,
+        };
+        let lines = commands.lines().map(|l| l.split_once('#').map_or(l, |(command, _)| command));
+        for command in lines.flat_map(|l| l.split(';')).map(str::trim).filter(|c| !c.is_empty()) {
+            let done = parse(command).and_then(|action| action(self));
+            done.map_err(|why| format!("'{command}': {why}"))?;
         }
         Ok(())
     }
 }
 
+/// Reads a command.
+fn parse(command: &str) -> Result<Action, String> {
+    if let Some((when, then)) = command.split_once(':') {
+        let (when, then) = (when.split_whitespace().collect::<Vec<_>>(), then.trim());
+        if let ["after" | "at", ..] = *when.as_slice() {
+            let _valid = parse(then).map_err(|why| format!("'{then}': {why}"))?;
+        }
+        match *when.as_slice() {
+            ["after", time] => return Ok(arm(Arm::After(duration(time)?, then.to_string()))),
+            ["at", ref occasion @ ..] => return Ok(arm(Arm::Wait(Waiting::parse(occasion, then)?))),
+            _ => {}
+        }
+    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    Ok(match *words.as_slice() {
+        ["delay", "off"] => now(|rt| rt.fabric.set_delays(Default::default())),
+        ["delay", what, way, ref times @ ..] => parse_delay(what, way, times)?,
+        ["purge", "on"] => now(|rt| rt.fabric.purge_on_destroy = true),
+        ["purge", "off"] => now(|rt| rt.fabric.purge_on_destroy = false),
+        ["timewait", time] => {
+            let time = duration(time)?;
+            now(move |rt| rt.fabric.cm.timewait = time)
+        }
+        ["timeout", "cm", time] => {
+            let time = duration(time)?;
+            now(move |rt| rt.fabric.cm.peer_timeout = time)
+        }
+        ["device", "off"] => now(|rt| rt.fabric.has_device = false),
+        ["device", "on"] => now(|rt| rt.fabric.has_device = true),
+        ["device", "remove"] => now(Runtime::remove_device),
+        ["port", "down"] => now(|rt| rt.fabric.set_port(false)),
+        ["port", "up"] => now(|rt| rt.fabric.set_port(true)),
+        ["async", ref rest @ ..] => {
+            device::parse_async(rest)?;
+            let rest = rest.join(" ");
+            Box::new(move |rt| rt.fabric.raise(&rest.split(' ').collect::<Vec<_>>()))
+        }
+        ["fail", ref rest @ ..] => arm(Arm::Call(CallFault::parse(rest)?)),
+        ["wc", ref rest @ ..] => arm(Arm::Completion(CompletionFault::parse(rest)?)),
+        ["cm", "inject", ref rest @ ..] => {
+            let injection = Injection::parse(rest)?;
+            Box::new(move |rt| rt.fabric.inject(&injection))
+        }
+        ["cm", "reject", ref rest @ ..] => arm(Arm::Reject(Rejects::parse(rest)?)),
+        ["cm", ref rest @ ..] => arm(Arm::Event(EventFault::parse(rest)?)),
+        ["peer", "lies", ref rest @ ..] => arm(Arm::Lie(Lie::parse(rest)?)),
+        ["peer", "dies"] => Box::new(|rt| rt.fabric.kill_peers(None)),
+        ["peer", "dies", "qp", number] => {
+            let number = names::number32(number)?;
+            Box::new(move |rt| rt.fabric.kill_peers(Some(number)))
+        }
+        ["peer", how @ ("silent" | "speaks"), ref rest @ ..] => {
+            let silent = how == "silent";
+            let rest: Vec<String> = rest.iter().map(|w| (*w).to_string()).collect();
+            let change = move |rt: &mut Runtime| {
+                let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+                rt.fabric.change_silence(&words, silent)
+            };
+            Box::new(change)
+        }
+        ["next", "qp_num", number] => {
+            let number = names::number32(number)?;
+            if !(2..1 << 24).contains(&number) {
+                return Err("a queue pair's number has 24 bits, and is not 0 or 1".into());
+            }
+            now(move |rt| rt.fabric.shared.faults.next_qp_number = Some(number))
+        }
+        ["clock", "jump", time] => {
+            let time = duration(time)?;
+            now(move |rt| rt.fabric.jump(time))
+        }
+        ["faults"] => now(|rt| {
+            let lines = rt.fabric.fault_lines();
+            crate::log::line(&format!("{} faults armed", lines.len()));
+            for line in lines {
+                crate::log::line(&format!("armed: {line}"));
+            }
+        }),
+        ["faults", "off"] => now(|rt| rt.fabric.disarm()),
+        ["ledger"] => now(|rt| {
+            let lines = rt.ledger_lines();
+            crate::log::line(&format!("{} objects alive", lines.len()));
+            for line in lines {
+                crate::log::line(&format!("alive: {line}"));
+            }
+        }),
+        _ => return Err("no such command".into()),
+    })
+}
+
+fn parse_delay(what: &str, way: &str, times: &[&str]) -> Result<Action, String> {
+    let delay = match *times {
+        ["off"] => Delay::default(),
+        [base] => Delay { base: duration(base)?, jitter: 0 },
+        [base, jitter] => Delay { base: duration(base)?, jitter: duration(jitter)? },
+        _ => return Err("one or two durations, or off".into()),
+    };
+    let (data, receive) = match (what, way) {
+        ("data", "rx") => (true, true),
+        ("data", "tx") => (true, false),
+        ("cm", "rx") => (false, true),
+        ("cm", "tx") => (false, false),
+        _ => return Err("data or cm, then rx or tx".into()),
+    };
+    Ok(now(move |rt| {
+        let mut delays = rt.fabric.delays;
+        let which = match (data, receive) {
+            (true, true) => &mut delays.data_rx,
+            (true, false) => &mut delays.data_tx,
+            (false, true) => &mut delays.cm_rx,
+            (false, false) => &mut delays.cm_tx,
+        };
+        *which = delay;
+        rt.fabric.set_delays(delays);
+    }))
+}
+
 /// A number with `ns`, `us`, `ms` or `s`: nanoseconds. At most an hour.
-fn duration(text: &str) -> Result<u64, String> {
+pub fn duration(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text.get(digits.len()..).unwrap_or_default() {
         "ns" => 1,
@@ -81,6 +194,40 @@ mod tests {
         assert_eq!(duration("0ns"), Ok(0));
         for wrong in ["", "5", "ms", "5m", "-1s", "99999999999999999999s", "3601s", "1.5s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn commands_are_read_as_a_whole() {
+        for right in [
+            "delay data rx 5ms 1ms",
+            "after 200ms: device remove",
+            "at call rdma_connect 2: peer silent",
+            "at event DISCONNECTED: after 1ms: port down",
+            "at wc recv 100: fail ibv_post_send ENOMEM",
+            "peer silent data qp 0x12",
+            "next qp_num 77",
+            "async QP_FATAL qp 3",
+            "faults off",
+        ] {
+            assert!(parse(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "delay",
+            "after 200ms device remove",
+            "after soon: device remove",
+            "after 1s: device explode",
+            "at call nothing: device remove",
+            "at wc recv x: device remove",
+            "peer sings",
+            "next qp_num 1",
+            "async QP_FATAL",
+            "async PORT_ERR qp 3",
+            "clock jump",
+            "device",
+            "faults on",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 }

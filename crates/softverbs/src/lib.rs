@@ -13,6 +13,7 @@ mod cm;
 mod control;
 mod exit;
 mod fabric;
+mod faults;
 mod ledger;
 mod log;
 mod place;

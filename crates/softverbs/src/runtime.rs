@@ -134,14 +134,33 @@ impl Runtime {
 
     /// Does what came of the last call: what is due within the process, then the machine's part.
     pub fn finish(&mut self) {
-        loop {
-            self.fabric.settle();
-            if !self.net.serve(&mut self.fabric) && !self.fabric.is_restless() {
-                break;
-            }
+        self.settle();
+        if self.fabric.shared.order.on {
+            self.fabric.act_some(0);
+            self.settle();
         }
         self.ring_bells();
         self.tell_helper();
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let tended = self.fabric.shared.unusual && self.tend();
+            self.fabric.settle();
+            if !self.net.serve(&mut self.fabric) && !self.fabric.is_restless() && !tended {
+                break;
+            }
+        }
+    }
+
+    /// Draws what happens next, if order is drawn and something waits.
+    pub fn act(&mut self) -> bool {
+        let acted = self.fabric.act();
+        if acted {
+            self.settle();
+            self.ring_bells();
+        }
+        acted
     }
 
     fn ring_bells(&mut self) {
@@ -150,6 +169,7 @@ impl Runtime {
             let bell = match bell {
                 BellOf::Channel(key) => shared.channels.get_mut(key).map(|c| &mut c.bell),
                 BellOf::Context(key) => shared.contexts.get_mut(key).map(|c| &mut c.bell),
+                BellOf::Faults => None,
                 BellOf::Events(key) => self.fabric.cm.channels.get_mut(key).map(|c| &mut c.bell),
             };
             if let Some(bell) = bell
@@ -180,7 +200,7 @@ impl Runtime {
     /// Whether an empty poll has something to drive.
     #[inline]
     pub fn has_work(&self) -> bool {
-        self.net.has_streams() || !self.fabric.timers.is_empty()
+        self.net.has_streams() || !self.fabric.timers.is_empty() || self.fabric.shared.unusual
     }
 
     /// The program polls and so drives: the helper may rest.
@@ -213,6 +233,9 @@ impl Runtime {
             }
         }
         self.fabric.expire();
+        if self.fabric.shared.order.on {
+            self.fabric.act_some(1);
+        }
         self.finish();
     }
 }

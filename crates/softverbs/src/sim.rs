@@ -13,10 +13,32 @@ pub fn start(seed: u64) {
         rt.fabric.alone = true;
         rt.fabric.clock = Clock::Manual(0);
         rt.fabric.random = Random(seed);
+        rt.fabric.shared.chance = Random(seed.rotate_left(32));
         let secret = rt.fabric.random.next() as u32;
         rt.fabric.shared.mrs.set_secret(secret);
         rt.next_port = 40_000;
     });
+}
+
+/// Draws the order of all that may happen in more than one order, from now on; [`start`] comes first.
+///
+/// Work requests are no longer carried out while they are posted. What comes of them - frames that arrive at a queue pair, its
+/// completions, events of an identifier - waits, each kind in its own order, and the seed decides what is next. A few things
+/// happen after each call; an empty poll and [`step`] let at least one happen. A poll returns as many completions as is drawn,
+/// and which of the timers due at the same moment is first is drawn too. The time moves only once nothing waits.
+pub fn draw_order() {
+    runtime::with(|rt| {
+        let seed = rt.fabric.random.next();
+        rt.fabric.shared.order.start(seed);
+        let seed = rt.fabric.random.next();
+        rt.fabric.timers.draw_ties(seed);
+        rt.fabric.faults_changed();
+    });
+}
+
+/// A number below `below`, from the same seed: for a test that acts as the peer.
+pub fn draw(below: u64) -> u64 {
+    runtime::with(|rt| rt.fabric.random.next() % below.max(1))
 }
 
 /// The time, in nanoseconds since [`start`].
@@ -33,7 +55,8 @@ pub fn advance(nanoseconds: u64) {
     });
 }
 
-/// Moves the time to the next thing that is due, and lets it happen. False if nothing is.
+/// Lets the next thing happen: one that waits for its turn, or else the next that is due, to which the time moves. False if there
+/// is none.
 pub fn step() -> bool {
     runtime::with(|rt| rt.step(u64::MAX))
 }
@@ -41,6 +64,9 @@ pub fn step() -> bool {
 impl runtime::Runtime {
     /// Lets the next thing happen if it is due by `until`.
     pub fn step(&mut self, until: u64) -> bool {
+        if self.act() {
+            return true;
+        }
         match self.fabric.timers.next_due() {
             Some(due) if due <= until => {
                 self.fabric.clock = Clock::Manual(due.max(self.fabric.clock.now()));

@@ -12,13 +12,16 @@ use crate::carrier::sys;
 use crate::fabric::cq::{Armed, Cq};
 use crate::fabric::device as limits;
 use crate::fabric::objects::{Bell, CompChannel};
+use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 /// Makes a completion channel.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_create_comp_channel(context: *mut ibv_context) -> *mut ibv_comp_channel {
+    enter!(ibv_create_comp_channel);
     or_null(with(|rt| {
         let of = find_context(rt, context)?;
+        rt.fabric.shared.check_present(of)?;
         let fd = sys::bell().ok_or_else(sys::errno)?;
         let key = rt.fabric.shared.channels.next_key();
         let cell = rt.cells.channels.alloc(key, ibv_comp_channel { context, fd, refcnt: 0 });
@@ -38,6 +41,7 @@ pub extern "C" fn ibv_create_comp_channel(context: *mut ibv_context) -> *mut ibv
 /// Destroys a completion channel. EBUSY while a CQ notifies on it.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_destroy_comp_channel(channel: *mut ibv_comp_channel) -> c_int {
+    enter!(ibv_destroy_comp_channel);
     or_errno(with(|rt| {
         let key = find_channel(rt, channel)?;
         if rt.fabric.shared.channels.get(key).is_some_and(|c| c.children > 0) {
@@ -60,6 +64,7 @@ pub extern "C" fn ibv_create_cq(
     channel: *mut ibv_comp_channel,
     comp_vector: c_int,
 ) -> *mut ibv_cq {
+    enter!(ibv_create_cq);
     or_null(with(|rt| create_cq(rt, context, cqe, cq_context, channel, comp_vector)))
 }
 
@@ -73,6 +78,7 @@ pub fn create_cq(
     comp_vector: c_int,
 ) -> Result<*mut ibv_cq, i32> {
     let of = find_context(rt, context)?;
+    rt.fabric.shared.check_present(of)?;
     if cqe <= 0 || cqe as u32 > limits::MAX_CQE || comp_vector != 0 {
         return Err(libc::EINVAL);
     }
@@ -98,10 +104,14 @@ pub fn create_cq(
 /// Changes a completion queue's room. EINVAL if what waits in it would not fit.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_resize_cq(cq: *mut ibv_cq, cqe: c_int) -> c_int {
+    enter!(ibv_resize_cq);
     or_errno(with(|rt| {
         let key = find_cq(rt, cq)?;
         if cqe <= 0 || cqe as u32 > limits::MAX_CQE {
             return Err(libc::EINVAL);
+        }
+        if let Some(of) = rt.fabric.shared.cqs.get(key).map(|c| c.context) {
+            rt.fabric.shared.check_present(of)?;
         }
         if !rt.fabric.shared.cqs.get_mut(key).is_some_and(|c| c.resize(cqe as usize)) {
             return Err(libc::EINVAL);
@@ -115,6 +125,7 @@ pub extern "C" fn ibv_resize_cq(cq: *mut ibv_cq, cqe: c_int) -> c_int {
 /// Destroys a completion queue. EBUSY while a QP completes on it. Waits until its notifications are acknowledged.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_destroy_cq(cq: *mut ibv_cq) -> c_int {
+    enter!(ibv_destroy_cq);
     let mut patience = Patience::new();
     loop {
         let done = with(|rt| {
@@ -178,6 +189,7 @@ pub unsafe extern "C" fn ibv_get_cq_event(
     cq: *mut *mut ibv_cq,
     cq_context: *mut *mut c_void,
 ) -> c_int {
+    enter!(ibv_get_cq_event);
     let mut inside = None;
     loop {
         let got = with(|rt| {
@@ -217,6 +229,7 @@ pub unsafe extern "C" fn ibv_get_cq_event(
 /// Notifications were dealt with.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_ack_cq_events(cq: *mut ibv_cq, count: c_uint) {
+    enter!(never ibv_ack_cq_events);
     with(|rt| {
         let Ok(key) = find_cq(rt, cq) else { return };
         let Some(taken) = rt.fabric.shared.cqs.get(key).map(|c| c.events_taken) else { return };

@@ -15,6 +15,8 @@ use crate::fabric::cq::{Armed, Cq};
 use crate::fabric::qp::{GONE, Qp, Unposted};
 use crate::fabric::slab::Key;
 use crate::fabric::srq::Srq;
+use crate::faults::calls::Failed;
+use crate::faults::posting::post_part;
 use crate::place::Place;
 use crate::runtime::{Runtime, lock};
 
@@ -33,6 +35,12 @@ fn gone(rt: &mut Runtime, pointer: usize) -> c_int {
     };
     rt.fabric.shared.used_after_destroy(what, pointer, places, Place::here());
     libc::EINVAL
+}
+
+/// Whether a call is to fail.
+#[inline(always)]
+fn fails(rt: &mut Runtime, name: &'static str) -> Option<Failed> {
+    if rt.fabric.shared.unusual { rt.call_begins(name) } else { None }
 }
 
 /// What a posting function returns; the refused request goes where the program wants it.
@@ -65,6 +73,10 @@ pub(super) unsafe extern "C" fn post_send(
     // SAFETY: the program passes a QP that it was given, destroyed or not.
     let key: Key<Qp> = unsafe { key_of(qp.cast::<ibv_qp_ex>()) };
     let rt = &mut *lock();
+    if let Some(failed) = fails(rt, "ibv_post_send") {
+        // SAFETY: as below.
+        return unsafe { post_part(rt, failed, wr, bad, |rt, wr| rt.fabric.post_send(key, wr)) };
+    }
     // SAFETY: the program passes a list of requests as verbs demands, and a place for the refused one.
     unsafe {
         let result = rt.fabric.post_send(key, wr);
@@ -80,6 +92,10 @@ pub(super) unsafe extern "C" fn post_recv(
     // SAFETY: the program passes a QP that it was given, destroyed or not.
     let key: Key<Qp> = unsafe { key_of(qp.cast::<ibv_qp_ex>()) };
     let rt = &mut *lock();
+    if let Some(failed) = fails(rt, "ibv_post_recv") {
+        // SAFETY: as below.
+        return unsafe { post_part(rt, failed, wr, bad, |rt, wr| rt.fabric.post_recv(key, wr)) };
+    }
     // SAFETY: the program passes a list of requests as verbs demands, and a place for the refused one.
     unsafe {
         let result = rt.fabric.post_recv(key, wr);
@@ -95,6 +111,10 @@ pub(super) unsafe extern "C" fn post_srq_recv(
     // SAFETY: the program passes an SRQ that it was given, destroyed or not.
     let key: Key<Srq> = unsafe { key_of(srq) };
     let rt = &mut *lock();
+    if let Some(failed) = fails(rt, "ibv_post_srq_recv") {
+        // SAFETY: as below.
+        return unsafe { post_part(rt, failed, wr, bad, |rt, wr| rt.fabric.post_srq_recv(key, wr)) };
+    }
     // SAFETY: the program passes a list of requests as verbs demands, and a place for the refused one.
     unsafe {
         let result = rt.fabric.post_srq_recv(key, wr);
@@ -102,10 +122,16 @@ pub(super) unsafe extern "C" fn post_srq_recv(
     }
 }
 
-pub(super) unsafe extern "C" fn poll_cq(cq: *mut ibv_cq, count: c_int, wc: *mut ibv_wc) -> c_int {
+pub(super) unsafe extern "C" fn poll_cq(cq: *mut ibv_cq, mut count: c_int, wc: *mut ibv_wc) -> c_int {
     // SAFETY: the program passes a CQ that it was given, destroyed or not.
     let key: Key<Cq> = unsafe { key_of(cq.cast::<ibv_cq_ex>()) };
     let rt = &mut *lock();
+    if rt.fabric.shared.unusual {
+        if let Some(failed) = rt.call_begins("ibv_poll_cq") {
+            return failed.answer();
+        }
+        count = rt.poll_unusually(key, count);
+    }
     // SAFETY: the program has room for `count` completions at `wc`.
     match unsafe { take(&mut rt.fabric, key, count, wc) } {
         None => -gone(rt, cq as usize),
@@ -171,6 +197,9 @@ pub(super) unsafe extern "C" fn req_notify_cq(cq: *mut ibv_cq, solicited_only: c
     // SAFETY: the program passes a CQ that it was given, destroyed or not.
     let key: Key<Cq> = unsafe { key_of(cq.cast::<ibv_cq_ex>()) };
     let rt = &mut *lock();
+    if let Some(failed) = fails(rt, "ibv_req_notify_cq") {
+        return failed.answer();
+    }
     let Some(c) = rt.fabric.shared.cqs.get_mut(key) else { return gone(rt, cq as usize) };
     if c.channel.is_some() && c.armed != Armed::Next {
         rt.fabric.shared.armed += usize::from(c.armed == Armed::No);

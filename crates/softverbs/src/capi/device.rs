@@ -16,6 +16,7 @@ use crate::carrier::{address, sys};
 use crate::fabric::device as limits;
 use crate::fabric::objects::{Bell, Context, Subject};
 use crate::fabric::slab::Key;
+use crate::faults::calls::{begin, enter};
 use crate::runtime::{Runtime, with};
 
 /// `abi_compat` of contexts that are a part of a `struct verbs_context`.
@@ -71,7 +72,14 @@ pub fn open(rt: &mut Runtime, internal: bool) -> Option<(Key<Context>, *mut ibv_
     let cell = unsafe { &raw mut (*cell).context };
     let serial = rt.fabric.next_serial();
     let bell = Bell { fd, owed: 0 };
-    rt.fabric.shared.contexts.insert(Context { cell, bell, events: Default::default(), internal, serial });
+    rt.fabric.shared.contexts.insert(Context {
+        cell,
+        bell,
+        events: Default::default(),
+        internal,
+        removed: false,
+        serial,
+    });
     Some((key, cell))
 }
 
@@ -84,12 +92,25 @@ pub fn find_context(rt: &mut Runtime, context: *const ibv_context) -> Result<Key
     super::find(&rt.cells.contexts, &mut rt.fabric.shared, all, "context", |s, k| s.contexts.get(k).is_some())
 }
 
+/// The context behind a C pointer, if its device is there still.
+fn find_present(rt: &mut Runtime, context: *const ibv_context) -> Result<Key<Context>, i32> {
+    let key = find_context(rt, context)?;
+    rt.fabric.shared.check_present(key).map(|()| key)
+}
+
 /// Lists devices, NULL at the end. To be freed by `ibv_free_device_list`.
 ///
 /// # Safety
 /// `count` is NULL or may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_get_device_list(count: *mut c_int) -> *mut *mut ibv_device {
+    if let Some(failed) = begin("ibv_get_device_list") {
+        if !count.is_null() {
+            // SAFETY: the caller vouches for `count`.
+            unsafe { count.write(0) };
+        }
+        return failed.answer();
+    }
     let (device, present) = with(|rt| (rt.device, rt.fabric.has_device));
     // SAFETY: calloc of two pointers, zeroed; written within bounds.
     let list = unsafe { libc::calloc(2, size_of::<*mut ibv_device>()) }.cast::<*mut ibv_device>();
@@ -147,6 +168,7 @@ pub extern "C" fn ibv_get_device_index(_device: *mut ibv_device) -> c_int {
 /// Opens a device.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_open_device(device: *mut ibv_device) -> *mut ibv_context {
+    enter!(ibv_open_device);
     with(|rt| {
         if device != rt.device {
             sys::set_errno(libc::EINVAL);
@@ -165,6 +187,7 @@ pub extern "C" fn ibv_open_device(device: *mut ibv_device) -> *mut ibv_context {
 /// Closes a device. Objects made with the context should be gone; the kernel destroys what is left, and so does this.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_close_device(context: *mut ibv_context) -> c_int {
+    enter!(ibv_close_device);
     let left = with(|rt| {
         let key = find_context(rt, context)?;
         let shared = &mut rt.fabric.shared;
@@ -287,7 +310,8 @@ fn fill_device_attr(attr: &mut ibv_device_attr) {
 /// `attr` may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_query_device(context: *mut ibv_context, attr: *mut ibv_device_attr) -> c_int {
-    if let Err(errno) = with(|rt| find_context(rt, context)) {
+    enter!(ibv_query_device);
+    if let Err(errno) = with(|rt| find_present(rt, context)) {
         return errno;
     }
     if attr.is_null() {
@@ -307,7 +331,8 @@ unsafe extern "C" fn query_device_ex(
     attr: *mut ibv_device_attr_ex,
     size: usize,
 ) -> c_int {
-    if let Err(errno) = with(|rt| find_context(rt, context)) {
+    enter!(ibv_query_device_ex);
+    if let Err(errno) = with(|rt| find_present(rt, context)) {
         return errno;
     }
     // SAFETY: the program passes NULL or a whole input.
@@ -332,7 +357,20 @@ unsafe extern "C" fn query_port(
     attr: *mut ibv_port_attr,
     size: usize,
 ) -> c_int {
-    if let Err(errno) = with(|rt| find_context(rt, context)) {
+    enter!(ibv_query_port);
+    // SAFETY: passed on to the caller.
+    unsafe { query_port_state(context, port, attr, size) }
+}
+
+/// # Safety
+/// `attr` has room for `size` bytes.
+unsafe fn query_port_state(
+    context: *mut ibv_context,
+    port: u8,
+    attr: *mut ibv_port_attr,
+    size: usize,
+) -> c_int {
+    if let Err(errno) = with(|rt| find_present(rt, context)) {
         return errno;
     }
     if port != 1 || attr.is_null() {
@@ -340,7 +378,8 @@ unsafe extern "C" fn query_port(
     }
     // SAFETY: the struct is numbers, so all zero is a value of it.
     let mut all: ibv_port_attr = unsafe { std::mem::zeroed() };
-    all.state = 4;
+    let down = with(|rt| rt.fabric.shared.faults.blocked.port);
+    all.state = if down { 1 } else { 4 };
     all.max_mtu = crate::cm::attributes::MTU_4096;
     all.active_mtu = crate::cm::attributes::MTU_4096;
     all.gid_tbl_len = gids().len().max(1) as c_int;
@@ -350,7 +389,7 @@ unsafe extern "C" fn query_port(
     all.max_vl_num = 1;
     all.active_width = 2;
     all.active_speed = 32;
-    all.phys_state = 5;
+    all.phys_state = if down { 3 } else { 5 };
     all.link_layer = 2;
     let room = size.min(size_of::<ibv_port_attr>());
     // SAFETY: the caller has `size` bytes at `attr`; no more than the struct's own size is copied.
@@ -368,8 +407,9 @@ pub unsafe extern "C" fn ibv_query_port(
     port: u8,
     attr: *mut ibv_port_attr,
 ) -> c_int {
+    enter!(ibv_query_port);
     // SAFETY: the old struct has everything before `port_cap_flags2`.
-    unsafe { query_port(context, port, attr, offset_of!(ibv_port_attr, port_cap_flags2)) }
+    unsafe { query_port_state(context, port, attr, offset_of!(ibv_port_attr, port_cap_flags2)) }
 }
 
 /// The port's GIDs: one for each address of the machine.
@@ -388,6 +428,7 @@ pub unsafe extern "C" fn ibv_query_gid(
     index: c_int,
     gid: *mut ibv_gid,
 ) -> c_int {
+    enter!(ibv_query_gid);
     let known = with(|rt| find_context(rt, context));
     let raw = usize::try_from(index).ok().and_then(|i| gids().get(i).copied());
     match (known, raw) {
@@ -440,6 +481,7 @@ pub unsafe extern "C" fn _ibv_query_gid_ex(
     flags: u32,
     size: usize,
 ) -> c_int {
+    enter!(_ibv_query_gid_ex);
     if with(|rt| find_context(rt, context)).is_err() || port != 1 || flags != 0 || entry.is_null() {
         return libc::EINVAL;
     }
@@ -468,6 +510,7 @@ pub unsafe extern "C" fn _ibv_query_gid_table(
     flags: u32,
     size: usize,
 ) -> isize {
+    enter!(_ibv_query_gid_table);
     if with(|rt| find_context(rt, context)).is_err()
         || flags != 0
         || size != size_of::<GidEntry>()
@@ -495,6 +538,7 @@ pub unsafe extern "C" fn ibv_query_gid_type(
     _index: c_uint,
     kind: *mut c_uint,
 ) -> c_int {
+    enter!(ibv_query_gid_type);
     if with(|rt| find_context(rt, context)).is_err() || kind.is_null() {
         sys::set_errno(libc::EINVAL);
         return -1;
@@ -515,6 +559,7 @@ pub unsafe extern "C" fn ibv_query_pkey(
     index: c_int,
     pkey: *mut u16,
 ) -> c_int {
+    enter!(ibv_query_pkey);
     if with(|rt| find_context(rt, context)).is_err() || port != 1 || index != 0 || pkey.is_null() {
         sys::set_errno(libc::EINVAL);
         return -1;
@@ -527,6 +572,7 @@ pub unsafe extern "C" fn ibv_query_pkey(
 /// The index of a partition key.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_get_pkey_index(_context: *mut ibv_context, port: u8, pkey: u16) -> c_int {
+    enter!(ibv_get_pkey_index);
     if port == 1 && pkey == u16::MAX {
         return 0;
     }
@@ -538,6 +584,7 @@ unsafe extern "C" fn create_cq_ex(
     _: *mut ibv_context,
     _: *mut ibv_cq_init_attr_ex,
 ) -> *mut rdma_sys::ibv_cq_ex {
+    enter!(ibv_create_cq_ex);
     sys::set_errno(libc::EOPNOTSUPP);
     std::ptr::null_mut()
 }
@@ -551,6 +598,7 @@ pub unsafe extern "C" fn ibv_get_async_event(
     context: *mut ibv_context,
     event: *mut ibv_async_event,
 ) -> c_int {
+    enter!(ibv_get_async_event);
     loop {
         let got = with(|rt| {
             let key = find_context(rt, context)?;
@@ -563,6 +611,8 @@ pub unsafe extern "C" fn ibv_get_async_event(
                 Subject::Cq(k) => shared.cqs.get(k).map(|c| c.cell as usize),
                 Subject::Qp(k) => rt.fabric.qps.get(k).map(|q| q.cell as usize),
                 Subject::Srq(k) => shared.srqs.get(k).map(|s| s.cell as usize),
+                Subject::Port(number) => Some(usize::from(number)),
+                Subject::Device => Some(0),
             };
             Ok(Ok(pointer.map(|p| (p, kind))))
         });
@@ -594,10 +644,13 @@ pub unsafe extern "C" fn ibv_get_async_event(
 
 /// An asynchronous event was dealt with. Nothing waits for that here.
 #[unsafe(no_mangle)]
-pub extern "C" fn ibv_ack_async_event(_event: *mut ibv_async_event) {}
+pub extern "C" fn ibv_ack_async_event(_event: *mut ibv_async_event) {
+    enter!(never ibv_ack_async_event);
+}
 
 /// There is no kernel to be prepared for fork.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_fork_init() -> c_int {
+    enter!(ibv_fork_init);
     0
 }

@@ -12,6 +12,7 @@ use super::verbs::{find_pd, or_errno, or_null};
 use crate::fabric::memory::{Mr, access};
 use crate::fabric::objects::Pd;
 use crate::fabric::slab::Key;
+use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 /// Bits that only ask for an optimization, or that have no meaning without a device.
@@ -25,6 +26,7 @@ const ACCESS_KNOWN: u32 = access::LOCAL_WRITE
 /// Makes a protection domain.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_alloc_pd(context: *mut ibv_context) -> *mut ibv_pd {
+    enter!(ibv_alloc_pd);
     or_null(with(|rt| alloc_pd(rt, context, false).map(|(_, cell)| cell)))
 }
 
@@ -35,6 +37,7 @@ pub fn alloc_pd(
     internal: bool,
 ) -> Result<(Key<Pd>, *mut ibv_pd), i32> {
     let of = find_context(rt, context)?;
+    rt.fabric.shared.check_present(of)?;
     let key = rt.fabric.shared.pds.next_key();
     let cell = rt.cells.pds.alloc(key, ibv_pd { context, handle: key.index() });
     let serial = rt.fabric.next_serial();
@@ -45,6 +48,7 @@ pub fn alloc_pd(
 /// Destroys a protection domain. EBUSY while anything is in it.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_dealloc_pd(pd: *mut ibv_pd) -> c_int {
+    enter!(ibv_dealloc_pd);
     or_errno(with(|rt| {
         let key = find_pd(rt, pd)?;
         if rt.fabric.shared.pds.get(key).is_some_and(|p| p.children > 0) {
@@ -64,6 +68,7 @@ pub extern "C" fn ibv_reg_mr(
     length: usize,
     access: c_int,
 ) -> *mut ibv_mr {
+    enter!(ibv_reg_mr);
     or_null(with(|rt| reg_mr(rt, pd, addr, length, addr as u64, access as u32)))
 }
 
@@ -76,6 +81,7 @@ pub extern "C" fn ibv_reg_mr_iova(
     iova: u64,
     access: c_int,
 ) -> *mut ibv_mr {
+    enter!(ibv_reg_mr_iova);
     or_null(with(|rt| reg_mr(rt, pd, addr, length, iova, access as u32)))
 }
 
@@ -88,6 +94,7 @@ pub extern "C" fn ibv_reg_mr_iova2(
     iova: u64,
     access: c_uint,
 ) -> *mut ibv_mr {
+    enter!(ibv_reg_mr_iova2);
     or_null(with(|rt| reg_mr(rt, pd, addr, length, iova, access)))
 }
 
@@ -100,6 +107,7 @@ fn reg_mr(
     rights: u32,
 ) -> Result<*mut ibv_mr, i32> {
     let of = find_pd(rt, pd)?;
+    rt.fabric.shared.check_present_of(of)?;
     let remote_change = rights & (access::REMOTE_WRITE | access::REMOTE_ATOMIC) != 0;
     if rights & !ACCESS_KNOWN != 0 || (remote_change && rights & access::LOCAL_WRITE == 0) {
         return Err(libc::EINVAL);
@@ -141,6 +149,7 @@ fn reg_mr(
 /// Deregisters memory. Whoever still uses a key of it gets an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_dereg_mr(mr: *mut ibv_mr) -> c_int {
+    enter!(ibv_dereg_mr);
     or_errno(with(|rt| {
         let key = find(&rt.cells.mrs, &mut rt.fabric.shared, mr, "mr", |s, k| s.mrs.get(k).is_some())?;
         let made = rt.cells.mrs.made(mr);

@@ -12,6 +12,8 @@ use super::verbs::{find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
 use crate::carrier::address;
 use crate::fabric::device as limits;
 use crate::fabric::qp::{Parts, Qp, State};
+use crate::fabric::slab::Key;
+use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 const QPT_RC: u32 = 2;
@@ -22,6 +24,7 @@ const QPT_RC: u32 = 2;
 /// `attr` is a whole struct that may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_create_qp(pd: *mut ibv_pd, attr: *mut ibv_qp_init_attr) -> *mut ibv_qp {
+    enter!(ibv_create_qp);
     if attr.is_null() {
         return or_null(Err(libc::EINVAL));
     }
@@ -35,6 +38,7 @@ pub(super) unsafe extern "C" fn create_qp_ex(
     _context: *mut ibv_context,
     attr: *mut ibv_qp_init_attr_ex,
 ) -> *mut ibv_qp {
+    enter!(ibv_create_qp_ex);
     const ATTR_PD: u32 = 1;
     if attr.is_null() {
         return or_null(Err(libc::EINVAL));
@@ -86,6 +90,7 @@ fn granted(cap: &ibv_qp_cap, has_srq: bool) -> Result<ibv_qp_cap, i32> {
 /// As [`ibv_create_qp`], with the lock held.
 pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr) -> Result<*mut ibv_qp, i32> {
     let in_pd = find_pd(rt, pd)?;
+    rt.fabric.shared.check_present_of(in_pd)?;
     if attr.qp_type != QPT_RC {
         return Err(libc::EOPNOTSUPP);
     }
@@ -149,6 +154,7 @@ pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr)
 /// Destroys a queue pair. What is posted does not complete any more.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_destroy_qp(qp: *mut ibv_qp) -> c_int {
+    enter!(ibv_destroy_qp);
     or_errno(with(|rt| destroy_qp(rt, qp)))
 }
 
@@ -178,14 +184,20 @@ pub fn destroy_qp(rt: &mut Runtime, qp: *mut ibv_qp) -> Result<(), i32> {
 /// `attr` is a whole struct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_modify_qp(qp: *mut ibv_qp, attr: *mut ibv_qp_attr, mask: c_int) -> c_int {
+    enter!(ibv_modify_qp);
     or_errno(with(|rt| {
         let key = find_qp(rt, qp)?;
         if attr.is_null() {
             return Err(libc::EINVAL);
         }
+        check_present(rt, key)?;
         // SAFETY: the caller vouches for `attr`; only numbers are read from it.
         rt.fabric.modify_qp(key, unsafe { &*attr }, mask)
     }))
+}
+
+fn check_present(rt: &Runtime, key: Key<Qp>) -> Result<(), i32> {
+    rt.fabric.qps.get(key).map_or(Ok(()), |q| rt.fabric.shared.check_present(q.context))
 }
 
 /// A queue pair's state and attributes.
@@ -199,8 +211,10 @@ pub unsafe extern "C" fn ibv_query_qp(
     _mask: c_int,
     init: *mut ibv_qp_init_attr,
 ) -> c_int {
+    enter!(ibv_query_qp);
     or_errno(with(|rt| {
         let key = find_qp(rt, qp)?;
+        check_present(rt, key)?;
         let Some(q) = rt.fabric.qps.get(key) else { return Err(libc::EINVAL) };
         if attr.is_null() || init.is_null() {
             return Err(libc::EINVAL);

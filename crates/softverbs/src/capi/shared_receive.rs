@@ -8,8 +8,10 @@ use rdma_sys::{ibv_pd, ibv_srq, ibv_srq_attr, ibv_srq_init_attr};
 
 use super::verbs::{find_pd, find_srq, or_errno, or_null};
 use crate::fabric::device as limits;
+use crate::fabric::slab::Key;
 use crate::fabric::srq::{RecvRing, Srq};
-use crate::runtime::with;
+use crate::faults::calls::enter;
+use crate::runtime::{Runtime, with};
 
 /// Makes a shared receive queue.
 ///
@@ -17,8 +19,10 @@ use crate::runtime::with;
 /// `attr` is a whole struct that may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_create_srq(pd: *mut ibv_pd, attr: *mut ibv_srq_init_attr) -> *mut ibv_srq {
+    enter!(ibv_create_srq);
     or_null(with(|rt| {
         let in_pd = find_pd(rt, pd)?;
+        rt.fabric.shared.check_present_of(in_pd)?;
         if attr.is_null() {
             return Err(libc::EINVAL);
         }
@@ -56,16 +60,22 @@ pub unsafe extern "C" fn ibv_create_srq(pd: *mut ibv_pd, attr: *mut ibv_srq_init
     }))
 }
 
+fn check_present(rt: &Runtime, key: Key<Srq>) -> Result<(), i32> {
+    rt.fabric.shared.srqs.get(key).map_or(Ok(()), |s| rt.fabric.shared.check_present_of(s.pd))
+}
+
 /// Changes a shared receive queue's limit. Its size cannot be changed.
 ///
 /// # Safety
 /// `attr` is a whole struct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_modify_srq(srq: *mut ibv_srq, attr: *mut ibv_srq_attr, mask: c_int) -> c_int {
+    enter!(ibv_modify_srq);
     const MAX_WR: c_int = 1;
     const LIMIT: c_int = 2;
     or_errno(with(|rt| {
         let key = find_srq(rt, srq)?;
+        check_present(rt, key)?;
         if attr.is_null() || mask & !(MAX_WR | LIMIT) != 0 {
             return Err(libc::EINVAL);
         }
@@ -91,8 +101,10 @@ pub unsafe extern "C" fn ibv_modify_srq(srq: *mut ibv_srq, attr: *mut ibv_srq_at
 /// `attr` may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_query_srq(srq: *mut ibv_srq, attr: *mut ibv_srq_attr) -> c_int {
+    enter!(ibv_query_srq);
     or_errno(with(|rt| {
         let key = find_srq(rt, srq)?;
+        check_present(rt, key)?;
         let Some(s) = rt.fabric.shared.srqs.get(key) else { return Err(libc::EINVAL) };
         if attr.is_null() {
             return Err(libc::EINVAL);
@@ -106,6 +118,7 @@ pub unsafe extern "C" fn ibv_query_srq(srq: *mut ibv_srq, attr: *mut ibv_srq_att
 /// Destroys a shared receive queue. EBUSY while a QP is on it.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_destroy_srq(srq: *mut ibv_srq) -> c_int {
+    enter!(ibv_destroy_srq);
     or_errno(with(|rt| {
         let key = find_srq(rt, srq)?;
         if rt.fabric.shared.srqs.get(key).is_some_and(|s| s.users > 0) {

@@ -23,10 +23,19 @@ impl Fabric {
         status: i32,
         param: Param,
     ) {
-        let Some(on) = self.cm.ids.get(listener.unwrap_or(id)) else { return };
+        let event = Event { id, listener, kind, status, param };
+        if self.shared.unusual {
+            return self.event_comes_unusually(event);
+        }
+        self.queue_event(event);
+    }
+
+    /// Queues an event that comes now.
+    pub fn queue_event(&mut self, event: Event) {
+        let Some(on) = self.cm.ids.get(event.listener.unwrap_or(event.id)) else { return };
         let channel = on.channel;
         let Some(c) = self.cm.channels.get_mut(channel) else { return };
-        c.events.push_back(Event { id, listener, kind, status, param });
+        c.events.push_back(event);
         c.bell.owed += 1;
         self.shared.bells.push(BellOf::Events(channel));
     }
@@ -50,7 +59,8 @@ impl Fabric {
         }
     }
 
-    pub(super) fn stop_cm_timer(&mut self, id: Key<CmId>) {
+    /// Nothing is waited for any more.
+    pub fn stop_cm_timer(&mut self, id: Key<CmId>) {
         if let Some(timer) = self.cm.ids.get_mut(id).and_then(|i| i.timer.take()) {
             self.timers.cancel(timer);
         }
@@ -73,6 +83,15 @@ impl Fabric {
         id.state = State::ReqSent;
         id.attempt = 0;
         let space = id.space;
+        if self.shared.unusual
+            && let Some(why) = self.reject_asked_for()
+        {
+            if let Some(id) = self.cm.ids.get_mut(key) {
+                id.state = State::Closed;
+            }
+            self.rejected(key, why, Vec::new());
+            return Ok(());
+        }
         self.cm_timer(key, self.cm.peer_timeout);
         if self.cm.find_listener(target, space).is_some() {
             let (near, _) = self.local_pair();
@@ -100,7 +119,8 @@ impl Fabric {
         }
     }
 
-    pub(super) fn leave_link(&mut self, id: Key<CmId>) {
+    /// An identifier leaves its way.
+    pub fn leave_link(&mut self, id: Key<CmId>) {
         let Some(link) = self.cm.ids.get_mut(id).and_then(|i| i.link.take()) else { return };
         if let Some(l) = self.links.get_mut(link) {
             l.id = None;
@@ -215,6 +235,9 @@ impl Fabric {
                 !mine
             });
         }
+        let mine = |e: &Event| e.id == key || e.listener == Some(key);
+        let undrawn = self.shared.order.take_events(mine);
+        orphans.extend(undrawn.iter().filter(|e| e.listener == Some(key)).map(|e| e.id));
         for orphan in orphans {
             self.cm_abandon(orphan);
             self.cm.ids.remove(orphan);

@@ -75,7 +75,7 @@ pub struct Param {
 }
 
 /// An event that waits to be fetched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Event {
     /// What it is about; for a connection request, the new identifier.
     pub id: Key<CmId>,
@@ -202,6 +202,28 @@ impl CmId {
             timer: None,
             serial,
         }
+    }
+}
+
+impl CmId {
+    /// Whether librdmacm knows its QP.
+    pub fn has_qp(&self) -> bool {
+        // SAFETY: null, or the cell of an identifier that is alive.
+        unsafe { self.cell.as_ref() }.is_some_and(|c| !c.qp.is_null())
+    }
+
+    /// Whether it is bound to the device.
+    pub fn has_device(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { self.cell.as_ref() }.is_some_and(|c| !c.verbs.is_null())
+    }
+
+    /// Whether it has a connection, or one that comes up or goes down.
+    pub fn is_connecting_or_more(&self) -> bool {
+        !matches!(
+            self.state,
+            State::Idle | State::Bound | State::AddrResolved | State::RouteResolved | State::Listening
+        )
     }
 }
 

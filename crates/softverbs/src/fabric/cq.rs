@@ -199,6 +199,24 @@ impl Shared {
     /// A work request is complete: queues the completion, and notifies if that was asked for.
     #[inline(always)]
     pub fn complete(&mut self, key: Key<Cq>, cqe: Cqe, solicited: bool) {
+        if self.unusual {
+            return self.complete_unusually(key, cqe, solicited);
+        }
+        self.queue_completion(key, cqe, solicited);
+    }
+
+    #[cold]
+    fn complete_unusually(&mut self, key: Key<Cq>, cqe: Cqe, solicited: bool) {
+        if self.faults.touch_completions() {
+            self.complete_faultily(key, cqe, solicited);
+        } else {
+            self.let_through(key, cqe, solicited);
+        }
+    }
+
+    /// Queues a completion that comes now.
+    #[inline]
+    pub fn queue_completion(&mut self, key: Key<Cq>, cqe: Cqe, solicited: bool) {
         let Some(cq) = self.cqs.get_mut(key) else { return };
         if !cq.push(cqe) {
             self.overflow(key);

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::Fabric;
+use super::order::{Lane, Pending};
 use super::qp::Qp;
 use super::slab::Key;
 use super::timers::Timer;
@@ -13,7 +14,7 @@ use super::wire::{Garbage, HEADER, Header, Kind};
 use crate::cm::CmId;
 
 /// What kind of traffic a frame is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Class {
     /// Requests and answers of queue pairs.
     Data,
@@ -74,7 +75,7 @@ impl Waiting {
         let due = if self.frames.is_empty() { due } else { due.max(self.last) };
         self.last = due;
         self.frames.push_back((due, frame));
-        (self.frames.len() == 1).then_some(due)
+        (self.frames.len() == 1 && due < HELD).then_some(due)
     }
 
     fn pop(&mut self, now: u64) -> Option<Vec<u8>> {
@@ -85,7 +86,19 @@ impl Waiting {
     }
 
     fn next_due(&self) -> Option<u64> {
-        self.frames.front().map(|(due, _)| *due)
+        self.frames.front().map(|(due, _)| *due).filter(|due| *due < HELD)
+    }
+
+    /// What was held is due at `now`. Whether a timer must be set.
+    fn lift_hold(&mut self, now: u64) -> bool {
+        let first = self.frames.front().is_some_and(|(due, _)| *due >= HELD);
+        for (due, _) in self.frames.iter_mut().filter(|(due, _)| *due >= HELD) {
+            *due = now;
+        }
+        if self.last >= HELD {
+            self.last = now;
+        }
+        first
     }
 
     /// Whether nothing waits.
@@ -121,6 +134,9 @@ pub struct Link {
     rx: [Waiting; 2],
     tx: [Waiting; 2],
 }
+
+/// A delay that is no time but lasts until it is lifted.
+const HELD: u64 = u64::MAX / 4;
 
 /// As much as waits for a socket before a QP holds back.
 const HIGH_WATER: usize = 1 << 20;
@@ -195,17 +211,33 @@ impl Fabric {
     pub fn send(&mut self, key: Key<Link>, header: &Header, fill: impl FnOnce(&mut Vec<u8>)) {
         let class = class_of(header.kind);
         let Some(link) = self.links.get_mut(key) else { return };
+        if self.shared.unusual && class == Class::Data {
+            let (far, qp) = (link.far, link.qp);
+            if let Some(qp) = qp
+                && self.gets_no_answer(key, far)
+            {
+                self.await_silence(qp);
+            }
+        }
+        let Some(link) = self.links.get_mut(key) else { return };
         match link.far {
             Far::Gone => {}
             Far::Local(peer) => {
                 let mut frame = Vec::with_capacity(HEADER + header.payload as usize);
                 header.encode(&mut frame);
                 fill(&mut frame);
-                let delay = self.sample(class, false) + self.sample(class, true);
+                let mut delay = self.sample(class, false) + self.sample(class, true);
+                if self.shared.unusual && (self.is_held(key, class, false) || self.is_held(peer, class, true))
+                {
+                    delay = HELD;
+                }
                 self.receive_later(peer, class, delay, frame);
             }
             Far::Socket => {
-                let delay = self.sample(class, false);
+                let mut delay = self.sample(class, false);
+                if self.shared.unusual && self.is_held(key, class, false) {
+                    delay = HELD;
+                }
                 let Some(link) = self.links.get_mut(key) else { return };
                 if delay == 0 && link.tx(class).is_empty() {
                     header.encode(&mut link.out);
@@ -227,7 +259,15 @@ impl Fabric {
     /// A frame came off the socket of this link: takes it now, or when its delay is over.
     pub fn receive(&mut self, key: Key<Link>, header: &Header, frame: &[u8]) {
         let class = class_of(header.kind);
-        let delay = self.sample(class, true);
+        let mut delay = self.sample(class, true);
+        if self.shared.unusual {
+            if self.shared.order.on {
+                return self.receive_later(key, class, delay, frame.to_vec());
+            }
+            if self.is_held(key, class, true) {
+                delay = HELD;
+            }
+        }
         let Some(link) = self.links.get_mut(key) else { return };
         if delay == 0 && link.rx(class).is_empty() {
             self.take(key, frame);
@@ -240,7 +280,7 @@ impl Fabric {
         let Some(link) = self.links.get_mut(key) else { return };
         link.coming += 1;
         if delay == 0 && link.rx(class).is_empty() {
-            self.inbox.push_back((key, frame));
+            self.arrive(key, class, frame);
             return;
         }
         let due = self.clock.now() + delay;
@@ -252,10 +292,10 @@ impl Fabric {
     /// The front of a receive queue is due.
     pub fn receive_due(&mut self, key: Key<Link>, class: Class) {
         let now = self.clock.now();
-        let Some(link) = self.links.get_mut(key) else { return };
-        while let Some(frame) = link.rx(class).pop(now) {
-            self.inbox.push_back((key, frame));
+        while let Some(frame) = self.links.get_mut(key).and_then(|l| l.rx(class).pop(now)) {
+            self.arrive(key, class, frame);
         }
+        let Some(link) = self.links.get_mut(key) else { return };
         if let Some(due) = link.rx(class).next_due() {
             self.timers.set(due, Timer::Receive(key, class));
         }
@@ -274,18 +314,54 @@ impl Fabric {
         self.mark_dirty(key);
     }
 
-    /// Delivers what is due within the process. Each delivery may add more.
-    pub fn deliver_inbox(&mut self) {
-        while let Some((key, frame)) = self.inbox.pop_front() {
-            if let Some(link) = self.links.get_mut(key) {
-                link.coming -= 1;
-                self.take(key, &frame);
-            }
-            self.after_delivery(key);
+    /// A frame is here, and is taken at once or when its turn is drawn.
+    fn arrive(&mut self, key: Key<Link>, class: Class, frame: Vec<u8>) {
+        if self.shared.order.on {
+            self.shared.order.push(Lane::Frames(key, class), Pending::Frame(frame));
+        } else {
+            self.inbox.push_back((key, frame));
         }
     }
 
+    /// What was held back on its way to this link (or out of it) is due now.
+    pub fn lift_hold(&mut self, key: Key<Link>, class: Class, receive: bool) {
+        let now = self.clock.now();
+        let Some(link) = self.links.get_mut(key) else { return };
+        let (queue, timer) = if receive {
+            (link.rx(class), Timer::Receive(key, class))
+        } else {
+            (link.tx(class), Timer::Transmit(key, class))
+        };
+        if queue.lift_hold(now) {
+            self.timers.set(now, timer);
+        }
+    }
+
+    /// Delivers what is due within the process. Each delivery may add more.
+    pub fn deliver_inbox(&mut self) {
+        while let Some((key, frame)) = self.inbox.pop_front() {
+            self.deliver(key, &frame);
+        }
+    }
+
+    /// A frame that was on its way to this end within the process is taken.
+    pub fn deliver(&mut self, key: Key<Link>, frame: &[u8]) {
+        if let Some(link) = self.links.get_mut(key) {
+            link.coming -= 1;
+            self.take(key, frame);
+        }
+        self.after_delivery(key);
+    }
+
     fn take(&mut self, key: Key<Link>, frame: &[u8]) {
+        if self.shared.unusual && self.shared.faults.touch_data() {
+            return self.take_doubtfully(key, frame);
+        }
+        self.take_truly(key, frame);
+    }
+
+    /// Takes a frame as it is.
+    pub fn take_truly(&mut self, key: Key<Link>, frame: &[u8]) {
         let Ok(Some(header)) = Header::decode(frame) else { return };
         let payload = frame.get(HEADER..).unwrap_or_default();
         let greets = matches!(header.kind, Kind::Cm | Kind::Meet | Kind::Met);

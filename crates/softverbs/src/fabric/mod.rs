@@ -12,6 +12,7 @@ pub mod link;
 pub mod meeting;
 pub mod memory;
 pub mod objects;
+pub mod order;
 pub mod qp;
 pub mod requester;
 pub mod responder;
@@ -36,6 +37,8 @@ use timers::{Timer, Timers};
 pub enum Clock {
     /// The machine's monotonic clock.
     Real,
+    /// The same, ahead by so many nanoseconds: it jumped.
+    Ahead(u64),
     /// A time that only moves when it is told to.
     Manual(u64),
 }
@@ -45,6 +48,7 @@ impl Clock {
     pub fn now(&self) -> u64 {
         match self {
             Self::Real => crate::carrier::clock::monotonic(),
+            Self::Ahead(by) => crate::carrier::clock::monotonic().saturating_add(*by),
             Self::Manual(now) => *now,
         }
     }
@@ -146,7 +150,7 @@ impl Fabric {
         Self {
             clock,
             random,
-            shared: Shared::new(secret, strict),
+            shared: Shared::new(secret, strict, Random(seed.rotate_left(32))),
             qps: Slab::new(),
             qp_numbers: BTreeMap::new(),
             numbers: device::QpNumbers::default(),
@@ -178,7 +182,7 @@ impl Fabric {
     /// Sets the delays.
     pub fn set_delays(&mut self, delays: Delays) {
         self.delays = delays;
-        self.slow = delays.on_data();
+        self.faults_changed();
     }
 
     /// Whether something is left to do that needs no time to pass.
@@ -215,6 +219,7 @@ impl Fabric {
                 Timer::Cm(id) => self.cm_expired(id),
                 Timer::Redial(id) => self.redial(id),
                 Timer::Handshake(link) => self.handshake_expired(link),
+                Timer::Fault(serial) => self.fault_due(serial),
             }
             self.settle();
         }

@@ -7,11 +7,14 @@ use std::os::fd::RawFd;
 
 use rdma_sys::{ibv_comp_channel, ibv_context, ibv_pd};
 
+use super::Random;
 use super::cq::Cq;
 use super::memory::MrTable;
+use super::order::Order;
 use super::qp::Qp;
 use super::slab::{Key, Slab};
 use super::srq::Srq;
+use crate::faults::Faults;
 
 /// What an asynchronous event is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +25,10 @@ pub enum Subject {
     Qp(Key<Qp>),
     /// A shared receive queue.
     Srq(Key<Srq>),
+    /// A port.
+    Port(u8),
+    /// The device itself.
+    Device,
 }
 
 /// An opened device.
@@ -34,6 +41,8 @@ pub struct Context {
     pub events: VecDeque<(Subject, u32)>,
     /// Opened for librdmacm's own use: not the program's to close.
     pub internal: bool,
+    /// Its device was pulled out.
+    pub removed: bool,
     /// Creation order.
     pub serial: u64,
 }
@@ -87,6 +96,8 @@ pub enum BellOf {
     Context(Key<Context>),
     /// A channel of connection management.
     Events(Key<crate::cm::EventChannel>),
+    /// No descriptor: a fault left something to be done.
+    Faults,
 }
 
 /// What the QPs share while two of them are borrowed.
@@ -117,11 +128,19 @@ pub struct Shared {
     pub violations: u64,
     /// `SOFTVERBS_STRICT=1`.
     pub strict: bool,
+    /// Faults are armed, or order is drawn: the one thing that the data path looks at.
+    pub unusual: bool,
+    /// What is armed.
+    pub faults: Faults,
+    /// What waits for its turn to be drawn.
+    pub order: Order,
+    /// Decides about faults that are armed by chance.
+    pub chance: Random,
 }
 
 impl Shared {
     /// Nothing made yet.
-    pub fn new(secret: u32, strict: bool) -> Self {
+    pub fn new(secret: u32, strict: bool, chance: Random) -> Self {
         Self {
             contexts: Slab::new(),
             pds: Slab::new(),
@@ -136,7 +155,21 @@ impl Shared {
             armed: 0,
             violations: 0,
             strict,
+            unusual: false,
+            faults: Faults::default(),
+            order: Order::new(),
+            chance,
         }
+    }
+
+    /// EIO if the device of a context was pulled out, as the kernel answers then.
+    pub fn check_present(&self, context: Key<Context>) -> Result<(), i32> {
+        if self.contexts.get(context).is_some_and(|c| c.removed) { Err(libc::EIO) } else { Ok(()) }
+    }
+
+    /// As [`check_present`](Self::check_present), by what was made with the context.
+    pub fn check_present_of(&self, pd: Key<Pd>) -> Result<(), i32> {
+        self.pds.get(pd).map_or(Ok(()), |p| self.check_present(p.context))
     }
 
     /// Queues an asynchronous event on a context. `event` is an `enum ibv_event_type`.

@@ -643,12 +643,18 @@ impl Fabric {
         if let Some(srq) = qp.srq.and_then(|s| self.shared.srqs.get_mut(s)) {
             srq.waiting.retain(|k| *k != key);
         }
+        if self.shared.unusual {
+            self.shared.close_lanes_of(key, self.purge_on_destroy);
+        }
         if self.purge_on_destroy {
             for cq in [qp.send_cq, qp.recv_cq] {
                 if let Some(cq) = self.shared.cqs.get_mut(cq) {
                     cq.purge(key);
                 }
             }
+        }
+        if self.shared.unusual {
+            self.shared.release_of_destroyed(key, self.purge_on_destroy);
         }
         Some(qp)
     }

@@ -140,6 +140,9 @@ impl Qp {
             _ => WC_WITH_INV,
         };
         let word = if with == 0 { 0 } else { word };
+        if shared.unusual {
+            shared.forge_payload(self.number, &self.scratch.1);
+        }
         let solicited = flags & flag::SOLICITED != 0;
         self.complete_receive(shared, wr_id, status::SUCCESS, OPCODE_RECV, length, word, with, solicited);
     }

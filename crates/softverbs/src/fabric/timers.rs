@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::Random;
 use super::link::{Class, Link};
 use super::qp::Qp;
 use super::slab::Key;
@@ -28,33 +29,43 @@ pub enum Timer {
     Redial(Key<CmId>),
     /// A TCP connection did not say what it wants, or a connection attempt did not finish.
     Handshake(Key<Link>),
+    /// What a fault put off.
+    Fault(u64),
 }
 
 /// The timers, first due first.
 pub struct Timers {
-    heap: BinaryHeap<Reverse<(u64, u64)>>,
+    heap: BinaryHeap<Reverse<(u64, u64, u64)>>,
     what: std::collections::BTreeMap<u64, Timer>,
     serial: u64,
+    /// Draws which of the timers due at the same moment is first.
+    ties: Option<Random>,
 }
 
 impl Timers {
     /// None set.
     pub fn new() -> Self {
-        Self { heap: BinaryHeap::new(), what: std::collections::BTreeMap::new(), serial: 0 }
+        Self { heap: BinaryHeap::new(), what: std::collections::BTreeMap::new(), serial: 0, ties: None }
     }
 
     /// Sets a timer; timers due at the same time expire in the order they were set. Its number.
     pub fn set(&mut self, due: u64, timer: Timer) -> u64 {
         self.serial += 1;
         self.what.insert(self.serial, timer);
-        self.heap.push(Reverse((due, self.serial)));
+        let tie = self.ties.as_mut().map_or(0, Random::next);
+        self.heap.push(Reverse((due, tie, self.serial)));
         self.serial
+    }
+
+    /// From now on it is drawn which of the timers due at the same moment is first.
+    pub fn draw_ties(&mut self, seed: u64) {
+        self.ties = Some(Random(seed));
     }
 
     /// Takes a timer back.
     pub fn cancel(&mut self, number: u64) {
         self.what.remove(&number);
-        while let Some(Reverse((_, serial))) = self.heap.peek() {
+        while let Some(Reverse((_, _, serial))) = self.heap.peek() {
             if self.what.contains_key(serial) {
                 return;
             }
@@ -64,13 +75,13 @@ impl Timers {
 
     /// When the next one is due.
     pub fn next_due(&self) -> Option<u64> {
-        self.heap.peek().map(|Reverse((due, _))| *due)
+        self.heap.peek().map(|Reverse((due, ..))| *due)
     }
 
     /// Takes the next one that is due at `now`.
     pub fn expire(&mut self, now: u64) -> Option<Timer> {
         while self.next_due()? <= now {
-            let Reverse((_, serial)) = self.heap.pop()?;
+            let Reverse((_, _, serial)) = self.heap.pop()?;
             if let Some(timer) = self.what.remove(&serial) {
                 self.cancel(0);
                 return Some(timer);

@@ -7,6 +7,7 @@ use std::ffi::{c_char, c_int};
 use rdma_sys::rdma_addrinfo;
 
 use crate::carrier::sys;
+use crate::faults::calls::enter;
 
 const RAI_PASSIVE: c_int = 1;
 const RAI_NUMERICHOST: c_int = 2;
@@ -27,6 +28,7 @@ pub unsafe extern "C" fn rdma_getaddrinfo(
     hints: *const rdma_addrinfo,
     res: *mut *mut rdma_addrinfo,
 ) -> c_int {
+    enter!(rdma_getaddrinfo);
     if res.is_null() || (node.is_null() && service.is_null() && hints.is_null()) {
         return sys::minus_one(Err(libc::EINVAL));
     }

@@ -17,6 +17,7 @@ use crate::cm::message::{Message, Say, reason};
 use crate::fabric::device::MAX_RD_ATOMIC;
 use crate::fabric::qp::{State as QpState, mask};
 use crate::fabric::slab::Key;
+use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 /// "As much as the device can", for responder resources and initiator depth.
@@ -33,6 +34,7 @@ pub unsafe extern "C" fn rdma_create_qp(
     pd: *mut ibv_pd,
     attr: *mut ibv_qp_init_attr,
 ) -> c_int {
+    enter!(rdma_create_qp);
     if attr.is_null() {
         return sys::minus_one(Err(libc::EINVAL));
     }
@@ -46,6 +48,7 @@ pub unsafe extern "C" fn rdma_create_qp(
 /// `attr` is a whole struct that may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_create_qp_ex(id: *mut rdma_cm_id, attr: *mut ibv_qp_init_attr_ex) -> c_int {
+    enter!(rdma_create_qp_ex);
     const ATTR_PD: u32 = 1;
     if attr.is_null() {
         return sys::minus_one(Err(libc::EINVAL));
@@ -166,6 +169,7 @@ fn destroy_own_cqs(id: *mut rdma_cm_id) {
 /// Destroys an identifier's QP, and the completion queues that came with it.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_destroy_qp(id: *mut rdma_cm_id) {
+    enter!(never rdma_destroy_qp);
     let found = with(|rt| {
         find_id(rt, id)?;
         // SAFETY: the cell of an identifier that is alive.
@@ -280,6 +284,7 @@ unsafe fn asked(
 /// `param` is NULL or a whole struct with its private data.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_connect(id: *mut rdma_cm_id, param: *mut rdma_conn_param) -> c_int {
+    enter!(rdma_connect);
     let started = with(|rt| {
         let key = find_id(rt, id)?;
         // SAFETY: the caller vouches for `param`.
@@ -297,6 +302,7 @@ pub unsafe extern "C" fn rdma_connect(id: *mut rdma_cm_id, param: *mut rdma_conn
 /// `param` is NULL or a whole struct with its private data.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_accept(id: *mut rdma_cm_id, param: *mut rdma_conn_param) -> c_int {
+    enter!(rdma_accept);
     let started = with(|rt| {
         let key = find_id(rt, id)?;
         // SAFETY: the caller vouches for `param`.
@@ -325,6 +331,7 @@ pub unsafe extern "C" fn rdma_accept(id: *mut rdma_cm_id, param: *mut rdma_conn_
 /// The active side of a connection whose QP is not the identifier's is ready to use.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_establish(id: *mut rdma_cm_id) -> c_int {
+    enter!(rdma_establish);
     sys::minus_one(with(|rt| {
         let key = find_id(rt, id)?;
         // SAFETY: the cell of an identifier that is alive.
@@ -356,6 +363,7 @@ unsafe fn reject(id: *mut rdma_cm_id, private: *const c_void, length: u8, why: u
 /// `private` points to `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_reject(id: *mut rdma_cm_id, private: *const c_void, length: u8) -> c_int {
+    enter!(rdma_reject);
     // SAFETY: passed on to the caller.
     unsafe { reject(id, private, length, reason::CONSUMER_DEFINED) }
 }
@@ -366,6 +374,7 @@ pub unsafe extern "C" fn rdma_reject(id: *mut rdma_cm_id, private: *const c_void
 /// `private` points to `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_reject_ece(id: *mut rdma_cm_id, private: *const c_void, length: u8) -> c_int {
+    enter!(rdma_reject_ece);
     // SAFETY: passed on to the caller.
     unsafe { reject(id, private, length, reason::VENDOR_OPTION) }
 }
@@ -373,6 +382,7 @@ pub unsafe extern "C" fn rdma_reject_ece(id: *mut rdma_cm_id, private: *const c_
 /// Disconnects, or agrees to the peer's disconnecting; the QP goes to error either way.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_disconnect(id: *mut rdma_cm_id) -> c_int {
+    enter!(rdma_disconnect);
     let started = with(|rt| {
         let key = find_id(rt, id)?;
         // SAFETY: the cell of an identifier that is alive.
@@ -399,6 +409,7 @@ pub unsafe extern "C" fn rdma_init_qp_attr(
     attr: *mut ibv_qp_attr,
     what: *mut c_int,
 ) -> c_int {
+    enter!(rdma_init_qp_attr);
     sys::minus_one(with(|rt| {
         let key = find_id(rt, id)?;
         if attr.is_null() || what.is_null() {
@@ -414,5 +425,6 @@ pub unsafe extern "C" fn rdma_init_qp_attr(
 /// Tells the connection manager of a QP's event: there is nothing that it needs to hear.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_notify(id: *mut rdma_cm_id, _event: u32) -> c_int {
+    enter!(rdma_notify);
     sys::minus_one(with(|rt| find_id(rt, id).map(|_| ())))
 }

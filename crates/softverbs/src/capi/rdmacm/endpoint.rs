@@ -12,6 +12,7 @@ use super::super::shared_receive;
 use super::id::{IdCell, find_id};
 use super::{connect, event, id as ids, shared_pd};
 use crate::carrier::sys;
+use crate::faults::calls::enter;
 use crate::runtime::with;
 
 const RAI_PASSIVE: c_int = 1;
@@ -27,6 +28,7 @@ pub unsafe extern "C" fn rdma_create_ep(
     pd: *mut ibv_pd,
     attr: *mut ibv_qp_init_attr,
 ) -> c_int {
+    enter!(rdma_create_ep);
     if out.is_null() || res.is_null() {
         return sys::minus_one(Err(libc::EINVAL));
     }
@@ -71,6 +73,7 @@ pub unsafe extern "C" fn rdma_create_ep(
 /// Destroys an endpoint with its QP and SRQ.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_destroy_ep(id: *mut rdma_cm_id) {
+    enter!(never rdma_destroy_ep);
     if with(|rt| find_id(rt, id)).is_err() {
         return;
     }
@@ -91,6 +94,7 @@ pub extern "C" fn rdma_destroy_ep(id: *mut rdma_cm_id) {
 /// `out` may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_get_request(listen: *mut rdma_cm_id, out: *mut *mut rdma_cm_id) -> c_int {
+    enter!(rdma_get_request);
     let channel = with(|rt| {
         let key = find_id(rt, listen)?;
         if out.is_null() || !rt.fabric.cm.ids.get(key).is_some_and(|i| i.sync) {
@@ -141,6 +145,7 @@ pub unsafe extern "C" fn rdma_create_srq(
     pd: *mut ibv_pd,
     attr: *mut ibv_srq_init_attr,
 ) -> c_int {
+    enter!(rdma_create_srq);
     let pd = with(|rt| {
         find_id(rt, id)?;
         // SAFETY: the cell of an identifier that is alive.
@@ -168,6 +173,7 @@ pub unsafe extern "C" fn rdma_create_srq(
 /// Destroys an identifier's shared receive queue.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_destroy_srq(id: *mut rdma_cm_id) {
+    enter!(never rdma_destroy_srq);
     if with(|rt| find_id(rt, id)).is_ok() {
         // SAFETY: the cell of an identifier that is alive.
         let srq = unsafe { std::mem::replace(&mut (*id).srq, std::ptr::null_mut()) };

@@ -15,6 +15,7 @@ use crate::carrier::sys;
 use crate::cm::{CmId, Event, EventChannel};
 use crate::fabric::objects::Bell;
 use crate::fabric::slab::Key;
+use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 /// An event as the program holds it.
@@ -72,12 +73,14 @@ pub fn destroy_channel(rt: &mut Runtime, key: Key<EventChannel>) {
 /// Makes an event channel.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_create_event_channel() -> *mut rdma_event_channel {
+    enter!(rdma_create_event_channel);
     verbs::or_null(with(|rt| create_channel(rt, false).map(|(_, cell)| cell)))
 }
 
 /// Destroys an event channel, on which there must be no identifier any more.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_destroy_event_channel(channel: *mut rdma_event_channel) {
+    enter!(never rdma_destroy_event_channel);
     with(|rt| {
         let Ok(key) = find_channel(rt, channel) else { return };
         let children = rt.fabric.cm.channels.get(key).map_or(0, |c| c.children);
@@ -98,6 +101,7 @@ pub unsafe extern "C" fn rdma_get_cm_event(
     channel: *mut rdma_event_channel,
     event: *mut *mut rdma_cm_event,
 ) -> c_int {
+    enter!(rdma_get_cm_event);
     if event.is_null() {
         return sys::minus_one(Err(libc::EINVAL));
     }
@@ -231,6 +235,7 @@ fn hand_out(rt: &mut Runtime, event: Event) -> Option<*mut rdma_cm_event> {
 /// An event was dealt with; it is freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_ack_cm_event(event: *mut rdma_cm_event) -> c_int {
+    enter!(rdma_ack_cm_event);
     sys::minus_one(with(|rt| ack(rt, event)))
 }
 

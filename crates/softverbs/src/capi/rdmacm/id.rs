@@ -15,6 +15,7 @@ use super::{event, shared_context};
 use crate::carrier::{address, sys};
 use crate::cm::{CmId, Param, State};
 use crate::fabric::slab::Key;
+use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 const QPT_RC: u32 = 2;
@@ -61,6 +62,7 @@ pub unsafe extern "C" fn rdma_create_id(
     context: *mut c_void,
     ps: rdma_port_space::Type,
 ) -> c_int {
+    enter!(rdma_create_id);
     let made = with(|rt| {
         if id.is_null() {
             return Err(libc::EINVAL);
@@ -180,6 +182,7 @@ fn take_port(
 /// `addr` points to a socket address of its family's size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_bind_addr(id: *mut rdma_cm_id, addr: *mut libc::sockaddr) -> c_int {
+    enter!(rdma_bind_addr);
     // SAFETY: the caller vouches for `addr`.
     let given = unsafe { address::from_sockaddr(addr) };
     sys::minus_one(with(|rt| {
@@ -227,6 +230,7 @@ pub unsafe extern "C" fn rdma_resolve_addr(
     dst: *mut libc::sockaddr,
     _timeout_ms: c_int,
 ) -> c_int {
+    enter!(rdma_resolve_addr);
     // SAFETY: the caller vouches for both.
     let (from, to) = unsafe { (address::from_sockaddr(src), address::from_sockaddr(dst)) };
     let started = with(|rt| {
@@ -277,6 +281,7 @@ pub unsafe extern "C" fn rdma_resolve_addr(
 /// Finds the way to the resolved address. An event tells the result.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_resolve_route(id: *mut rdma_cm_id, _timeout_ms: c_int) -> c_int {
+    enter!(rdma_resolve_route);
     let started = with(|rt| {
         let key = find_id(rt, id)?;
         let Some(i) = rt.fabric.cm.ids.get_mut(key) else { return Err(libc::EINVAL) };
@@ -293,6 +298,7 @@ pub extern "C" fn rdma_resolve_route(id: *mut rdma_cm_id, _timeout_ms: c_int) ->
 /// Listens on the bound address.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_listen(id: *mut rdma_cm_id, backlog: c_int) -> c_int {
+    enter!(rdma_listen);
     const MAX_BACKLOG: u32 = 1024;
     sys::minus_one(with(|rt| {
         let key = find_id(rt, id)?;
@@ -331,6 +337,7 @@ pub unsafe extern "C" fn rdma_set_option(
     value: *mut c_void,
     length: usize,
 ) -> c_int {
+    enter!(rdma_set_option);
     const LEVEL_ID: c_int = 0;
     sys::minus_one(with(|rt| {
         let key = find_id(rt, id)?;
@@ -365,6 +372,7 @@ pub unsafe extern "C" fn rdma_set_option(
 /// Moves an identifier, and what it has in the old channel, to another channel. Waits until its fetched events are acknowledged.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_migrate_id(id: *mut rdma_cm_id, channel: *mut rdma_event_channel) -> c_int {
+    enter!(rdma_migrate_id);
     let moved = with(|rt| {
         let key = find_id(rt, id)?;
         let Some(i) = rt.fabric.cm.ids.get(key) else { return Err(libc::EINVAL) };
@@ -453,6 +461,7 @@ pub fn ack_kept_event(rt: &mut Runtime, id: *mut rdma_cm_id) {
 /// Its QP should be gone, as rdma_destroy_id(3) says, but neither librdmacm nor the kernel looks, and rping destroys it later.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_destroy_id(id: *mut rdma_cm_id) -> c_int {
+    enter!(rdma_destroy_id);
     let begun = with(|rt| {
         let key = find_id(rt, id)?;
         rt.stop_listening_on_wire(key);

@@ -15,6 +15,7 @@ use rdma_sys::{ibv_context, ibv_pd};
 use super::{device, memory};
 use crate::fabric::objects::{Context, Pd};
 use crate::fabric::slab::Key;
+use crate::faults::calls::begin;
 use crate::runtime::{Runtime, with};
 
 /// The context that all identifiers share, as in librdmacm: opened at the first need, never closed.
@@ -42,6 +43,13 @@ pub fn shared_pd(rt: &mut Runtime) -> Result<(Key<Pd>, *mut ibv_pd), i32> {
 /// `count` is NULL or may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_get_devices(count: *mut c_int) -> *mut *mut ibv_context {
+    if let Some(failed) = begin("rdma_get_devices") {
+        if !count.is_null() {
+            // SAFETY: the caller vouches for `count`.
+            unsafe { count.write(0) };
+        }
+        return failed.answer();
+    }
     let context = with(|rt| shared_context(rt).map(|(_, cell)| cell));
     // SAFETY: calloc of two pointers, zeroed.
     let list = unsafe { libc::calloc(2, size_of::<*mut ibv_context>()) }.cast::<*mut ibv_context>();
