@@ -112,6 +112,13 @@ $(DIST)/bin/verbs-bench: crates/softverbs/benches/verbs_bench.c Makefile | libra
 	@$(CC) -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) $< -o $@ -lrdmacm -libverbs
 .SECONDARY:
 
+# What softverbs is compared with a kernel's device by; plain libibverbs, so that it runs on either.
+COMPARE := crates/softverbs/tests/c/compare
+$(DIST)/bin/verbs-compare: $(wildcard $(COMPARE)/*.[ch]) Makefile | packages-build
+	@mkdir -p $(@D)
+	@echo "CC    $(@F)"
+	@$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(filter %.c,$^) -libverbs -lrdmacm -o $@
+
 -include $(wildcard $(OBJECTS)/*.d $(OBJECTS)/lib/*.d)
 
 # To see it and to try it ----------------------------------------------------------------------------------------------
@@ -139,7 +146,7 @@ test-valgrind: all packages-test
 	scripts/c-tests.sh --valgrind
 
 .PHONY: test-vm
-test-vm: all packages-vm
+test-vm: all $(DIST)/bin/verbs-compare packages-vm
 	RUNS='$(RUNS)' vm/test.sh
 
 .PHONY: bench

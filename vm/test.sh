@@ -1,9 +1,11 @@
 #!/bin/bash
-# test.sh [SCENARIO...]: what `make test-vm` calls. Builds the bed if needed, runs the scenarios (default: stack, first-light, seed-bug) in the guest with the
-# project's own programs, prints a PASS or FAIL line for each, and `N passed, N failed` as the last line. Exit status 1 if one failed.
+# test.sh [SCENARIO...]: what `make test-vm` calls. Builds the bed if needed, runs the scenarios (default: stack, verbs, first-light,
+# seed-bug) in the guest with the project's own programs, prints a PASS or FAIL line for each, and `N passed, N failed` as the last line.
+# Exit status 1 if one failed.
 #
-#   ARTIFACTS  directory with bin/nvme-rdma-demo, bin/t43-seed, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so; all of it may also lie
-#              in the directory itself. Default: $DIST, or dist/ in cargo's target directory, which is where `make` puts them
+#   ARTIFACTS  directory with bin/nvme-rdma-demo, bin/t43-seed, bin/verbs-compare, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so,
+#              lib/libsoftverbs.so; all of it may also lie in the directory itself. Default: $DIST, or dist/ in cargo's target directory,
+#              which is where `make` puts them
 #   RUNS       how often seed-bug is repeated, default 2
 #
 # The logs of each boot stay in $VM_WORK/test/.
@@ -14,7 +16,7 @@ set -euo pipefail
 ARTIFACTS=${ARTIFACTS:-${DIST:-$(dirname "$VM_WORK")/dist}}
 RUNS=${RUNS:-2}
 [[ $RUNS =~ ^[1-9][0-9]*$ ]] || die "RUNS must be a number from 1, not '$RUNS'"
-[ $# -gt 0 ] || set -- stack first-light seed-bug
+[ $# -gt 0 ] || set -- stack verbs first-light seed-bug
 for scenario; do [ -e "$VM_DIR/scenarios/$scenario.sh" ] || die "there is no scenario '$scenario'"; done
 
 "$VM_DIR/build.sh"
@@ -24,6 +26,7 @@ programs_of() {
   case $1 in
     first-light) echo nvme-rdma-demo ;;
     seed-bug) echo t43-seed ;;
+    verbs) echo verbs-compare ;;
     own-target) echo nvme-rdma-target nvme-rdma-demo ;;
   esac
 }
@@ -35,6 +38,20 @@ artifact() {
     if [ -x "$place/$1" ]; then echo "$place/$1" && return; fi
   done
   die "no $1 in $ARTIFACTS; run: make"
+}
+
+# prepare_verbs SHARE: the very program that will run in the guest runs on softverbs, and has to print what the tests of softverbs expect
+# too; what the kernel's device has to print is made of that and the list of differences.
+prepare_verbs() {
+  local compare=$VM_DIR/../crates/softverbs/tests/c/compare library=$ARTIFACTS/lib/libsoftverbs.so
+  [ -e "$library" ] || library=$ARTIFACTS/libsoftverbs.so
+  [ -e "$library" ] || die "no libsoftverbs.so in $ARTIFACTS; run: make"
+  if ! LD_PRELOAD=$library timeout 100 "$1/bin/verbs-compare" 127.0.0.1 >"$1/verbs.softverbs" 2>"$1/verbs.softverbs.log" ||
+    ! diff -U 1 "$compare/expected.txt" "$1/verbs.softverbs"; then
+    echo "verbs-compare on softverbs does not print what is expected; see $1/verbs.softverbs.log"
+    return 1
+  fi
+  awk -f "$compare/apply.awk" "$compare/differences.txt" "$compare/expected.txt" >"$1/verbs.expected"
 }
 
 passed=0 failed=0
@@ -49,6 +66,8 @@ boot() {
       path=$(artifact "$program")
       LD_LIBRARY_PATH=$ARTIFACTS/lib:$ARTIFACTS "$VM_DIR/pack.sh" "$share" "$path"
     done
+    # Without what it compares with, the scenario fails.
+    if [ "$scenario" = verbs ]; then prepare_verbs "$share" || rm -f "$share/verbs.expected"; fi
   done
   "$VM_DIR/run.sh" -t "$seconds" -s "$share" -m 1G -- "RUNS=$RUNS bash /share/scenarios.sh $*" || code=$?
   for scenario; do

@@ -135,12 +135,12 @@ const struct one_case cases[] = {
 		 "server rwc\n"
 		 "server check at=1000 len=64 with=3\n"},
 	{"send-long", "pair\n"
-		      "client fill at=0 len=50000 with=5\n"
-		      "server recv id=1 at=1 len=50000\n"
-		      "client send id=2 len=50000\n"
+		      "client fill at=0 len=70000 with=5\n"
+		      "server recv id=1 at=1 len=70000\n"
+		      "client send id=2 len=70000\n"
 		      "client swc\n"
 		      "server rwc\n"
-		      "server check at=1 len=50000 with=5\n"},
+		      "server check at=1 len=70000 with=5\n"},
 	{"send-back", "pair\n"
 		      "client recv id=1 len=64\n"
 		      "server send id=2 len=16\n"
@@ -196,10 +196,10 @@ const struct one_case cases[] = {
 		  "server check at=2000 len=64 with=4\n"
 		  "server quiet\n"},
 	{"write-long", "pair\n"
-		       "client fill at=3 len=60000 with=4\n"
-		       "client send op=WRITE id=1 at=3 len=60000 to=5000\n"
+		       "client fill at=3 len=20000 with=4\n"
+		       "client send op=WRITE id=1 at=3 len=20000 to=5000\n"
 		       "client swc\n"
-		       "server check at=5000 len=60000 with=4\n"},
+		       "server check at=5000 len=20000 with=4\n"},
 	{"write-nothing", "pair\n"
 			  "client send op=WRITE id=1\n"
 			  "client swc\n"
@@ -221,10 +221,10 @@ const struct one_case cases[] = {
 		 "client check len=64 with=8\n"
 		 "server quiet\n"},
 	{"read-long", "pair\n"
-		      "server fill len=60000 with=8\n"
-		      "client send op=READ id=1 at=11 len=60000\n"
+		      "server fill len=20000 with=8\n"
+		      "client send op=READ id=1 at=11 len=20000\n"
 		      "client swc\n"
-		      "client check at=11 len=60000 with=8\n"},
+		      "client check at=11 len=20000 with=8\n"},
 	{"read-nothing", "pair\n"
 			 "client send op=READ id=1\n"
 			 "client swc\n"},
@@ -284,7 +284,7 @@ const struct one_case cases[] = {
 	{"srq-last-request", "pair server.srq=1\n"
 			     "server recv id=1 len=64 again=2\n"
 			     "server modify to=ERR\n"
-			     "server async ms=500\n"
+			     "server async ms=200\n"
 			     "server quiet\n"
 			     "server destroy what=qp\n"},
 	{"srq-full", "pair server.srq=1\n"
@@ -295,7 +295,7 @@ const struct one_case cases[] = {
 				 "client swc\n"
 				 "server rwc\n"
 				 "server state want=ERR\n"
-				 "server async ms=500\n"},
+				 "server async ms=200\n"},
 	{"notification", "pair\n"
 			 "server arm\n"
 			 "server recv id=1 len=64 again=3\n"
@@ -400,7 +400,7 @@ const struct one_case cases[] = {
 			     "client modify to=ERR\n"
 			     "client recv id=1 len=8 say=1\n"
 			     "client send id=2 len=8 say=1\n"
-			     "client rwc ms=500\n"
+			     "client rwc ms=300\n"
 			     "client swc\n"},
 	{"receive-on-a-qp-with-srq", "pair server.srq=1\n"
 				     "server recv id=1 len=8 own=1 say=1\n"},
@@ -449,7 +449,7 @@ const struct one_case cases[] = {
 				"client state want=ERR\n"},
 	{"read-where-none-was-agreed", "pair client.initiator=0 server.responder=0\n"
 				       "client send op=READ id=1 len=8\n"
-				       "client swc ms=1000\n"
+				       "client swc ms=300\n"
 				       "client state\n"},
 
 	/* ---- failures on the responder's side ---- */
@@ -562,7 +562,7 @@ const struct one_case cases[] = {
 					  "client state\n"
 					  "server state\n"
 					  "client send op=WRITE id=12 len=8 peer=1\n"
-					  "client swc ms=500\n"
+					  "client swc ms=300\n"
 					  "server async ms=100\n"},
 	{"invalidate-nothing", "pair\n"
 			       "server recv id=1 len=64\n"
@@ -607,6 +607,7 @@ const struct one_case cases[] = {
 		       "client swc\n"
 		       "client state want=ERR\n"},
 	{"peer-away-while-it-has-no-receive", "pair " IMPATIENT "\n"
+					      "server modify rnr_timer=12 quiet=1\n"
 					      "client send id=11 len=8\n"
 					      "client quiet\n"
 					      "server modify to=ERR\n"
