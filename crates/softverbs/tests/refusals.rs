@@ -120,6 +120,7 @@ fn queue_pairs_are_checked_when_they_are_made_and_changed() {
             let mut attr: ibv_qp_attr = std::mem::zeroed();
             attr.qp_state = state;
             attr.port_num = 1;
+            attr.ah_attr.port_num = 1;
             attr.path_mtu = 3;
             edit(&mut attr);
             ibv_modify_qp(qp, &mut attr, mask)

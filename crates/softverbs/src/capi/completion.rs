@@ -7,11 +7,13 @@ use std::ffi::{c_int, c_uint, c_void};
 use rdma_sys::{ibv_comp_channel, ibv_context, ibv_cq, ibv_cq_ex};
 
 use super::device::find_context;
-use super::verbs::{Patience, find_channel, find_cq, or_errno, or_null, wait_for_ever, wait_on};
+use super::verbs::{
+    Patience, drop_async_events, find_channel, find_cq, or_errno, or_null, wait_for_ever, wait_on,
+};
 use crate::carrier::sys;
 use crate::fabric::cq::{Armed, Cq};
 use crate::fabric::device as limits;
-use crate::fabric::objects::{Bell, CompChannel};
+use crate::fabric::objects::{Bell, CompChannel, Subject};
 use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
@@ -137,7 +139,7 @@ pub extern "C" fn ibv_destroy_cq(cq: *mut ibv_cq) -> c_int {
             // SAFETY: one of our cells and alive.
             let acked = unsafe { (*cq).comp_events_completed };
             let unacked = c.events_taken.wrapping_sub(acked);
-            let channel = c.channel;
+            let (context, channel) = (c.context, c.channel);
             if unacked > 0 && !patience.is_over(rt.manual) {
                 return Ok(false);
             }
@@ -158,6 +160,7 @@ pub extern "C" fn ibv_destroy_cq(cq: *mut ibv_cq) -> c_int {
                     sys::take(c.bell.fd);
                 }
             }
+            drop_async_events(rt, context, Subject::Cq(key));
             rt.cells.cqs.free(cq.cast());
             Ok(true)
         });

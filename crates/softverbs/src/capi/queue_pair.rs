@@ -8,17 +8,16 @@ use rdma_sys::{
     ibv_context, ibv_pd, ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_qp_ex, ibv_qp_init_attr, ibv_qp_init_attr_ex,
 };
 
-use super::verbs::{find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
+use super::verbs::{drop_async_events, find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
 use crate::carrier::address;
 use crate::fabric::device as limits;
+use crate::fabric::objects::Subject;
 use crate::fabric::qp::{Parts, Qp, State};
 use crate::fabric::slab::Key;
 use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 const QPT_RC: u32 = 2;
-/// Bytes that fit inline in place of a segment, as with soft RoCE.
-const INLINE_PER_SEGMENT: u32 = 16;
 
 /// Makes a queue pair; the capabilities granted are written back.
 ///
@@ -82,8 +81,6 @@ fn granted(cap: &ibv_qp_cap, has_srq: bool) -> Result<ibv_qp_cap, i32> {
         return Err(libc::EINVAL);
     }
     let mut cap = *cap;
-    // Room for segments is room for as many bytes; programs such as rdma_xclient do not ask for it.
-    cap.max_inline_data = cap.max_inline_data.max(cap.max_send_sge * INLINE_PER_SEGMENT);
     if has_srq {
         cap.max_recv_wr = 0;
         cap.max_recv_sge = 0;
@@ -178,6 +175,7 @@ pub fn destroy_qp(rt: &mut Runtime, qp: *mut ibv_qp) -> Result<(), i32> {
     if let Some(s) = gone.srq.and_then(|k| shared.srqs.get_mut(k)) {
         s.users -= 1;
     }
+    drop_async_events(rt, gone.context, Subject::Qp(key));
     rt.cells.qps.free(qp.cast());
     Ok(())
 }
@@ -228,6 +226,7 @@ pub unsafe extern "C" fn ibv_query_qp(
         out.qp_state = q.state as u32;
         out.cur_qp_state = q.state as u32;
         out.cap = q.cap;
+        out.sq_draining = u8::from(q.state == State::Sqd && q.is_draining());
         // SAFETY: the caller vouches for both; the cell is one of ours and alive.
         unsafe {
             attr.write(out);

@@ -6,8 +6,9 @@ use std::ffi::c_int;
 
 use rdma_sys::{ibv_pd, ibv_srq, ibv_srq_attr, ibv_srq_init_attr};
 
-use super::verbs::{find_pd, find_srq, or_errno, or_null};
+use super::verbs::{drop_async_events, find_pd, find_srq, or_errno, or_null};
 use crate::fabric::device as limits;
+use crate::fabric::objects::Subject;
 use crate::fabric::slab::Key;
 use crate::fabric::srq::{RecvRing, Srq};
 use crate::faults::calls::enter;
@@ -128,6 +129,8 @@ pub extern "C" fn ibv_destroy_srq(srq: *mut ibv_srq) -> c_int {
             && let Some(p) = rt.fabric.shared.pds.get_mut(s.pd)
         {
             p.children -= 1;
+            let context = p.context;
+            drop_async_events(rt, context, Subject::Srq(key));
         }
         rt.cells.srqs.free(srq);
         Ok(())

@@ -384,6 +384,11 @@ impl Fabric {
             | Kind::ReceiverReady
             | Kind::Silent => {
                 self.answer(key, &header, payload);
+                if self.draining
+                    && let Some(qp) = self.links.get(key).and_then(|l| l.qp)
+                {
+                    self.tell_drained(qp);
+                }
             }
         }
     }

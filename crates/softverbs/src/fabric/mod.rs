@@ -139,6 +139,8 @@ pub struct Fabric {
     pub alone: bool,
     /// There is a device at all.
     pub has_device: bool,
+    /// A QP was told to drain its send queue, once.
+    pub draining: bool,
     serial: u64,
 }
 
@@ -169,6 +171,7 @@ impl Fabric {
             meetings: BTreeMap::new(),
             alone: false,
             has_device: true,
+            draining: false,
             serial: 0,
         }
     }

@@ -159,6 +159,10 @@ pub struct Qp {
     pub timing: bool,
     /// Transport retries left while the peer is silent.
     pub retries: u32,
+    /// In SQD: first slot that was not begun when the queue was told to drain.
+    pub drain_to: u64,
+    /// An event is to tell when it is drained.
+    pub tell_drained: bool,
 
     /// Receives.
     pub rq: RecvRing,
@@ -254,6 +258,8 @@ impl Qp {
             epoch: 0,
             timing: false,
             retries: 0,
+            drain_to: 0,
+            tell_drained: false,
             rq: RecvRing::new(own_receives, cap.max_recv_sge),
             expected: 0,
             inbound: Inbound::default(),
@@ -297,8 +303,24 @@ impl Qp {
     /// The next send that may go out now.
     #[inline]
     pub fn sendable(&self) -> Option<u64> {
-        let ready = self.state == State::Rts && self.next != self.tail && !self.rnr && self.failed.is_none();
-        ready.then_some(self.next)
+        let open = self.state == State::Rts || (self.state == State::Sqd && self.next < self.drain_to);
+        (open && self.next != self.tail && !self.rnr && self.failed.is_none()).then_some(self.next)
+    }
+
+    /// Whether sends of this QP may be on their way.
+    pub fn sends(&self) -> bool {
+        matches!(self.state, State::Rts | State::Sqd)
+    }
+
+    /// Whether there is a send that the peer's silence matters to.
+    pub fn is_busy(&self) -> bool {
+        self.una != self.tail
+            && (self.state == State::Rts || (self.state == State::Sqd && self.is_draining()))
+    }
+
+    /// In SQD: whether sends that were begun before are not done.
+    pub fn is_draining(&self) -> bool {
+        self.una < self.drain_to.min(self.tail)
     }
 
     /// Where the bytes of a send lie, up to all of it, into the first scratch list. `write`: the peer's bytes are to go there.
@@ -465,13 +487,10 @@ impl Qp {
     /// In ERR: completes all that is posted as flushed.
     pub fn flush(&mut self, shared: &mut Shared) {
         self.halt();
-        // A message that was half in has taken its receive off a shared queue: that one is this QP's to flush.
-        if self.inbound.active {
-            self.inbound.active = false;
-            if self.srq.is_some() {
-                let wr_id = self.inbound.wr_id;
-                self.complete_receive(shared, wr_id, status::FLUSH, 0, 0, 0, 0, false);
-            }
+        // A SEND that was half in has taken its receive off the queue already.
+        if std::mem::take(&mut self.inbound.active) && self.inbound.send {
+            let wr_id = self.inbound.wr_id;
+            self.complete_receive(shared, wr_id, status::FLUSH, 0, 0, 0, 0, false);
         }
         while self.una < self.tail {
             self.complete_send(shared, status::FLUSH);
@@ -487,6 +506,7 @@ impl Qp {
         self.timing = false;
         self.rnr = false;
         self.failed = None;
+        self.tell_drained = false;
         self.reads = 0;
         self.sent = 0;
         self.owes_ready = false;

@@ -8,7 +8,7 @@ use super::cq::status;
 use super::link::{Far, Link};
 use super::memory::{self, access};
 use super::objects::Shared;
-use super::qp::{Qp, SendSlot, State, opcode, send_flag};
+use super::qp::{Qp, SendSlot, opcode, send_flag};
 use super::responder::Refused;
 use super::slab::Key;
 use super::timers::Timer;
@@ -182,7 +182,7 @@ impl Fabric {
             self.await_silence(key);
             return;
         }
-        if header.qpn != qp.number || !matches!(qp.state, State::Rts | State::Sqd) {
+        if header.qpn != qp.number || !qp.sends() {
             return;
         }
         if header.kind == Kind::ReceiverReady {
@@ -268,7 +268,7 @@ impl Fabric {
             return;
         }
         let Some(qp) = self.qps.get_mut(key) else { return };
-        if qp.timing || qp.una == qp.tail || qp.state != State::Rts || qp.attr.timeout == 0 {
+        if qp.timing || !qp.is_busy() || qp.attr.timeout == 0 {
             return;
         }
         qp.timing = true;
@@ -284,7 +284,7 @@ impl Fabric {
         if !qp.timing || qp.epoch != epoch {
             return;
         }
-        if qp.una == qp.tail || qp.state != State::Rts {
+        if !qp.is_busy() {
             qp.timing = false;
             return;
         }

@@ -95,17 +95,22 @@ impl Qp {
         invalidate: bool,
         word: u32,
     ) -> Result<u64, Refused> {
-        let ring = match self.srq {
-            Some(srq) => shared.srqs.get(srq).map(|s| &s.ring),
-            None => Some(&self.rq),
+        // A shared queue's receives are checked against its own protection domain.
+        let (ring, pd) = match self.srq {
+            Some(srq) => match shared.srqs.get(srq) {
+                Some(s) => (&s.ring, s.pd),
+                None => return Err(Refused::NotReady),
+            },
+            None => (&self.rq, self.pd),
         };
-        let Some((wr_id, list)) = ring.and_then(|r| r.front()) else { return Err(Refused::NotReady) };
+        let Some((wr_id, list)) = ring.front() else { return Err(Refused::NotReady) };
         let room = memory::total_length(list);
         let found = if room < u64::from(length) {
             Err(Refused::Wrong { told: status::REM_INV_REQ, own: Trace::Receive(wr_id, status::LOC_LEN) })
         } else {
-            shared.mrs.segments(self.pd, list, true, length, &mut self.scratch.1).map_err(|_| {
-                Refused::Wrong { told: status::REM_OP, own: Trace::Receive(wr_id, status::LOC_PROT) }
+            shared.mrs.segments(pd, list, true, length, &mut self.scratch.1).map_err(|_| Refused::Wrong {
+                told: status::REM_OP,
+                own: Trace::Receive(wr_id, status::LOC_PROT),
             })
         };
         self.pop_receive(shared);
@@ -280,7 +285,8 @@ impl Fabric {
         if header.kind == Kind::Send {
             let wr_id = qp.inbound.wr_id;
             let list = std::mem::take(&mut qp.inbound.sges);
-            let found = shared.mrs.segments(qp.pd, &list, true, header.total, &mut qp.scratch.1);
+            let pd = qp.srq.and_then(|k| shared.srqs.get(k)).map_or(qp.pd, |s| s.pd);
+            let found = shared.mrs.segments(pd, &list, true, header.total, &mut qp.scratch.1);
             qp.inbound.sges = list;
             if found.is_err() {
                 let own = Trace::Receive(wr_id, status::LOC_PROT);

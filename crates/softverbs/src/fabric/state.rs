@@ -3,6 +3,7 @@
 use rdma_sys::ibv_qp_attr;
 
 use super::Fabric;
+use super::objects::Subject;
 use super::qp::Qp;
 use super::slab::Key;
 
@@ -70,7 +71,7 @@ impl Fabric {
             return Err(libc::EINVAL);
         }
         let (required, allowed) = transition(from, to).ok_or(libc::EINVAL)?;
-        let given = what & !(mask::STATE | mask::CUR_STATE);
+        let given = what & !mask::STATE;
         if given & required != required || given & !(required | allowed) != 0 {
             return Err(libc::EINVAL);
         }
@@ -91,12 +92,33 @@ impl Fabric {
                 qp.set_state(State::Rtr);
                 self.connect_qp(key);
             }
+            State::Sqd if from == State::Rts => {
+                qp.drain_to = qp.next + u64::from(qp.sent > 0 || qp.rnr);
+                qp.tell_drained = given & mask::EN_SQD_ASYNC_NOTIFY != 0 && attr.en_sqd_async_notify != 0;
+                self.draining = true;
+                qp.set_state(State::Sqd);
+                self.pump(key);
+                self.tell_drained(key);
+            }
             _ => {
                 qp.set_state(to);
                 self.pump(key);
             }
         }
         Ok(())
+    }
+
+    /// What was begun before the send queue was to drain is done: tells it, if that was asked for.
+    #[cold]
+    pub fn tell_drained(&mut self, key: Key<Qp>) {
+        const SQ_DRAINED: u32 = 5;
+        if let Some(qp) = self.qps.get_mut(key)
+            && qp.state == State::Sqd
+            && !qp.is_draining()
+            && std::mem::take(&mut qp.tell_drained)
+        {
+            self.shared.async_event(qp.context, Subject::Qp(key), SQ_DRAINED);
+        }
     }
 }
 
@@ -150,16 +172,15 @@ impl Qp {
 }
 
 /// Which attributes a change of state needs and allows (InfiniBand specification, QP state transition properties, for RC);
-/// none if the change itself is illegal.
+/// none if the change itself is illegal. Where Linux is stricter, as Linux: it does not take RESET to ERR.
 fn transition(from: State, to: State) -> Option<(i32, i32)> {
-    use State::{Err, Init, Reset, Rtr, Rts, Sqd};
+    use State::{Err, Init, Reset, Rtr, Rts, Sqd, Sqe};
     use mask::*;
     let init = PKEY_INDEX | PORT | ACCESS_FLAGS;
     Some(match (from, to) {
-        (_, Reset) => (0, 0),
         // No kernel device goes from RESET to ERR.
         (Reset, Err) => return None,
-        (_, Err) => (0, 0),
+        (_, Reset | Err) | (Sqe, Rts) => (0, 0),
         (Reset, Init) => (init, 0),
         (Init, Init) => (0, init),
         (Init, Rtr) => (
@@ -168,11 +189,11 @@ fn transition(from: State, to: State) -> Option<(i32, i32)> {
         ),
         (Rtr, Rts) => (
             TIMEOUT | RETRY_CNT | RNR_RETRY | SQ_PSN | MAX_QP_RD_ATOMIC,
-            ALT_PATH | ACCESS_FLAGS | MIN_RNR_TIMER | PATH_MIG_STATE,
+            CUR_STATE | ALT_PATH | ACCESS_FLAGS | MIN_RNR_TIMER | PATH_MIG_STATE,
         ),
-        (Rts, Rts) => (0, ACCESS_FLAGS | ALT_PATH | PATH_MIG_STATE | MIN_RNR_TIMER),
+        (Rts, Rts) => (0, CUR_STATE | ACCESS_FLAGS | ALT_PATH | PATH_MIG_STATE | MIN_RNR_TIMER),
         (Rts, Sqd) => (0, EN_SQD_ASYNC_NOTIFY),
-        (Sqd, Rts) => (0, ALT_PATH | ACCESS_FLAGS | PATH_MIG_STATE | MIN_RNR_TIMER),
+        (Sqd, Rts) => (0, CUR_STATE | ALT_PATH | ACCESS_FLAGS | PATH_MIG_STATE | MIN_RNR_TIMER),
         (Sqd, Sqd) => (
             0,
             PORT | AV
@@ -194,6 +215,7 @@ fn transition(from: State, to: State) -> Option<(i32, i32)> {
 fn check_attributes(attr: &ibv_qp_attr, given: i32) -> Result<(), i32> {
     let has = |bit: i32| given & bit != 0;
     let wrong = (has(mask::PORT) && attr.port_num != 1)
+        || (has(mask::AV) && attr.ah_attr.port_num != 1)
         || (has(mask::PKEY_INDEX) && attr.pkey_index != 0)
         || (has(mask::PATH_MTU) && !(1..=5).contains(&attr.path_mtu))
         || (has(mask::RETRY_CNT) && attr.retry_cnt > 7)
