@@ -215,7 +215,7 @@ impl Shared {
     }
 
     /// Queues a completion that comes now.
-    #[inline]
+    #[inline(always)]
     pub fn queue_completion(&mut self, key: Key<Cq>, cqe: Cqe, solicited: bool) {
         let Some(cq) = self.cqs.get_mut(key) else { return };
         if !cq.push(cqe) {

@@ -527,7 +527,7 @@ impl Qp {
     }
 
     /// A receive is done.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::too_many_arguments)]
     pub fn complete_receive(
         &self,
@@ -567,7 +567,7 @@ impl Fabric {
     ///
     /// # Safety
     /// `wr` is a list of work requests as verbs demands, segments and inline data readable.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn post_send(
         &mut self,
         key: Key<Qp>,
@@ -597,7 +597,7 @@ impl Fabric {
     ///
     /// # Safety
     /// `wr` is a list of receives as verbs demands.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn post_recv(
         &mut self,
         key: Key<Qp>,

@@ -137,7 +137,7 @@ impl Qp {
     }
 
     /// The SEND is in: completes its receive.
-    #[inline]
+    #[inline(always)]
     pub fn finish_receive(&mut self, shared: &mut Shared, wr_id: u64, length: u32, flags: u8, word: u32) {
         let with = match flags & (flag::IMMEDIATE | flag::INVALIDATE) {
             0 => 0,

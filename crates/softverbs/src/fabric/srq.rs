@@ -42,7 +42,7 @@ impl RecvRing {
     ///
     /// # Safety
     /// `wr.sg_list` holds `wr.num_sge` segments.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn post(&mut self, wr: &ibv_recv_wr) -> Result<(), i32> {
         if self.len >= self.max_wr as usize {
             return Err(libc::ENOMEM);
@@ -75,7 +75,7 @@ impl RecvRing {
     }
 
     /// The oldest receive: its id and segments.
-    #[inline]
+    #[inline(always)]
     pub fn front(&self) -> Option<(u64, &[ibv_sge])> {
         if self.len == 0 {
             return None;
@@ -91,7 +91,7 @@ impl RecvRing {
     }
 
     /// Takes the oldest receive off; its id.
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<u64> {
         if self.len == 0 {
             return None;
