@@ -104,6 +104,7 @@ impl Fabric {
         if event == EVENT_QP_FATAL {
             self.shared.faults.broken.push((key, Some(event)));
             self.shared.call_for_attention();
+            self.faults_changed();
         } else {
             let context = qp.context;
             self.shared.async_event(context, subject, event);

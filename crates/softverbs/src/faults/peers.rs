@@ -257,6 +257,9 @@ impl Fabric {
                     && other.far == Far::Local(key)
                 {
                     other.far = Far::Gone;
+                    if let Some(qp) = other.qp {
+                        self.await_silence(qp);
+                    }
                 }
             }
         }
