@@ -18,6 +18,8 @@ use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 const QPT_RC: u32 = 2;
+/// Bytes that fit inline in place of a segment, as with soft RoCE.
+const INLINE_PER_SEGMENT: u32 = 16;
 
 /// Makes a queue pair; the capabilities granted are written back.
 ///
@@ -81,6 +83,8 @@ fn granted(cap: &ibv_qp_cap, has_srq: bool) -> Result<ibv_qp_cap, i32> {
         return Err(libc::EINVAL);
     }
     let mut cap = *cap;
+    // Room for segments is room for as many bytes; programs such as rdma_xclient do not ask for it.
+    cap.max_inline_data = cap.max_inline_data.max(cap.max_send_sge * INLINE_PER_SEGMENT);
     if has_srq {
         cap.max_recv_wr = 0;
         cap.max_recv_sge = 0;
