@@ -32,3 +32,8 @@ pub fn ledger() -> Ledger {
 pub fn control(commands: &str) -> Result<(), String> {
     runtime::with(|rt| rt.control(commands))
 }
+
+/// How many faults wait for their occasion: one line of the command `faults` each.
+pub fn armed() -> usize {
+    runtime::with(|rt| rt.fabric.shared.faults.lines().len())
+}

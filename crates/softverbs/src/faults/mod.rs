@@ -100,7 +100,8 @@ impl Faults {
         self.blocked.is_any() || !self.lies.is_empty()
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// One line for each thing that is armed.
+    pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for f in &self.calls {
             lines.push(format!("fail {} {} {}", f.name, f.which, names::errno_name(f.errno)));
