@@ -15,6 +15,7 @@ use rdma_sys::{
     rdma_event_channel, verbs_context,
 };
 
+use crate::capi::extended_qp::Poster;
 use crate::capi::rdmacm::event::{EventCell, Fetched};
 use crate::capi::rdmacm::id::IdCell;
 use crate::carrier::address::Held;
@@ -25,6 +26,7 @@ use crate::carrier::sys;
 use crate::cm::CmId;
 use crate::fabric::cells::Cells;
 use crate::fabric::objects::{BellOf, Context, Pd};
+use crate::fabric::qp::Qp;
 use crate::fabric::slab::{Key, Slab};
 use crate::fabric::{Clock, Fabric};
 
@@ -68,6 +70,8 @@ pub struct Runtime {
     pub fetched: Slab<Fetched>,
     /// Ports that identifiers hold.
     pub ports: BTreeMap<Key<CmId>, Held>,
+    /// QPs that take requests by function calls.
+    pub posters: BTreeMap<Key<Qp>, Poster>,
     /// Blocks of QP numbers.
     pub qpn_blocks: Vec<Held>,
     /// The next source port that is tried.
@@ -107,6 +111,7 @@ impl Runtime {
             cm_pd: None,
             fetched: Slab::new(),
             ports: BTreeMap::new(),
+            posters: BTreeMap::new(),
             qpn_blocks: Vec::new(),
             next_port: 32768 + (seed >> 32) as u16 % 28000,
             net: Net::default(),

@@ -154,7 +154,7 @@ fn pingpong(program: &str, more: &[&str]) {
 
 #[test]
 fn ibv_rc_pingpong() {
-    pingpong("ibv_rc_pingpong", &["-c", "-c -e", "-s 100000 -c", "-m 256"]);
+    pingpong("ibv_rc_pingpong", &["-c", "-c -e", "-s 100000 -c", "-m 256", "-c -t", "-c -N"]);
 }
 
 #[test]

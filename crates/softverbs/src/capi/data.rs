@@ -11,7 +11,7 @@ use rdma_sys::{
 
 use crate::fabric::Fabric;
 use crate::fabric::cells::key_of;
-use crate::fabric::cq::{Armed, Cq};
+use crate::fabric::cq::{Armed, Cq, Cqe};
 use crate::fabric::qp::{GONE, Qp, Unposted};
 use crate::fabric::slab::Key;
 use crate::fabric::srq::Srq;
@@ -20,8 +20,9 @@ use crate::faults::posting::post_part;
 use crate::place::Place;
 use crate::runtime::{Runtime, lock};
 
+/// An object of the data path that is no more: one line, EINVAL.
 #[cold]
-fn gone(rt: &mut Runtime, pointer: usize) -> c_int {
+pub(super) fn gone(rt: &mut Runtime, pointer: usize) -> c_int {
     crate::place::enter();
     let cells = &rt.cells;
     let (what, places) = match (
@@ -191,6 +192,21 @@ unsafe fn take(fabric: &mut Fabric, key: Key<Cq>, count: c_int, wc: *mut ibv_wc)
         got += 1;
     }
     Some(got)
+}
+
+/// Takes the next completion, if there is one.
+pub(super) fn take_one(fabric: &mut Fabric, key: Key<Cq>) -> Option<Cqe> {
+    let cq = fabric.shared.cqs.get_mut(key)?;
+    let cqe = *cq.front()?;
+    if cqe.frees > 0
+        && let Some(qp) = fabric.qps.get_mut(cqe.qp)
+        && cqe.frees <= qp.una
+        && cqe.frees > qp.reclaimed
+    {
+        qp.reclaimed = cqe.frees;
+    }
+    cq.advance();
+    Some(cqe)
 }
 
 pub(super) unsafe extern "C" fn req_notify_cq(cq: *mut ibv_cq, solicited_only: c_int) -> c_int {

@@ -6,12 +6,11 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::mem::{offset_of, size_of};
 
 use rdma_sys::{
-    ibv_async_event, ibv_comp_channel, ibv_context, ibv_cq, ibv_cq_init_attr_ex, ibv_device, ibv_device_attr,
-    ibv_device_attr_ex, ibv_gid, ibv_mr, ibv_pd, ibv_port_attr, ibv_qp, ibv_query_device_ex_input, ibv_srq,
-    verbs_context,
+    ibv_async_event, ibv_comp_channel, ibv_context, ibv_cq, ibv_device, ibv_device_attr, ibv_device_attr_ex,
+    ibv_gid, ibv_mr, ibv_pd, ibv_port_attr, ibv_qp, ibv_query_device_ex_input, ibv_srq, verbs_context,
 };
 
-use super::{completion, data, queue_pair};
+use super::{completion, data, extended_cq, queue_pair};
 use crate::carrier::{address, sys};
 use crate::fabric::device as limits;
 use crate::fabric::objects::{Bell, Context, Subject};
@@ -53,7 +52,8 @@ pub fn open(rt: &mut Runtime, internal: bool) -> Option<(Key<Context>, *mut ibv_
     let mut all: verbs_context = unsafe { std::mem::zeroed() };
     all.query_port = Some(query_port);
     all.query_device_ex = Some(query_device_ex);
-    all.create_cq_ex = Some(create_cq_ex);
+    all.create_cq_ex = Some(extended_cq::create_cq_ex);
+    all.query_rt_values = Some(extended_cq::query_rt_values);
     all.create_qp_ex = Some(queue_pair::create_qp_ex);
     all.sz = size_of::<verbs_context>();
     let context = &mut all.context;
@@ -345,6 +345,8 @@ unsafe extern "C" fn query_device_ex(
     fill_device_attr(&mut all.orig_attr);
     all.device_cap_flags_ex = u64::from(all.orig_attr.device_cap_flags);
     all.phys_port_cnt_ex = 1;
+    all.completion_timestamp_mask = extended_cq::CLOCK_MASK;
+    all.hca_core_clock = extended_cq::CLOCK_KHZ;
     let room = size.min(size_of::<ibv_device_attr_ex>());
     // SAFETY: the caller has `size` bytes at `attr`; no more than the struct's own size is copied.
     unsafe { std::ptr::copy_nonoverlapping((&raw const all).cast::<u8>(), attr.cast::<u8>(), room) };
@@ -578,15 +580,6 @@ pub extern "C" fn ibv_get_pkey_index(_context: *mut ibv_context, port: u8, pkey:
     }
     sys::set_errno(libc::EINVAL);
     -1
-}
-
-unsafe extern "C" fn create_cq_ex(
-    _: *mut ibv_context,
-    _: *mut ibv_cq_init_attr_ex,
-) -> *mut rdma_sys::ibv_cq_ex {
-    enter!(ibv_create_cq_ex);
-    sys::set_errno(libc::EOPNOTSUPP);
-    std::ptr::null_mut()
 }
 
 /// Waits for an asynchronous event.

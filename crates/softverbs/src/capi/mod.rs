@@ -8,6 +8,8 @@ pub mod completion;
 pub mod control;
 pub mod data;
 pub mod device;
+pub mod extended_cq;
+pub mod extended_qp;
 pub mod memory;
 pub mod queue_pair;
 pub mod rdmacm;

@@ -8,6 +8,7 @@ use rdma_sys::{
     ibv_context, ibv_pd, ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_qp_ex, ibv_qp_init_attr, ibv_qp_init_attr_ex,
 };
 
+use super::extended_qp;
 use super::verbs::{drop_async_events, find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
 use crate::carrier::address;
 use crate::fabric::device as limits;
@@ -36,28 +37,59 @@ pub unsafe extern "C" fn ibv_create_qp(pd: *mut ibv_pd, attr: *mut ibv_qp_init_a
     or_null(with(|rt| create_qp(rt, pd, attr)))
 }
 
-/// `ibv_create_qp_ex`: only what `ibv_create_qp` offers too.
+/// `ibv_create_qp_ex`: what `ibv_create_qp` offers, and posting by function calls.
 pub(super) unsafe extern "C" fn create_qp_ex(
     _context: *mut ibv_context,
     attr: *mut ibv_qp_init_attr_ex,
 ) -> *mut ibv_qp {
     enter!(ibv_create_qp_ex);
-    const ATTR_PD: u32 = 1;
     if attr.is_null() {
         return or_null(Err(libc::EINVAL));
     }
     // SAFETY: the program passes a whole struct.
     let given = unsafe { &mut *attr };
-    if given.comp_mask & ATTR_PD == 0 {
+    if given.comp_mask & attr_mask::PD == 0 {
         return or_null(Err(libc::EINVAL));
     }
-    if given.comp_mask & !ATTR_PD != 0 {
-        return or_null(Err(libc::EOPNOTSUPP));
-    }
+    let send_ops = match send_ops(given) {
+        Ok(send_ops) => send_ops,
+        Err(errno) => return or_null(Err(errno)),
+    };
     let mut plain = plain_attr(given);
-    let qp = or_null(with(|rt| create_qp(rt, given.pd, &mut plain)));
+    let qp = with(|rt| {
+        let qp = create_qp(rt, given.pd, &mut plain)?;
+        if let Some(ops) = send_ops {
+            // SAFETY: made just now.
+            unsafe { extended_qp::extend(rt, qp.cast(), ops) };
+        }
+        Ok(qp)
+    });
     given.cap = plain.cap;
-    qp
+    or_null(qp)
+}
+
+/// `enum ibv_qp_init_attr_mask`, as far as offered.
+pub mod attr_mask {
+    /// `pd`
+    pub const PD: u32 = 1;
+    /// `create_flags`, of which there must be none.
+    pub const CREATE_FLAGS: u32 = 1 << 2;
+    /// `send_ops_flags`
+    pub const SEND_OPS: u32 = 1 << 6;
+}
+
+/// The operations that are to be posted by function calls, if any; EOPNOTSUPP for what is not offered.
+pub fn send_ops(given: &ibv_qp_init_attr_ex) -> Result<Option<u64>, i32> {
+    let has = |bit: u32| given.comp_mask & bit != 0;
+    let known = attr_mask::PD | attr_mask::CREATE_FLAGS | attr_mask::SEND_OPS;
+    if given.comp_mask & !known != 0 || (has(attr_mask::CREATE_FLAGS) && given.create_flags != 0) {
+        return Err(libc::EOPNOTSUPP);
+    }
+    match has(attr_mask::SEND_OPS) {
+        false => Ok(None),
+        true if extended_qp::is_offered(given.send_ops_flags) => Ok(Some(given.send_ops_flags)),
+        true => Err(libc::EOPNOTSUPP),
+    }
 }
 
 /// The part of the extended attributes that the plain ones have too.
@@ -167,6 +199,7 @@ pub extern "C" fn ibv_destroy_qp(qp: *mut ibv_qp) -> c_int {
 pub fn destroy_qp(rt: &mut Runtime, qp: *mut ibv_qp) -> Result<(), i32> {
     let key = find_qp(rt, qp)?;
     let gone = rt.fabric.destroy_qp(key).ok_or(libc::EINVAL)?;
+    rt.posters.remove(&key);
     let shared = &mut rt.fabric.shared;
     if let Some(p) = shared.pds.get_mut(gone.pd) {
         p.children -= 1;
@@ -248,8 +281,9 @@ pub unsafe extern "C" fn ibv_query_qp(
     }))
 }
 
-/// The extended interface is not offered: no queue pair has it.
+/// The same queue pair, if it was made for posting by function calls; else NULL.
 #[unsafe(no_mangle)]
-pub extern "C" fn ibv_qp_to_qp_ex(_qp: *mut ibv_qp) -> *mut ibv_qp_ex {
-    std::ptr::null_mut()
+pub extern "C" fn ibv_qp_to_qp_ex(qp: *mut ibv_qp) -> *mut ibv_qp_ex {
+    let extended = with(|rt| find_qp(rt, qp).is_ok_and(|key| rt.posters.contains_key(&key)));
+    if extended { qp.cast() } else { std::ptr::null_mut() }
 }

@@ -93,6 +93,18 @@ returns_minus_one! {
     rdma_create_srq_ex;
 }
 
+/// Nothing was imported, so there is nothing to let go of.
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_unimport_pd(_pd: *mut c_void) {}
+
+/// As [`ibv_unimport_pd`].
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_unimport_mr(_mr: *mut c_void) {}
+
+/// As [`ibv_unimport_pd`].
+#[unsafe(no_mangle)]
+pub extern "C" fn ibv_unimport_dm(_dm: *mut c_void) {}
+
 /// Data of a message may arrive in any order of its bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_query_qp_data_in_order(_qp: *mut c_void, _opcode: c_uint, _flags: u32) -> c_int {

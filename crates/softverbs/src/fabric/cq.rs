@@ -72,6 +72,19 @@ pub enum Armed {
     Next,
 }
 
+/// What an extended queue keeps while it is polled.
+#[derive(Clone, Copy, Default)]
+pub struct Extended {
+    /// A thread is at it.
+    pub polling: bool,
+    /// What it looks at.
+    pub current: Option<Cqe>,
+    /// When that was taken.
+    pub stamp: u64,
+    /// The same as the time of day, in nanoseconds.
+    pub wall: u64,
+}
+
 /// A completion queue.
 pub struct Cq {
     /// The C struct.
@@ -88,6 +101,8 @@ pub struct Cq {
     pub events_taken: u32,
     /// A completion was lost; the queue takes no more.
     pub overflowed: bool,
+    /// What an extended queue keeps.
+    pub extended: Option<Box<Extended>>,
     /// Creation order.
     pub serial: u64,
     ring: Vec<Cqe>,
@@ -113,6 +128,7 @@ impl Cq {
             users: 0,
             events_taken: 0,
             overflowed: false,
+            extended: None,
             serial,
             ring: Vec::new(),
             head: 0,

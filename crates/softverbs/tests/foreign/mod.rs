@@ -1,5 +1,8 @@
 //! Runs two sides of a foreign program, each a process of its own with the library preloaded, and waits with deadlines.
 
+// Each test binary uses what it needs of this.
+#![allow(dead_code)]
+
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use rdma_sys::{
     ibv_cq, ibv_pd, ibv_qp, ibv_qp_attr, ibv_qp_init_attr, ibv_qp_init_attr_ex, rdma_cm_id, rdma_conn_param,
 };
 
-use super::super::{completion, queue_pair, verbs};
+use super::super::{completion, extended_qp, queue_pair, verbs};
 use super::id::find_id;
 use super::{event, shared_pd};
 use crate::carrier::sys;
@@ -49,19 +49,24 @@ pub unsafe extern "C" fn rdma_create_qp(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rdma_create_qp_ex(id: *mut rdma_cm_id, attr: *mut ibv_qp_init_attr_ex) -> c_int {
     enter!(rdma_create_qp_ex);
-    const ATTR_PD: u32 = 1;
     if attr.is_null() {
         return sys::minus_one(Err(libc::EINVAL));
     }
     // SAFETY: the caller vouches for `attr`.
     let given = unsafe { &mut *attr };
-    if given.comp_mask & !ATTR_PD != 0 {
-        return sys::minus_one(Err(libc::EOPNOTSUPP));
-    }
-    let pd = if given.comp_mask & ATTR_PD != 0 { given.pd } else { std::ptr::null_mut() };
+    let send_ops = match queue_pair::send_ops(given) {
+        Ok(send_ops) => send_ops,
+        Err(errno) => return sys::minus_one(Err(errno)),
+    };
+    let has_pd = given.comp_mask & queue_pair::attr_mask::PD != 0;
+    let pd = if has_pd { given.pd } else { std::ptr::null_mut() };
     let mut plain = queue_pair::plain_attr(given);
     let result = create_qp(id, pd, &mut plain);
     given.cap = plain.cap;
+    if let (Ok(()), Some(ops)) = (result, send_ops) {
+        // SAFETY: the identifier is alive, and its QP was made just now.
+        with(|rt| unsafe { extended_qp::extend(rt, (*id).qp.cast(), ops) });
+    }
     sys::minus_one(result)
 }
 
