@@ -112,7 +112,7 @@ static void check_device(struct ibv_context *context)
 	CHECK(ibv_destroy_qp(qp) == 0);
 	init.comp_mask |= IBV_QP_INIT_ATTR_XRCD;
 	CHECK(ibv_create_qp_ex(context, &init) == NULL && errno == EOPNOTSUPP);
-	struct ibv_cq_init_attr_ex cq_attr = {.cqe = 4};
+	struct ibv_cq_init_attr_ex cq_attr = {.cqe = 4, .wc_flags = IBV_WC_EX_WITH_FLOW_TAG};
 	CHECK(ibv_create_cq_ex(context, &cq_attr) == NULL && errno == EOPNOTSUPP);
 	CHECK(ibv_alloc_mw(pd, IBV_MW_TYPE_1) == NULL && errno == EOPNOTSUPP);
 	CHECK(ibv_destroy_cq(cq) == 0);
