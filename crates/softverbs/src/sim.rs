@@ -6,9 +6,12 @@
 use crate::fabric::{Clock, Random};
 use crate::runtime;
 
-/// Begins to simulate. To be called before anything else of the library.
+/// Begins to simulate. To be called before anything else of the library, or once all that was made is given back: then another
+/// simulation begins, which does not depend on the one before.
 pub fn start(seed: u64) {
     runtime::with(|rt| {
+        rt.fabric.disarm();
+        rt.fabric.rewind();
         rt.manual = true;
         rt.fabric.alone = true;
         rt.fabric.clock = Clock::Manual(0);
@@ -17,6 +20,7 @@ pub fn start(seed: u64) {
         let secret = rt.fabric.random.next() as u32;
         rt.fabric.shared.mrs.set_secret(secret);
         rt.next_port = 40_000;
+        rt.fabric.faults_changed();
     });
 }
 

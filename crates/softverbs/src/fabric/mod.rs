@@ -182,6 +182,28 @@ impl Fabric {
         self.serial
     }
 
+    /// If nothing is left of what was before, makes what comes independent of it: a simulation begins.
+    pub fn rewind(&mut self) {
+        while self.act() {}
+        self.shared.order.stop();
+        if self.qps.len() + self.cm.ids.len() > 0 {
+            return;
+        }
+        self.numbers = device::QpNumbers::default();
+        self.timers = Timers::new();
+        self.routes.clear();
+        for link in self.links.keys() {
+            self.links.remove(link);
+        }
+        self.links.rewind();
+        self.qps.rewind();
+        self.cm.ids.rewind();
+        self.cm.channels.rewind();
+        self.shared.cqs.rewind();
+        self.shared.srqs.rewind();
+        self.shared.channels.rewind();
+    }
+
     /// Sets the delays.
     pub fn set_delays(&mut self, delays: Delays) {
         self.delays = delays;

@@ -45,18 +45,27 @@ pub struct Order {
     lanes: BTreeMap<Lane, VecDeque<Pending>>,
     /// Lanes in which something waits.
     ready: Vec<Lane>,
+    /// Of four chances, how many there are that one more thing happens after a call. Drawn anew now and then, so that there are
+    /// times in which much waits, and times in which little does.
+    eager: u64,
 }
 
 impl Order {
     /// Nothing is drawn.
     pub fn new() -> Self {
-        Self { on: false, random: Random(0), lanes: BTreeMap::new(), ready: Vec::new() }
+        Self { on: false, random: Random(0), lanes: BTreeMap::new(), ready: Vec::new(), eager: 0 }
     }
 
     /// From now on order is drawn.
     pub fn start(&mut self, seed: u64) {
         self.on = true;
         self.random = Random(seed);
+        self.eager = self.draw(4);
+    }
+
+    /// Nothing is drawn any more; what waits is forgotten.
+    pub fn stop(&mut self) {
+        *self = Self::new();
     }
 
     /// A number below `below`.
@@ -162,7 +171,10 @@ impl Fabric {
                 return;
             }
         }
-        while self.shared.order.draw(3) > 0 && self.act() {}
+        if self.shared.order.draw(32) == 0 {
+            self.shared.order.eager = self.shared.order.draw(4);
+        }
+        while self.shared.order.draw(4) < self.shared.order.eager && self.act() {}
     }
 }
 

@@ -167,6 +167,13 @@ impl<T> Slab<T> {
         self.iter().map(|(k, _)| k).collect()
     }
 
+    /// If nothing lives: from now on slots are used in the order in which they were made first. Their generations go on.
+    pub fn rewind(&mut self) {
+        if self.live == 0 {
+            self.free = (0..self.slots.len() as u32).collect();
+        }
+    }
+
     /// How many live.
     pub fn len(&self) -> usize {
         self.live
