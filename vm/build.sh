@@ -23,11 +23,12 @@ NEEDED=(
   "kmod: modprobe depmod +kmod"
   "bash: +bash"
   "coreutils: +timeout +dd"
+  "bsdutils: +script"
   "gcc: gcc"
   "iproute2: +rdma +ip +tc"
   "nvme-cli: +nvme"
   "rdmacm-utils: +rping +ucmatose +rdma_server +rdma_client +rdma_xserver +rdma_xclient +cmtime"
-  "ibverbs-utils: +ibv_devices +ibv_devinfo +ibv_rc_pingpong +ibv_srq_pingpong"
+  "ibverbs-utils: +ibv_devices +ibv_devinfo +ibv_asyncwatch +ibv_rc_pingpong +ibv_srq_pingpong"
   "perftest: +ib_send_lat +ib_send_bw +ib_write_lat +ib_write_bw +ib_read_lat +ib_read_bw"
 )
 LIBDIR=/usr/lib/x86_64-linux-gnu
@@ -36,7 +37,7 @@ RXE_PROVIDER= # rdma-core's library for rxe, of ibverbs-providers; its name ends
 EXTRA_LIBRARIES="libgcc_s.so.1 libstdc++.so.6 libm.so.6 librt.so.1 libpthread.so.0 libdl.so.2 libibverbs.so.1 librdmacm.so.1 libnuma.so.1"
 
 if [ "${1:-}" = --list-packages ]; then
-  printf '%s\n' "${NEEDED[@]%%:*}" ibverbs-providers | grep -vxE 'bash|coreutils'
+  printf '%s\n' "${NEEDED[@]%%:*}" ibverbs-providers | grep -vxE 'bash|coreutils|bsdutils'
   exit 0
 fi
 [ $# -eq 0 ] || die "usage: build.sh [--list-packages]"

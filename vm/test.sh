@@ -26,7 +26,7 @@ programs_of() {
   case $1 in
     first-light) echo nvme-rdma-demo ;;
     seed-bug) echo t43-seed ;;
-    verbs) echo verbs-compare ;;
+    verbs | faults) echo verbs-compare ;;
     own-target) echo nvme-rdma-target nvme-rdma-demo ;;
   esac
 }
@@ -83,14 +83,20 @@ boot() {
   done
 }
 
-# Few boots: each costs some seconds. seed-bug has its own, since what a kernel goes through there should not touch the others.
-quick=() slow=()
+# Few boots: each costs some seconds. seed-bug and faults have their own, since what a kernel goes through there should not touch the
+# others.
+quick=() slow=() faults=()
 for scenario; do
-  if [ "$scenario" = seed-bug ]; then slow+=("$scenario"); else quick+=("$scenario"); fi
+  case $scenario in
+    seed-bug) slow+=("$scenario") ;;
+    faults) faults+=("$scenario") ;;
+    *) quick+=("$scenario") ;;
+  esac
 done
 begin=$SECONDS
 [ ${#quick[@]} -eq 0 ] || boot quick 180 "${quick[@]}"
 [ ${#slow[@]} -eq 0 ] || boot seed-bug $((120 + 60 * RUNS)) "${slow[@]}"
+[ ${#faults[@]} -eq 0 ] || boot faults 400 "${faults[@]}"
 say "took $((SECONDS - begin)) s without building"
 echo "$passed passed, $failed failed"
 exit $((failed > 0))

@@ -3,6 +3,8 @@
  * The cases: who does what, in order. `pair` is a connection with all objects on both sides, its arguments go to both;
  * `client.key=` and `server.key=` are for one side. What is left after the last step is given back by itself.
  *
+ * `outside` is a shell command, carried out behind what VERBS_OUTSIDE says.
+ *
  * swc, rwc: take one completion (or n) of the send or the receive queue. Sends and receives complete to different queues, since
  * in which order the two are flushed is nowhere said.
  */
@@ -692,11 +694,23 @@ const struct one_case cases[] = {
 				   "client destroy what=pd\n"
 				   "server destroy what=qp\n"
 				   "server destroy what=srq\n"},
+	/* That it completes before the QP goes is not for sure without the notification. */
 	{"completions-outlive-their-qp", "pair\n"
-					 "client recv id=1 len=8 again=2\n"
+					 "client arm\n"
+					 "client recv id=1 len=8\n"
 					 "client modify to=ERR\n"
-					 "client state want=ERR\n"
+					 "client notified\n"
 					 "client destroy what=qp\n"
-					 "client rwc n=2\n"},
+					 "client rwc\n"},
 };
 const size_t case_count = sizeof(cases) / sizeof(cases[0]);
+
+const struct one_case cases_with_help[] = {
+	{"wire-cut", "pair ack=12 retry=6\n"
+		     "outside wire loss 100%\n"
+		     "client send op=WRITE id=1 len=8\n"
+		     "client swc\n"
+		     "client state want=ERR\n"
+		     "server state\n"},
+};
+const size_t case_with_help_count = sizeof(cases_with_help) / sizeof(cases_with_help[0]);

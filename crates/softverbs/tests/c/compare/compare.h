@@ -109,5 +109,8 @@ struct one_case {
 };
 extern const struct one_case cases[];
 extern const size_t case_count;
+/* Those that need something done from outside, and run only if they are named. */
+extern const struct one_case cases_with_help[];
+extern const size_t case_with_help_count;
 
 #endif
