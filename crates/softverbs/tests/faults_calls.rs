@@ -510,3 +510,53 @@ fn wrong_commands_arm_nothing() {
     Channel::new().destroy();
     nothing_left(0);
 }
+
+fn table(context: *mut ibv_context) -> *mut verbs_context {
+    let offset = std::mem::offset_of!(verbs_context, context);
+    unsafe { context.byte_sub(offset).cast() }
+}
+
+#[test]
+fn polling_and_posting_by_functions_fails_too() {
+    let _alone = alone();
+    unsafe {
+        let list = ibv_get_device_list(null_mut());
+        let context = ibv_open_device(*list);
+        ibv_free_device_list(list);
+        let pd = ibv_alloc_pd(context);
+        let mut attr: ibv_cq_init_attr_ex = std::mem::zeroed();
+        attr.cqe = 8;
+        control("fail ibv_create_cq_ex ENOMEM").unwrap();
+        let create_cq = (*table(context)).create_cq_ex.unwrap();
+        assert!(create_cq(context, &mut attr).is_null() && errno() == libc::ENOMEM);
+        let cq = create_cq(context, &mut attr);
+        assert!(!cq.is_null());
+        let mut poll: ibv_poll_cq_attr = std::mem::zeroed();
+        control("fail ibv_start_poll 2 EIO").unwrap();
+        let mut start = || (*cq).start_poll.unwrap()(cq, &mut poll);
+        assert_eq!([start(), start(), start()], [libc::ENOENT, libc::EIO, libc::ENOENT]);
+
+        let mut attr: ibv_qp_init_attr_ex = std::mem::zeroed();
+        attr.send_cq = cq.cast();
+        attr.recv_cq = cq.cast();
+        attr.qp_type = ibv_qp_type::IBV_QPT_RC;
+        attr.comp_mask = 1 | 1 << 6;
+        attr.pd = pd;
+        attr.send_ops_flags = 1 << 2;
+        let create_qp = (*table(context)).create_qp_ex.unwrap();
+        control("fail ibv_create_qp_ex ENOMEM").unwrap();
+        assert!(create_qp(context, &mut attr).is_null());
+        let qp = create_qp(context, &mut attr);
+        assert!(!qp.is_null(), "{}", errno());
+        let ex = ibv_qp_to_qp_ex(qp);
+        control("fail ibv_wr_complete ENOMEM").unwrap();
+        (*ex).wr_start.unwrap()(ex);
+        assert_eq!((*ex).wr_complete.unwrap()(ex), libc::ENOMEM);
+        // The batch is over: the next one need not wait for its end.
+        (*ex).wr_start.unwrap()(ex);
+        assert_eq!((*ex).wr_complete.unwrap()(ex), libc::EINVAL, "the queue pair is not ready");
+        assert_eq!((ibv_destroy_qp(qp), ibv_destroy_cq(cq.cast())), (0, 0));
+        assert_eq!((ibv_dealloc_pd(pd), ibv_close_device(context)), (0, 0));
+    }
+    nothing_left(0);
+}

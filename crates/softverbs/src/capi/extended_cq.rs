@@ -94,7 +94,7 @@ unsafe fn key(cq: *mut ibv_cq_ex) -> Key<Cq> {
 }
 
 unsafe extern "C" fn start_poll(cq: *mut ibv_cq_ex, attr: *mut ibv_poll_cq_attr) -> c_int {
-    enter!(ibv_start_poll);
+    enter!(data ibv_start_poll);
     // SAFETY: the program passes NULL or a whole struct.
     if unsafe { attr.as_ref() }.is_none_or(|a| a.comp_mask != 0) {
         return libc::EINVAL;
@@ -131,7 +131,7 @@ fn claim(cq: *mut ibv_cq_ex, key: Key<Cq>, patience: &Patience) -> Result<bool, 
 }
 
 unsafe extern "C" fn next_poll(cq: *mut ibv_cq_ex) -> c_int {
-    enter!(ibv_next_poll);
+    enter!(data ibv_next_poll);
     // SAFETY: the program passes a CQ that it was given.
     unsafe { take(cq, key(cq), false) }
 }
@@ -142,6 +142,9 @@ unsafe extern "C" fn next_poll(cq: *mut ibv_cq_ex) -> c_int {
 /// `cq` is a CQ that the program was given, `key` its key.
 unsafe fn take(cq: *mut ibv_cq_ex, key: Key<Cq>, first: bool) -> c_int {
     let rt = &mut *lock();
+    if rt.fabric.shared.unusual && !rt.poll_one_unusually(key, first) {
+        return libc::ENOENT;
+    }
     let mut taken = super::data::take_one(&mut rt.fabric, key);
     if taken.is_none() && first && rt.has_work() {
         rt.polled();

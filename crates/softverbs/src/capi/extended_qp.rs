@@ -14,7 +14,7 @@ use super::verbs::Patience;
 use crate::fabric::cells::key_of;
 use crate::fabric::qp::{MAX_MESSAGE, Qp, State, opcode, send_flag};
 use crate::fabric::slab::Key;
-use crate::faults::calls::enter;
+use crate::faults::calls::begin_data;
 use crate::runtime::{Runtime, lock};
 
 /// `enum ibv_qp_create_send_ops_flags`: what is offered.
@@ -136,7 +136,11 @@ unsafe extern "C" fn abort(qp: *mut ibv_qp_ex) {
 }
 
 unsafe extern "C" fn complete(qp: *mut ibv_qp_ex) -> c_int {
-    enter!(ibv_wr_complete);
+    if let Some(failed) = begin_data("ibv_wr_complete") {
+        // SAFETY: passed on to the caller.
+        unsafe { abort(qp) };
+        return failed.answer();
+    }
     // SAFETY: the program passes a QP that it was given.
     let key: Key<Qp> = unsafe { key_of(qp) };
     let rt = &mut *lock();

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
+use std::sync::atomic::Ordering;
 
 use super::names;
 use super::script::Occasion;
@@ -234,6 +235,12 @@ pub fn begin(name: &'static str) -> Option<Failed> {
     failed
 }
 
+/// As [`begin`], for a function of the data path that does not hold the lock yet: the fabric exists, so a flag tells.
+#[inline(always)]
+pub fn begin_data(name: &'static str) -> Option<Failed> {
+    if super::UNUSUAL.load(Ordering::Relaxed) { begin(name) } else { None }
+}
+
 impl Runtime {
     /// As [`begin`], with the lock held and faults armed.
     #[cold]
@@ -261,6 +268,11 @@ impl Runtime {
 macro_rules! enter {
     ($name:ident) => {
         if let Some(failed) = $crate::faults::calls::begin(stringify!($name)) {
+            return failed.answer();
+        }
+    };
+    (data $name:ident) => {
+        if let Some(failed) = $crate::faults::calls::begin_data(stringify!($name)) {
             return failed.answer();
         }
     };

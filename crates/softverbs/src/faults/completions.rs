@@ -376,6 +376,17 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// One completion is asked for while something is unusual, the first of a batch or a further one: whether it may come.
+    #[cold]
+    pub fn poll_one_unusually(&mut self, cq: Key<Cq>, first: bool) -> bool {
+        if first {
+            self.fabric.shared.count_poll(cq);
+        }
+        first || !self.fabric.shared.order.on || self.fabric.shared.order.draw(4) > 0
+    }
+}
+
 impl Faults {
     /// How many completions are held back.
     pub fn held_back(&self) -> usize {

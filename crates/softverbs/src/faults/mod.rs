@@ -15,6 +15,7 @@ pub mod script;
 pub mod which;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cm::Event;
 use crate::fabric::Fabric;
@@ -28,6 +29,9 @@ use completions::{CompletionFault, Held};
 use connections::{EventFault, Rejects};
 use peers::{Blocked, Lie};
 use script::Waiting;
+
+/// `Shared::unusual` of this process's fabric, for those who do not hold its lock.
+static UNUSUAL: AtomicBool = AtomicBool::new(false);
 
 /// One line for a fault that took effect.
 pub fn fired(text: &str) {
@@ -161,6 +165,7 @@ impl Shared {
     /// What is unusual changed.
     pub fn look_again(&mut self) {
         self.unusual = self.faults.are_any() || self.order.on;
+        UNUSUAL.store(self.unusual, Ordering::Relaxed);
     }
 
     /// Something is to be done once the call, or what the helper does, is through.
