@@ -264,6 +264,16 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// librdmacm calls this function of libibverbs on the program's behalf: the error if that call was told to fail.
+    pub fn told_to_fail(&mut self, name: &'static str) -> Result<(), i32> {
+        match self.fabric.shared.unusual.then(|| self.call_begins(name)).flatten() {
+            Some(failed) => Err(failed.errno),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The first line of every function of the C face: leaves it if it was told to fail.
 macro_rules! enter {
     ($name:ident) => {

@@ -102,6 +102,7 @@ fn create_qp(id: *mut rdma_cm_id, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr) 
     let (key, pd) = made?;
     own_cqs(id, attr)?;
     let result = with(|rt| {
+        rt.told_to_fail("ibv_create_qp")?;
         let qp = queue_pair::create_qp(rt, pd, attr)?;
         let initialized = initialize(rt, key, qp);
         if initialized.is_err() {
@@ -195,6 +196,7 @@ fn advance(
     to: QpState,
     adjust: impl FnOnce(&mut ibv_qp_attr),
 ) -> Result<(), i32> {
+    rt.told_to_fail("ibv_modify_qp")?;
     let target = verbs::find_qp(rt, qp)?;
     // SAFETY: `ibv_qp_attr` is numbers throughout; all zero is a value of it.
     let mut attr: ibv_qp_attr = unsafe { std::mem::zeroed() };
@@ -220,13 +222,15 @@ pub fn bring_up(rt: &mut Runtime, key: Key<CmId>, qp: *mut ibv_qp) -> Result<(),
 }
 
 /// Puts a QP into error, as librdmacm does on a reject and on disconnecting.
-pub fn put_into_error(rt: &mut Runtime, qp: *mut ibv_qp) {
+pub fn put_into_error(rt: &mut Runtime, qp: *mut ibv_qp) -> Result<(), i32> {
+    rt.told_to_fail("ibv_modify_qp")?;
     if let Ok(key) = verbs::find_qp(rt, qp) {
         // SAFETY: `ibv_qp_attr` is numbers throughout; all zero is a value of it.
         let mut attr: ibv_qp_attr = unsafe { std::mem::zeroed() };
         attr.qp_state = QpState::Err as u32;
         let _ = rt.fabric.modify_qp(key, &attr, mask::STATE);
     }
+    Ok(())
 }
 
 /// What the program gave, checked as librdmacm checks it, with its defaults where it gave nothing.
@@ -326,7 +330,7 @@ pub unsafe extern "C" fn rdma_accept(id: *mut rdma_cm_id, param: *mut rdma_conn_
         }
         let accepted = rt.fabric.cm_accept(key, asked.message);
         if accepted.is_err() && !qp.is_null() {
-            put_into_error(rt, qp);
+            let _ = put_into_error(rt, qp);
         }
         accepted
     });
@@ -397,7 +401,7 @@ pub extern "C" fn rdma_disconnect(id: *mut rdma_cm_id) -> c_int {
         }
         if !qp.is_null() {
             verbs::find_qp(rt, qp)?;
-            put_into_error(rt, qp);
+            put_into_error(rt, qp)?;
         }
         rt.fabric.cm_disconnect(key)
     });

@@ -177,7 +177,7 @@ fn hand_out(rt: &mut Runtime, event: Event) -> Option<*mut rdma_cm_event> {
                         crate::log::line(&format!(
                             "the QP of cm id {cell:p} could not be brought up: errno {errno}"
                         ));
-                        connect::put_into_error(rt, qp);
+                        let _ = connect::put_into_error(rt, qp);
                         kind = event_type::RDMA_CM_EVENT_CONNECT_ERROR;
                         status = -1;
                         if let Some(i) = rt.fabric.cm.ids.get_mut(key) {
@@ -194,7 +194,7 @@ fn hand_out(rt: &mut Runtime, event: Event) -> Option<*mut rdma_cm_event> {
             // SAFETY: the cell of an identifier that is alive.
             let qp = unsafe { (*cell).qp };
             if !qp.is_null() {
-                connect::put_into_error(rt, qp);
+                let _ = connect::put_into_error(rt, qp);
             }
         }
         _ => {}
