@@ -127,6 +127,8 @@ pub struct Link {
     pub taken: usize,
     /// In `Fabric::dirty_links`.
     pub dirty: bool,
+    /// Its QPs met without a connection manager.
+    pub met: bool,
     /// The socket ended; what still waits is delivered first.
     pub ended: bool,
     /// The timer of its handshake.
@@ -154,6 +156,7 @@ impl Link {
             out: Vec::new(),
             taken: 0,
             dirty: false,
+            met: false,
             ended: false,
             timer: None,
             rx: Default::default(),
@@ -432,9 +435,13 @@ impl Fabric {
         let Some(link) = self.links.get_mut(key) else { return };
         if link.ended && link.is_drained() {
             link.ended = false;
-            let asks = link.asks;
+            let (asks, met) = (link.asks, link.met);
             if let Some(qp) = link.qp {
                 self.peer_silent(qp);
+                if met && self.qps.get(qp).is_some_and(Qp::answers) {
+                    // The question may have been one of the peer's former life.
+                    self.strangers.push(qp);
+                }
             }
             if let Some(qp) = asks {
                 self.ask_failed(key, qp);

@@ -242,6 +242,9 @@ impl Fabric {
     /// Ties a link to its QP.
     fn met(&mut self, link: Key<Link>, key: Key<Qp>, own: u32, peer: u32) {
         self.add_route(link, own, peer);
+        if let Some(l) = self.links.get_mut(link) {
+            l.met = true;
+        }
         self.connect_qp(key);
         self.pump(key);
     }

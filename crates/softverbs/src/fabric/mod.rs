@@ -307,6 +307,13 @@ impl Fabric {
         let Some(link) = self.qps.get_mut(key).and_then(|q| q.link.take()) else { return };
         if let Some(l) = self.links.get_mut(link) {
             l.qp = None;
+            // What is still on its way here belongs to the life that ends: the next one finds a way of its own.
+            if l.id.is_none()
+                && let Some(route) = l.route.take()
+                && self.routes.get(&route) == Some(&link)
+            {
+                self.routes.remove(&route);
+            }
         }
         self.drop_link_if_unused(link);
     }

@@ -240,9 +240,7 @@ impl Fabric {
         }
         qp.rnr = true;
         qp.timing = false;
-        qp.next = qp.una;
-        qp.sent = 0;
-        qp.reads = 0;
+        qp.go_back();
         qp.epoch = qp.epoch.wrapping_add(1);
         if qp.attr.rnr_retry < 7 {
             let units = RNR_TIMER.get(usize::from(timer & 31)).copied().unwrap_or(1);
@@ -294,9 +292,7 @@ impl Fabric {
             return;
         }
         qp.retries -= 1;
-        qp.next = qp.una;
-        qp.sent = 0;
-        qp.reads = 0;
+        qp.go_back();
         self.timers.set(self.clock.now() + qp.transport_timeout(), Timer::Transport(key, epoch));
         self.pump(key);
     }
@@ -311,6 +307,14 @@ impl Qp {
     /// 4.096 us times two to the power of the timeout attribute.
     fn transport_timeout(&self) -> u64 {
         4096u64 << self.attr.timeout.min(31)
+    }
+
+    /// All that is not acknowledged is to be sent again, and what failed before it was sent is found again then.
+    fn go_back(&mut self) {
+        self.next = self.una;
+        self.sent = 0;
+        self.reads = 0;
+        self.failed = None;
     }
 
     /// Answers came: the peer is not silent.
