@@ -10,8 +10,7 @@
 mod common;
 
 use common::*;
-use spdk_nvme_rdma::host::{Controller, IoQpair, PollGroup};
-use std::{process::Command, rc::Rc};
+use std::process::Command;
 
 /// What makes something, or asks for something: after its refusal nothing is left behind.
 const MAKING: [&str; 14] = [
@@ -44,59 +43,11 @@ const GIVING_BACK: [&str; 6] = [
     "rdma_disconnect 1-",
 ];
 
-/// One life: connects, reads over two members of a group and one qpair outside, and ends. Goes on as far as it gets.
-fn live(world: &World) {
-    let Ok(controller) = Controller::connect(world.id(), world.options()) else { return };
-    if let Some(namespace) = controller.namespace(1)
-        && let Ok(group) = PollGroup::new()
-    {
-        let mut qpairs: Vec<Rc<IoQpair>> = Vec::new();
-        for options in [synchronous(&controller), asynchronous(&controller)] {
-            let Ok(qpair) = controller.alloc_io_qpair(options) else { continue };
-            if group.add(&qpair).is_ok() {
-                let _ = qpair.connect();
-            }
-            qpairs.push(qpair);
-        }
-        if let Ok(qpair) = controller.alloc_io_qpair(synchronous(&controller)) {
-            let _ = qpair.connect();
-            qpairs.push(qpair);
-        }
-        for _ in 0..3 {
-            let mut reads = Vec::new();
-            for qpair in &qpairs {
-                for _ in 0..8 {
-                    let (number, accepted) = world.try_read(qpair, &namespace);
-                    if accepted {
-                        reads.push(number);
-                    }
-                }
-            }
-            for _ in 0..2_000 {
-                if all_ended(&reads) {
-                    break;
-                }
-                let _ = group.process_completions(0, &nobody);
-                for qpair in &qpairs {
-                    let _ = qpair.process_completions(0);
-                }
-                let _ = controller.process_admin_completions();
-                turn();
-            }
-        }
-        for qpair in qpairs {
-            qpair.free();
-        }
-        group.destroy().expect("all members are gone");
-    }
-    detach(&controller);
-}
-
 /// Runs one life in which the `nth` call of `function` fails. Whether the call was reached.
 fn refuse(function: &str, nth: usize, errno: &str) -> bool {
     let world = World::new();
     softverbs::control(&format!("fail {function} {nth} {errno}")).unwrap();
-    live(&world);
+    world.live(world.options());
     let reached = softverbs::armed() == 0;
     softverbs::control("faults off").unwrap();
     world.finish(None);
@@ -153,6 +104,6 @@ fn one_life_with_faults() {
     let faults = std::env::var("TEST_FAULTS").expect("TEST_FAULTS says what fails");
     let world = World::new();
     softverbs::control(&faults).unwrap();
-    live(&world);
+    world.live(world.options());
     world.end_target();
 }

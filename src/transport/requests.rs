@@ -113,6 +113,18 @@ struct Request {
     phase: Cell<Phase>,
 }
 
+/// What the end of a SEND means for its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Sent {
+    /// There was none: the device completed what it does not have.
+    Unposted,
+    /// The response is still to come.
+    Unanswered,
+    /// The response had come before: the request is finished.
+    Finished,
+}
+
 /// What is wrong with a response's command id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadCommandId {
@@ -251,22 +263,20 @@ impl Requests {
         Some((slot, self.payloads.get(usize::from(slot))?.get()))
     }
 
-    /// The slot's SEND will not be heard of any more: it completed, or was never posted. True if that was the last
-    /// thing the request was outstanding for.
+    /// The slot's SEND will not be heard of any more: it completed, or was never posted.
     #[inline]
-    pub(super) fn sent(&self, slot: u16) -> bool {
-        let Some(request) = self.slots.get(usize::from(slot)) else { return false };
+    pub(super) fn sent(&self, slot: u16) -> Sent {
+        let Some(request) = self.slots.get(usize::from(slot)) else { return Sent::Unposted };
         let phase = request.phase.get();
         if !phase.is_outstanding() || phase.has(Phase::SENT) {
-            return false;
+            return Sent::Unposted;
         }
-        let last = phase.has(Phase::ANSWERED);
-        if last {
+        if phase.has(Phase::ANSWERED) {
             self.make_finished(slot, request);
-        } else {
-            request.phase.set(Phase(phase.0 | Phase::SENT));
+            return Sent::Finished;
         }
-        last
+        request.phase.set(Phase(phase.0 | Phase::SENT));
+        Sent::Unanswered
     }
 
     /// A response came. True if that was the last thing its request was outstanding for.
@@ -446,9 +456,9 @@ mod tests {
             if response_first {
                 assert_eq!(requests.answered(&response(id)), Ok(false));
                 assert!(requests.take_finished().is_none() && requests.take().is_none());
-                assert!(requests.sent(slot));
+                assert_eq!(requests.sent(slot), Sent::Finished);
             } else {
-                assert!(!requests.sent(slot));
+                assert_eq!(requests.sent(slot), Sent::Unanswered);
                 assert!(requests.take_finished().is_none() && requests.take().is_none());
                 assert_eq!(requests.answered(&response(id)), Ok(true));
             }
@@ -474,8 +484,12 @@ mod tests {
             }
             assert_eq!(requests.answered(&response(id)), Ok(false));
             assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Repeated(id)), "before the send");
-            assert!(requests.sent(slot));
-            assert!(!requests.sent(slot), "a second completion of the send changes nothing");
+            assert_eq!(requests.sent(slot), Sent::Finished);
+            assert_eq!(
+                requests.sent(slot),
+                Sent::Unposted,
+                "a second completion of the send changes nothing"
+            );
             assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Idle(id)), "finished");
             requests.take_finished().unwrap();
             assert_eq!(requests.answered(&response(id)), Err(BadCommandId::Idle(id)), "free");
@@ -514,7 +528,7 @@ mod tests {
         assert_eq!(heard[1], (lost, Status::ABORTED_SQ_DELETION, 7));
         assert_eq!(heard[2].1, Status::ABORTED_SQ_DELETION);
         assert_eq!(requests.in_use(), 0);
-        assert!(!requests.sent(answered), "a late completion of the send changes nothing");
+        assert_eq!(requests.sent(answered), Sent::Unposted, "a late completion of the send changes nothing");
     }
 
     #[test]
@@ -525,7 +539,7 @@ mod tests {
         let connect_id = requests.begin(connect, None).unwrap();
         for (slot, id) in [(connect, connect_id), (first, id)] {
             requests.answered(&response(id)).unwrap();
-            requests.sent(slot);
+            let _ = requests.sent(slot);
         }
         requests.reset_connect_slot();
         assert_eq!(requests.take_finished().map(|(_, completion)| completion.cid()), Some(id));

@@ -11,7 +11,7 @@
 use super::{
     Error,
     device::DeviceShare,
-    requests::{BadCommandId, COMMAND_SIZE, Completer, Payload, Requests},
+    requests::{BadCommandId, COMMAND_SIZE, Completer, Payload, Requests, Sent},
     token::{Kind, Owner, Token},
 };
 use crate::memory::{Cache, Covered};
@@ -38,6 +38,8 @@ pub(super) enum Fault {
     Post(i32),
     #[error("the completion queue could not be polled, errno {0}")]
     Poll(i32),
+    #[error("the device completed a {0:?} that it does not have")]
+    Unposted(Kind),
 }
 
 impl Fault {
@@ -62,6 +64,7 @@ pub(super) struct Wire {
     receives_posted: Cell<u32>,
     fault: Cell<Option<Fault>>,
     draining: Cell<bool>,
+    distrusted: Cell<bool>,
     attended: Cell<bool>,
 }
 
@@ -110,6 +113,7 @@ impl Wire {
             receives_posted: Cell::new(u32::from(depth)),
             fault: Cell::new(None),
             draining: Cell::new(false),
+            distrusted: Cell::new(false),
             attended: Cell::new(false),
         }))
     }
@@ -193,7 +197,7 @@ impl Wire {
         let result = queue_pair.post_sends(&self.sends);
         if let Err(error) = &result {
             self.not_posted(error, &self.sends_posted, |slot| {
-                self.requests.sent(slot);
+                let _ = self.requests.sent(slot);
             });
         }
         result.is_ok()
@@ -231,10 +235,12 @@ impl Wire {
 
     #[inline]
     fn account_send(&self, slot: u16, completion: &WorkCompletion) {
-        self.sends_posted.set(self.sends_posted.get().saturating_sub(1));
-        if self.requests.sent(slot) {
-            self.on_wire.set(self.on_wire.get().saturating_sub(1));
+        match self.requests.sent(slot) {
+            Sent::Unposted => return self.distrust(Kind::Send),
+            Sent::Unanswered => {}
+            Sent::Finished => self.on_wire.set(self.on_wire.get().saturating_sub(1)),
         }
+        self.sends_posted.set(self.sends_posted.get().saturating_sub(1));
         if completion.status() != WcStatus::SUCCESS {
             self.set_fault(Fault::Send(completion.status()));
         }
@@ -242,6 +248,9 @@ impl Wire {
 
     #[inline]
     fn account_receive(&self, slot: u16, completion: &WorkCompletion) {
+        if !self.receives.came_back(usize::from(slot)) {
+            return self.distrust(Kind::Receive);
+        }
         self.receives_posted.set(self.receives_posted.get().saturating_sub(1));
         if completion.status() != WcStatus::SUCCESS {
             self.set_fault(Fault::Receive(completion.status()));
@@ -270,13 +279,24 @@ impl Wire {
     /// The connection is on its way out: what was not handed to the device never will be (T25).
     pub(super) fn begin_draining(&self) {
         self.draining.set(true);
-        self.sends.clear(|_| self.sends_posted.set(self.sends_posted.get().saturating_sub(1)));
+        self.sends.clear(|slot| {
+            self.sends_posted.set(self.sends_posted.get().saturating_sub(1));
+            // Slots are 16 bits wide by construction.
+            let _ = self.requests.sent(slot as u16);
+        });
         self.receives.clear(|_| self.receives_posted.set(self.receives_posted.get().saturating_sub(1)));
     }
 
-    /// Whether the device has none of the wire's work requests.
+    /// A completion came for what was not posted: the connection must end, and the account proves nothing any more.
+    #[cold]
+    fn distrust(&self, kind: Kind) {
+        self.distrusted.set(true);
+        self.set_fault(Fault::Unposted(kind));
+    }
+
+    /// Whether the device has none of the wire's work requests, by an account that was never wrong.
     pub(super) fn is_quiet(&self) -> bool {
-        self.sends_posted.get() == 0 && self.receives_posted.get() == 0
+        self.sends_posted.get() == 0 && self.receives_posted.get() == 0 && !self.distrusted.get()
     }
 
     /// Work requests that the device still has: sends and receives.

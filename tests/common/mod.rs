@@ -177,6 +177,54 @@ impl World {
 }
 
 impl World {
+    /// One life: connects, reads over two members of a group and one qpair outside, and ends. Goes on as far as it gets.
+    pub fn live(&self, options: ControllerOptions) {
+        let Ok(controller) = Controller::connect(self.id(), options) else { return };
+        if let Some(namespace) = controller.namespace(1)
+            && let Ok(group) = PollGroup::new()
+        {
+            let mut qpairs: Vec<Rc<IoQpair>> = Vec::new();
+            for options in [synchronous(&controller), asynchronous(&controller)] {
+                let Ok(qpair) = controller.alloc_io_qpair(options) else { continue };
+                if group.add(&qpair).is_ok() {
+                    let _ = qpair.connect();
+                }
+                qpairs.push(qpair);
+            }
+            if let Ok(qpair) = controller.alloc_io_qpair(synchronous(&controller)) {
+                let _ = qpair.connect();
+                qpairs.push(qpair);
+            }
+            for _ in 0..3 {
+                let mut reads = Vec::new();
+                for qpair in &qpairs {
+                    for _ in 0..8 {
+                        let (number, accepted) = self.try_read(qpair, &namespace);
+                        if accepted {
+                            reads.push(number);
+                        }
+                    }
+                }
+                for _ in 0..2_000 {
+                    if all_ended(&reads) {
+                        break;
+                    }
+                    let _ = group.process_completions(0, &nobody);
+                    for qpair in &qpairs {
+                        let _ = qpair.process_completions(0);
+                    }
+                    let _ = controller.process_admin_completions();
+                    turn();
+                }
+            }
+            for qpair in qpairs {
+                qpair.free();
+            }
+            group.destroy().expect("all members are gone");
+        }
+        detach(&controller);
+    }
+
     /// Ends the target, and looks whether each accepted I/O had one callback.
     pub fn end_target(&self) {
         self.kill_target();
@@ -237,6 +285,11 @@ pub fn all_ended(numbers: &[usize]) -> bool {
 
 pub fn count_with(numbers: &[usize], wanted: Status) -> usize {
     numbers.iter().filter(|number| status(**number) == Some(wanted)).count()
+}
+
+/// How many I/Os so far, of this world and those before, ended like this.
+pub fn ever_ended_with(wanted: Status) -> usize {
+    RECORDS.with_borrow(|records| records.iter().filter(|r| r.completions.contains(&wanted)).count())
 }
 
 /// The numbers of the I/Os in the order of their callbacks since the last call.

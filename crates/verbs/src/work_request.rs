@@ -228,9 +228,15 @@ impl SendRing {
 }
 
 /// The receive work requests of a queue pair, one segment each.
+///
+/// A slot is out from its push until it [came back](ReceiveRing::came_back) or was not posted after all. A slot that is out is not
+/// pushed again, so that a device which completes one twice cannot tie the chain into a knot. `out` holds the round in which the
+/// slot was pushed, or 0; a round ends when its chain is posted, and only then can its slots come back.
 pub struct ReceiveRing {
     requests: Box<[UnsafeCell<sys::ibv_recv_wr>]>,
     segments: Box<[UnsafeCell<sys::ibv_sge>]>,
+    out: Box<[Cell<u32>]>,
+    round: Cell<u32>,
     head: Cell<*mut sys::ibv_recv_wr>,
     tail: Cell<*mut sys::ibv_recv_wr>,
 }
@@ -255,7 +261,9 @@ impl ReceiveRing {
             request.num_sge = 1;
         }
         let null = std::ptr::null_mut();
-        Some(Self { requests, segments, head: Cell::new(null), tail: Cell::new(null) })
+        let out = boxed(slots, || Cell::new(0))?;
+        let (head, tail) = (Cell::new(null), Cell::new(null));
+        Some(Self { requests, segments, out, round: Cell::new(1), head, tail })
     }
 
     /// Sets the slot's id and where it receives to. False if there is no such slot.
@@ -272,12 +280,29 @@ impl ReceiveRing {
         true
     }
 
-    /// Puts the slot at the end of the pending chain. False if there is no such slot. The slot must not be pending
-    /// nor posted.
+    /// The device completed the slot's receive. False if there is no such slot, or it is not out: the device completed
+    /// what it does not have.
+    #[must_use]
+    #[inline]
+    pub fn came_back(&self, slot: usize) -> bool {
+        match self.out.get(slot) {
+            Some(out) if out.get() != 0 && out.get() != self.round.get() => {
+                out.set(0);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Puts the slot at the end of the pending chain. False if there is no such slot, or it is out.
     #[must_use]
     #[inline]
     pub fn push(&self, slot: usize) -> bool {
         let Some(request) = self.requests.get(slot).map(UnsafeCell::get) else { return false };
+        match self.out.get(slot) {
+            Some(out) if out.get() == 0 => out.set(self.round.get()),
+            _ => return false,
+        }
         // SAFETY: as in SendRing::push.
         unsafe {
             (*request).next = std::ptr::null_mut();
@@ -302,11 +327,9 @@ impl ReceiveRing {
         let head = self.head.replace(std::ptr::null_mut());
         // SAFETY: the chain is of this ring and ends with null.
         let addresses = unsafe { after(head, head, |request| (*request).next) };
-        let size = size_of::<sys::ibv_recv_wr>();
-        post_error(0, self.requests.as_ptr().addr(), size, addresses)
-            .unposted
-            .into_iter()
-            .for_each(&mut each);
+        for slot in self.not_posted(0, addresses).unposted {
+            each(slot);
+        }
     }
 
     #[inline]
@@ -315,6 +338,7 @@ impl ReceiveRing {
         if head.is_null() {
             return Ok(());
         }
+        self.round.set(self.round.get().checked_add(1).unwrap_or(1));
         let mut refused = std::ptr::null_mut();
         // SAFETY: as in SendRing::post.
         let result = unsafe { sys::ibv_post_recv(qp, head, &mut refused) };
@@ -323,7 +347,16 @@ impl ReceiveRing {
         }
         // SAFETY: the chain still is as it was pushed.
         let unposted = unsafe { after(head, refused, |request| (*request).next) };
-        Err(post_error(result, self.requests.as_ptr().addr(), size_of::<sys::ibv_recv_wr>(), unposted))
+        Err(self.not_posted(result, unposted))
+    }
+
+    fn not_posted(&self, result: i32, addresses: Vec<usize>) -> PostError {
+        let size = size_of::<sys::ibv_recv_wr>();
+        let error = post_error(result, self.requests.as_ptr().addr(), size, addresses);
+        for out in error.unposted.iter().filter_map(|slot| self.out.get(*slot)) {
+            out.set(0);
+        }
+        error
     }
 }
 
@@ -368,6 +401,8 @@ mod tests {
             assert!(ring.push(slot));
         }
         assert!(!ring.push(4), "a slot that is not there");
+        assert!(!ring.push(0), "a slot that is pending");
+        assert!(!ring.came_back(0), "a slot that the device does not have");
         let head = ring.head.get();
         // SAFETY: the chain was built above.
         let third = unsafe { (*(*head).next).next };

@@ -170,7 +170,7 @@ impl Qpair {
         }
         tracing::error!("{}: the connection failed: {fault}", self.label());
         let reason = match fault {
-            Fault::Post(_) | Fault::Poll(_) => FailureReason::Local,
+            Fault::Post(_) | Fault::Poll(_) | Fault::Unposted(_) => FailureReason::Local,
             fault if fault.is_flush() => FailureReason::Unknown,
             Fault::Length(_) | Fault::CommandId(_) => FailureReason::Remote,
             Fault::Send(_) | Fault::Receive(_) => FailureReason::Unknown,

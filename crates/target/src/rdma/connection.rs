@@ -251,6 +251,9 @@ impl Connection {
         }
         match token {
             Token::Receive(index) => {
+                if !self.io.receives.came_back(index) {
+                    return Err(Failure::Token);
+                }
                 let length = completion.byte_length() as usize;
                 if length < COMMAND_SIZE || length > self.io.capsule_size {
                     return Err(Failure::ShortCapsule(length));
