@@ -15,6 +15,7 @@ use rdma_sys::{
     rdma_event_channel, verbs_context,
 };
 
+use crate::capi::async_events::Taken;
 use crate::capi::extended_qp::Poster;
 use crate::capi::rdmacm::event::{EventCell, Fetched};
 use crate::capi::rdmacm::id::IdCell;
@@ -70,6 +71,8 @@ pub struct Runtime {
     pub fetched: Slab<Fetched>,
     /// Ports that identifiers hold.
     pub ports: BTreeMap<Key<CmId>, Held>,
+    /// Asynchronous events that the program holds.
+    pub async_taken: Taken,
     /// QPs that take requests by function calls.
     pub posters: BTreeMap<Key<Qp>, Poster>,
     /// Blocks of QP numbers.
@@ -111,6 +114,7 @@ impl Runtime {
             cm_pd: None,
             fetched: Slab::new(),
             ports: BTreeMap::new(),
+            async_taken: Taken::default(),
             posters: BTreeMap::new(),
             qpn_blocks: Vec::new(),
             next_port: 32768 + (seed >> 32) as u16 % 28000,

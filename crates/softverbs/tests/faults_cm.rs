@@ -376,7 +376,10 @@ fn async_events(context: *mut ibv_context) -> Vec<u32> {
     }
     let next = || {
         let mut event: ibv_async_event = unsafe { std::mem::zeroed() };
-        (unsafe { ibv_get_async_event(context, &mut event) } == 0).then(|| kind_of(&event))
+        (unsafe { ibv_get_async_event(context, &mut event) } == 0).then(|| {
+            unsafe { ibv_ack_async_event(&mut event) };
+            kind_of(&event)
+        })
     };
     std::iter::from_fn(next).collect()
 }

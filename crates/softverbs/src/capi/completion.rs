@@ -6,10 +6,9 @@ use std::ffi::{c_int, c_uint, c_void};
 
 use rdma_sys::{ibv_comp_channel, ibv_context, ibv_cq, ibv_cq_ex};
 
+use super::async_events::drop_async_events;
 use super::device::find_context;
-use super::verbs::{
-    Patience, drop_async_events, find_channel, find_cq, or_errno, or_null, wait_for_ever, wait_on,
-};
+use super::verbs::{Patience, find_channel, find_cq, or_errno, or_null, wait_for_ever, wait_on};
 use crate::carrier::sys;
 use crate::fabric::cq::{Armed, Cq};
 use crate::fabric::device as limits;
@@ -148,6 +147,9 @@ pub extern "C" fn ibv_destroy_cq(cq: *mut ibv_cq) -> c_int {
                     "ibv_destroy_cq({cq:p}) would block for ever: {unacked} notifications not acknowledged"
                 );
                 rt.fabric.shared.fatal(&text);
+            }
+            if !rt.async_acknowledged("ibv_destroy_cq", cq as usize, Subject::Cq(key), &patience) {
+                return Ok(false);
             }
             if rt.fabric.shared.cqs.remove(key).is_some_and(|c| c.armed != Armed::No) {
                 rt.fabric.shared.armed -= 1;

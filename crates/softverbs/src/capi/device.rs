@@ -6,8 +6,8 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::mem::{offset_of, size_of};
 
 use rdma_sys::{
-    ibv_async_event, ibv_comp_channel, ibv_context, ibv_cq, ibv_device, ibv_device_attr, ibv_device_attr_ex,
-    ibv_gid, ibv_mr, ibv_pd, ibv_port_attr, ibv_qp, ibv_query_device_ex_input, ibv_srq, verbs_context,
+    ibv_comp_channel, ibv_context, ibv_cq, ibv_device, ibv_device_attr, ibv_device_attr_ex, ibv_gid, ibv_mr,
+    ibv_pd, ibv_port_attr, ibv_qp, ibv_query_device_ex_input, ibv_srq, verbs_context,
 };
 
 use super::{completion, data, extended_cq, queue_pair};
@@ -252,6 +252,14 @@ impl Left {
 
     /// Destroys it, children first.
     fn destroy(self) {
+        with(|rt| {
+            let qps = self.qps.iter().filter_map(|qp| rt.cells.qps.find(qp.cast())).map(Subject::Qp);
+            let srqs = self.srqs.iter().filter_map(|srq| rt.cells.srqs.find(*srq)).map(Subject::Srq);
+            let cqs = self.cqs.iter().filter_map(|cq| rt.cells.cqs.find(cq.cast())).map(Subject::Cq);
+            for subject in qps.chain(srqs).chain(cqs) {
+                rt.async_taken.forget(subject);
+            }
+        });
         for qp in self.qps {
             queue_pair::ibv_destroy_qp(qp);
         }
@@ -580,65 +588,6 @@ pub extern "C" fn ibv_get_pkey_index(_context: *mut ibv_context, port: u8, pkey:
     }
     sys::set_errno(libc::EINVAL);
     -1
-}
-
-/// Waits for an asynchronous event.
-///
-/// # Safety
-/// `event` may be written.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ibv_get_async_event(
-    context: *mut ibv_context,
-    event: *mut ibv_async_event,
-) -> c_int {
-    enter!(ibv_get_async_event);
-    loop {
-        let got = with(|rt| {
-            let key = find_context(rt, context)?;
-            let Some(c) = rt.fabric.shared.contexts.get_mut(key) else { return Err(libc::EINVAL) };
-            let fd = c.bell.fd;
-            let Some((subject, kind)) = c.events.pop_front() else { return Ok(Err(fd)) };
-            sys::take(fd);
-            let shared = &rt.fabric.shared;
-            let pointer = match subject {
-                Subject::Cq(k) => shared.cqs.get(k).map(|c| c.cell as usize),
-                Subject::Qp(k) => rt.fabric.qps.get(k).map(|q| q.cell as usize),
-                Subject::Srq(k) => shared.srqs.get(k).map(|s| s.cell as usize),
-                Subject::Port(number) => Some(usize::from(number)),
-                Subject::Device => Some(0),
-            };
-            Ok(Ok(pointer.map(|p| (p, kind))))
-        });
-        match got {
-            Err(errno) => {
-                sys::set_errno(errno);
-                return -1;
-            }
-            // The object is gone: its event went with it.
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some((pointer, kind)))) => {
-                // SAFETY: the caller vouches for `event`. Both members are written as the plain numbers that C has there: the
-                // union holds a pointer or a port number, the kind is a value of the enum by construction.
-                unsafe {
-                    event.cast::<usize>().write(pointer);
-                    event.cast::<u8>().add(offset_of!(ibv_async_event, event_type)).cast::<u32>().write(kind);
-                }
-                return 0;
-            }
-            Ok(Err(fd)) => {
-                if let Err(errno) = super::verbs::wait_on(fd) {
-                    sys::set_errno(errno);
-                    return -1;
-                }
-            }
-        }
-    }
-}
-
-/// An asynchronous event was dealt with. Nothing waits for that here.
-#[unsafe(no_mangle)]
-pub extern "C" fn ibv_ack_async_event(_event: *mut ibv_async_event) {
-    enter!(never ibv_ack_async_event);
 }
 
 /// There is no kernel to be prepared for fork.

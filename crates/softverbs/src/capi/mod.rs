@@ -4,6 +4,7 @@
 //! cells that were handed out, so NULL, a freed object and a foreign pointer are an error (EINVAL and one log line), no crash;
 //! only the data path believes that a pointer once was an object of its kind.
 
+pub mod async_events;
 pub mod completion;
 pub mod control;
 pub mod data;

@@ -8,8 +8,9 @@ use rdma_sys::{
     ibv_context, ibv_pd, ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_qp_ex, ibv_qp_init_attr, ibv_qp_init_attr_ex,
 };
 
+use super::async_events::{drop_async_events, when_acknowledged};
 use super::extended_qp;
-use super::verbs::{drop_async_events, find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
+use super::verbs::{find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
 use crate::carrier::address;
 use crate::fabric::device as limits;
 use crate::fabric::objects::Subject;
@@ -192,7 +193,13 @@ pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr)
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_destroy_qp(qp: *mut ibv_qp) -> c_int {
     enter!(ibv_destroy_qp);
-    or_errno(with(|rt| destroy_qp(rt, qp)))
+    or_errno(destroy_acknowledged("ibv_destroy_qp", qp))
+}
+
+/// As [`ibv_destroy_qp`], for `what`: waits until the QP's asynchronous events are acknowledged.
+pub fn destroy_acknowledged(what: &str, qp: *mut ibv_qp) -> Result<(), i32> {
+    let find = |rt: &mut Runtime| find_qp(rt, qp).map(Subject::Qp);
+    when_acknowledged(what, qp as usize, find, |rt| destroy_qp(rt, qp))
 }
 
 /// As [`ibv_destroy_qp`], with the lock held.

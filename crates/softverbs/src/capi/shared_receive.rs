@@ -6,7 +6,8 @@ use std::ffi::c_int;
 
 use rdma_sys::{ibv_pd, ibv_srq, ibv_srq_attr, ibv_srq_init_attr};
 
-use super::verbs::{drop_async_events, find_pd, find_srq, or_errno, or_null};
+use super::async_events::{drop_async_events, when_acknowledged};
+use super::verbs::{find_pd, find_srq, or_errno, or_null};
 use crate::fabric::device as limits;
 use crate::fabric::objects::Subject;
 use crate::fabric::slab::Key;
@@ -120,11 +121,13 @@ pub unsafe extern "C" fn ibv_query_srq(srq: *mut ibv_srq, attr: *mut ibv_srq_att
 #[unsafe(no_mangle)]
 pub extern "C" fn ibv_destroy_srq(srq: *mut ibv_srq) -> c_int {
     enter!(ibv_destroy_srq);
-    or_errno(with(|rt| {
+    let find = |rt: &mut Runtime| {
         let key = find_srq(rt, srq)?;
-        if rt.fabric.shared.srqs.get(key).is_some_and(|s| s.users > 0) {
-            return Err(libc::EBUSY);
-        }
+        let busy = rt.fabric.shared.srqs.get(key).is_some_and(|s| s.users > 0);
+        if busy { Err(libc::EBUSY) } else { Ok(Subject::Srq(key)) }
+    };
+    or_errno(when_acknowledged("ibv_destroy_srq", srq as usize, find, |rt| {
+        let key = find_srq(rt, srq)?;
         if let Some(s) = rt.fabric.shared.srqs.remove(key)
             && let Some(p) = rt.fabric.shared.pds.get_mut(s.pd)
         {

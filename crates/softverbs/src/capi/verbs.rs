@@ -8,7 +8,7 @@ use super::find;
 use crate::carrier::helper::Asleep;
 use crate::carrier::sys;
 use crate::fabric::cq::Cq;
-use crate::fabric::objects::{CompChannel, Context, Pd, Subject};
+use crate::fabric::objects::{CompChannel, Pd};
 use crate::fabric::qp::Qp;
 use crate::fabric::slab::Key;
 use crate::fabric::srq::Srq;
@@ -76,20 +76,6 @@ pub fn wait_on(fd: c_int) -> Result<(), i32> {
         None => {
             let _asleep = Asleep::new();
             sys::wait_readable(fd, -1).map(|_| ())
-        }
-    }
-}
-
-/// An object goes, and with it the asynchronous events about it that nobody fetched, as in the kernel.
-pub fn drop_async_events(rt: &mut Runtime, context: Key<Context>, subject: Subject) {
-    let Some(c) = rt.fabric.shared.contexts.get_mut(context) else { return };
-    let before = c.events.len();
-    c.events.retain(|(about, _)| *about != subject);
-    for _ in c.events.len()..before {
-        // What the descriptor does not show yet is simply not shown.
-        match c.bell.owed.checked_sub(1) {
-            Some(left) => c.bell.owed = left,
-            None => sys::take(c.bell.fd),
         }
     }
 }

@@ -126,6 +126,13 @@ impl Fabric {
         self.handshake_timer(link, ANSWER);
     }
 
+    /// Something is sent again: asks again too, if nobody was there before.
+    pub fn ask_again(&mut self, key: Key<Qp>) {
+        if self.meetings.get(&key).is_some_and(|m| m.asking.is_none()) {
+            self.ask(key);
+        }
+    }
+
     /// The connection is open: asks.
     pub fn ask_now(&mut self, link: Key<Link>, key: Key<Qp>) {
         let Some(m) = self.meetings.get(&key) else { return self.let_go(link) };

@@ -17,7 +17,7 @@ use super::srq::Srq;
 use crate::faults::Faults;
 
 /// What an asynchronous event is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Subject {
     /// A completion queue.
     Cq(Key<Cq>),

@@ -294,6 +294,7 @@ impl Fabric {
         qp.retries -= 1;
         qp.go_back();
         self.timers.set(self.clock.now() + qp.transport_timeout(), Timer::Transport(key, epoch));
+        self.ask_again(key);
         self.pump(key);
     }
 

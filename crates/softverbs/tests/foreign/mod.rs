@@ -87,16 +87,39 @@ impl Side {
         let rdma = |n: u32| (20_000 + (u32::from(port) * 7 + n * 3571) % 12_000) as u16;
         let ports = [port, rdma(0), rdma(1), rdma(2), rdma(3)];
         let end = Instant::now() + PATIENCE;
-        while !ports.iter().any(|p| listens(self.child.id(), *p)) && self.child.try_wait().unwrap().is_none()
-        {
+        while !listens(self.child.id(), &ports) && self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < end, "{} does not listen", self.name);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
+    /// Waits until both sides end by themselves: what the client says, then the server. A server whose client failed is given
+    /// little time, since many then wait for ever.
+    pub fn finish_both(server: Self, client: Self) -> (Ended, Ended) {
+        let client = client.finish();
+        let patience = if client.status.success() { PATIENCE } else { Duration::from_secs(2) };
+        let (server, hangs) = server.end_within(patience);
+        let good = client.status.success() && server.status.success() && !hangs;
+        let said = |side: &Ended| format!("{}: {}\n{}", side.name, side.status, side.text);
+        assert!(
+            good,
+            "{}\n{}{}",
+            said(&client),
+            said(&server),
+            if hangs { "(killed: it hangs)" } else { "" }
+        );
+        (server, client)
+    }
+
     /// Waits until it ends by itself; kills it if that takes too long.
-    pub fn finish(mut self) -> Ended {
-        let end = Instant::now() + PATIENCE;
+    pub fn finish(self) -> Ended {
+        let (ended, hangs) = self.end_within(PATIENCE);
+        assert!(!hangs, "{} hangs:\n{}", ended.name, ended.text);
+        ended
+    }
+
+    fn end_within(mut self, patience: Duration) -> (Ended, bool) {
+        let end = Instant::now() + patience;
         let mut hangs = false;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -110,8 +133,7 @@ impl Side {
             std::thread::sleep(Duration::from_millis(5));
         };
         let text = self.out.join().unwrap() + &self.err.join().unwrap();
-        assert!(!hangs, "{} hangs:\n{text}", self.name);
-        Ended { name: self.name, status, text }
+        (Ended { name: self.name, status, text }, hangs)
     }
 
     /// Kills it without a word.
@@ -146,17 +168,24 @@ impl Ended {
     }
 }
 
-/// Whether somebody listens on a TCP port, in the network namespace of a process.
-fn listens(pid: u32, port: u16) -> bool {
-    let local = format!(":{port:04X}");
-    ["tcp", "tcp6"].iter().any(|table| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-        text.lines().any(|line| {
-            let mut words = line.split_whitespace().skip(1);
-            let (address, state) = (words.next(), words.nth(1));
-            address.is_some_and(|a| a.ends_with(&local)) && state == Some("0A")
+/// Whether a process itself listens on one of these TCP ports, in whichever network namespace it is.
+fn listens(pid: u32, ports: &[u16]) -> bool {
+    let is_ours = |address: &str| ports.iter().any(|p| address.ends_with(&format!(":{p:04X}")));
+    let sockets: Vec<String> = ["tcp", "tcp6"]
+        .iter()
+        .flat_map(|table| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+            let listener = |line: &str| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let listens = words.len() > 9 && words[3] == "0A" && is_ours(words[1]);
+                listens.then(|| format!("socket:[{}]", words[9]))
+            };
+            text.lines().filter_map(listener).collect::<Vec<_>>()
         })
-    })
+        .collect();
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let names = descriptors.filter_map(|d| std::fs::read_link(d.ok()?.path()).ok());
+    names.into_iter().any(|name| sockets.iter().any(|s| name.to_str() == Some(s)))
 }
 
 /// Cuts a command line into words; `{a}` and `{p}` in it stand for address and port.

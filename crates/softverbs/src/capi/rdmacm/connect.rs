@@ -179,10 +179,10 @@ pub extern "C" fn rdma_destroy_qp(id: *mut rdma_cm_id) {
     let found = with(|rt| {
         find_id(rt, id)?;
         // SAFETY: the cell of an identifier that is alive.
-        let qp = unsafe { std::mem::replace(&mut (*id).qp, std::ptr::null_mut()) };
-        queue_pair::destroy_qp(rt, qp)
+        Ok(unsafe { std::mem::replace(&mut (*id).qp, std::ptr::null_mut()) })
     });
-    match found {
+    let destroyed = found.and_then(|qp| queue_pair::destroy_acknowledged("rdma_destroy_qp", qp));
+    match destroyed {
         Ok(()) => destroy_own_cqs(id),
         Err(errno) => sys::set_errno(errno),
     }
