@@ -126,6 +126,8 @@ fn parse(command: &str) -> Result<Action, String> {
                 crate::log::line(&format!("armed: {line}"));
             }
         }),
+        ["faults", "quiet"] => now(|_| crate::faults::be_quiet(true)),
+        ["faults", "loud"] => now(|_| crate::faults::be_quiet(false)),
         ["faults", "off"] => now(|rt| rt.fabric.disarm()),
         ["ledger"] => now(|rt| {
             let lines = rt.ledger_lines();

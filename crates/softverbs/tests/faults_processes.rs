@@ -156,6 +156,25 @@ fn a_port_that_is_down_for_a_while_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_peer_that_is_silent_for_a_while_is_heard_afterwards() {
+    let commands =
+        "at call ibv_post_send 10: peer silent; at call ibv_post_send 10: after 200ms: peer speaks";
+    let start = Instant::now();
+    let (client, server) = with_commands(commands, &["-V", "-C", "100"]);
+    assert!(client.0.success() && server.0.success(), "{}{}", client.1, server.1);
+    assert!(client.1.contains("a peer is silent") && client.1.contains("a peer speaks"), "{}", client.1);
+    assert!(start.elapsed() > Duration::from_millis(200));
+}
+
+#[test]
+fn a_peer_that_talks_garbage_is_hung_up_on() {
+    let (client, server) = with_commands("peer lies 10 garbage", &["-V", "-v", "-C", "1000"]);
+    assert!(client.1.contains("softverbs: connection closed: not softverbs"), "{}", client.1);
+    assert!(client.1.contains("DISCONNECT EVENT") && !client.0.success(), "{}", client.1);
+    assert!(server.1.contains("DISCONNECT EVENT"), "{}", server.1);
+}
+
+#[test]
 fn a_wrong_command_is_told_and_does_nothing() {
     let (client, _) = with_commands("fail ibv_post_send always EIO at the end", &["-V", "-C", "3"]);
     assert!(client.0.success(), "{}", client.1);

@@ -137,10 +137,10 @@ impl Shared {
     }
 
     /// A QP is destroyed: of what is on its way, as much as is drawn has come already, and the rest never comes.
-    pub fn close_lanes_of(&mut self, qp: Key<Qp>, purge: bool) {
+    pub fn close_lanes_of(&mut self, qp: Key<Qp>) {
         for lane in [Lane::Sends(qp), Lane::Receives(qp)] {
             let waiting = self.order.close(lane);
-            let come = if purge { 0 } else { self.order.draw(waiting.len() as u64 + 1) };
+            let come = self.order.draw(waiting.len() as u64 + 1);
             for pending in waiting.into_iter().take(come as usize) {
                 if let Pending::Completion(cq, cqe, solicited) = pending {
                     self.queue_completion(cq, cqe, solicited);

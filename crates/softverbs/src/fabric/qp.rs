@@ -664,7 +664,7 @@ impl Fabric {
             srq.waiting.retain(|k| *k != key);
         }
         if self.shared.unusual {
-            self.shared.close_lanes_of(key, self.purge_on_destroy);
+            self.shared.close_lanes_of(key);
         }
         if self.purge_on_destroy {
             for cq in [qp.send_cq, qp.recv_cq] {

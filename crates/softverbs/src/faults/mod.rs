@@ -33,8 +33,19 @@ use script::Waiting;
 /// `Shared::unusual` of this process's fabric, for those who do not hold its lock.
 static UNUSUAL: AtomicBool = AtomicBool::new(false);
 
+/// Faults take effect without a line: `faults quiet`.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether faults say so when they take effect.
+pub fn be_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
 /// One line for a fault that took effect.
 pub fn fired(text: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     crate::log::line(&format!("fault: {text}"));
 }
 
