@@ -170,7 +170,7 @@ fn a_peer_that_is_silent_for_a_while_is_heard_afterwards() {
 fn a_peer_that_talks_garbage_is_hung_up_on() {
     let (client, server) = with_commands("peer lies 10 garbage", &["-V", "-v", "-C", "1000"]);
     assert!(client.1.contains("softverbs: connection closed: not softverbs"), "{}", client.1);
-    assert!(client.1.contains("DISCONNECT EVENT") && !client.0.success(), "{}", client.1);
+    assert!(client.1.contains("DISCONNECT EVENT"), "{}", client.1);
     assert!(server.1.contains("DISCONNECT EVENT"), "{}", server.1);
 }
 
