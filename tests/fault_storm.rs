@@ -123,7 +123,7 @@ fn options(world: &World) -> ControllerOptions {
 
 fn storm(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let world = World::new();
+    let world = World::drawn(seed);
     if dice.roll(2) == 0 {
         softverbs::control("purge off").unwrap();
     }

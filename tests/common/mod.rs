@@ -74,6 +74,15 @@ impl World {
     }
 
     pub fn with(options: Options) -> World {
+        World::begin(options, None)
+    }
+
+    /// A world of its own seed, which draws the order of all that may happen in more than one.
+    pub fn drawn(seed: u64) -> World {
+        World::begin(Options::default(), Some(seed))
+    }
+
+    fn begin(options: Options, seed: Option<u64>) -> World {
         static ALONE: Mutex<()> = Mutex::new(());
         static START: Once = Once::new();
         let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -85,8 +94,12 @@ impl World {
                 relax: turn
             }));
         });
-        softverbs::control("delay off; device on; purge on").unwrap();
         assert_clean("before the test");
+        if let Some(seed) = seed {
+            softverbs::sim::start(seed);
+            softverbs::sim::draw_order();
+        }
+        softverbs::control("delay off; device on; purge on").unwrap();
         // SAFETY: as env.h describes it.
         let buffer = unsafe { spdk_zmalloc(4 << 20, 4096, std::ptr::null_mut(), -1, 1) };
         assert!(!buffer.is_null());
