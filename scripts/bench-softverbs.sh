@@ -64,4 +64,6 @@ printf '  over    1 connection:  %6d ns a message\n  over 1000 connections: %6d 
 echo 'perftest between two processes on loopback'
 printf '  ib_write_bw, 64 KiB: %s MB/s (goal 1000)\n' "$(perftest ib_write_bw -R -s 65536 -n 20000 | awk '{ print $4 }')"
 printf '  ib_send_lat, 64 B: median %s us (goal 40)\n' "$(perftest ib_send_lat -R -s 64 -n 5000 | awk '{ print $5 }')"
+echo 'simulation, order drawn from a seed (goal 200000)'
+(cd "$ROOT" && "${CARGO:-cargo}" bench --locked --quiet -p softverbs --bench simulation) | sed 's/^/  /'
 [ "$bad" = 0 ] || die "over the limit of $LIMIT instructions"
