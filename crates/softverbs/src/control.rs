@@ -232,4 +232,24 @@ mod tests {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn any_words_at_all_are_read_without_harm() {
+        const WORDS: &str = "fail wc cm peer device port async at after call event : : faults off send recv any qp 0x12 7 0 -1 1-3 3- 50% \
+            always late polls never destroy status error set repeat payload wr_id=+1 byte_len=random 0=ff =  99999999999999999999 \
+            ENOMEM EIO ibv_post_send ibv_poll_cq rdma_connect first middle last RETRY_EXC_ERR SUCCESS DISCONNECTED ADDR_RESOLVED \
+            as drop private none 0102 inject reject stale on all newest times lies silent speaks dies kind seq +1 word garbage data \
+            5ms 1s clock jump next qp_num delay rx tx é \u{0} 0x 1- % remove down up QP_FATAL PORT_ERR";
+        let words: Vec<&str> = WORDS.split_whitespace().collect();
+        let mut random = crate::fabric::Random(5);
+        let mut understood = 0;
+        for _ in 0..200_000 {
+            let length = 1 + random.next() % 8;
+            let picked: Vec<&str> = (0..length)
+                .filter_map(|_| words.get((random.next() % words.len() as u64) as usize).copied())
+                .collect();
+            understood += usize::from(parse(&picked.join(" ")).is_ok());
+        }
+        assert!(understood > 100, "{understood}");
+    }
 }

@@ -202,6 +202,21 @@ fn a_stale_connection_is_rejected_again_and_again() {
 }
 
 #[test]
+fn a_command_waits_for_an_event() {
+    let _world = world();
+    let w = Asking::new();
+    control("at event CONNECT_REQUEST: fail rdma_accept always EPROTO; at event CONNECT_REQUEST: faults")
+        .unwrap();
+    assert_eq!(w.connect(), 0);
+    let request = w.channel.expect("CONNECT_REQUEST");
+    assert_eq!(unsafe { rdma_accept(request.id, &mut param(&Shape::default(), b"")) }, -1);
+    assert_eq!(errno(), libc::EPROTO);
+    assert_eq!(unsafe { rdma_destroy_id(request.id) }, 0);
+    w.channel.expect("REJECTED");
+    w.destroy(None);
+}
+
+#[test]
 fn an_accept_without_private_data() {
     let _world = world();
     for (command, private) in

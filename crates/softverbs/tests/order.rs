@@ -449,3 +449,30 @@ fn random_worlds_with_random_faults_end_well_and_replay() {
     control("faults loud").unwrap();
     assert_eq!(logs.len() as u64, seeds, "two seeds gave the same world");
 }
+
+#[test]
+#[ignore = "run by the test below, with a seed"]
+fn one_world() {
+    let seed = std::env::var("SOFTVERBS_TEST_SEED").unwrap().parse().unwrap();
+    println!("log of seed {seed}: {:?}", random_world(seed));
+}
+
+#[test]
+fn a_world_replays_in_another_process() {
+    let _alone = alone();
+    for seed in [3, 11, 42] {
+        // Other worlds before it change nothing.
+        random_world(seed + 1000);
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "one_world", "--ignored", "--nocapture"])
+            .env("SOFTVERBS_TEST_SEED", seed.to_string());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.contains(&format!("log of seed {seed}: {:?}", random_world(seed))),
+            "seed {seed}: {text}"
+        );
+        control("delay off; purge off; faults loud").unwrap();
+    }
+}

@@ -475,6 +475,10 @@ impl Fabric {
 
     fn remove_link(&mut self, key: Key<Link>) {
         if let Some(link) = self.links.remove(key) {
+            if self.shared.order.on {
+                self.shared.order.close(Lane::Frames(key, Class::Data));
+                self.shared.order.close(Lane::Frames(key, Class::Cm));
+            }
             // The numbers may stand for a newer link by now.
             if let Some(route) = link.route
                 && self.routes.get(&route) == Some(&key)
