@@ -262,6 +262,15 @@ static uint8_t pattern(long with, long i)
 	return (uint8_t)(with + i * 31);
 }
 
+static void fill_memory(struct side *side, struct arguments args)
+{
+	uint8_t *at = (uint8_t *)side->memory + number(args, "at", 0);
+	long length = number(args, "len", 0), with = number(args, "with", 1);
+
+	for (long i = 0; i < length; i++)
+		at[i] = pattern(with, i);
+}
+
 static void check_memory(struct side *side, struct arguments args, struct answer *answer)
 {
 	const uint8_t *at = (uint8_t *)side->memory + number(args, "at", 0);
@@ -309,8 +318,7 @@ bool object_command(struct side *side, const char *word, struct arguments args, 
 		failed(answer, "deregister", ibv_dereg_mr(side->regions[which].mr));
 		side->regions[which].mr = NULL;
 	} else if (strcmp(word, "fill") == 0) {
-		for (long i = 0; i < number(args, "len", 0); i++)
-			side->memory[number(args, "at", 0) + i] = (char)pattern(number(args, "with", 1), i);
+		fill_memory(side, args);
 	} else if (strcmp(word, "check") == 0) {
 		check_memory(side, args, answer);
 	} else if (strcmp(word, "limit") == 0) {

@@ -207,5 +207,5 @@ long now(void)
 
 void pause_briefly(void)
 {
-	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
