@@ -1,5 +1,7 @@
 //! What a program asks of its identifiers.
 
+use rdma_sys::rdma_cm_event_type as event_type;
+
 use super::message::{Message, REJ_PRIVATE, REP_PRIVATE, REQ_PRIVATE, Say, reason};
 use super::{CmId, Event, Param, State};
 use crate::fabric::Fabric;
@@ -172,6 +174,24 @@ impl Fabric {
         id.state = State::Established;
         self.say_from(key, &Message::new(Say::Rtu));
         Ok(())
+    }
+
+    /// `rdma_notify`: the program saw an event of its QP from which the connection follows before its last message came.
+    pub fn cm_notify(&mut self, key: Key<CmId>, event: u32) -> Result<(), i32> {
+        const EVENT_COMM_EST: u32 = 4;
+        const EVENT_PATH_MIG: u32 = 6;
+        let id = self.cm.ids.get_mut(key).ok_or(libc::EINVAL)?;
+        match (event, id.state) {
+            (EVENT_COMM_EST, State::RepSent) => {
+                id.state = State::Established;
+                self.stop_cm_timer(key);
+                self.cm_event(key, event_type::RDMA_CM_EVENT_ESTABLISHED, 0, Param::default());
+                Ok(())
+            }
+            (EVENT_COMM_EST, State::Established) => Err(libc::EISCONN),
+            (EVENT_PATH_MIG, State::Established) => Ok(()),
+            _ => Err(libc::EINVAL),
+        }
     }
 
     /// `rdma_disconnect`, apart from the QP.

@@ -11,7 +11,6 @@ use crate::faults::calls::enter;
 
 const RAI_PASSIVE: c_int = 1;
 const RAI_NUMERICHOST: c_int = 2;
-const RAI_FAMILY: c_int = 8;
 const QPT_RC: c_int = 2;
 const QPT_UD: c_int = 4;
 const PS_TCP: c_int = 0x106;
@@ -45,15 +44,20 @@ pub unsafe extern "C" fn rdma_getaddrinfo(
     out.ai_flags = flags & RAI_PASSIVE;
     out.ai_qp_type = hints.map_or(0, |h| h.ai_qp_type);
     out.ai_port_space = hints.map_or(0, |h| h.ai_port_space);
-    if out.ai_qp_type == 0 {
+    let asks = !node.is_null() || !service.is_null();
+    if !asks {
+        out.ai_flags = flags;
+        out.ai_family = hints.map_or(0, |h| h.ai_family);
+    }
+    if asks && out.ai_qp_type == 0 {
         out.ai_qp_type = if out.ai_port_space == PS_UDP { QPT_UD } else { QPT_RC };
     }
-    if out.ai_port_space == 0 {
+    if asks && out.ai_port_space == 0 {
         out.ai_port_space = if out.ai_qp_type == QPT_UD { PS_UDP } else { PS_TCP };
     }
     // SAFETY: strings and hints are vouched for by the caller; what is copied stays within its own allocation.
     let result = unsafe {
-        if node.is_null() && service.is_null() {
+        if !asks {
             match hints {
                 Some(h) if h.ai_dst_len > 0 => {
                     copy(h.ai_dst_addr.cast(), h.ai_dst_len, &mut out.ai_dst_addr, &mut out.ai_dst_len)
@@ -105,9 +109,8 @@ unsafe fn ask(
     if flags & RAI_NUMERICHOST != 0 {
         wanted.ai_flags |= libc::AI_NUMERICHOST;
     }
-    if flags & RAI_FAMILY != 0 {
-        wanted.ai_family = hints.map_or(0, |h| h.ai_family);
-    }
+    // Whatever RAI_FAMILY says, as in librdmacm.
+    wanted.ai_family = hints.map_or(0, |h| h.ai_family);
     let mut list: *mut libc::addrinfo = std::ptr::null_mut();
     // SAFETY: strings vouched for by the caller; the list is freed below.
     let code = unsafe { libc::getaddrinfo(node, service, &wanted, &mut list) };

@@ -431,9 +431,13 @@ pub unsafe extern "C" fn rdma_init_qp_attr(
     }))
 }
 
-/// Tells the connection manager of a QP's event: there is nothing that it needs to hear.
+/// Tells the connection manager of a QP's event: IBV_EVENT_COMM_EST, which says that the peer is ready though its message to say
+/// so has not come.
 #[unsafe(no_mangle)]
-pub extern "C" fn rdma_notify(id: *mut rdma_cm_id, _event: u32) -> c_int {
+pub extern "C" fn rdma_notify(id: *mut rdma_cm_id, event: u32) -> c_int {
     enter!(rdma_notify);
-    sys::minus_one(with(|rt| find_id(rt, id).map(|_| ())))
+    sys::minus_one(with(|rt| {
+        let key = find_id(rt, id)?;
+        rt.fabric.cm_notify(key, event)
+    }))
 }

@@ -357,8 +357,14 @@ pub unsafe extern "C" fn rdma_set_option(
                 (0, value.cast::<c_int>().read_unaligned())
             }
         };
+        let in_time = match name {
+            1 => i.state == State::Idle || (number != 0 && i.state != State::Listening),
+            2 => matches!(i.state, State::Idle | State::Bound),
+            _ => true,
+        };
         match name {
             0 => i.options.tos = byte,
+            1 | 2 if !in_time => return Err(libc::EINVAL),
             1 => i.options.reuse = number != 0,
             2 => i.options.only_family = number != 0,
             3 if byte < 32 => i.options.ack_timeout = Some(byte),
