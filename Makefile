@@ -113,6 +113,8 @@ $(DIST)/bin/verbs-bench: crates/softverbs/benches/verbs_bench.c Makefile | libra
 .SECONDARY:
 
 # What softverbs is compared with a kernel's device by; plain libibverbs, so that it runs on either.
+.PHONY: verbs-compare
+verbs-compare: $(DIST)/bin/verbs-compare
 COMPARE := crates/softverbs/tests/c/compare
 $(DIST)/bin/verbs-compare: $(wildcard $(COMPARE)/*.[ch]) Makefile | packages-build
 	@mkdir -p $(@D)
@@ -146,7 +148,7 @@ test-valgrind: all packages-test
 	scripts/c-tests.sh --valgrind
 
 .PHONY: test-vm
-test-vm: all $(DIST)/bin/verbs-compare packages-vm
+test-vm: all verbs-compare packages-vm
 	RUNS='$(RUNS)' vm/test.sh
 
 .PHONY: bench
