@@ -18,18 +18,30 @@ as_expected() {
   diff -U 1 /share/verbs.expected "/tmp/$1.log"
 }
 
+# judge NAME TEXT ARGUMENT...: on a busy machine rxe loses a request now and then, and it never completes. What differs only once is not
+# what we look for, but it is shown.
+judge() {
+  local name=$1 text=$2
+  shift 2
+  ended "$name" 0
+  released "$name"
+  if ! as_expected "$name" >/tmp/difference; then
+    echo "  once more, since it printed something else:"
+    sed 's/^/    | /' /tmp/difference
+    run_program "$name" 100 "$COMPARE" "$@"
+    wait $!
+    ended "$name" 0
+  fi
+  check "$text" as_expected "$name"
+}
+
 must "the comparison program is there" test -x "$COMPARE"
+must "what it has to print is known" test -s /share/verbs.expected
 must "rxe over veth" rxe_up veth
 # At once: they mostly wait.
 run_program verbs.1 100 "$COMPARE" "$ADDR"
-one=$!
 run_program verbs.2 100 "$COMPARE" -2 "$ADDR"
-wait "$one"
 wait
-ended verbs.1 0
-check "one process: $(wc -l </share/verbs.expected) lines as on softverbs, up to listed differences" as_expected verbs.1
-ended verbs.2 0
-check "two processes: the same" as_expected verbs.2
-released verbs.1
-released verbs.2
+judge verbs.1 "one process: $(wc -l </share/verbs.expected) lines as on softverbs, up to listed differences" "$ADDR"
+judge verbs.2 "two processes: the same" -2 "$ADDR"
 finish

@@ -398,8 +398,12 @@ const struct one_case cases[] = {
 			     "client recv id=1 len=8 say=1\n"
 			     "client send id=2 len=8 say=1\n"
 			     "client quiet\n"},
+	/* Only when what was posted before is flushed, and some time passed, is it for sure that these are not flushed with it. */
 	{"posting-in-error", "pair\n"
+			     "client recv id=3 len=8\n"
 			     "client modify to=ERR\n"
+			     "client rwc\n"
+			     "client quiet\n"
 			     "client recv id=1 len=8 say=1\n"
 			     "client send id=2 len=8 say=1\n"
 			     "client rwc ms=300\n"
@@ -433,10 +437,11 @@ const struct one_case cases[] = {
 				     "client state want=ERR\n"},
 	{"failure-after-success", "pair\n"
 				  "server recv id=1 len=64\n"
-				  "client send op=WRITE id=11 len=8 chain=1\n"
+				  "client send op=WRITE id=11 len=8\n"
+				  "client swc\n"
 				  "client send id=12 len=8 key=bad chain=1\n"
 				  "client send op=WRITE id=13 len=8\n"
-				  "client swc n=3\n"
+				  "client swc n=2\n"
 				  "client state want=ERR\n"},
 	{"read-into-readonly-memory", "pair\n"
 				      "client register mr=1 at=0 len=4096 rights=0\n"
@@ -656,6 +661,19 @@ const struct one_case cases[] = {
 			      "client modify to=RTS\n"
 			      "client modify to=RESET\n"
 			      "client state\n"},
+	{"send-queue-drained", "pair\n"
+			       "client modify to=SQD\n"
+			       "client state\n"
+			       "client send op=WRITE id=1 len=8 say=1\n"
+			       "client quiet\n"
+			       "server recv id=2 len=8\n"
+			       "client recv id=3 len=8\n"
+			       "server send id=4 len=8\n"
+			       "server swc\n"
+			       "client rwc\n"
+			       "client modify to=RTS\n"
+			       "client swc ms=1000\n"
+			       "client state\n"},
 	{"modify-connected", "pair\n"
 			     "client modify to=INIT port=1 pkey=0 rights=7\n"
 			     "client modify to=RTR\n"
@@ -673,6 +691,23 @@ const struct one_case cases[] = {
 	/* ---- objects ---- */
 	{"device", "client resolve quiet=1\n"
 		   "client device\n"},
+	{"register-what-cannot-be", "pair\n"
+				    "client register mr=1 len=4096 rights=2\n"
+				    "client register mr=2 len=4096 rights=4\n"
+				    "client send op=WRITE id=1 mr=2 len=8\n"
+				    "client swc\n"},
+	{"too-many-requests-asked-for", "client resolve quiet=1\n"
+					"client objects send=100000000\n"},
+	{"too-many-pieces-asked-for", "client resolve quiet=1\n"
+				      "client objects sge=100000\n"},
+	{"too-much-inline-asked-for", "client resolve quiet=1\n"
+				      "client objects inline=1000000\n"},
+	{"no-completions-asked-for", "client resolve quiet=1\n"
+				     "client objects cqe=0\n"},
+	{"too-many-completions-asked-for", "client resolve quiet=1\n"
+					   "client objects cqe=1000000000\n"},
+	{"too-many-shared-receives-asked-for", "client resolve quiet=1\n"
+					       "client objects srq=1 recv=100000000\n"},
 	{"destroy-what-is-in-use", "pair server.srq=1\n"
 				   "client destroy what=send_cq\n"
 				   "client destroy what=recv_cq\n"

@@ -174,17 +174,19 @@ static void run(const struct one_case *what, struct player *client, struct playe
 static pid_t start_server(const char *address, int *socket)
 {
 	int ends[2];
-	char number[16];
+	char number[16], self[4096];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	pid_t child;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0 || (child = fork()) < 0) {
+	if (length < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0 || (child = fork()) < 0) {
 		perror("verbs-compare");
 		exit(4);
 	}
 	if (child == 0) {
 		close(ends[0]);
 		snprintf(number, sizeof(number), "%d", ends[1]);
-		execl("/proc/self/exe", "verbs-compare", "--server", number, address, (char *)NULL);
+		self[length] = 0;
+		execl(self, "verbs-compare", "--server", number, address, (char *)NULL);
 		_exit(127);
 	}
 	close(ends[1]);
