@@ -144,7 +144,8 @@ fn queue_pairs_are_checked_when_they_are_made_and_changed() {
         assert_eq!(ibv_post_send(qp, &mut wr, &mut bad), libc::EINVAL, "INIT takes no sends");
         assert_eq!(change(3, rts_mask, plain), libc::EINVAL, "INIT to RTS");
         assert_eq!(change(2, rtr_mask, &|a| a.path_mtu = 9), libc::EINVAL, "no such MTU");
-        assert_eq!(change(2, rtr_mask, plain), 0);
+        assert_eq!(change(2, rtr_mask, plain), libc::EINVAL, "no GID of the peer");
+        assert_eq!(change(2, rtr_mask, &|a| a.ah_attr.is_global = 1), 0);
         assert_eq!(change(3, rts_mask, &|a| a.retry_cnt = 8), libc::EINVAL, "no such count");
         assert_eq!(change(3, rts_mask, plain), 0);
         assert_eq!(change(1, init_mask, plain), libc::EINVAL, "RTS to INIT");

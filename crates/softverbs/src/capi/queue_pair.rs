@@ -14,7 +14,7 @@ use super::verbs::{find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
 use crate::carrier::address;
 use crate::fabric::device as limits;
 use crate::fabric::objects::Subject;
-use crate::fabric::qp::{Parts, Qp, State};
+use crate::fabric::qp::{Parts, Qp, State, mask as attribute};
 use crate::fabric::slab::Key;
 use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
@@ -238,7 +238,14 @@ pub unsafe extern "C" fn ibv_modify_qp(qp: *mut ibv_qp, attr: *mut ibv_qp_attr, 
         }
         check_present(rt, key)?;
         // SAFETY: the caller vouches for `attr`; only numbers are read from it.
-        rt.fabric.modify_qp(key, unsafe { &*attr }, mask)
+        let attr = unsafe { &*attr };
+        // Without a GID a peer can be told by its number alone, which is possible within this process only.
+        let names_peer = mask & attribute::AV != 0 && mask & attribute::DEST_QPN != 0;
+        let is_here = rt.fabric.qp_numbers.contains_key(&attr.dest_qp_num);
+        if names_peer && attr.ah_attr.is_global == 0 && !is_here {
+            return Err(libc::EINVAL);
+        }
+        rt.fabric.modify_qp(key, attr, mask)
     }))
 }
 
