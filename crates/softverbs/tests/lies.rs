@@ -6,129 +6,12 @@
 
 mod common;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
+use common::victim::*;
 use common::*;
 use rdma_sys::ibv_wc_status::*;
-use rdma_sys::*;
-
-const SEND: u8 = 1;
-const WRITE: u8 = 2;
-const READ: u8 = 3;
-const READ_DATA: u8 = 4;
-const ACK: u8 = 5;
-const NAK: u8 = 6;
-const NOT_READY: u8 = 7;
-const READY: u8 = 8;
-const CM: u8 = 16;
-const REQ: u8 = 1;
-const RTU: u8 = 3;
-/// A QP number that this process does not have.
-const OWN_QPN: u32 = 0x00ab_cdef;
-
-#[derive(Clone, Default)]
-struct Frame {
-    kind: u8,
-    flags: u8,
-    qpn: u32,
-    word: u32,
-    seq: u64,
-    address: u64,
-    rkey: u32,
-    offset: u32,
-    total: u32,
-    payload: Vec<u8>,
-}
-
-impl Frame {
-    fn bytes(&self) -> Vec<u8> {
-        let mut b = Vec::new();
-        b.extend_from_slice(&(48 + self.payload.len() as u32).to_le_bytes());
-        b.extend_from_slice(&[self.kind, self.flags, 0, 0]);
-        b.extend_from_slice(&self.qpn.to_le_bytes());
-        b.extend_from_slice(&self.word.to_le_bytes());
-        b.extend_from_slice(&self.seq.to_le_bytes());
-        b.extend_from_slice(&self.address.to_le_bytes());
-        b.extend_from_slice(&self.rkey.to_le_bytes());
-        b.extend_from_slice(&self.offset.to_le_bytes());
-        b.extend_from_slice(&self.total.to_le_bytes());
-        b.extend_from_slice(&[0; 4]);
-        b.extend_from_slice(&self.payload);
-        b
-    }
-}
-
-fn cm(say: u8, target: u16) -> Frame {
-    let mut b = b"sfvb\x01".to_vec();
-    b.extend_from_slice(&[say, 0, 0]);
-    b.extend_from_slice(&OWN_QPN.to_le_bytes());
-    b.extend_from_slice(&[4, 4, 0, 7, 7, 0]);
-    b.extend_from_slice(&0x106u16.to_le_bytes());
-    for port in [777u16, target] {
-        b.extend_from_slice(&[4, 0]);
-        b.extend_from_slice(&port.to_le_bytes());
-        b.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]);
-    }
-    b.push(0);
-    Frame { kind: CM, payload: b, ..Frame::default() }
-}
-
-/// A real end, and a stream to it that any bytes can be written to.
-struct Victim {
-    channel: Channel,
-    listener: *mut rdma_cm_id,
-    end: End,
-    stream: TcpStream,
-    qpn: u32,
-}
-
-impl Victim {
-    fn new() -> Self {
-        let port = fresh_port();
-        let channel = Channel::new();
-        let listener = listen(&channel, &format!("127.0.0.1:{port}"));
-        let tcp = 20_000 + (u32::from(port) * 7) % 12_000;
-        let mut stream = TcpStream::connect(("127.0.0.1", tcp as u16)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
-        stream.write_all(&cm(REQ, port).bytes()).unwrap();
-        let request = channel.expect("CONNECT_REQUEST");
-        assert_eq!(request.qp_num, OWN_QPN);
-        let end = End::new(request.id, &Shape::default(), ALL);
-        assert_eq!(unsafe { rdma_accept(request.id, &mut param(&Shape::default(), b"")) }, 0);
-        stream.write_all(&cm(RTU, 0).bytes()).unwrap();
-        channel.expect("ESTABLISHED");
-        let qpn = unsafe { (*end.qp).qp_num };
-        Self { channel, listener, end, stream, qpn }
-    }
-
-    fn say(&mut self, frame: Frame) {
-        // The other side may have had enough already.
-        let _ = self.stream.write_all(&Frame { qpn: self.qpn, ..frame }.bytes());
-    }
-
-    /// Lets what was said arrive.
-    fn settle(&mut self) {
-        let end = Instant::now() + Duration::from_millis(20);
-        while Instant::now() < end {
-            let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                _ => continue,
-            }
-        }
-    }
-
-    fn destroy(self) {
-        self.end.destroy();
-        drop(self.stream);
-        unsafe { rdma_destroy_id(self.listener) };
-        self.channel.destroy();
-        nothing_left(0);
-    }
-}
 
 #[test]
 fn spoken_by_hand_it_works() {
@@ -276,4 +159,78 @@ fn any_bytes_at_all() {
         while v.end.try_poll().is_some() {}
         v.destroy();
     }
+}
+
+#[test]
+fn a_message_that_is_half_in_when_the_queue_pair_fails() {
+    let _alone = alone();
+    for srq in [false, true] {
+        for kind in [SEND, WRITE] {
+            let mut v = Victim::with(Shape { srq, ..Shape::default() });
+            v.end.recv(1, 0, 64);
+            v.end.recv(2, 0, 64);
+            let (address, rkey) = (v.end.at(100), v.end.rkey());
+            v.say(Frame { kind, total: 8, payload: vec![1; 4], address, rkey, ..Frame::default() });
+            v.settle();
+            while v.end.try_poll().is_some() {}
+            assert_eq!(v.end.modify(6), 0);
+            let mut flushed = Vec::new();
+            while let Some(wc) = v.end.try_poll() {
+                assert_eq!(wc.status, IBV_WC_WR_FLUSH_ERR);
+                flushed.push(wc.wr_id);
+            }
+            // A SEND has its receive; what else is in a shared queue stays there.
+            let expected: &[u64] = match (srq, kind) {
+                (false, _) => &[1, 2],
+                (true, SEND) => &[1],
+                (true, _) => &[],
+            };
+            assert_eq!(flushed, expected, "srq {srq} kind {kind}");
+            v.destroy();
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_asks_and_does_not_listen() {
+    let _alone = alone();
+    // More reads than were agreed: the first ones' answers find no room, since nobody takes them.
+    let mut v = Victim::new();
+    let (address, rkey) = (v.end.at(0), v.end.rkey());
+    for seq in 0..200 {
+        v.say(Frame { kind: READ, seq, total: MEMORY as u32, address, rkey, ..Frame::default() });
+    }
+    let end = Instant::now() + Duration::from_secs(20);
+    while v.end.state() != 6 {
+        assert!(Instant::now() < end, "it reads on and on");
+        assert!(v.end.try_poll().is_none());
+    }
+    v.destroy();
+    // Requests without end to a queue pair in error, each of which is told so, and nobody takes that.
+    let mut v = Victim::new();
+    assert_eq!(v.end.modify(6), 0);
+    let (address, rkey) = (v.end.at(0), v.end.rkey());
+    let mut seq = 0;
+    v.stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    let qpn = v.qpn;
+    'alive: loop {
+        let mut many = Vec::new();
+        for _ in 0..1000 {
+            many.extend(Frame { kind: WRITE, qpn, seq, address, rkey, ..Frame::default() }.bytes());
+            seq += 1;
+        }
+        let mut rest = &many[..];
+        while !rest.is_empty() {
+            match v.stream.write(rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(e)
+                    if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                Err(_) => break 'alive,
+            }
+            assert!(v.end.try_poll().is_none());
+            assert!(Instant::now() < end, "{seq} answers wait in memory");
+        }
+    }
+    v.destroy();
 }

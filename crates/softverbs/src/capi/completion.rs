@@ -84,6 +84,9 @@ pub fn create_cq(
         return Err(libc::EINVAL);
     }
     let on = if channel.is_null() { None } else { Some(find_channel(rt, channel)?) };
+    if on.and_then(|k| rt.fabric.shared.channels.get(k)).is_some_and(|c| c.context != of) {
+        return Err(libc::EINVAL);
+    }
     let key = rt.fabric.shared.cqs.next_key();
     // SAFETY: `ibv_cq_ex` is numbers, raw pointers and optional function pointers: all zero is a value of it, and glibc's mutex
     // and condition are initialized by zero.

@@ -9,6 +9,7 @@ use rdma_sys::{ibv_context, ibv_mr, ibv_pd};
 use super::device::find_context;
 use super::find;
 use super::verbs::{find_pd, or_errno, or_null};
+use crate::carrier::sys;
 use crate::fabric::memory::{Mr, access};
 use crate::fabric::objects::Pd;
 use crate::fabric::slab::Key;
@@ -117,6 +118,14 @@ fn reg_mr(
     }
     if (addr as u64).checked_add(length as u64).is_none() || iova.checked_add(length as u64).is_none() {
         return Err(libc::EINVAL);
+    }
+    if length == 0 && (addr as usize).is_multiple_of(sys::page_size()) {
+        // The kernel counts the pages that are touched, and takes none for an error.
+        return Err(libc::EINVAL);
+    }
+    let writes = rights & access::LOCAL_WRITE != 0;
+    if !sys::is_mapped(addr as usize, length, writes) {
+        return Err(libc::EFAULT);
     }
     let fabric = &mut rt.fabric;
     if fabric.shared.mrs.len() >= crate::fabric::memory::MAX_MR {

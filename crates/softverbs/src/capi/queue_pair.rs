@@ -12,10 +12,12 @@ use super::async_events::{drop_async_events, when_acknowledged};
 use super::extended_qp;
 use super::verbs::{find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
 use crate::carrier::address;
+use crate::fabric::cq::Cq;
 use crate::fabric::device as limits;
-use crate::fabric::objects::Subject;
+use crate::fabric::objects::{Pd, Subject};
 use crate::fabric::qp::{Parts, Qp, State, mask as attribute};
 use crate::fabric::slab::Key;
+use crate::fabric::srq::Srq;
 use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
@@ -125,6 +127,16 @@ fn granted(cap: &ibv_qp_cap, has_srq: bool) -> Result<ibv_qp_cap, i32> {
     Ok(cap)
 }
 
+/// The kernel looks objects up in the context of the call, and so finds none of another context.
+fn check_one_context(rt: &Runtime, pd: Key<Pd>, cqs: &[Key<Cq>], srq: Option<Key<Srq>>) -> Result<(), i32> {
+    let shared = &rt.fabric.shared;
+    let of_pd = |pd| shared.pds.get(pd).map(|p| p.context);
+    let context = of_pd(pd);
+    let same_cqs = cqs.iter().all(|k| shared.cqs.get(*k).map(|c| c.context) == context);
+    let same_srq = srq.is_none_or(|k| shared.srqs.get(k).and_then(|s| of_pd(s.pd)) == context);
+    if same_cqs && same_srq { Ok(()) } else { Err(libc::EINVAL) }
+}
+
 /// As [`ibv_create_qp`], with the lock held.
 pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr) -> Result<*mut ibv_qp, i32> {
     let in_pd = find_pd(rt, pd)?;
@@ -135,6 +147,7 @@ pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr)
     let send_cq = find_cq(rt, attr.send_cq)?;
     let recv_cq = find_cq(rt, attr.recv_cq)?;
     let srq = if attr.srq.is_null() { None } else { Some(find_srq(rt, attr.srq)?) };
+    check_one_context(rt, in_pd, &[send_cq, recv_cq], srq)?;
     let cap = granted(&attr.cap, srq.is_some())?;
     let number = {
         let start = (rt.fabric.random.next() % u64::from(limits::QPN_BLOCKS)) as u32;

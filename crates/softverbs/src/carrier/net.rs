@@ -21,7 +21,7 @@ use crate::fabric::link::{Far, Link};
 use crate::fabric::meeting::{End, Meeting};
 use crate::fabric::qp::Qp;
 use crate::fabric::slab::{Key, Slab};
-use crate::fabric::wire::{HEADER, Header, MAX_FRAME};
+use crate::fabric::wire::{Garbage, HEADER, Header, MAX_FRAME};
 use crate::fabric::{Dial, Door, Fabric};
 
 /// The TCP ports that stand for RDMA ports: below the range that Linux gives to outgoing connections.
@@ -275,6 +275,10 @@ impl Net {
                 }
             }
         };
+        if blocked && fabric.links.get(link).is_some_and(Link::is_choked) {
+            fabric.close_for_garbage(link, Garbage("the peer asks, and does not take the answers"));
+            return;
+        }
         if blocked != *watching {
             *watching = blocked;
             let fd = stream.as_raw_fd();
@@ -314,9 +318,12 @@ impl Net {
         loop {
             let Some(Socket::Listener(listener)) = self.sockets.get(key) else { return };
             match listener.accept() {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     if stream.set_nonblocking(true).is_ok() {
                         let link = fabric.accepted();
+                        if let Some(l) = fabric.links.get_mut(link) {
+                            l.peer = Some(peer);
+                        }
                         self.add_stream(stream, link, false);
                     }
                 }
@@ -339,6 +346,9 @@ impl Net {
         match outcome {
             None => {
                 *connecting = false;
+                if let Some(l) = fabric.links.get_mut(link) {
+                    l.peer = stream.peer_addr().ok();
+                }
                 fabric.dial_connected(link);
                 self.flush(fabric, link);
             }
@@ -408,8 +418,8 @@ fn take_frames(fabric: &mut Fabric, link: Key<Link>, bytes: &[u8]) -> Result<usi
             Ok(Some(header)) => header,
             Ok(None) => return Ok(at),
             Err(garbage) => {
-                crate::log::line(&format!("connection closed: {}", garbage.0));
-                fabric.close_link(link);
+                fabric.close_for_garbage(link, garbage);
+                fabric.settle();
                 return Err(());
             }
         };

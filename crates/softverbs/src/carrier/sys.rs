@@ -150,3 +150,81 @@ pub fn spawn_without_signals(name: &str, work: impl FnOnce() + Send + 'static) -
         made
     }
 }
+
+/// Bytes in a page.
+pub fn page_size() -> usize {
+    // SAFETY: a plain call.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// Whether all pages of a range are mapped, and its first and last page may be read, or written. A device's driver would find out
+/// by pinning all of them; to touch all would cost what pinning costs, and be of no other use here.
+pub fn is_mapped(at: usize, length: usize, write: bool) -> bool {
+    let Some(end) = at.checked_add(length) else { return false };
+    if length == 0 {
+        return true;
+    }
+    let page = page_size();
+    let first = at & !(page - 1);
+    let last = (end - 1) & !(page - 1);
+    let mut from = first;
+    let mut resident = [0u8; 4096];
+    while from <= last {
+        let pages = ((last - from) / page + 1).min(resident.len());
+        // SAFETY: `resident` has a byte for each page; the kernel looks at its tables only.
+        if unsafe { libc::mincore(from as *mut _, pages * page, resident.as_mut_ptr()) } != 0 {
+            return false;
+        }
+        from += pages * page;
+    }
+    populates(first, write) && (last == first || populates(last, write))
+}
+
+/// Whether a page may be read, or written, as far as this kernel tells.
+fn populates(at: usize, write: bool) -> bool {
+    const POPULATE_READ: libc::c_int = 22;
+    const POPULATE_WRITE: libc::c_int = 23;
+    let size = page_size();
+    let populate = |at: usize, advice| {
+        // SAFETY: a mapped page of the program is faulted in as if it were read or written; no byte of it changes.
+        unsafe { libc::madvise(at as *mut _, size, advice) == 0 }
+    };
+    if populate(at, if write { POPULATE_WRITE } else { POPULATE_READ }) {
+        return true;
+    }
+    // A kernel before 5.14 refuses this of any page, a page of this stack included.
+    let own = 0u8;
+    !populate((&raw const own) as usize & !(size - 1), POPULATE_WRITE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_mapped_or_not_writable_is_noticed() {
+        let page = page_size();
+        let map = |protection| {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            // SAFETY: new memory, of which nobody else knows.
+            unsafe { libc::mmap(std::ptr::null_mut(), 3 * page, protection, flags, -1, 0) as usize }
+        };
+        let whole = map(libc::PROT_READ | libc::PROT_WRITE);
+        assert!(is_mapped(whole, 3 * page, true) && is_mapped(whole + 5, 2 * page, false));
+        // SAFETY: of the mapping made above.
+        unsafe { libc::munmap((whole + page) as *mut _, page) };
+        assert!(!is_mapped(whole, 3 * page, true), "a hole");
+        assert!(!is_mapped(whole + page - 1, 2, false), "the next page is gone");
+        assert!(is_mapped(whole, page, true) && is_mapped(whole + page, 0, true));
+        let fixed = map(libc::PROT_READ);
+        let kernel_tells = !populates(fixed, true);
+        assert_eq!(is_mapped(fixed, page, true), !kernel_tells);
+        assert!(is_mapped(fixed, page, false));
+        assert!(!is_mapped(usize::MAX - 10, 11, true) && !is_mapped(8, 8, false));
+        // SAFETY: mapped above; nothing points there any more.
+        unsafe {
+            libc::munmap(whole as *mut _, 3 * page);
+            libc::munmap(fixed as *mut _, 3 * page);
+        }
+    }
+}

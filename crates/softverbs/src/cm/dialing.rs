@@ -127,7 +127,9 @@ impl Fabric {
 
     /// Gives a socket up whose bytes are not of this protocol.
     pub fn close_for_garbage(&mut self, link: Key<Link>, garbage: Garbage) {
-        crate::log::line(&format!("connection closed: {}", garbage.0));
+        let peer = self.links.get(link).and_then(|l| l.peer);
+        let from = peer.map_or("within this process".to_owned(), |p| format!("from {p}"));
+        crate::log::line(&format!("connection closed: {}, {from}", garbage.0));
         self.stop_handshake_timer(link);
         self.closed_links.push(link);
         self.link_ended(link);

@@ -285,4 +285,27 @@ mod tests {
         long.private.push(1);
         assert_eq!(Message::decode(&long.encode()), Err(Garbage("too much private data")));
     }
+
+    #[test]
+    fn any_bytes_are_a_message_or_not_and_what_is_one_encodes_to_itself() {
+        let mut random = crate::fabric::Random(7);
+        let mut good = 0;
+        for _ in 0..100_000 {
+            let mut bytes = request().encode();
+            for _ in 0..random.next() % 4 {
+                let at = random.next() as usize % bytes.len();
+                bytes[at] ^= 1 << (random.next() % 8);
+            }
+            match random.next() % 8 {
+                0 => bytes.truncate(random.next() as usize % bytes.len()),
+                1 => bytes.push(random.next() as u8),
+                _ => {}
+            }
+            if let Ok(message) = Message::decode(&bytes) {
+                good += 1;
+                assert_eq!(Message::decode(&message.encode()), Ok(message));
+            }
+        }
+        assert!(good > 10_000, "{good}");
+    }
 }

@@ -4,6 +4,7 @@
 //! management have a queue each: both keep their own order, as two queue pairs of a real wire do.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use super::Fabric;
 use super::order::{Lane, Pending};
@@ -121,10 +122,14 @@ pub struct Link {
     pub route: Option<(u32, u32)>,
     /// Frames that are on their way to this end within the process, waiting or in the inbox.
     pub coming: u32,
+    /// Who is at the other end of the socket, for the log.
+    pub peer: Option<SocketAddr>,
     /// Bytes for the socket.
     pub out: Vec<u8>,
     /// How many bytes at the front of `out` the socket took already.
     pub taken: usize,
+    /// Frames were delayed before they went to the socket, as many as the program likes.
+    delayed: bool,
     /// In `Fabric::dirty_links`.
     pub dirty: bool,
     /// Its QPs met without a connection manager.
@@ -143,6 +148,10 @@ const HELD: u64 = u64::MAX / 4;
 /// As much as waits for a socket before a QP holds back.
 const HIGH_WATER: usize = 1 << 20;
 
+/// As much as waits for a socket before its peer has had enough: answers are added without holding back, but a peer with all its
+/// queue pair's requests on the way is owed far fewer.
+const TOO_MUCH: usize = 16 << 20;
+
 impl Link {
     /// A link that leads to `far`.
     pub fn new(far: Far) -> Self {
@@ -153,6 +162,8 @@ impl Link {
             asks: None,
             route: None,
             coming: 0,
+            peer: None,
+            delayed: false,
             out: Vec::new(),
             taken: 0,
             dirty: false,
@@ -167,6 +178,11 @@ impl Link {
     /// Whether bulk data may be added.
     pub fn has_room(&self) -> bool {
         self.out.len() - self.taken < HIGH_WATER
+    }
+
+    /// Whether the peer lets answers pile up, and asks on.
+    pub fn is_choked(&self) -> bool {
+        !self.delayed && self.out.len() - self.taken > TOO_MUCH
     }
 
     /// Whether nothing waits to arrive.
@@ -252,6 +268,7 @@ impl Fabric {
                 header.encode(&mut frame);
                 fill(&mut frame);
                 let due = self.clock.now() + delay;
+                link.delayed = true;
                 if let Some(due) = link.tx(class).push(due, frame) {
                     self.timers.set(due, Timer::Transmit(key, class));
                 }

@@ -349,7 +349,11 @@ impl Fabric {
         while let Some(key) = self.shared.acks.pop() {
             let Some(qp) = self.qps.get_mut(key) else { continue };
             let Some(seq) = qp.ack_due.take() else { continue };
-            qp.responses.push_back(Response::Ack(seq));
+            // The later one says all that the earlier one would.
+            match qp.responses.back_mut() {
+                Some(Response::Ack(last)) => *last = seq,
+                _ => qp.responses.push_back(Response::Ack(seq)),
+            }
             self.respond(key);
         }
     }

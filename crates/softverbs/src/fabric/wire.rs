@@ -217,4 +217,36 @@ mod tests {
         assert_eq!(wrong(36, 1), Err(Garbage("fragment outside its message")));
         assert_eq!(wrong(4, Kind::Ack as u8), Err(Garbage("payload where none belongs")));
     }
+
+    #[test]
+    fn any_bytes_are_a_header_or_not_and_what_is_one_encodes_to_itself() {
+        let mut random = crate::fabric::Random(7);
+        let mut good = 0;
+        for _ in 0..200_000 {
+            let mut bytes = [0u8; HEADER];
+            for chunk in bytes.chunks_mut(8) {
+                chunk.copy_from_slice(&random.next().to_le_bytes());
+            }
+            // Mostly near to something that is right.
+            if !random.next().is_multiple_of(8) {
+                bytes[0..4].copy_from_slice(&(HEADER as u32 + random.next() as u32 % 70_000).to_le_bytes());
+                bytes[4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16][(random.next() % 10) as usize];
+                bytes[6..8].fill(0);
+                bytes[36..40].copy_from_slice(&(random.next() as u32 % 4).to_le_bytes());
+                bytes[44..48].fill(0);
+            }
+            if let Ok(Some(header)) = Header::decode(&bytes) {
+                good += 1;
+                assert!(header.payload as usize + HEADER <= MAX_FRAME);
+                if matches!(header.kind, Kind::Send | Kind::Write | Kind::ReadData) {
+                    assert!(u64::from(header.offset) + u64::from(header.payload) <= u64::from(header.total));
+                    header.is_last();
+                }
+                let mut again = Vec::new();
+                header.encode(&mut again);
+                assert_eq!(Header::decode(&again), Ok(Some(header)));
+            }
+        }
+        assert!(good > 10_000, "{good}");
+    }
 }

@@ -8,6 +8,8 @@
     clippy::self_named_constructors
 )]
 
+pub mod victim;
+
 use std::net::SocketAddr;
 use std::ptr::null_mut;
 use std::sync::Mutex;
