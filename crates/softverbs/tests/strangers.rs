@@ -37,6 +37,12 @@ struct Local {
 
 impl Local {
     fn new(retries: u8) -> Self {
+        let local = Self::not_ready();
+        local.make_ready(retries);
+        local
+    }
+
+    fn not_ready() -> Self {
         let alone = alone();
         unsafe {
             let list = ibv_get_device_list(null_mut());
@@ -62,9 +68,7 @@ impl Local {
             let gid = std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets();
             // Of the next block of numbers, so not of this process.
             let peer = ((*qp).qp_num + 4096 * 5) & 0xff_ffff;
-            let local = Self { context, pd, cq, qp, mr, memory, gid, peer, _alone: alone };
-            local.make_ready(retries);
-            local
+            Self { context, pd, cq, qp, mr, memory, gid, peer, _alone: alone }
         }
     }
 
@@ -107,8 +111,7 @@ impl Local {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             for attempt in 0..4 {
-                let port = 11_000 + (self.number() / 4096 * 2 + attempt * 2477) % 9_000;
-                if let Ok(stream) = TcpStream::connect(("127.0.0.1", port as u16)) {
+                if let Ok(stream) = TcpStream::connect(("127.0.0.1", tcp_port(self.number(), attempt))) {
                     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                     return stream;
                 }
@@ -121,6 +124,7 @@ impl Local {
     /// The question of a QP for another.
     fn question(&self, from: u32, to: u32) -> Vec<u8> {
         let mut bytes = frame(MEET, to, from, 40);
+        bytes[40] = 0;
         bytes.extend_from_slice(b"sfvq\x01\0\0\0");
         bytes.extend_from_slice(&self.gid);
         bytes.extend_from_slice(&self.gid);
@@ -243,6 +247,59 @@ fn garbage_ends_its_connection_and_the_peer_is_found_still() {
     let mut stream = local.call();
     stream.write_all(&local.question(local.peer, local.number())).unwrap();
     assert_eq!(next_frame(&mut stream), (MET, local.peer, YES));
+    local.destroy();
+}
+
+/// The TCP port that is tried as number `attempt` for a QP number.
+fn tcp_port(number: u32, attempt: u32) -> u16 {
+    (11_000 + (number / 4096 * 2 + attempt * 2477) % 9_000) as u16
+}
+
+fn accept(listener: &std::net::TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).unwrap();
+            return stream;
+        }
+        assert!(Instant::now() < end, "nobody asks");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn it_asks_until_the_right_process_answers() {
+    let mut local = Local::not_ready();
+    let listen = |number, attempt| std::net::TcpListener::bind(("127.0.0.1", tcp_port(number, attempt)));
+    let (first, second) = (0..4000)
+        .find_map(|_| {
+            local.peer = (local.peer + 4096) & 0xff_ffff;
+            Some((listen(local.peer, 0).ok()?, listen(local.peer, 1).ok()?))
+        })
+        .expect("two ports are free");
+    local.make_ready(7);
+    let question = |listener: &std::net::TcpListener| {
+        let mut stream = accept(listener);
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut bytes = vec![0; 88];
+        stream.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, local.question(local.number(), local.peer));
+        stream
+    };
+    let mut stream = question(&first);
+    stream.write_all(&frame(MET, local.number(), NOT_MINE, 0)).unwrap();
+    let mut stream = question(&second);
+    stream.write_all(&frame(MET, local.number(), YES, 0)).unwrap();
+    local.post_receive();
+    let mut send = frame(1, local.number(), 0, 5);
+    send.extend_from_slice(b"hello");
+    stream.write_all(&send).unwrap();
+    assert_eq!(local.poll().byte_len, 5);
+    // It has met its peer: nobody else gets it.
+    let mut late = local.call();
+    late.write_all(&local.question(local.peer, local.number())).unwrap();
+    assert_eq!(next_frame(&mut late), (MET, local.peer, NOT_YET));
     local.destroy();
 }
 
