@@ -217,7 +217,7 @@ impl Raw {
             let slot = completion.work_request_id() as usize;
             let bytes = self.memory.read_16(RESPONSES + slot * 16).unwrap();
             self.answers.push(Completion::from_bytes(&bytes));
-            assert!(self.receives.push(slot));
+            assert!(self.receives.came_back(slot) && self.receives.push(slot));
         }
         if self.failed.is_none() {
             self.qp.as_ref().unwrap().post_receives(&self.receives).unwrap();
