@@ -17,16 +17,16 @@ extern "C" {
  * The README has them all. In short, where WHICH is 3, 2-4, 2-, always or 30%, and the next one if it is left out:
  *
  *   fail FUNCTION [WHICH] ERRNO [at N|first|middle|last]
- *   wc send|recv|any [qp N] [WHICH] late TIME|late N polls|never|after destroy|after send|after recv|
+ *   wc send|recv|any [qp N] [WHICH] late TIME|late N polls|never|after destroy|after send|recv|any [qp N]|
  *                                   status S|error S|set FIELD=VALUE..|payload OFFSET=HEX|repeat N
  *   cm EVENT [WHICH] drop|late TIME|repeat N|[as EVENT] [status S] [private HEX|none]
  *   cm reject [WHICH] REASON        cm inject EVENT [on WHOM] [status S] [private HEX] [times N]
  *   device remove|off|on            port down|up            async EVENT [qp N]
  *   peer silent|speaks [data|cm] [qp N]     peer dies [qp N]
- *   peer lies [qp N] [WHICH] drop|repeat N|kind K|seq +N|word N|offset N|total N|garbage
+ *   peer lies [qp N] [WHICH] drop|repeat N|kind K|seq +N|seq -N|word N|offset N|total N|garbage
  *   delay data|cm rx|tx TIME [JITTER]|off   purge on|off   timewait TIME   timeout cm TIME
- *   next qp_num N                   clock jump TIME         ledger          faults          faults off
- *   after TIME: COMMAND             at call|event|wc NAME [WHICH]: COMMAND
+ *   next qp_num N                   clock jump TIME         ledger          faults [off|quiet|loud]
+ *   after TIME: COMMAND             at call FUNCTION|event EVENT|wc [send|recv] [WHICH]: COMMAND
  */
 int softverbs_control(const char *commands);
 

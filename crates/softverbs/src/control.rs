@@ -136,8 +136,29 @@ fn parse(command: &str) -> Result<Action, String> {
                 crate::log::line(&format!("alive: {line}"));
             }
         }),
-        _ => return Err("no such command".into()),
+        [name, ..] => return Err(usage(name).into()),
+        [] => return Err("a command is missing".into()),
     })
+}
+
+/// What is said of a command that is wrong, by its first word.
+fn usage(name: &str) -> &'static str {
+    match name {
+        "after" => "after TIME: COMMAND",
+        "at" => "at call|event|wc NAME [WHICH]: COMMAND",
+        "clock" => "clock jump TIME",
+        "delay" => "delay data|cm rx|tx BASE [JITTER], or delay off",
+        "device" => "device off|on|remove",
+        "faults" => "faults [off|quiet|loud]",
+        "ledger" => "ledger takes no words",
+        "next" => "next qp_num NUMBER",
+        "peer" => "peer silent|speaks [data|cm] [qp NUMBER], peer dies [qp NUMBER], or peer lies ...",
+        "port" => "port down|up",
+        "purge" => "purge on|off",
+        "timeout" => "timeout cm TIME",
+        "timewait" => "timewait TIME",
+        _ => "no such command",
+    }
 }
 
 fn parse_delay(what: &str, way: &str, times: &[&str]) -> Result<Action, String> {
@@ -177,7 +198,7 @@ pub fn duration(text: &str) -> Result<u64, String> {
         "s" => 1_000_000_000,
         _ => return Err(format!("'{text}' is no duration: a number and ns, us, ms or s")),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("'{text}' is no duration"))?;
+    let number = names::number(digits).map_err(|_| format!("'{text}' is no duration"))?;
     match number.checked_mul(unit) {
         Some(ns) if ns <= 3_600_000_000_000 => Ok(ns),
         _ => Err(format!("'{text}' is longer than an hour")),
@@ -194,7 +215,7 @@ mod tests {
         assert_eq!(duration("1s"), Ok(1_000_000_000));
         assert_eq!(duration("7us"), Ok(7_000));
         assert_eq!(duration("0ns"), Ok(0));
-        for wrong in ["", "5", "ms", "5m", "-1s", "99999999999999999999s", "3601s", "1.5s"] {
+        for wrong in ["", "5", "ms", "5m", "-1s", "99999999999999999999s", "3601s", "1.5s", "+1s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

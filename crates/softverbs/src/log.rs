@@ -5,9 +5,9 @@ use std::io::Write;
 use crate::fabric::objects::Shared;
 use crate::place::Place;
 
-/// One line. A closed stderr is no error.
+/// One line, written at once, since processes share a stderr. A closed stderr is no error.
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "softverbs: {text}");
+    let _ = std::io::stderr().write_all(format!("softverbs: {text}\n").as_bytes());
 }
 
 impl Shared {

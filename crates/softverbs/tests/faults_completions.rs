@@ -319,6 +319,22 @@ fn a_shared_receive_queue_runs_dry() {
 }
 
 #[test]
+fn a_receiver_is_waited_for_as_often_as_agreed() {
+    // The longest timer, which librdmacm's queue pairs have, is 655.36 ms.
+    const TIMER: u64 = 655_360_000;
+    for times in [1, 3, 6] {
+        let _world = world();
+        let p = Pair::with(Shape { rnr_retry: times, ..Shape::default() }, ALL);
+        p.a.send(Send::send(1, p.a.sge(0, 8)));
+        sim::advance(TIMER * u64::from(times) - 1);
+        assert_eq!(all(&p.a), []);
+        sim::advance(2);
+        assert_eq!(all(&p.a), [(1, IBV_WC_RNR_RETRY_EXC_ERR)]);
+        p.destroy();
+    }
+}
+
+#[test]
 fn what_is_held_back_comes_when_faults_are_off() {
     let _world = world();
     let p = Pair::new();

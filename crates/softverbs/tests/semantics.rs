@@ -340,3 +340,25 @@ fn introduce(qp: *mut ibv_qp, peer: *mut ibv_qp) {
         assert_eq!(ibv_modify_qp(qp, &mut attr, mask), 0);
     }
 }
+
+#[test]
+fn requests_without_their_segments() {
+    let _alone = alone();
+    let p = Pair::new();
+    unsafe {
+        let mut send: ibv_send_wr = std::mem::zeroed();
+        (send.opcode, send.num_sge) = (IBV_WR_SEND, 1);
+        let mut bad = std::ptr::null_mut();
+        for num_sge in [1, 2] {
+            send.num_sge = num_sge;
+            assert_eq!(ibv_post_send(p.a.qp, &mut send, &mut bad), libc::EINVAL);
+            assert_eq!(bad, &raw mut send);
+            let mut recv: ibv_recv_wr = std::mem::zeroed();
+            recv.num_sge = num_sge;
+            let mut bad = std::ptr::null_mut();
+            assert_eq!(ibv_post_recv(p.a.qp, &mut recv, &mut bad), libc::EINVAL);
+            assert_eq!(bad, &raw mut recv);
+        }
+    }
+    p.destroy();
+}

@@ -11,6 +11,7 @@ use std::ffi::{CStr, c_char, c_int};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn softverbs_control(commands: *const c_char) -> c_int {
     if commands.is_null() {
+        crate::log::line("softverbs_control: no commands");
         return libc::EINVAL;
     }
     // SAFETY: the caller vouches for the string.

@@ -63,8 +63,11 @@ impl Fabric {
     /// A number for a new QP. `claim` claims one more block of numbers for this process, if the ones it has are used up.
     pub fn draw_qp_number(&mut self, claim: impl FnOnce() -> Option<u32>) -> Option<u32> {
         let taken = &self.qp_numbers;
-        if let Some(number) = self.shared.faults.next_qp_number.take().filter(|n| !taken.contains_key(n)) {
-            return Some(number);
+        if let Some(number) = self.shared.faults.next_qp_number.take() {
+            if !taken.contains_key(&number) {
+                return Some(number);
+            }
+            crate::log::line(&format!("next qp_num {number:#x}: another queue pair has it"));
         }
         if let Some(number) = self.numbers.draw(|n| taken.contains_key(&n)) {
             return Some(number);

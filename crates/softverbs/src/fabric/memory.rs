@@ -426,6 +426,7 @@ mod tests {
         assert_eq!(table.remote(pd, rkey, 0x1000, 0x100, access::REMOTE_READ), Ok(0x9000));
         assert_eq!(table.remote(pd, rkey, 0x1000, 0x100, access::REMOTE_WRITE), Err(Refusal::Access));
         assert_eq!(table.remote(pd, lkey, 0x1000, 1, access::REMOTE_READ), Err(Refusal::Key));
+        assert_eq!(table.remote(other, rkey, 0x1000, 1, access::REMOTE_READ), Err(Refusal::Key));
         table.invalidate(pd, rkey).unwrap();
         assert_eq!(table.remote(pd, rkey, 0x1000, 1, access::REMOTE_READ), Err(Refusal::Key));
     }

@@ -373,6 +373,8 @@ impl Qp {
         let count = wr.num_sge as usize;
         let list: &[ibv_sge] = if count == 0 {
             &[]
+        } else if wr.sg_list.is_null() {
+            return Err(libc::EINVAL);
         } else {
             // SAFETY: the caller vouches for `num_sge` segments at `sg_list`.
             unsafe { std::slice::from_raw_parts(wr.sg_list, count) }

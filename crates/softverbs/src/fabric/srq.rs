@@ -47,7 +47,7 @@ impl RecvRing {
         if self.len >= self.max_wr as usize {
             return Err(libc::ENOMEM);
         }
-        if wr.num_sge < 0 || wr.num_sge as u32 > self.max_sge {
+        if wr.num_sge < 0 || wr.num_sge as u32 > self.max_sge || (wr.num_sge > 0 && wr.sg_list.is_null()) {
             return Err(libc::EINVAL);
         }
         let mut at = self.head + self.len;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
+use std::fmt;
 use std::sync::atomic::Ordering;
 
 use super::names;
@@ -125,6 +126,17 @@ pub enum Place {
     Middle,
     /// At the last one.
     Last,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(0) => Ok(()),
+            Self::At(n) => write!(f, " at {}", n + 1),
+            Self::Middle => write!(f, " at middle"),
+            Self::Last => write!(f, " at last"),
+        }
+    }
 }
 
 impl Place {

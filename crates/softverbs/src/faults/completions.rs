@@ -3,6 +3,7 @@
 //! The order of a work queue's completions is kept: behind one that is late wait those that come after it.
 
 use std::ffi::c_int;
+use std::fmt;
 
 use super::script::Occasion;
 use super::which::Which;
@@ -28,6 +29,16 @@ pub enum Side {
     Recv,
     /// Either.
     Any,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Send => "send",
+            Self::Recv => "recv",
+            Self::Any => "any",
+        })
+    }
 }
 
 impl Side {
@@ -114,7 +125,7 @@ pub struct CompletionFault {
     pub(super) text: String,
 }
 
-const USAGE: &str = "wc send|recv|any [qp NUMBER] [WHICH] late TIME|late N polls|never|after destroy|after send|recv [qp N]\
+const USAGE: &str = "wc send|recv|any [qp NUMBER] [WHICH] late TIME|late N polls|never|after destroy|after send|recv|any [qp N]\
     |status S|error S|set FIELD=VALUE..|repeat N|payload OFFSET=HEX";
 
 impl CompletionFault {
@@ -188,7 +199,13 @@ fn parse_field(text: &str) -> Result<(Field, Value), String> {
         "flags" => Field::Flags,
         _ => return Err(format!("'{name}' is no field: wr_id, byte_len, qp_num, opcode, imm or flags")),
     };
-    Ok((field, Value::parse(value)?))
+    let value = Value::parse(value)?;
+    match value {
+        Value::Is(n) | Value::Plus(n) if field != Field::WrId && n > u64::from(u32::MAX) => {
+            Err(format!("'{text}': {name} has 32 bits"))
+        }
+        _ => Ok((field, value)),
+    }
 }
 
 /// A completion that is held back.
@@ -424,6 +441,7 @@ mod tests {
             "recv set",
             "recv set cid=1",
             "recv set wr_id",
+            "recv set byte_len=4294967296",
             "send payload 0=00",
             "recv payload 0=0",
             "send status NO",

@@ -181,8 +181,8 @@ impl Injection {
                 }
                 _ => return Err(USAGE.into()),
             };
-            if injection.times > 100_000 || injection.private.len() > 255 {
-                return Err("too much: at most 100000 times, and 255 bytes".into());
+            if !(1..=100_000).contains(&injection.times) || injection.private.len() > 255 {
+                return Err("1 to 100000 times, and at most 255 bytes".into());
             }
         }
     }
@@ -376,8 +376,14 @@ mod tests {
         for right in ["ADDR_CHANGE", "DISCONNECTED on all times 5", "REJECTED on port 7 status stale"] {
             assert!(Injection::parse(&words(right)).is_ok(), "{right}");
         }
-        for wrong in ["", "CONNECT_REQUEST", "ADDR_CHANGE on", "ADDR_CHANGE on x", "ADDR_CHANGE times 100001"]
-        {
+        for wrong in [
+            "",
+            "CONNECT_REQUEST",
+            "ADDR_CHANGE on",
+            "ADDR_CHANGE on x",
+            "ADDR_CHANGE times 100001",
+            "ADDR_CHANGE times 0",
+        ] {
             assert!(Injection::parse(&words(wrong)).is_err(), "{wrong}");
         }
         assert_eq!(Rejects::parse(&words("1-3 stale")).unwrap().reason, 10);

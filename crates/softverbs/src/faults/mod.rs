@@ -119,7 +119,7 @@ impl Faults {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for f in &self.calls {
-            lines.push(format!("fail {} {} {}", f.name, f.which, names::errno_name(f.errno)));
+            lines.push(format!("fail {} {} {}{}", f.name, f.which, names::errno_name(f.errno), f.place));
         }
         for f in &self.completions {
             lines.push(format!("wc {}: {}", f.text, f.which));
@@ -134,8 +134,9 @@ impl Faults {
             lines.push(format!("peer lies {}: {}", l.text, l.which));
         }
         for w in &self.waiting {
-            lines.push(format!("at {:?} {}: {}", w.on, w.which, w.command));
+            lines.push(format!("at {} {}: {}", w.on, w.which, w.command));
         }
+        lines.extend(self.next_qp_number.map(|number| format!("next qp_num {number:#x}")));
         lines.extend(self.blocked.lines());
         if self.held_back() > 0 {
             lines.push(format!("{} completions held back", self.held_back()));

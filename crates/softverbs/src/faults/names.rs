@@ -121,11 +121,10 @@ const REASONS: &[(&str, u16)] = &[
 
 /// A number, decimal or with `0x`.
 pub fn number(text: &str) -> Result<u64, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|_| format!("'{text}' is no number"))
+    let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |hex| (hex, 16));
+    let unsigned = !digits.starts_with('+');
+    let parsed = u64::from_str_radix(digits, radix).ok().filter(|_| unsigned);
+    parsed.ok_or_else(|| format!("'{text}' is no number"))
 }
 
 /// As [`number`], in 32 bits.
@@ -199,7 +198,7 @@ pub fn event_status(text: &str) -> Result<i32, String> {
 /// Bytes in hexadecimal, two digits each.
 pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("'{text}' are no bytes: two hexadecimal digits each");
-    if text.is_empty() || !text.len().is_multiple_of(2) || !text.is_ascii() {
+    if text.is_empty() || !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(wrong());
     }
     (0..text.len())
@@ -224,7 +223,12 @@ mod tests {
         assert_eq!(event_status("-ETIMEDOUT"), Ok(-110));
         assert_eq!(event_status("stale"), Ok(10));
         assert_eq!(bytes("00ff7a"), Ok(vec![0, 255, 0x7a]));
-        assert!(bytes("0").is_err() && bytes("zz").is_err() && bytes("é").is_err());
+        for wrong in ["", "0", "zz", "é", "+f"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(number("0x10"), Ok(16));
+        for wrong in ["", "+1", "0x+1", "-1", "0x", "18446744073709551616"] {
+            assert!(number(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Commands that wait: for a time (`after`), or for something that happens in the program's run (`at`).
 
+use std::fmt;
+
 use super::completions::Side;
 use super::which::Which;
 use super::{Faults, calls, names};
@@ -14,6 +16,17 @@ pub enum Occasion {
     Event(u32),
     /// A completion arrives.
     Completion(Side),
+}
+
+impl fmt::Display for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(name) => write!(f, "call {name}"),
+            Self::Event(kind) => write!(f, "event {}", names::cm_event_name(*kind)),
+            Self::Completion(Side::Any) => write!(f, "wc"),
+            Self::Completion(side) => write!(f, "wc {side}"),
+        }
+    }
 }
 
 /// A command that waits for an occasion.
@@ -57,5 +70,18 @@ impl Faults {
             }
         }
         self.waiting.retain(|w| !w.which.is_spent());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_occasion_is_listed_as_it_was_given() {
+        for text in ["call rdma_connect", "event DISCONNECTED", "wc", "wc send", "wc recv"] {
+            let words: Vec<&str> = text.split(' ').collect();
+            assert_eq!(Waiting::parse(&words, "ledger").unwrap().on.to_string(), text);
+        }
     }
 }
