@@ -281,6 +281,8 @@ fn a_completion_queue_that_overflows_says_so() {
     assert_eq!(softverbs::ledger().violations, before + 1);
     unsafe {
         let mut event: ibv_async_event = std::mem::zeroed();
+        let mut poll = libc::pollfd { fd: (*(*p.a.id).verbs).async_fd, events: libc::POLLIN, revents: 0 };
+        assert_eq!(libc::poll(&mut poll, 1, 10_000), 1, "an event tells of it");
         assert_eq!(ibv_get_async_event((*p.a.id).verbs, &mut event), 0);
         assert_eq!(event.event_type as u32, 0);
         assert_eq!(event.element.cq, p.a.cq);

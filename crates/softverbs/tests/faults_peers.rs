@@ -164,6 +164,8 @@ fn answers_that_are_repeated_or_forged() {
         ("2 seq +1000", vec![(1, 0), (2, 0), (3, 0)]),
         ("2 seq -1", vec![(1, 0), (2, 0), (3, 0)]),
         ("1-2 drop", vec![(1, 0), (2, 0), (3, 0)]),
+        ("3 drop", vec![(1, 0), (2, 0), (3, 0)]),
+        ("1-3 drop", vec![(1, 0), (2, 0), (3, 0)]),
         ("2 kind silent", vec![(1, 0), (2, 0), (3, 0)]),
     ] {
         let p = patient();
@@ -182,6 +184,25 @@ fn answers_that_are_repeated_or_forged() {
     p.b.recv(1, 0, 64);
     p.a.send(Send::send(1, p.a.sge(0, 8)));
     assert_eq!(all(&p.a), [(1, IBV_WC_REM_ACCESS_ERR)]);
+    p.destroy();
+}
+
+#[test]
+fn what_is_lost_is_missed_in_time() {
+    let _world = world();
+    // Requests are sent again.
+    let p = patient();
+    control(&format!("peer lies qp {} drop", number(&p.b))).unwrap();
+    p.b.recv(1, 0, 64);
+    p.a.send(Send::send(1, p.a.sge(0, 8)));
+    assert_eq!((all(&p.a), all(&p.b)), (vec![], vec![]));
+    sim::advance(1_000 * MS);
+    assert_eq!((all(&p.a), all(&p.b)), (vec![(1, 0)], vec![(1, 0)]));
+    // So often, and no more.
+    control(&format!("peer lies qp {} always drop", number(&p.b))).unwrap();
+    p.a.send(Send::write(2, p.a.sge(0, 8), p.b.at(0), p.b.rkey()));
+    sim::advance(1_000 * MS);
+    assert_eq!(all(&p.a), [(2, IBV_WC_RETRY_EXC_ERR)]);
     p.destroy();
 }
 

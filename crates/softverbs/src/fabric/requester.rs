@@ -73,8 +73,10 @@ impl Fabric {
             }
         };
         if !qb.answers() || qb.expected != seq {
+            // Done already, if the answer was lost: sent again, it is answered again.
+            let again = qb.answers() && qb.expected > seq;
             self.await_silence(a);
-            return Went::No;
+            return if again { self.emit(a) } else { Went::No };
         }
         if reads && qa.attr.max_rd_atomic == 0 {
             qa.fail_send(shared, status::LOC_QP_OP);

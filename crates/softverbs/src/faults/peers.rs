@@ -266,6 +266,22 @@ impl Fabric {
         self.link_ended(key);
     }
 
+    /// A frame was lost on its way to this link: who waits for it, or for an answer to it, finds out in time. A requester of
+    /// another process does not.
+    fn miss(&mut self, key: Key<Link>, kind: Kind) {
+        let Some(link) = self.links.get(key) else { return };
+        let waits = match (kind, link.far) {
+            (Kind::Send | Kind::Write | Kind::Read, Far::Local(peer)) => {
+                self.links.get(peer).and_then(|l| l.qp)
+            }
+            (Kind::Send | Kind::Write | Kind::Read, _) => None,
+            _ => link.qp,
+        };
+        if let Some(qp) = waits {
+            self.await_silence(qp);
+        }
+    }
+
     /// A frame of data arrives while peers may lie.
     #[cold]
     pub fn take_doubtfully(&mut self, key: Key<Link>, frame: &[u8]) {
@@ -293,6 +309,9 @@ impl Fabric {
             }
         }
         shared.faults.lies.retain(|l| !l.which.is_spent());
+        if times == 0 {
+            self.miss(key, header.kind);
+        }
         if garbage {
             crate::log::line("connection closed: not softverbs");
             if let Some(far) = self.links.get(key).map(|l| l.far) {
