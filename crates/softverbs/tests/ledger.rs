@@ -153,6 +153,13 @@ fn what_is_left_is_listed_with_its_place() {
     place("context", "open_the_device");
     place("pd", "make_the_domain");
     place("mr", "make_the_region");
+    let made: Vec<u64> = said
+        .lines()
+        .filter_map(|l| l.split_once("made as object "))
+        .map(|(_, rest)| rest.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(made.len(), 6, "{said}");
+    assert!(made.is_sorted(), "in the order they were made: {said}");
     assert!(run("leak", false).0.status.success());
 }
 

@@ -221,6 +221,8 @@ static void leak(void)
 	open_the_device();
 	make_the_domain();
 	make_the_region();
+	make_the_queues();
+	CHECK(ibv_alloc_pd(context));
 }
 
 __attribute__((noinline)) void close_the_device_too_soon(void)
