@@ -129,7 +129,7 @@ impl Message {
 
     /// From bytes, all of which must belong to it.
     pub fn decode(bytes: &[u8]) -> Result<Self, Garbage> {
-        let short = Garbage("short connection management message");
+        let short = Garbage("a short message of connection management");
         let (fixed, rest) = bytes.split_first_chunk::<FIXED>().ok_or(short)?;
         let (source, rest) = rest.split_first_chunk::<ADDRESS>().ok_or(short)?;
         let (target, rest) = rest.split_first_chunk::<ADDRESS>().ok_or(short)?;
@@ -163,7 +163,7 @@ impl Message {
             return Err(Garbage("another version of softverbs"));
         }
         if private.len() != usize::from(length) {
-            return Err(Garbage("private data length"));
+            return Err(Garbage("private data of another length"));
         }
         let say = match say {
             1 => Say::Req,
@@ -174,7 +174,7 @@ impl Message {
             6 => Say::Drep,
             7 => Say::End,
             8 => Say::NotMine,
-            _ => return Err(Garbage("connection management message")),
+            _ => return Err(Garbage("an unknown message of connection management")),
         };
         let room = match say {
             Say::Req => REQ_PRIVATE,
@@ -201,7 +201,7 @@ impl Message {
             private: private.to_vec(),
         };
         if say == Say::Req && (message.source.is_none() || message.target.is_none()) {
-            return Err(Garbage("request without addresses"));
+            return Err(Garbage("a request without addresses"));
         }
         Ok(message)
     }
@@ -228,10 +228,10 @@ fn get_address(bytes: &[u8; ADDRESS]) -> Result<Option<SocketAddr>, Garbage> {
         0 => Ok(None),
         4 => match ip.to_ipv4_mapped() {
             Some(v4) => Ok(Some(SocketAddr::new(v4.into(), port))),
-            None => Err(Garbage("address")),
+            None => Err(Garbage("an address of another family")),
         },
         6 => Ok(Some(SocketAddr::new(ip.into(), port))),
-        _ => Err(Garbage("address family")),
+        _ => Err(Garbage("an unknown address family")),
     }
 }
 

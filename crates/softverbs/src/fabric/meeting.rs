@@ -271,7 +271,7 @@ fn question(header: &Header, payload: &[u8]) -> Result<(End, End), Garbage> {
         return Err(Garbage("another version of softverbs"));
     }
     if header.word >> 24 != 0 || header.qpn >> 24 != 0 {
-        return Err(Garbage("QP number"));
+        return Err(Garbage("a QP number that is none"));
     }
     Ok((End { qpn: header.word, gid: *from }, End { qpn: header.qpn, gid: *to }))
 }

@@ -103,15 +103,19 @@ impl Header {
 
     /// Reads a header from the start of `bytes`: `Ok(None)` if more bytes are needed, an error if this is no frame.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, Garbage> {
-        let Some(b) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
+        let Some(b) = bytes.first_chunk::<HEADER>() else {
+            // A stranger may have said all that it will: its first word tells it apart already.
+            let length = bytes.first_chunk::<4>().map_or(HEADER, |l| u32::from_le_bytes(*l) as usize);
+            return if is_length(length) { Ok(None) } else { Err(Garbage("a length that no frame has")) };
+        };
         let word = |at: usize| match b.get(at..at + 4).and_then(|s| s.first_chunk::<4>()) {
             Some(s) => u32::from_le_bytes(*s),
             None => 0,
         };
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
         let length = word(0) as usize;
-        if !(HEADER..=MAX_FRAME).contains(&length) {
-            return Err(Garbage("frame length"));
+        if !is_length(length) {
+            return Err(Garbage("a length that no frame has"));
         }
         let [_, _, _, _, kind, flags, reserved @ ..] = b;
         let kind = match kind {
@@ -127,10 +131,10 @@ impl Header {
             16 => Kind::Cm,
             17 => Kind::Meet,
             18 => Kind::Met,
-            _ => return Err(Garbage("frame kind")),
+            _ => return Err(Garbage("a kind that no frame has")),
         };
         if reserved.first_chunk::<2>() != Some(&[0, 0]) {
-            return Err(Garbage("reserved bits"));
+            return Err(Garbage("reserved bits that are set"));
         }
         let header = Self {
             payload: (length - HEADER) as u32,
@@ -148,16 +152,16 @@ impl Header {
             Kind::Send | Kind::Write | Kind::ReadData => {
                 let end = u64::from(header.offset) + u64::from(header.payload);
                 if end > u64::from(header.total) {
-                    return Err(Garbage("fragment outside its message"));
+                    return Err(Garbage("a fragment outside its message"));
                 }
                 if header.payload == 0 && header.total != 0 {
-                    return Err(Garbage("empty fragment"));
+                    return Err(Garbage("an empty fragment"));
                 }
             }
             Kind::Cm => {}
             Kind::Meet if header.payload as usize == super::meeting::QUESTION => {}
-            Kind::Meet => return Err(Garbage("question length")),
-            _ if header.payload != 0 => return Err(Garbage("payload where none belongs")),
+            Kind::Meet => return Err(Garbage("a question of another length")),
+            _ if header.payload != 0 => return Err(Garbage("a payload where none belongs")),
             _ => {}
         }
         Ok(Some(header))
@@ -167,6 +171,11 @@ impl Header {
     pub fn is_last(&self) -> bool {
         self.offset + self.payload == self.total
     }
+}
+
+/// Whether a frame may be of this length.
+fn is_length(length: usize) -> bool {
+    (HEADER..=MAX_FRAME).contains(&length)
 }
 
 /// Bytes that are not of this protocol, and what was wrong with them.
@@ -196,8 +205,9 @@ mod tests {
         assert_eq!(bytes.len(), HEADER);
         assert_eq!(Header::decode(&bytes), Ok(Some(header)));
         assert!(header.is_last());
-        bytes.pop();
-        assert_eq!(Header::decode(&bytes), Ok(None));
+        for length in 0..HEADER {
+            assert_eq!(Header::decode(&bytes[..length]), Ok(None));
+        }
     }
 
     #[test]
@@ -210,12 +220,13 @@ mod tests {
             Header::decode(&bytes)
         };
         assert!(Header::decode(&good).is_ok());
-        assert_eq!(wrong(0, 1), Err(Garbage("frame length")));
-        assert_eq!(wrong(3, 0x7f), Err(Garbage("frame length")));
-        assert_eq!(wrong(4, 77), Err(Garbage("frame kind")));
-        assert_eq!(wrong(6, 1), Err(Garbage("reserved bits")));
-        assert_eq!(wrong(36, 1), Err(Garbage("fragment outside its message")));
-        assert_eq!(wrong(4, Kind::Ack as u8), Err(Garbage("payload where none belongs")));
+        assert_eq!(wrong(0, 1), Err(Garbage("a length that no frame has")));
+        assert_eq!(wrong(3, 0x7f), Err(Garbage("a length that no frame has")));
+        assert_eq!(Header::decode(b"GET /"), Err(Garbage("a length that no frame has")));
+        assert_eq!(wrong(4, 77), Err(Garbage("a kind that no frame has")));
+        assert_eq!(wrong(6, 1), Err(Garbage("reserved bits that are set")));
+        assert_eq!(wrong(36, 1), Err(Garbage("a fragment outside its message")));
+        assert_eq!(wrong(4, Kind::Ack as u8), Err(Garbage("a payload where none belongs")));
     }
 
     #[test]
