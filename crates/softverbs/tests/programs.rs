@@ -232,6 +232,32 @@ fn perftest_whose_peer_is_killed() {
     }
 }
 
+#[test]
+fn a_server_without_descriptors_turns_peers_away() {
+    use std::io::Read;
+    let port = free_port();
+    let few = ["sh", "-c", "ulimit -n 16; exec \"$@\"", "sh"].map(String::from);
+    let mut server = Side::start(&few, &words("rping -s -P -a {a} -p {p}", "127.0.0.1", port), false);
+    server.wait_until_ready(port);
+    let tcp = (20_000 + (u32::from(port) * 7) % 12_000) as u16;
+    let mut callers: Vec<_> =
+        (0..40).map(|_| std::net::TcpStream::connect(("127.0.0.1", tcp)).unwrap()).collect();
+    // The last of them are too many for sure, and are not left to wait.
+    for caller in &mut callers[20..] {
+        caller.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert!(matches!(caller.read(&mut [0; 8]), Ok(0)));
+    }
+    drop(callers);
+    // It takes a moment until the server has its descriptors again.
+    let served = (0..20).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let line = words("rping -c -a {a} -p {p} -V -C 3", "127.0.0.1", port);
+        Side::start(&[], &line, false).finish().status.success()
+    });
+    assert!(served);
+    server.terminate().expect_text("softverbs: no file descriptor left");
+}
+
 /// Two network namespaces with a wire between them, until this is dropped.
 struct Namespaces {
     holder: std::process::Child,

@@ -74,6 +74,10 @@ pub struct Net {
     streams: usize,
     /// Takes commands.
     control: Option<ControlSocket>,
+    /// Given away for a moment to turn a connection away when there are no descriptors left.
+    spare: Option<RawFd>,
+    /// That was said.
+    starved: bool,
 }
 
 impl Net {
@@ -146,6 +150,7 @@ impl Net {
                     listener.set_nonblocking(true).map_err(|_| libc::ENOMEM)?;
                     let fd = listener.as_raw_fd();
                     let key = self.sockets.insert(Socket::Listener(listener));
+                    self.spare = self.spare.or_else(sys::bell);
                     return if self.watch(fd, key, false) { Ok(key) } else { Err(libc::ENOMEM) };
                 }
                 Err(e) if e.kind() == ErrorKind::AddrInUse => {}
@@ -319,6 +324,7 @@ impl Net {
             let Some(Socket::Listener(listener)) = self.sockets.get(key) else { return };
             match listener.accept() {
                 Ok((stream, peer)) => {
+                    self.starved = false;
                     if stream.set_nonblocking(true).is_ok() {
                         let link = fabric.accepted();
                         if let Some(l) = fabric.links.get_mut(link) {
@@ -328,9 +334,31 @@ impl Net {
                     }
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted || e.kind() == ErrorKind::ConnectionAborted => {}
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                    if !self.turn_away(key) {
+                        return;
+                    }
+                }
                 Err(_) => return,
             }
         }
+    }
+
+    /// Ends a connection that there is no descriptor for: left waiting, it would wake us again and again. False if there is none.
+    fn turn_away(&mut self, key: Key<Socket>) -> bool {
+        let Some(Socket::Listener(listener)) = self.sockets.get(key) else { return false };
+        if let Some(fd) = self.spare.take() {
+            sys::close(fd);
+        }
+        let turned = listener.accept();
+        let is_away = turned.is_ok();
+        if let (Ok((_, peer)), false) = (&turned, self.starved) {
+            crate::log::line(&format!("no file descriptor left: the connection from {peer} is turned away"));
+            self.starved = true;
+        }
+        drop(turned);
+        self.spare = sys::bell();
+        is_away
     }
 
     fn connected(&mut self, fabric: &mut Fabric, key: Key<Socket>) {
