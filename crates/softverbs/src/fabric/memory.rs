@@ -312,7 +312,8 @@ fn transfer_pieces(from: &Segments, to: &Segments, length: u32) {
             target = next;
         }
         let n = left.min(source.1).min(target.1);
-        // SAFETY: both segments were found in the table just now, by the caller's call of `segments` or `remote`.
+        // SAFETY: both segments were found in the table just now, by the caller's call of `segments` or `remote`, or are the
+        // inline bytes that a queue pair keeps of a send.
         unsafe { copy(source.0, target.0, n as usize) };
         source = (source.0 + u64::from(n), source.1 - n);
         target = (target.0 + u64::from(n), target.1 - n);
@@ -328,7 +329,8 @@ pub fn gather(from: &Segments, offset: u32, length: u32, buffer: &mut Vec<u8>) {
         skip -= start;
         let n = (size - start).min(left);
         if n > 0 {
-            // SAFETY: the segment was found in the table just now, by the caller's call of `segments` or `remote`.
+            // SAFETY: the segment was found in the table just now, by the caller's call of `segments` or `remote`, or is the
+            // inline bytes that a queue pair keeps of a send.
             unsafe { append(addr + u64::from(start), n as usize, buffer) };
             left -= n;
         }
