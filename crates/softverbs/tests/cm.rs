@@ -100,6 +100,8 @@ fn a_reject_carries_reason_and_private_data() {
     a.recv(1, 0, 8);
     assert_eq!(unsafe { rdma_connect(id, &mut param(&shape, b"")) }, 0);
     let request = channel.expect("CONNECT_REQUEST");
+    assert_eq!(unsafe { rdma_reject(request.id, [0u8; 149].as_ptr().cast(), 149) }, -1, "more than fits");
+    assert_eq!(unsafe { rdma_accept(request.id, &mut param(&shape, &[0; 197])) }, -1, "more than fits");
     assert_eq!(unsafe { rdma_reject(request.id, b"no".as_ptr().cast(), 2) }, 0);
     let seen = channel.expect("REJECTED");
     assert_eq!((seen.id, seen.status, seen.private.len()), (id, 28, 148));
