@@ -276,6 +276,40 @@ fn notification_wakes_once_for_each_time_it_was_asked_for() {
 }
 
 #[test]
+fn a_write_with_immediate_data_is_a_solicited_event_if_it_says_so() {
+    let _alone = alone();
+    for delay in ["delay off", "delay data rx 100us"] {
+        let p = Pair::new();
+        softverbs::control(delay).unwrap();
+        let readable = || {
+            let mut poll = libc::pollfd { fd: unsafe { (*p.b.comp).fd }, events: libc::POLLIN, revents: 0 };
+            (unsafe { libc::poll(&mut poll, 1, 0) }) == 1
+        };
+        for id in 0..2 {
+            p.b.recv(id, 0, 64);
+        }
+        let write = |id| Send {
+            opcode: ibv_wr_opcode::IBV_WR_RDMA_WRITE_WITH_IMM,
+            ..Send::write(id, p.a.sge(0, 4), p.b.at(64), p.b.rkey())
+        };
+        assert_eq!(unsafe { ibv_req_notify_cq(p.b.cq, 1) }, 0);
+        p.a.send(write(1));
+        assert_eq!((p.a.poll().wr_id, p.b.poll().wr_id), (1, 0));
+        assert!(!readable(), "not solicited");
+        p.a.send(Send { flags: SIGNALED | SOLICITED, ..write(2) });
+        assert_eq!((p.a.poll().wr_id, p.b.poll().wr_id), (2, 1));
+        assert!(readable());
+        let (mut cq, mut context) = (std::ptr::null_mut(), std::ptr::null_mut());
+        unsafe {
+            assert_eq!(ibv_get_cq_event(p.b.comp, &mut cq, &mut context), 0);
+            ibv_ack_cq_events(cq, 1);
+        }
+        softverbs::control("delay off").unwrap();
+        p.destroy();
+    }
+}
+
+#[test]
 fn a_sleeper_is_woken() {
     let _alone = alone();
     let p = Pair::new();
