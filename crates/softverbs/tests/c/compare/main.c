@@ -203,6 +203,19 @@ static bool chosen(const char *name, char **names)
 	return false;
 }
 
+static bool exists(const char *name)
+{
+	for (size_t i = 0; i < case_count; i++) {
+		if (strcmp(name, cases[i].name) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < case_with_help_count; i++) {
+		if (strcmp(name, cases_with_help[i].name) == 0)
+			return true;
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static struct side here[2] = {{.name = "client"}, {.name = "server"}};
@@ -220,6 +233,12 @@ int main(int argc, char **argv)
 	if (argc < (apart ? 3 : 2)) {
 		fprintf(stderr, "usage: verbs-compare [-2] ADDRESS [CASE...]\n");
 		return 2;
+	}
+	for (char **name = names; *name != NULL; name++) {
+		if (!exists(*name)) {
+			fprintf(stderr, "verbs-compare: there is no case '%s'\n", *name);
+			return 2;
+		}
 	}
 	here[0].address = here[1].address = argv[apart ? 2 : 1];
 	signal(SIGALRM, on_alarm);
