@@ -7,11 +7,12 @@ use crate::fabric::{Clock, Random};
 use crate::runtime;
 
 /// Begins to simulate. To be called before anything else of the library, or once all that was made is given back: then another
-/// simulation begins, which does not depend on the one before.
+/// simulation begins, which does not depend on the one before. What [`control`](crate::control) has set stays set, apart from faults.
 pub fn start(seed: u64) {
     runtime::with(|rt| {
         rt.fabric.disarm();
         rt.fabric.rewind();
+        rt.forget_async_events();
         rt.manual = true;
         rt.fabric.alone = true;
         rt.fabric.clock = Clock::Manual(0);

@@ -7,7 +7,6 @@
 mod common;
 
 use std::ptr::null_mut;
-use std::sync::Once;
 
 use common::*;
 use rdma_sys::*;
@@ -16,9 +15,8 @@ use softverbs::{control, sim};
 const MS: u64 = 1_000_000;
 
 fn world() -> std::sync::MutexGuard<'static, ()> {
-    static START: Once = Once::new();
-    START.call_once(|| sim::start(2));
     let guard = alone();
+    sim::start(2);
     control("faults off; device on; timeout cm 1s").unwrap();
     guard
 }
@@ -461,4 +459,28 @@ fn asynchronous_events_that_nothing_caused() {
         control(&format!("async SRQ_ERR qp {number}")).is_err() && control("async QP_FATAL qp 1").is_err()
     );
     p.destroy();
+}
+
+#[test]
+fn a_simulation_does_not_hear_of_the_one_before() {
+    let world = world();
+    let p = Pair::new();
+    let context = unsafe { (*p.a.id).verbs };
+    control("port down; port up; async GID_CHANGE").unwrap();
+    p.destroy();
+    drop(world);
+    let _world = self::world();
+    let p = Pair::new();
+    assert_eq!(unsafe { (*p.a.id).verbs }, context, "librdmacm's context lives on");
+    assert!(!readable(unsafe { (*context).async_fd }));
+    assert_eq!(async_events(context), []);
+    control("async GID_CHANGE").unwrap();
+    assert!(readable(unsafe { (*context).async_fd }));
+    assert_eq!(async_events(context), [18]);
+    p.destroy();
+}
+
+fn readable(fd: i32) -> bool {
+    let mut wait = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    unsafe { libc::poll(&mut wait, 1, 0) == 1 }
 }

@@ -8,7 +8,6 @@
 mod common;
 
 use std::ptr::null_mut;
-use std::sync::Once;
 
 use common::*;
 use rdma_sys::ibv_wc_status::*;
@@ -19,9 +18,8 @@ const MS: u64 = 1_000_000;
 const ERR: u32 = 6;
 
 fn world() -> std::sync::MutexGuard<'static, ()> {
-    static START: Once = Once::new();
-    START.call_once(|| sim::start(1));
     let guard = alone();
+    sim::start(1);
     control("faults off").unwrap();
     guard
 }

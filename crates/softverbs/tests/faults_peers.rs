@@ -6,8 +6,6 @@
 
 mod common;
 
-use std::sync::Once;
-
 use common::*;
 use rdma_sys::ibv_wc_status::*;
 use rdma_sys::*;
@@ -16,9 +14,8 @@ use softverbs::{control, sim};
 const MS: u64 = 1_000_000;
 
 fn world() -> std::sync::MutexGuard<'static, ()> {
-    static START: Once = Once::new();
-    START.call_once(|| sim::start(3));
     let guard = alone();
+    sim::start(3);
     control("faults off; timeout cm 1s").unwrap();
     guard
 }

@@ -120,6 +120,19 @@ pub fn drop_async_events(rt: &mut Runtime, context: Key<Context>, subject: Subje
     }
 }
 
+impl Runtime {
+    /// Takes all that nobody has fetched out of all contexts: librdmacm's lives as long as the process does.
+    pub fn forget_async_events(&mut self) {
+        let contexts = &mut self.fabric.shared.contexts;
+        for key in contexts.keys() {
+            let Some(context) = contexts.get_mut(key) else { continue };
+            context.events.clear();
+            context.bell.owed = 0;
+            sys::drain(context.bell.fd);
+        }
+    }
+}
+
 /// Waits for an asynchronous event.
 ///
 /// # Safety

@@ -130,7 +130,7 @@ pub fn wait_two(a: RawFd, b: RawFd, timeout: Option<u64>) {
     unsafe { libc::ppoll(wait.as_mut_ptr(), 2, time, std::ptr::null()) };
 }
 
-/// Takes all from a bell that is not in semaphore mode, or nothing.
+/// Takes all that a bell has.
 pub fn drain(fd: RawFd) {
     while is_readable(fd, 0) {
         take(fd);
