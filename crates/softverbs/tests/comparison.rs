@@ -7,44 +7,24 @@
 // A test says what it expects by panicking.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod preload;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use preload::library;
+
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/compare")
-}
-
-fn library() -> PathBuf {
-    let mut at = std::env::current_exe().unwrap();
-    while at.pop() {
-        let library = at.join("libsoftverbs.so");
-        if library.exists() {
-            return library;
-        }
-    }
-    panic!("libsoftverbs.so is built beside the tests");
 }
 
 /// The program, compiled once for all tests of this binary.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let program =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("verbs-compare.{}", std::process::id()));
-        let mut cc = Command::new("cc");
-        cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g", "-o"]).arg(&program);
-        for entry in std::fs::read_dir(sources()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|e| e == "c") {
-                cc.arg(path);
-            }
-        }
-        assert!(cc.args(["-lrdmacm", "-libverbs"]).status().expect("a C compiler is needed").success());
-        program
-    })
+    PROGRAM.get_or_init(|| preload::compile("compare", &["-std=c11", "-Wpedantic"]))
 }
 
 fn collect(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {

@@ -8,21 +8,14 @@
 mod foreign;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::Command;
 
-use foreign::{Side, library};
+use foreign::Side;
+use foreign::preload::{self, library};
 
 #[test]
 fn extended_queues_and_posting_by_calls() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/extended.c");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("extended.{}", std::process::id()));
-    let mut cc = Command::new("cc");
-    cc.args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"])
-        .arg(&program)
-        .arg(source)
-        .arg("-libverbs");
-    assert!(cc.status().expect("a C compiler is needed").success());
+    let program = preload::compile("extended.c", &[]);
     let side = Side::start(&[], &[program.display().to_string()], true).finish();
     side.expect_success();
     assert_eq!(side.text, "");

@@ -5,27 +5,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+mod preload;
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_int, c_void};
-use std::path::PathBuf;
 use std::process::Command;
 use std::ptr::null_mut;
 
 use common::*;
+use preload::library;
 use rdma_sys::*;
 use softverbs::control;
-
-fn library() -> PathBuf {
-    let mut at = std::env::current_exe().unwrap();
-    while at.pop() {
-        let library = at.join("libsoftverbs.so");
-        if library.exists() {
-            return library;
-        }
-    }
-    panic!("libsoftverbs.so is built beside the tests");
-}
 
 /// The library as programs load it: another instance than the one in this binary.
 struct Loaded(*mut c_void);

@@ -4,6 +4,8 @@
 #![allow(missing_docs, unsafe_code, clippy::undocumented_unsafe_blocks)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod preload;
+
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -12,18 +14,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+use preload::library;
 
-fn library() -> PathBuf {
-    let mut at = std::env::current_exe().unwrap();
-    while at.pop() {
-        let library = at.join("libsoftverbs.so");
-        if library.exists() {
-            return library;
-        }
-    }
-    panic!("libsoftverbs.so is built beside the tests");
-}
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{}", std::process::id()))

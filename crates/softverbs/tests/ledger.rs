@@ -4,34 +4,19 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod preload;
+
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-fn library() -> PathBuf {
-    let mut at = std::env::current_exe().unwrap();
-    while at.pop() {
-        let library = at.join("libsoftverbs.so");
-        if library.exists() {
-            return library;
-        }
-    }
-    panic!("libsoftverbs.so is built beside the tests");
-}
+use preload::library;
 
 /// The C program, compiled once, with its functions' names where the dynamic linker finds them.
 fn program() -> &'static Path {
     static PROGRAM: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/ledger.c");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ledger.{}", std::process::id()));
-        let mut cc = Command::new("cc");
-        cc.args(["-Wall", "-Wextra", "-Werror", "-O1", "-rdynamic", "-o"]).arg(&program).arg(source);
-        cc.args(["-lrdmacm", "-libverbs", "-ldl"]);
-        assert!(cc.status().expect("a C compiler is needed").success());
-        program
-    })
+    PROGRAM.get_or_init(|| preload::compile("ledger.c", &["-rdynamic"]))
 }
 
 fn run(case: &str, strict: bool) -> (Output, String) {

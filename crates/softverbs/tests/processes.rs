@@ -4,6 +4,8 @@
 #![allow(missing_docs, unsafe_code, clippy::undocumented_unsafe_blocks)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod preload;
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -11,32 +13,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-fn library() -> PathBuf {
-    let mut at = std::env::current_exe().unwrap();
-    while at.pop() {
-        let library = at.join("libsoftverbs.so");
-        if library.exists() {
-            return library;
-        }
-    }
-    panic!("libsoftverbs.so is built beside the tests");
-}
+use preload::library;
 
 /// The C program, compiled once for all tests of this binary.
 fn verbs_program() -> &'static Path {
     static PROGRAM: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/verbs_program.c");
-        let program =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("verbs_program.{}", std::process::id()));
-        let mut cc = Command::new("cc");
-        cc.args(["-Wall", "-Wextra", "-Werror", "-O1", "-o"])
-            .arg(&program)
-            .arg(source)
-            .args(["-lrdmacm", "-libverbs"]);
-        assert!(cc.status().expect("a C compiler is needed").success());
-        program
-    })
+    PROGRAM.get_or_init(|| preload::compile("verbs_program.c", &[]))
 }
 
 fn port() -> u16 {

@@ -3,9 +3,11 @@
 // Each test binary uses what it needs of this.
 #![allow(dead_code)]
 
+#[path = "../preload/mod.rs"]
+pub mod preload;
+
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
@@ -13,17 +15,6 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-pub fn library() -> PathBuf {
-    let mut at = std::env::current_exe().unwrap();
-    while at.pop() {
-        let library = at.join("libsoftverbs.so");
-        if library.exists() {
-            return library;
-        }
-    }
-    panic!("libsoftverbs.so is built beside the tests");
-}
 
 /// A port that neither a TCP program nor an RDMA program of this machine has now, below those that the library uses.
 pub fn free_port() -> u16 {
@@ -71,7 +62,7 @@ impl Side {
     pub fn start(within: &[String], words: &[String], strict: bool) -> Self {
         let mut all: Vec<String> = within.to_vec();
         all.push("env".into());
-        all.push(format!("LD_PRELOAD={}", library().display()));
+        all.push(format!("LD_PRELOAD={}", preload::library().display()));
         all.extend_from_slice(words);
         let mut command = Command::new(&all[0]);
         command.args(&all[1..]).env("SOFTVERBS_STRICT", if strict { "1" } else { "0" });
