@@ -46,7 +46,7 @@ const GIVING_BACK: [&str; 6] = [
 /// Runs one life in which the `nth` call of `function` fails. Whether the call was reached.
 fn refuse(function: &str, nth: usize, errno: &str) -> bool {
     let world = World::new();
-    softverbs::control(&format!("fail {function} {nth} {errno}")).unwrap();
+    softverbs::control(&format!("faults quiet; fail {function} {nth} {errno}")).unwrap();
     world.live(world.options());
     let reached = softverbs::armed() == 0;
     softverbs::control("faults off").unwrap();
