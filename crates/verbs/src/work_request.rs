@@ -235,8 +235,8 @@ impl SendRing {
 pub struct ReceiveRing {
     requests: Box<[UnsafeCell<sys::ibv_recv_wr>]>,
     segments: Box<[UnsafeCell<sys::ibv_sge>]>,
-    out: Box<[Cell<u32>]>,
-    round: Cell<u32>,
+    out: Box<[Cell<u64>]>,
+    round: Cell<u64>,
     head: Cell<*mut sys::ibv_recv_wr>,
     tail: Cell<*mut sys::ibv_recv_wr>,
 }
@@ -338,7 +338,7 @@ impl ReceiveRing {
         if head.is_null() {
             return Ok(());
         }
-        self.round.set(self.round.get().checked_add(1).unwrap_or(1));
+        self.round.set(self.round.get() + 1);
         let mut refused = std::ptr::null_mut();
         // SAFETY: as in SendRing::post.
         let result = unsafe { sys::ibv_post_recv(qp, head, &mut refused) };

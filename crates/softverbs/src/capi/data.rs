@@ -13,7 +13,7 @@ use crate::fabric::Fabric;
 use crate::fabric::cells::key_of;
 use crate::fabric::cq::{Armed, Cq, Cqe};
 use crate::fabric::qp::{GONE, Qp, Unposted};
-use crate::fabric::slab::Key;
+use crate::fabric::slab::{Key, Slab};
 use crate::fabric::srq::Srq;
 use crate::faults::calls::Failed;
 use crate::faults::posting::post_part;
@@ -164,13 +164,7 @@ unsafe fn take(fabric: &mut Fabric, key: Key<Cq>, count: c_int, wc: *mut ibv_wc)
     let mut got = 0;
     while got < count {
         let Some(cqe) = cq.front() else { break };
-        if cqe.frees > 0
-            && let Some(qp) = fabric.qps.get_mut(cqe.qp)
-            && cqe.frees <= qp.una
-            && cqe.frees > qp.reclaimed
-        {
-            qp.reclaimed = cqe.frees;
-        }
+        reclaim(&mut fabric.qps, cqe);
         let out = ibv_wc {
             wr_id: cqe.wr_id,
             status: cqe.status,
@@ -194,17 +188,23 @@ unsafe fn take(fabric: &mut Fabric, key: Key<Cq>, count: c_int, wc: *mut ibv_wc)
     Some(got)
 }
 
-/// Takes the next completion, if there is one.
-pub(super) fn take_one(fabric: &mut Fabric, key: Key<Cq>) -> Option<Cqe> {
-    let cq = fabric.shared.cqs.get_mut(key)?;
-    let cqe = *cq.front()?;
+/// A completion of a send that was polled gives its slot back, and those before it.
+#[inline(always)]
+fn reclaim(qps: &mut Slab<Qp>, cqe: &Cqe) {
     if cqe.frees > 0
-        && let Some(qp) = fabric.qps.get_mut(cqe.qp)
+        && let Some(qp) = qps.get_mut(cqe.qp)
         && cqe.frees <= qp.una
         && cqe.frees > qp.reclaimed
     {
         qp.reclaimed = cqe.frees;
     }
+}
+
+/// Takes the next completion, if there is one.
+pub(super) fn take_one(fabric: &mut Fabric, key: Key<Cq>) -> Option<Cqe> {
+    let cq = fabric.shared.cqs.get_mut(key)?;
+    let cqe = *cq.front()?;
+    reclaim(&mut fabric.qps, &cqe);
     cq.advance();
     Some(cqe)
 }
