@@ -279,12 +279,14 @@ impl Wire {
     /// The connection is on its way out: what was not handed to the device never will be (T25).
     pub(super) fn begin_draining(&self) {
         self.draining.set(true);
-        self.sends.clear(|slot| {
+        for slot in self.sends.clear() {
             self.sends_posted.set(self.sends_posted.get().saturating_sub(1));
             // Slots are 16 bits wide by construction.
             let _ = self.requests.sent(slot as u16);
-        });
-        self.receives.clear(|_| self.receives_posted.set(self.receives_posted.get().saturating_sub(1)));
+        }
+        for _ in self.receives.clear() {
+            self.receives_posted.set(self.receives_posted.get().saturating_sub(1));
+        }
     }
 
     /// A completion came for what was not posted: the connection must end, and the account proves nothing any more.

@@ -18,6 +18,7 @@
 
 #![allow(unsafe_code)]
 
+mod chain;
 mod cm;
 mod completion;
 mod device;
@@ -27,6 +28,7 @@ mod memory;
 mod queue_pair;
 mod work_request;
 
+pub use chain::PostError;
 pub use cm::{
     CmEvent, CmEventKind, CmId, ConnectParameters, EventChannel, IdOption, MAXIMUM_PRIVATE_DATA, PrivateData,
 };
@@ -36,4 +38,4 @@ pub use error::Error;
 pub use event_set::EventSet;
 pub use memory::{Access, Memory, MemoryRegion, ProtectionDomain, RegisteredMemory};
 pub use queue_pair::{QueuePair, QueuePairCapabilities, QueuePairState};
-pub use work_request::{PostError, ReceiveRing, RemoteTransfer, Segment, SendRing};
+pub use work_request::{ReceiveRing, RemoteTransfer, Segment, SendRing};

@@ -3,9 +3,8 @@
 //! A ring has one prepared work request for each slot of its user. What is the same for every use of the slot (its
 //! id, its first segment) is written when the ring is set up; a use changes what differs and pushes the slot on
 //! the pending chain, which one call posts. Nothing is allocated after set-up.
-//!
-//! Invariant: a slot is pushed at most once until it was posted; the chain's last `next` is null.
 
+use crate::chain::{Chain, PostError};
 use crate::memory::RegisteredMemory;
 use rdma_sys as sys;
 use std::cell::{Cell, UnsafeCell};
@@ -60,26 +59,14 @@ pub enum RemoteTransfer {
     },
 }
 
-/// Posting a chain failed. Work requests before the refused one were accepted and will complete.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("posting failed with errno {errno}; {} work requests were not accepted", unposted.len())]
-pub struct PostError {
-    /// The errno.
-    pub errno: i32,
-    /// The slots, in order, that were not posted and are no longer pending.
-    pub unposted: Vec<usize>,
-}
-
 /// The send work requests of a queue pair. All are signaled.
 pub struct SendRing {
-    requests: Box<[UnsafeCell<sys::ibv_send_wr>]>,
+    chain: Chain<sys::ibv_send_wr>,
     segments: Box<[UnsafeCell<sys::ibv_sge>]>,
     segments_each: usize,
-    head: Cell<*mut sys::ibv_send_wr>,
-    tail: Cell<*mut sys::ibv_send_wr>,
 }
 
-// SAFETY: the pointers are into the ring's own boxes, which move with it.
+// SAFETY: all pointers in it are to the ring's own requests and segments, whose boxes move with it.
 unsafe impl Send for SendRing {}
 
 impl SendRing {
@@ -102,15 +89,14 @@ impl SendRing {
             request.opcode = sys::ibv_wr_opcode::IBV_WR_SEND;
             request.send_flags = sys::ibv_send_flags::IBV_SEND_SIGNALED.0;
         }
-        let null = std::ptr::null_mut();
-        Some(Self { requests, segments, segments_each, head: Cell::new(null), tail: Cell::new(null) })
+        Some(Self { chain: Chain::new(requests), segments, segments_each })
     }
 
     /// Sets the id that the slot's completions carry. False if there is no such slot.
     #[must_use]
     #[inline]
     pub fn set_id(&self, slot: usize, id: u64) -> bool {
-        let Some(request) = self.request(slot) else { return false };
+        let Some(request) = self.chain.request(slot) else { return false };
         // SAFETY: `request` points into the ring; no reference to it exists.
         unsafe { (*request).wr_id = id };
         true
@@ -138,7 +124,7 @@ impl SendRing {
     /// Says what the slot's work request does. A new ring's slots all SEND.
     #[must_use]
     pub fn set_transfer(&self, slot: usize, transfer: RemoteTransfer) -> bool {
-        let Some(request) = self.request(slot) else { return false };
+        let Some(request) = self.chain.request(slot) else { return false };
         // SAFETY: `request` points into the ring; no reference to it exists.
         let request = unsafe { &mut *request };
         let (opcode, remote) = match transfer {
@@ -171,59 +157,27 @@ impl SendRing {
         if segments > self.segments_each {
             return false;
         }
-        let Some(request) = self.request(slot) else { return false };
-        // SAFETY: `request` and the tail point into the ring, whose boxes do not move; no reference exists.
-        unsafe {
-            (*request).num_sge = segments as i32;
-            (*request).next = std::ptr::null_mut();
-            if self.head.get().is_null() {
-                self.head.set(request);
-            } else {
-                (*self.tail.get()).next = request;
-            }
-        }
-        self.tail.set(request);
+        let Some(request) = self.chain.push(slot) else { return false };
+        // SAFETY: `request` points into the ring; no reference to it exists.
+        unsafe { (*request).num_sge = segments as i32 };
         true
     }
 
     /// Whether nothing is pending.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.head.get().is_null()
+        self.chain.is_empty()
     }
 
-    /// Forgets the pending chain: its slots are not posted. Calls `each` with every one.
-    pub fn clear(&self, mut each: impl FnMut(usize)) {
-        let head = self.head.replace(std::ptr::null_mut());
-        // SAFETY: the chain is of this ring and ends with null.
-        let addresses = unsafe { after(head, head, |request| (*request).next) };
-        let size = size_of::<sys::ibv_send_wr>();
-        post_error(0, self.requests.as_ptr().addr(), size, addresses)
-            .unposted
-            .into_iter()
-            .for_each(&mut each);
+    /// Forgets the pending chain: its slots, in order, which are not posted.
+    pub fn clear(&self) -> Vec<usize> {
+        self.chain.clear()
     }
 
     #[inline]
     pub(crate) fn post(&self, qp: *mut sys::ibv_qp) -> Result<(), PostError> {
-        let head = self.head.replace(std::ptr::null_mut());
-        if head.is_null() {
-            return Ok(());
-        }
-        let mut refused = std::ptr::null_mut();
         // SAFETY: the queue pair is alive (the caller's); the chain is of this ring and ends with null.
-        let result = unsafe { sys::ibv_post_send(qp, head, &mut refused) };
-        if result == 0 {
-            return Ok(());
-        }
-        // SAFETY: as above; the chain still is as it was pushed.
-        let unposted = unsafe { after(head, refused, |request| (*request).next) };
-        Err(post_error(result, self.requests.as_ptr().addr(), size_of::<sys::ibv_send_wr>(), unposted))
-    }
-
-    #[inline]
-    fn request(&self, slot: usize) -> Option<*mut sys::ibv_send_wr> {
-        self.requests.get(slot).map(UnsafeCell::get)
+        self.chain.post(|head, refused| unsafe { sys::ibv_post_send(qp, head, refused) })
     }
 }
 
@@ -233,15 +187,13 @@ impl SendRing {
 /// pushed again, so that a device which completes one twice cannot tie the chain into a knot. `out` holds the round in which the
 /// slot was pushed, or 0; a round ends when its chain is posted, and only then can its slots come back.
 pub struct ReceiveRing {
-    requests: Box<[UnsafeCell<sys::ibv_recv_wr>]>,
+    chain: Chain<sys::ibv_recv_wr>,
     segments: Box<[UnsafeCell<sys::ibv_sge>]>,
     out: Box<[Cell<u64>]>,
     round: Cell<u64>,
-    head: Cell<*mut sys::ibv_recv_wr>,
-    tail: Cell<*mut sys::ibv_recv_wr>,
 }
 
-// SAFETY: the pointers are into the ring's own boxes, which move with it.
+// SAFETY: as for SendRing.
 unsafe impl Send for ReceiveRing {}
 
 impl ReceiveRing {
@@ -260,21 +212,19 @@ impl ReceiveRing {
             request.sg_list = segment.get();
             request.num_sge = 1;
         }
-        let null = std::ptr::null_mut();
         let out = boxed(slots, || Cell::new(0))?;
-        let (head, tail) = (Cell::new(null), Cell::new(null));
-        Some(Self { requests, segments, out, round: Cell::new(1), head, tail })
+        Some(Self { chain: Chain::new(requests), segments, out, round: Cell::new(1) })
     }
 
     /// Sets the slot's id and where it receives to. False if there is no such slot.
     #[must_use]
     pub fn prepare(&self, slot: usize, id: u64, segment: Segment) -> bool {
-        let (Some(request), Some(place)) = (self.requests.get(slot), self.segments.get(slot)) else {
+        let (Some(request), Some(place)) = (self.chain.request(slot), self.segments.get(slot)) else {
             return false;
         };
         // SAFETY: both are in the ring; no reference to them exists.
         unsafe {
-            (*request.get()).wr_id = id;
+            (*request).wr_id = id;
             *place.get() = segment.element();
         }
         true
@@ -298,65 +248,41 @@ impl ReceiveRing {
     #[must_use]
     #[inline]
     pub fn push(&self, slot: usize) -> bool {
-        let Some(request) = self.requests.get(slot).map(UnsafeCell::get) else { return false };
         match self.out.get(slot) {
             Some(out) if out.get() == 0 => out.set(self.round.get()),
             _ => return false,
         }
-        // SAFETY: as in SendRing::push.
-        unsafe {
-            (*request).next = std::ptr::null_mut();
-            if self.head.get().is_null() {
-                self.head.set(request);
-            } else {
-                (*self.tail.get()).next = request;
-            }
-        }
-        self.tail.set(request);
-        true
+        self.chain.push(slot).is_some()
     }
 
     /// Whether nothing is pending.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.head.get().is_null()
+        self.chain.is_empty()
     }
 
-    /// Forgets the pending chain: its slots are not posted. Calls `each` with every one.
-    pub fn clear(&self, mut each: impl FnMut(usize)) {
-        let head = self.head.replace(std::ptr::null_mut());
-        // SAFETY: the chain is of this ring and ends with null.
-        let addresses = unsafe { after(head, head, |request| (*request).next) };
-        for slot in self.not_posted(0, addresses).unposted {
-            each(slot);
-        }
+    /// Forgets the pending chain: its slots, in order, which are not posted.
+    pub fn clear(&self) -> Vec<usize> {
+        let slots = self.chain.clear();
+        self.not_posted(&slots);
+        slots
     }
 
     #[inline]
     pub(crate) fn post(&self, qp: *mut sys::ibv_qp) -> Result<(), PostError> {
-        let head = self.head.replace(std::ptr::null_mut());
-        if head.is_null() {
+        if self.chain.is_empty() {
             return Ok(());
         }
         self.round.set(self.round.get() + 1);
-        let mut refused = std::ptr::null_mut();
         // SAFETY: as in SendRing::post.
-        let result = unsafe { sys::ibv_post_recv(qp, head, &mut refused) };
-        if result == 0 {
-            return Ok(());
-        }
-        // SAFETY: the chain still is as it was pushed.
-        let unposted = unsafe { after(head, refused, |request| (*request).next) };
-        Err(self.not_posted(result, unposted))
+        let posted = self.chain.post(|head, refused| unsafe { sys::ibv_post_recv(qp, head, refused) });
+        posted.inspect_err(|error| self.not_posted(&error.unposted))
     }
 
-    fn not_posted(&self, result: i32, addresses: Vec<usize>) -> PostError {
-        let size = size_of::<sys::ibv_recv_wr>();
-        let error = post_error(result, self.requests.as_ptr().addr(), size, addresses);
-        for out in error.unposted.iter().filter_map(|slot| self.out.get(*slot)) {
+    fn not_posted(&self, slots: &[usize]) {
+        for out in slots.iter().filter_map(|slot| self.out.get(*slot)) {
             out.set(0);
         }
-        error
     }
 }
 
@@ -367,52 +293,19 @@ fn boxed<T>(count: usize, make: impl FnMut() -> T) -> Option<Box<[T]>> {
     Some(all.into_boxed_slice())
 }
 
-/// The addresses of the chain from `refused` on; none if `refused` is not on the chain: then nothing is known,
-/// and all count as posted, so that their memory is kept until the queue pair has ended.
-///
-/// # Safety
-///
-/// `next` may be called on each element of the chain that starts at `head`, up to null.
-unsafe fn after<W>(head: *mut W, refused: *mut W, next: impl Fn(*mut W) -> *mut W) -> Vec<usize> {
-    let mut unposted = Vec::new();
-    let mut at = head;
-    while !at.is_null() {
-        if at == refused || !unposted.is_empty() {
-            unposted.push(at.addr());
-        }
-        at = next(at);
-    }
-    unposted
-}
-
-fn post_error(result: i32, base: usize, size: usize, addresses: Vec<usize>) -> PostError {
-    let slots = addresses.into_iter().filter_map(|at| at.checked_sub(base)?.checked_div(size));
-    PostError { errno: result.saturating_abs(), unposted: slots.collect() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_is_split_at_the_refused_request() {
+    fn a_receive_slot_goes_out_once() {
         let ring = ReceiveRing::new(4).unwrap();
-        for slot in [2, 0, 3] {
-            assert!(ring.push(slot));
-        }
+        assert!(ring.push(2) && ring.push(0));
         assert!(!ring.push(4), "a slot that is not there");
         assert!(!ring.push(0), "a slot that is pending");
         assert!(!ring.came_back(0), "a slot that the device does not have");
-        let head = ring.head.get();
-        // SAFETY: the chain was built above.
-        let third = unsafe { (*(*head).next).next };
-        let size = size_of::<sys::ibv_recv_wr>();
-        for (refused, expected) in [(third, vec![3]), (head, vec![2, 0, 3]), (std::ptr::null_mut(), vec![])] {
-            // SAFETY: as above.
-            let addresses = unsafe { after(head, refused, |request| (*request).next) };
-            let error = post_error(libc::ENOMEM, ring.requests.as_ptr().addr(), size, addresses);
-            assert_eq!(error, PostError { errno: libc::ENOMEM, unposted: expected });
-        }
+        assert_eq!(ring.clear(), [2, 0]);
+        assert!(ring.is_empty() && ring.push(0), "what was not posted is pushed again");
     }
 
     #[test]
@@ -426,7 +319,7 @@ mod tests {
         assert!(ring.is_empty());
         assert!(ring.push(1, 2));
         // SAFETY: nothing else holds the ring.
-        let request = unsafe { &*ring.head.get() };
+        let request = unsafe { &*ring.chain.request(1).unwrap() };
         assert_eq!(request.num_sge, 2);
         // SAFETY: the slot has two segments.
         assert_eq!(unsafe { (*request.sg_list.add(1)).lkey }, 9);
