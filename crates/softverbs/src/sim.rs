@@ -19,7 +19,7 @@ pub fn start(seed: u64) {
         rt.fabric.random = Random(seed);
         rt.fabric.shared.chance = Random(seed.rotate_left(32));
         let secret = rt.fabric.random.next() as u32;
-        rt.fabric.shared.mrs.set_secret(secret);
+        rt.fabric.shared.mrs.rewind(secret);
         rt.next_port = 40_000;
         rt.fabric.faults_changed();
     });

@@ -131,8 +131,7 @@ fn reg_mr(
     if fabric.shared.mrs.len() >= crate::fabric::memory::MAX_MR {
         return Err(libc::ENOMEM);
     }
-    let tag = fabric.random.next() as u32;
-    let (key, lkey, rkey) = fabric.shared.mrs.next_keys(tag);
+    let (key, lkey, rkey) = fabric.shared.mrs.next_keys();
     // SAFETY: the cell above is one of ours and alive.
     let context = unsafe { (*pd).context };
     let cell = rt.cells.mrs.alloc(key, ibv_mr { context, pd, addr, length, handle: key.index(), lkey, rkey });

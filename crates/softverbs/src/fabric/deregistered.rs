@@ -10,7 +10,7 @@ use super::memory::{Mr, Refusal};
 use crate::place::Place;
 
 /// How many are remembered.
-const KEPT: usize = 1024;
+pub const KEPT: usize = 1024;
 
 /// One of them.
 struct Gone {
@@ -37,6 +37,11 @@ impl Deregistered {
         }
         let &Mr { lkey, rkey, iova, length, .. } = mr;
         self.regions.push_back(Gone { lkey, rkey, iova, length, made, deregistered: Place::here() });
+    }
+
+    /// Forgets them all.
+    pub fn forget(&mut self) {
+        self.regions.clear();
     }
 
     /// A work request of this process names a local key that names nothing.

@@ -1,7 +1,8 @@
 //! Memory regions: keys, ranges, rights, and the copies that the fabric makes on the programs' memory.
 //!
-//! A key names the slot, a tag drawn anew for each registration, and whether it is the local or the remote key; the whole is
-//! scrambled with a per-process secret, so a key that was guessed, kept too long, or used on the wrong side does not pass.
+//! A key names the slot, how often the slot was used before, and whether it is the local or the remote key; the whole is scrambled
+//! with a per-process secret, so a key that was guessed, kept too long, or used on the wrong side does not pass. A key returns
+//! after 2,048 registrations of its slot, when [`Deregistered`] has forgotten its last use.
 
 #![allow(unsafe_code)]
 
@@ -61,6 +62,8 @@ pub enum Refusal {
 /// All regions.
 pub struct MrTable {
     slab: Slab<Mr>,
+    /// How often each slot was used.
+    uses: Vec<u32>,
     secret: u32,
     /// What was registered once, for the reports of accesses that come too late.
     pub deregistered: Deregistered,
@@ -87,12 +90,15 @@ const fn inverse(x: u32) -> u32 {
 impl MrTable {
     /// No regions; `secret` scrambles their keys.
     pub fn new(secret: u32) -> Self {
-        Self { slab: Slab::new(), secret, deregistered: Deregistered::default() }
+        Self { slab: Slab::new(), uses: Vec::new(), secret, deregistered: Deregistered::default() }
     }
 
-    /// Scrambles keys with another secret from now on; ignored once there are regions.
-    pub fn set_secret(&mut self, secret: u32) {
+    /// If there are no regions: from now on keys depend on this secret alone, and none was ever given out.
+    pub fn rewind(&mut self, secret: u32) {
         if self.slab.len() == 0 {
+            self.slab.rewind();
+            self.uses.clear();
+            self.deregistered.forget();
             self.secret = secret;
         }
     }
@@ -102,15 +108,22 @@ impl MrTable {
         (plain ^ self.secret).wrapping_mul(SCRAMBLE)
     }
 
-    /// The key of the region that is registered next, and its local and remote key with this tag.
-    pub fn next_keys(&self, tag: u32) -> (Key<Mr>, u32, u32) {
+    /// The key of the region that is registered next, and its local and remote key.
+    pub fn next_keys(&self) -> (Key<Mr>, u32, u32) {
         let next = self.slab.next_key();
+        let tag = self.uses.get(next.index() as usize).copied().unwrap_or(0);
         (next, self.key(next.index(), tag, false), self.key(next.index(), tag, true))
     }
 
     /// Registers.
     pub fn insert(&mut self, mr: Mr) -> Key<Mr> {
-        self.slab.insert(mr)
+        let key = self.slab.insert(mr);
+        let index = key.index() as usize;
+        self.uses.resize(self.uses.len().max(index + 1), 0);
+        if let Some(uses) = self.uses.get_mut(index) {
+            *uses = uses.wrapping_add(1);
+        }
+        key
     }
 
     /// Deregisters.
@@ -397,7 +410,7 @@ mod tests {
     use super::*;
 
     fn region(table: &mut MrTable, pd: Key<Pd>, rights: u32) -> (u32, u32) {
-        let (_, lkey, rkey) = table.next_keys(5);
+        let (_, lkey, rkey) = table.next_keys();
         table.insert(Mr {
             cell: std::ptr::null_mut(),
             pd,
@@ -443,8 +456,20 @@ mod tests {
     }
 
     #[test]
-    fn the_next_registration_of_a_slot_has_other_keys() {
-        let table = MrTable::new(1);
-        assert_ne!(table.next_keys(1).1, table.next_keys(2).1);
+    fn a_key_does_not_return_while_its_last_region_is_remembered() {
+        let mut table = MrTable::new(1);
+        let pd = Key::from_parts(0, 1);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..=TAG_MASK {
+            let (lkey, rkey) = region(&mut table, pd, 0);
+            assert!(seen.insert(lkey) && seen.insert(rkey));
+            let key = table.slab.keys()[0];
+            table.remove(key).unwrap();
+        }
+        assert!(seen.len() / 2 > super::super::deregistered::KEPT);
+        let first = seen.len();
+        table.rewind(1);
+        seen.insert(region(&mut table, pd, 0).0);
+        assert_eq!(seen.len(), first, "the same keys as the first time");
     }
 }
