@@ -273,6 +273,37 @@ fn an_injected_event_in_every_state() {
 }
 
 #[test]
+fn a_request_that_nobody_sees_leaves_the_backlog() {
+    let _world = world();
+    let channel = Channel::new();
+    let listener = make_id(&channel);
+    let mut addr = sockaddr("127.0.0.1:4420");
+    unsafe {
+        assert_eq!(rdma_bind_addr(listener, (&raw mut addr).cast()), 0);
+        assert_eq!(rdma_listen(listener, 1), 0);
+    }
+    control("cm CONNECT_REQUEST drop").unwrap();
+    let mut ends = Vec::new();
+    let mut ask = || {
+        ends.push(End::new(resolve(&channel, "127.0.0.1:4420"), &Shape::default(), ALL));
+        let id = ends.last().unwrap().id;
+        assert_eq!(unsafe { rdma_connect(id, &mut param(&Shape::default(), b"")) }, 0);
+    };
+    ask();
+    assert_eq!(kinds(&channel), [""; 0], "dropped");
+    ask();
+    let request = channel.expect("CONNECT_REQUEST");
+    unsafe { rdma_destroy_id(request.id) };
+    channel.expect("REJECTED");
+    for end in ends {
+        end.destroy();
+    }
+    unsafe { rdma_destroy_id(listener) };
+    channel.destroy();
+    nothing_left(0);
+}
+
+#[test]
 fn disconnected_before_during_and_after_twice_and_never() {
     let _world = world();
     let p = Pair::new();

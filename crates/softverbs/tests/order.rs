@@ -244,6 +244,46 @@ fn events_of_identifiers_come_in_any_order() {
 }
 
 #[test]
+fn of_what_a_destroyed_queue_pair_left_some_has_come() {
+    let _alone = alone();
+    for purge in [false, true] {
+        control(if purge { "purge on" } else { "purge off" }).unwrap();
+        let mut seeds_with = [0; 4];
+        for seed in 0..400 {
+            begin(seed);
+            let mut w = Small::new(1);
+            let [qp, peer] = w.pairs.remove(0);
+            for id in 0..3 {
+                w.recv(qp, id);
+            }
+            let mut attr: ibv_qp_attr = unsafe { std::mem::zeroed() };
+            attr.qp_state = 6;
+            assert_eq!(unsafe { ibv_modify_qp(qp, &mut attr, 1) }, 0);
+            assert_eq!(unsafe { ibv_destroy_qp(qp) }, 0);
+            while sim::step() {}
+            let mut wc: [ibv_wc; 4] = unsafe { std::mem::zeroed() };
+            let mut ids = Vec::new();
+            // A poll returns as many as is drawn: what is left shows after a few.
+            for _ in 0..50 {
+                let got = unsafe { ibv_poll_cq(w.cq, 4, wc.as_mut_ptr()) };
+                ids.extend(wc[..got as usize].iter().map(|wc| wc.wr_id));
+            }
+            assert_eq!(ids, (0..ids.len() as u64).collect::<Vec<_>>(), "the first ones, in their order");
+            seeds_with[ids.len()] += 1;
+            assert_eq!(unsafe { ibv_destroy_qp(peer) }, 0);
+            w.destroy();
+        }
+        if purge {
+            assert_eq!(seeds_with, [400, 0, 0, 0]);
+        } else {
+            // Some have come of themselves before, so the four are not equally likely.
+            assert!(seeds_with.iter().all(|seeds| (45..200).contains(seeds)), "{seeds_with:?}");
+        }
+    }
+    control("purge off").unwrap();
+}
+
+#[test]
 fn everything_posted_completes_once_and_in_its_order() {
     let _alone = alone();
     for seed in 0..100 {
