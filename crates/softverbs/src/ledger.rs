@@ -144,16 +144,16 @@ impl Runtime {
         for (_, q) in self.fabric.qps.iter() {
             let mut text = format!(
                 "qp {:p} number {:#x} in state {:?}, in pd {:?}",
-                q.cell,
-                q.number,
+                q.made.cell,
+                q.made.number,
                 q.state,
-                pd(q.pd)
+                pd(q.made.pd)
             );
-            let _ = write!(text, ", send cq {:?}, recv cq {:?}", cq(q.send_cq), cq(q.recv_cq));
-            if let Some(srq) = q.srq.and_then(|k| s.srqs.get(k)) {
+            let _ = write!(text, ", send cq {:?}, recv cq {:?}", cq(q.made.send_cq), cq(q.made.recv_cq));
+            if let Some(srq) = q.made.srq.and_then(|k| s.srqs.get(k)) {
                 let _ = write!(text, ", srq {:p}", srq.cell);
             }
-            lines.push((q.serial, text, cells.qps.made(q.cell.cast())));
+            lines.push((q.made.serial, text, cells.qps.made(q.made.cell.cast())));
         }
         for (_, c) in cm.channels.iter().filter(|(_, c)| !c.internal) {
             let text = format!("event channel {:p} with {} ids", c.cell, c.children);

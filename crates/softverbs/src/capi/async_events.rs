@@ -153,7 +153,7 @@ pub unsafe extern "C" fn ibv_get_async_event(
             let shared = &rt.fabric.shared;
             let pointer = match subject {
                 Subject::Cq(k) => shared.cqs.get(k).map(|c| c.cell as usize),
-                Subject::Qp(k) => rt.fabric.qps.get(k).map(|q| q.cell as usize),
+                Subject::Qp(k) => rt.fabric.qps.get(k).map(|q| q.made.cell as usize),
                 Subject::Srq(k) => shared.srqs.get(k).map(|s| s.cell as usize),
                 Subject::Port(number) => Some(usize::from(number)),
                 Subject::Device => Some(0),

@@ -12,7 +12,8 @@ use rdma_sys::{
 use crate::fabric::Fabric;
 use crate::fabric::cells::key_of;
 use crate::fabric::cq::{Armed, Cq, Cqe};
-use crate::fabric::qp::{GONE, Qp, Unposted};
+use crate::fabric::posting::{GONE, Unposted};
+use crate::fabric::qp::Qp;
 use crate::fabric::slab::{Key, Slab};
 use crate::fabric::srq::Srq;
 use crate::faults::calls::Failed;

@@ -236,7 +236,13 @@ impl Left {
         let s = &rt.fabric.shared;
         let within = |pd| s.pds.get(pd).is_some_and(|p| p.context == key);
         Self {
-            qps: rt.fabric.qps.iter().filter(|(_, q)| q.context == key).map(|(_, q)| q.cell).collect(),
+            qps: rt
+                .fabric
+                .qps
+                .iter()
+                .filter(|(_, q)| q.made.context == key)
+                .map(|(_, q)| q.made.cell)
+                .collect(),
             srqs: s.srqs.iter().filter(|(_, q)| within(q.pd)).map(|(_, q)| q.cell).collect(),
             cqs: s.cqs.iter().filter(|(_, c)| c.context == key).map(|(_, c)| c.cell).collect(),
             mrs: s.mrs.iter().filter(|(_, m)| within(m.pd)).map(|(_, m)| m.cell).collect(),
@@ -394,7 +400,7 @@ unsafe fn query_port_state(
     all.active_mtu = crate::cm::attributes::MTU_4096;
     all.gid_tbl_len = gids().len().max(1) as c_int;
     all.port_cap_flags = 0x0001_0000;
-    all.max_msg_sz = crate::fabric::qp::MAX_MESSAGE as u32;
+    all.max_msg_sz = crate::fabric::posting::MAX_MESSAGE as u32;
     all.pkey_tbl_len = 1;
     all.max_vl_num = 1;
     all.active_width = 2;

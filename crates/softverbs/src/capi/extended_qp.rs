@@ -12,7 +12,8 @@ use rdma_sys::{ibv_ah, ibv_data_buf, ibv_mw, ibv_mw_bind_info, ibv_qp_ex, ibv_se
 use super::data::gone;
 use super::verbs::Patience;
 use crate::fabric::cells::key_of;
-use crate::fabric::qp::{MAX_MESSAGE, Qp, State, opcode, send_flag};
+use crate::fabric::posting::MAX_MESSAGE;
+use crate::fabric::qp::{Qp, State, opcode, send_flag};
 use crate::fabric::slab::Key;
 use crate::faults::calls::begin_data;
 use crate::runtime::{Runtime, lock};
@@ -163,17 +164,17 @@ fn post(rt: &mut Runtime, key: Key<Qp>, mut batch: Batch) -> Result<(), i32> {
     if qp.state < State::Rts {
         return Err(libc::EINVAL);
     }
-    if qp.tail - qp.reclaimed + batch.requests.len() as u64 > u64::from(qp.cap.max_send_wr) {
+    if qp.tail - qp.reclaimed + batch.requests.len() as u64 > u64::from(qp.made.cap.max_send_wr) {
         return Err(libc::ENOMEM);
     }
     let fits = |request: &Request| match &request.data {
         Data::None => true,
         Data::Segments(list) => {
             let length = list.iter().fold(0u64, |sum, s| sum + u64::from(s.length));
-            list.len() <= qp.cap.max_send_sge as usize && length <= MAX_MESSAGE
+            list.len() <= qp.made.cap.max_send_sge as usize && length <= MAX_MESSAGE
         }
         Data::Inline(bytes) => {
-            bytes.len() <= qp.cap.max_inline_data as usize && request.opcode != opcode::READ
+            bytes.len() <= qp.made.cap.max_inline_data as usize && request.opcode != opcode::READ
         }
     };
     if !batch.requests.iter().all(fits) {

@@ -15,7 +15,7 @@ use crate::carrier::address;
 use crate::fabric::cq::Cq;
 use crate::fabric::device as limits;
 use crate::fabric::objects::{Pd, Subject};
-use crate::fabric::qp::{Parts, Qp, State, mask as attribute};
+use crate::fabric::qp::{Made, Qp, State, mask as attribute};
 use crate::fabric::slab::Key;
 use crate::fabric::srq::Srq;
 use crate::faults::calls::enter;
@@ -183,8 +183,8 @@ pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr)
     let cell = rt.cells.qps.alloc(key, object).cast::<ibv_qp>();
     let serial = rt.fabric.next_serial();
     let sig_all = attr.sq_sig_all != 0;
-    let parts = Parts { cell, key, number, context, pd: in_pd, send_cq, recv_cq, srq, sig_all, cap, serial };
-    rt.fabric.qps.insert(Qp::new(parts));
+    let made = Made { cell, key, number, context, pd: in_pd, send_cq, recv_cq, srq, sig_all, cap, serial };
+    rt.fabric.qps.insert(Qp::new(made));
     rt.fabric.qp_numbers.insert(number, key);
     let shared = &mut rt.fabric.shared;
     if let Some(p) = shared.pds.get_mut(in_pd) {
@@ -221,18 +221,18 @@ pub fn destroy_qp(rt: &mut Runtime, qp: *mut ibv_qp) -> Result<(), i32> {
     let gone = rt.fabric.destroy_qp(key).ok_or(libc::EINVAL)?;
     rt.posters.remove(&key);
     let shared = &mut rt.fabric.shared;
-    if let Some(p) = shared.pds.get_mut(gone.pd) {
+    if let Some(p) = shared.pds.get_mut(gone.made.pd) {
         p.children -= 1;
     }
-    for cq in [gone.send_cq, gone.recv_cq] {
+    for cq in [gone.made.send_cq, gone.made.recv_cq] {
         if let Some(c) = shared.cqs.get_mut(cq) {
             c.users -= 1;
         }
     }
-    if let Some(s) = gone.srq.and_then(|k| shared.srqs.get_mut(k)) {
+    if let Some(s) = gone.made.srq.and_then(|k| shared.srqs.get_mut(k)) {
         s.users -= 1;
     }
-    drop_async_events(rt, gone.context, Subject::Qp(key));
+    drop_async_events(rt, gone.made.context, Subject::Qp(key));
     rt.cells.qps.free(qp.cast());
     Ok(())
 }
@@ -263,7 +263,7 @@ pub unsafe extern "C" fn ibv_modify_qp(qp: *mut ibv_qp, attr: *mut ibv_qp_attr, 
 }
 
 fn check_present(rt: &Runtime, key: Key<Qp>) -> Result<(), i32> {
-    rt.fabric.qps.get(key).map_or(Ok(()), |q| rt.fabric.shared.check_present(q.context))
+    rt.fabric.qps.get(key).map_or(Ok(()), |q| rt.fabric.shared.check_present(q.made.context))
 }
 
 /// A queue pair's state and attributes.
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn ibv_query_qp(
         let mut out: ibv_qp_attr = unsafe { std::ptr::read(&raw const q.attr) };
         out.qp_state = q.state as u32;
         out.cur_qp_state = q.state as u32;
-        out.cap = q.cap;
+        out.cap = q.made.cap;
         out.sq_draining = u8::from(q.state == State::Sqd && q.is_draining());
         // SAFETY: the caller vouches for both; the cell is one of ours and alive.
         unsafe {
@@ -299,9 +299,9 @@ pub unsafe extern "C" fn ibv_query_qp(
                 send_cq: (*qp).send_cq,
                 recv_cq: (*qp).recv_cq,
                 srq: (*qp).srq,
-                cap: q.cap,
+                cap: q.made.cap,
                 qp_type: (*qp).qp_type,
-                sq_sig_all: c_int::from(q.sig_all),
+                sq_sig_all: c_int::from(q.made.sig_all),
             });
         }
         Ok(())

@@ -170,7 +170,7 @@ impl Net {
     /// Finds out where the peer of a QP is that no connection manager knows. Without a route to it, what is sent is lost.
     fn find_stranger(&mut self, fabric: &mut Fabric, key: Key<Qp>) {
         let Some(qp) = fabric.qps.get(key) else { return };
-        let (own, peer) = (qp.number, qp.attr.dest_qp_num);
+        let (own, peer) = (qp.made.number, qp.attr.dest_qp_num);
         let gid = qp.peer_gid();
         let addresses = address::all_local();
         let is_here = gid.is_none_or(|gid| addresses.iter().any(|(ip, _)| address::gid_of(*ip) == gid));

@@ -73,7 +73,7 @@ impl Fabric {
     /// Both QPs are of this process.
     pub fn meet_within(&mut self, key: Key<Qp>) {
         let Some(qp) = self.qps.get(key) else { return };
-        let (own, peer) = (qp.number, qp.attr.dest_qp_num);
+        let (own, peer) = (qp.made.number, qp.attr.dest_qp_num);
         if self.qp_numbers.contains_key(&peer) {
             let (near, far) = self.local_pair();
             self.add_route(near, own, peer);

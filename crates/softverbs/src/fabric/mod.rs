@@ -13,6 +13,7 @@ pub mod meeting;
 pub mod memory;
 pub mod objects;
 pub mod order;
+pub mod posting;
 pub mod qp;
 pub mod requester;
 pub mod responder;
@@ -262,7 +263,7 @@ impl Fabric {
     /// A QP became ready to receive: finds the way to its peer.
     pub fn connect_qp(&mut self, key: Key<Qp>) {
         let Some(qp) = self.qps.get(key) else { return };
-        let (own, peer) = (qp.number, qp.attr.dest_qp_num);
+        let (own, peer) = (qp.made.number, qp.attr.dest_qp_num);
         let link = match self.routes.get(&(own, peer)) {
             Some(&link) => link,
             // The connection manager knows the peer, but was not told yet which QP of ours is meant.

@@ -8,12 +8,12 @@
 
 use std::collections::VecDeque;
 
-use rdma_sys::{ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_recv_wr, ibv_send_wr, ibv_sge};
+use rdma_sys::{ibv_qp, ibv_qp_attr, ibv_qp_cap, ibv_sge};
 
 use super::Fabric;
 use super::cq::{Cq, Cqe, status};
 use super::link::Link;
-use super::memory::{Segments, total_length};
+use super::memory::Segments;
 use super::objects::{Context, Pd, Shared, Subject};
 use super::slab::Key;
 use super::srq::{RecvRing, Srq};
@@ -101,8 +101,8 @@ pub enum Response {
     },
 }
 
-/// A queue pair.
-pub struct Qp {
+/// What a queue pair is from its creation to its end.
+pub struct Made {
     /// The C struct.
     pub cell: *mut ibv_qp,
     /// Its key, for what it leaves in queues.
@@ -123,20 +123,26 @@ pub struct Qp {
     pub sig_all: bool,
     /// Queue sizes as granted.
     pub cap: ibv_qp_cap,
+    /// Creation order.
+    pub serial: u64,
+}
+
+/// A queue pair.
+pub struct Qp {
+    /// What never changes.
+    pub made: Made,
     /// Attributes that were set.
     pub attr: ibv_qp_attr,
     /// Where it is in its life.
     pub state: State,
     /// The way to its peer.
     pub link: Option<Key<Link>>,
-    /// Creation order.
-    pub serial: u64,
 
-    /// A power of two of them, not less than `cap.max_send_wr`; `mask` is one less.
-    slots: Vec<SendSlot>,
+    /// A power of two of them, not less than `made.cap.max_send_wr`; `mask` is one less.
+    pub(super) slots: Vec<SendSlot>,
     mask: usize,
-    sges: Vec<ibv_sge>,
-    inline: Vec<u8>,
+    pub(super) sges: Vec<ibv_sge>,
+    pub(super) inline: Vec<u8>,
     /// First slot that is not free.
     pub reclaimed: u64,
     /// First slot that is not acknowledged.
@@ -180,69 +186,19 @@ pub struct Qp {
     pub scratch: (Segments, Segments),
 }
 
-/// What a new QP is made of.
-pub struct Parts {
-    /// As in [`Qp`].
-    pub cell: *mut ibv_qp,
-    /// As in [`Qp`].
-    pub key: Key<Qp>,
-    /// As in [`Qp`].
-    pub number: u32,
-    /// As in [`Qp`].
-    pub context: Key<Context>,
-    /// As in [`Qp`].
-    pub pd: Key<Pd>,
-    /// As in [`Qp`].
-    pub send_cq: Key<Cq>,
-    /// As in [`Qp`].
-    pub recv_cq: Key<Cq>,
-    /// As in [`Qp`].
-    pub srq: Option<Key<Srq>>,
-    /// As in [`Qp`].
-    pub sig_all: bool,
-    /// As in [`Qp`].
-    pub cap: ibv_qp_cap,
-    /// As in [`Qp`].
-    pub serial: u64,
-}
-
-/// A request that was not posted, and those after it.
-pub struct Unposted<W> {
-    /// Why: an errno, or [`GONE`].
-    pub errno: i32,
-    /// The request.
-    pub at: *mut W,
-}
-
-/// In place of an errno: there is no such queue any more.
-pub const GONE: i32 = -1;
-
-/// The longest message, as `ibv_port_attr.max_msg_sz` says.
-pub const MAX_MESSAGE: u64 = 1 << 30;
-
 impl Qp {
     /// A QP in RESET.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { cell, key, number, context, pd, send_cq, recv_cq, srq, sig_all, cap, serial } = parts;
+    pub fn new(made: Made) -> Self {
+        let cap = made.cap;
         let sends = (cap.max_send_wr as usize).next_power_of_two();
-        let own_receives = if srq.is_some() { 0 } else { cap.max_recv_wr };
+        let own_receives = if made.srq.is_some() { 0 } else { cap.max_recv_wr };
         // SAFETY: `ibv_qp_attr` is numbers throughout; all zero is a value of it.
         let attr = unsafe { std::mem::zeroed() };
         Self {
-            cell,
-            key,
-            number,
-            context,
-            pd,
-            send_cq,
-            recv_cq,
-            srq,
-            sig_all,
-            cap,
+            made,
             attr,
             state: State::Reset,
             link: None,
-            serial,
             slots: vec![SendSlot::default(); sends],
             mask: sends - 1,
             sges: vec![ibv_sge { addr: 0, length: 0, lkey: 0 }; sends * cap.max_send_sge as usize],
@@ -270,8 +226,9 @@ impl Qp {
         }
     }
 
+    /// Where a send's slot is.
     #[inline]
-    fn position(&self, seq: u64) -> usize {
+    pub(super) fn position(&self, seq: u64) -> usize {
         seq as usize & self.mask
     }
 
@@ -332,104 +289,22 @@ impl Qp {
         let found = &mut self.scratch.0;
         if slot.flags & send_flag::INLINE != 0 {
             found.clear();
-            let first = at * self.cap.max_inline_data as usize;
+            let first = at * self.made.cap.max_inline_data as usize;
             if let Some(bytes) = self.inline.get(first..first + slot.length as usize) {
                 found.set(bytes.as_ptr() as u64, slot.length);
             }
             return Ok(slot);
         }
-        let first = at * self.cap.max_send_sge as usize;
+        let first = at * self.made.cap.max_send_sge as usize;
         let list = if slot.num_sge == 1 {
             self.sges.get(first).map(std::slice::from_ref)
         } else {
             self.sges.get(first..first + slot.num_sge as usize)
         };
-        match shared.mrs.segments(self.pd, list.unwrap_or_default(), write, slot.length, found) {
+        match shared.mrs.segments(self.made.pd, list.unwrap_or_default(), write, slot.length, found) {
             Ok(()) => Ok(slot),
             Err(_) => Err(status::LOC_PROT),
         }
-    }
-
-    /// Puts one send into the queue; an errno if it is refused.
-    ///
-    /// # Safety
-    /// `wr.sg_list` holds `wr.num_sge` segments; with IBV_SEND_INLINE their bytes may be read.
-    #[inline(always)]
-    unsafe fn enqueue(&mut self, wr: &ibv_send_wr) -> Result<(), i32> {
-        if self.state < State::Rts {
-            return Err(libc::EINVAL);
-        }
-        if self.tail - self.reclaimed >= u64::from(self.cap.max_send_wr) {
-            return Err(libc::ENOMEM);
-        }
-        if wr.num_sge < 0 || wr.num_sge as u32 > self.cap.max_send_sge {
-            return Err(libc::EINVAL);
-        }
-        let one_sided = match wr.opcode {
-            opcode::SEND | opcode::SEND_IMM | opcode::SEND_INV => false,
-            opcode::WRITE | opcode::WRITE_IMM | opcode::READ => true,
-            _ => return Err(libc::EINVAL),
-        };
-        let count = wr.num_sge as usize;
-        let list: &[ibv_sge] = if count == 0 {
-            &[]
-        } else if wr.sg_list.is_null() {
-            return Err(libc::EINVAL);
-        } else {
-            // SAFETY: the caller vouches for `num_sge` segments at `sg_list`.
-            unsafe { std::slice::from_raw_parts(wr.sg_list, count) }
-        };
-        let length = total_length(list);
-        if length > MAX_MESSAGE {
-            return Err(libc::EINVAL);
-        }
-        let at = self.position(self.tail);
-        let mut num_sge = count as u32;
-        if wr.send_flags & send_flag::INLINE != 0 {
-            if length > u64::from(self.cap.max_inline_data) || wr.opcode == opcode::READ {
-                return Err(libc::EINVAL);
-            }
-            let first = at * self.cap.max_inline_data as usize;
-            let mut room = self.inline.get_mut(first..first + length as usize).unwrap_or_default();
-            for sge in list.iter().filter(|s| s.length > 0) {
-                let (now, later) = room.split_at_mut(sge.length as usize);
-                // SAFETY: the caller vouches that inline segments may be read; `now` has that many bytes.
-                unsafe { std::ptr::copy_nonoverlapping(sge.addr as *const u8, now.as_mut_ptr(), now.len()) };
-                room = later;
-            }
-            num_sge = 0;
-        } else {
-            let first = at * self.cap.max_send_sge as usize;
-            if let [only] = list {
-                if let Some(room) = self.sges.get_mut(first) {
-                    *room = *only;
-                }
-            } else if let Some(room) = self.sges.get_mut(first..first + count) {
-                room.copy_from_slice(list);
-            }
-        }
-        // SAFETY: for these opcodes `wr.rdma` is the member that counts; for a SEND it is not looked at, and all members are
-        // plain numbers. `imm_data` and `invalidated_rkey` are the same 32 bits.
-        let (rdma, word) = unsafe {
-            let rdma = if one_sided { (wr.wr.rdma.remote_addr, wr.wr.rdma.rkey) } else { (0, 0) };
-            let wants = matches!(wr.opcode, opcode::SEND_IMM | opcode::WRITE_IMM | opcode::SEND_INV);
-            (rdma, if wants { wr.imm_data_invalidated_rkey_union.imm_data } else { 0 })
-        };
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = SendSlot {
-                wr_id: wr.wr_id,
-                opcode: wr.opcode,
-                flags: wr.send_flags,
-                num_sge,
-                length: length as u32,
-                word,
-                rkey: rdma.1,
-                address: rdma.0,
-                progress: 0,
-            };
-        }
-        self.tail += 1;
-        Ok(())
     }
 
     /// The oldest send is done with this status.
@@ -442,7 +317,7 @@ impl Qp {
             self.next = self.una;
             self.sent = 0;
         }
-        if how == status::SUCCESS && !self.sig_all && slot.flags & send_flag::SIGNALED == 0 {
+        if how == status::SUCCESS && !self.made.sig_all && slot.flags & send_flag::SIGNALED == 0 {
             return;
         }
         let opcode = match slot.opcode {
@@ -457,11 +332,11 @@ impl Qp {
             byte_len: if opcode == 2 { slot.length } else { 0 },
             word: 0,
             flags: 0,
-            qp_num: self.number,
-            qp: self.key,
+            qp_num: self.made.number,
+            qp: self.made.key,
             frees: seq + 1,
         };
-        shared.complete(self.send_cq, cqe, false);
+        shared.complete(self.made.send_cq, cqe, false);
     }
 
     /// The oldest send failed: it completes with this status, the rest is flushed, the QP is in error.
@@ -479,10 +354,10 @@ impl Qp {
         self.set_state(State::Err);
         self.flush(shared);
         if answered {
-            shared.silent.push(self.key);
+            shared.silent.push(self.made.key);
         }
-        if self.srq.is_some() {
-            shared.async_event(self.context, Subject::Qp(self.key), EVENT_LAST_WQE_REACHED);
+        if self.made.srq.is_some() {
+            shared.async_event(self.made.context, Subject::Qp(self.made.key), EVENT_LAST_WQE_REACHED);
         }
     }
 
@@ -549,110 +424,22 @@ impl Qp {
             byte_len,
             word,
             flags,
-            qp_num: self.number,
-            qp: self.key,
+            qp_num: self.made.number,
+            qp: self.made.key,
             frees: 0,
         };
-        shared.complete(self.recv_cq, cqe, solicited);
+        shared.complete(self.made.recv_cq, cqe, solicited);
     }
 
     /// Changes the state, here and in the C struct.
     pub fn set_state(&mut self, state: State) {
         self.state = state;
         // SAFETY: the cell is never unmapped, and only written behind the fabric's lock.
-        unsafe { (*self.cell).state = state as u32 };
+        unsafe { (*self.made.cell).state = state as u32 };
     }
 }
 
 impl Fabric {
-    /// `ibv_post_send`. On a refusal: the errno and the request that was refused.
-    ///
-    /// # Safety
-    /// `wr` is a list of work requests as verbs demands, segments and inline data readable.
-    #[inline(always)]
-    pub unsafe fn post_send(
-        &mut self,
-        key: Key<Qp>,
-        mut wr: *mut ibv_send_wr,
-    ) -> Result<(), Unposted<ibv_send_wr>> {
-        let Some(qp) = self.qps.get_mut(key) else { return Err(Unposted { errno: GONE, at: wr }) };
-        let mut refused = Ok(());
-        while !wr.is_null() {
-            // SAFETY: the caller vouches for the list.
-            let request = unsafe { &*wr };
-            // SAFETY: as above.
-            if let Err(errno) = unsafe { qp.enqueue(request) } {
-                refused = Err(Unposted { errno, at: wr });
-                break;
-            }
-            wr = request.next;
-        }
-        if qp.state == State::Err {
-            qp.flush(&mut self.shared);
-        } else {
-            self.pump(key);
-        }
-        refused
-    }
-
-    /// `ibv_post_recv`. As [`post_send`](Self::post_send).
-    ///
-    /// # Safety
-    /// `wr` is a list of receives as verbs demands.
-    #[inline(always)]
-    pub unsafe fn post_recv(
-        &mut self,
-        key: Key<Qp>,
-        mut wr: *mut ibv_recv_wr,
-    ) -> Result<(), Unposted<ibv_recv_wr>> {
-        let Some(qp) = self.qps.get_mut(key) else { return Err(Unposted { errno: GONE, at: wr }) };
-        if qp.srq.is_some() || qp.state == State::Reset {
-            return Err(Unposted { errno: libc::EINVAL, at: wr });
-        }
-        let mut refused = Ok(());
-        while !wr.is_null() {
-            // SAFETY: the caller vouches for the list.
-            let request = unsafe { &*wr };
-            // SAFETY: as above.
-            if let Err(errno) = unsafe { qp.rq.post(request) } {
-                refused = Err(Unposted { errno, at: wr });
-                break;
-            }
-            wr = request.next;
-        }
-        if qp.state == State::Err {
-            qp.flush(&mut self.shared);
-        } else if qp.owes_ready {
-            self.shared.ready.push(key);
-        }
-        refused
-    }
-
-    /// `ibv_post_srq_recv`. As [`post_send`](Self::post_send).
-    ///
-    /// # Safety
-    /// `wr` is a list of receives as verbs demands.
-    pub unsafe fn post_srq_recv(
-        &mut self,
-        key: Key<Srq>,
-        mut wr: *mut ibv_recv_wr,
-    ) -> Result<(), Unposted<ibv_recv_wr>> {
-        let Some(srq) = self.shared.srqs.get_mut(key) else { return Err(Unposted { errno: GONE, at: wr }) };
-        let mut refused = Ok(());
-        while !wr.is_null() {
-            // SAFETY: the caller vouches for the list.
-            let request = unsafe { &*wr };
-            // SAFETY: as above.
-            if let Err(errno) = unsafe { srq.ring.post(request) } {
-                refused = Err(Unposted { errno, at: wr });
-                break;
-            }
-            wr = request.next;
-        }
-        self.shared.ready.append(&mut srq.waiting);
-        refused
-    }
-
     /// `ibv_destroy_qp`, apart from the cell and the counts of its parents.
     pub fn destroy_qp(&mut self, key: Key<Qp>) -> Option<Qp> {
         let qp = self.qps.get(key)?;
@@ -661,15 +448,15 @@ impl Fabric {
         }
         self.unlink(key);
         let qp = self.qps.remove(key)?;
-        self.qp_numbers.remove(&qp.number);
-        if let Some(srq) = qp.srq.and_then(|s| self.shared.srqs.get_mut(s)) {
+        self.qp_numbers.remove(&qp.made.number);
+        if let Some(srq) = qp.made.srq.and_then(|s| self.shared.srqs.get_mut(s)) {
             srq.waiting.retain(|k| *k != key);
         }
         if self.shared.unusual {
             self.shared.close_lanes_of(key);
         }
         if self.purge_on_destroy {
-            for cq in [qp.send_cq, qp.recv_cq] {
+            for cq in [qp.made.send_cq, qp.made.recv_cq] {
                 if let Some(cq) = self.shared.cqs.get_mut(cq) {
                     cq.purge(key);
                 }

@@ -184,7 +184,7 @@ impl Fabric {
             self.await_silence(key);
             return;
         }
-        if header.qpn != qp.number || !qp.sends() {
+        if header.qpn != qp.made.number || !qp.sends() {
             return;
         }
         if header.kind == Kind::ReceiverReady {

@@ -56,7 +56,7 @@ impl Qp {
         if self.attr.qp_access_flags & READ_RIGHT == 0 || self.attr.max_dest_rd_atomic == 0 {
             return Err(INVALID_REQUEST);
         }
-        shared.mrs.remote(self.pd, rkey, address, length, READ_RIGHT).map_err(|_| ACCESS_DENIED)
+        shared.mrs.remote(self.made.pd, rkey, address, length, READ_RIGHT).map_err(|_| ACCESS_DENIED)
     }
 
     /// Checks an RDMA WRITE; where its bytes go. With immediate data it needs a receive.
@@ -72,7 +72,8 @@ impl Qp {
         if self.attr.qp_access_flags & WRITE_RIGHT == 0 {
             return Err(INVALID_REQUEST);
         }
-        let to = shared.mrs.remote(self.pd, rkey, address, length, WRITE_RIGHT).map_err(|_| ACCESS_DENIED)?;
+        let to =
+            shared.mrs.remote(self.made.pd, rkey, address, length, WRITE_RIGHT).map_err(|_| ACCESS_DENIED)?;
         if immediate && !self.has_receive(shared) {
             return Err(Refused::NotReady);
         }
@@ -80,7 +81,7 @@ impl Qp {
     }
 
     fn has_receive(&self, shared: &Shared) -> bool {
-        match self.srq {
+        match self.made.srq {
             Some(srq) => shared.srqs.get(srq).is_some_and(|s| s.ring.len() > 0),
             None => self.rq.len() > 0,
         }
@@ -96,12 +97,12 @@ impl Qp {
         word: u32,
     ) -> Result<u64, Refused> {
         // A shared queue's receives are checked against its own protection domain.
-        let (ring, pd) = match self.srq {
+        let (ring, pd) = match self.made.srq {
             Some(srq) => match shared.srqs.get(srq) {
                 Some(s) => (&s.ring, s.pd),
                 None => return Err(Refused::NotReady),
             },
-            None => (&self.rq, self.pd),
+            None => (&self.rq, self.made.pd),
         };
         let Some((wr_id, list)) = ring.front() else { return Err(Refused::NotReady) };
         let room = memory::total_length(list);
@@ -115,7 +116,7 @@ impl Qp {
         };
         self.pop_receive(shared);
         found?;
-        if invalidate && shared.mrs.invalidate(self.pd, word).is_err() {
+        if invalidate && shared.mrs.invalidate(self.made.pd, word).is_err() {
             return Err(Refused::Wrong {
                 told: status::REM_INV_REQ,
                 own: Trace::Receive(wr_id, status::LOC_QP_OP),
@@ -126,12 +127,12 @@ impl Qp {
 
     #[inline(always)]
     fn pop_receive(&mut self, shared: &mut Shared) -> Option<u64> {
-        let Some(key) = self.srq else { return self.rq.pop() };
+        let Some(key) = self.made.srq else { return self.rq.pop() };
         let srq = shared.srqs.get_mut(key)?;
         let wr_id = srq.ring.pop();
         if srq.limit > 0 && srq.ring.len() < srq.limit as usize {
             srq.limit = 0;
-            shared.async_event(self.context, Subject::Srq(key), EVENT_SRQ_LIMIT_REACHED);
+            shared.async_event(self.made.context, Subject::Srq(key), EVENT_SRQ_LIMIT_REACHED);
         }
         wr_id
     }
@@ -146,7 +147,7 @@ impl Qp {
         };
         let word = if with == 0 { 0 } else { word };
         if shared.unusual {
-            shared.forge_payload(self.number, &self.scratch.1);
+            shared.forge_payload(self.made.number, &self.scratch.1);
         }
         let solicited = flags & flag::SOLICITED != 0;
         self.complete_receive(shared, wr_id, status::SUCCESS, OPCODE_RECV, length, word, with, solicited);
@@ -177,10 +178,10 @@ impl Qp {
     /// The peer is to hear when there is a receive.
     pub fn wait_for_receive(&mut self, shared: &mut Shared) {
         self.owes_ready = true;
-        if let Some(srq) = self.srq.and_then(|s| shared.srqs.get_mut(s))
-            && !srq.waiting.contains(&self.key)
+        if let Some(srq) = self.made.srq.and_then(|s| shared.srqs.get_mut(s))
+            && !srq.waiting.contains(&self.made.key)
         {
-            srq.waiting.push(self.key);
+            srq.waiting.push(self.made.key);
         }
     }
 
@@ -190,7 +191,7 @@ impl Qp {
             Trace::Receive(wr_id, how) => {
                 self.complete_receive(shared, wr_id, how, OPCODE_RECV, 0, 0, 0, false)
             }
-            Trace::Event(event) => shared.async_event(self.context, Subject::Qp(self.key), event),
+            Trace::Event(event) => shared.async_event(self.made.context, Subject::Qp(self.made.key), event),
         }
         self.inbound.active = false;
         self.enter_error(shared);
@@ -205,7 +206,7 @@ impl Fabric {
             self.send(link, &Header::new(Kind::Silent, 0, header.seq), |_| ());
             return;
         };
-        if !qp.answers() || header.qpn != qp.number {
+        if !qp.answers() || header.qpn != qp.made.number {
             self.send(link, &Header::new(Kind::Silent, 0, header.seq), |_| ());
             return;
         }
@@ -285,7 +286,7 @@ impl Fabric {
         if header.kind == Kind::Send {
             let wr_id = qp.inbound.wr_id;
             let list = std::mem::take(&mut qp.inbound.sges);
-            let pd = qp.srq.and_then(|k| shared.srqs.get(k)).map_or(qp.pd, |s| s.pd);
+            let pd = qp.made.srq.and_then(|k| shared.srqs.get(k)).map_or(qp.made.pd, |s| s.pd);
             let found = shared.mrs.segments(pd, &list, true, header.total, &mut qp.scratch.1);
             qp.inbound.sges = list;
             if found.is_err() {
@@ -439,7 +440,7 @@ impl Qp {
     fn peek_receive(&mut self, shared: &Shared) -> Vec<rdma_sys::ibv_sge> {
         let mut list = std::mem::take(&mut self.inbound.sges);
         list.clear();
-        let ring = match self.srq {
+        let ring = match self.made.srq {
             Some(srq) => shared.srqs.get(srq).map(|s| &s.ring),
             None => Some(&self.rq),
         };

@@ -117,7 +117,7 @@ impl Fabric {
             && !qp.is_draining()
             && std::mem::take(&mut qp.tell_drained)
         {
-            self.shared.async_event(qp.context, Subject::Qp(key), SQ_DRAINED);
+            self.shared.async_event(qp.made.context, Subject::Qp(key), SQ_DRAINED);
         }
     }
 }

@@ -94,8 +94,8 @@ impl Fabric {
         };
         let key = self.qp_numbers.get(&number).copied().ok_or("there is no such queue pair")?;
         let qp = self.qps.get(key).ok_or("there is no such queue pair")?;
-        let subject = match (event, qp.srq) {
-            (EVENT_CQ_ERR, _) => Subject::Cq(qp.recv_cq),
+        let subject = match (event, qp.made.srq) {
+            (EVENT_CQ_ERR, _) => Subject::Cq(qp.made.recv_cq),
             (14 | 15, Some(srq)) => Subject::Srq(srq),
             (14 | 15, None) => return Err("this queue pair has no shared receive queue".into()),
             _ => Subject::Qp(key),
@@ -106,7 +106,7 @@ impl Fabric {
             self.shared.call_for_attention();
             self.faults_changed();
         } else {
-            let context = qp.context;
+            let context = qp.made.context;
             self.shared.async_event(context, subject, event);
         }
         Ok(())

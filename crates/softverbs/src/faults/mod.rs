@@ -246,7 +246,7 @@ impl Fabric {
         for (key, event) in std::mem::take(&mut self.shared.faults.broken) {
             let Some(qp) = self.qps.get_mut(key) else { continue };
             if let Some(event) = event {
-                self.shared.async_event(qp.context, Subject::Qp(key), event);
+                self.shared.async_event(qp.made.context, Subject::Qp(key), event);
             }
             if qp.state != crate::fabric::qp::State::Reset {
                 qp.enter_error(&mut self.shared);

@@ -156,7 +156,7 @@ impl Lie {
 
 impl Fabric {
     fn number_of(&self, link: &Link) -> Option<u32> {
-        link.qp.and_then(|k| self.qps.get(k)).map(|q| q.number)
+        link.qp.and_then(|k| self.qps.get(k)).map(|q| q.made.number)
     }
 
     /// Whether what goes out of this link (`receive`: comes in to it) is held back.

@@ -7,7 +7,7 @@ use std::ffi::c_int;
 use rdma_sys::{ibv_recv_wr, ibv_send_wr};
 
 use super::calls::Failed;
-use crate::fabric::qp::{GONE, Unposted};
+use crate::fabric::posting::{GONE, Unposted};
 use crate::runtime::Runtime;
 
 /// A work request in a list.

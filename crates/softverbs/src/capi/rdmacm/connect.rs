@@ -213,7 +213,7 @@ fn initialize(rt: &mut Runtime, key: Key<CmId>, qp: *mut ibv_qp) -> Result<(), i
 /// Brings a QP up for the connection: INIT with the connection's rights, RTR, RTS.
 pub fn bring_up(rt: &mut Runtime, key: Key<CmId>, qp: *mut ibv_qp) -> Result<(), i32> {
     let target = verbs::find_qp(rt, qp)?;
-    if let Some(number) = rt.fabric.qps.get(target).map(|q| q.number) {
+    if let Some(number) = rt.fabric.qps.get(target).map(|q| q.made.number) {
         rt.fabric.cm_route(key, number);
     }
     advance(rt, key, qp, QpState::Init, |_| ())?;
@@ -259,8 +259,8 @@ unsafe fn asked(
     } else {
         let key = verbs::find_qp(rt, qp)?;
         let Some(q) = rt.fabric.qps.get(key) else { return Err(libc::EINVAL) };
-        message.qpn = q.number;
-        message.srq = u8::from(q.srq.is_some());
+        message.qpn = q.made.number;
+        message.srq = u8::from(q.made.srq.is_some());
     }
     let Some(param) = param else {
         return Ok(Asked { message, responder_resources: None, initiator_depth: None });
