@@ -241,7 +241,11 @@ impl Runtime {
                 }
             }
         }
-        self.fabric.expire();
+        if self.fabric.is_due() {
+            // The program may have got no processor for a while: what came in it counts before what did not.
+            self.net.catch_up(&mut self.fabric);
+            self.fabric.expire();
+        }
         if self.fabric.shared.order.on {
             self.fabric.act_some(1);
         }

@@ -2,8 +2,8 @@
 //!
 //! An RDMA port is reached through one of a few TCP ports that follow from its number; whoever answers there says whether it
 //! listens on that RDMA port. A QP whose peer no connection manager knows is reached in the same way, through the block of
-//! numbers that its process holds, once it is ready to receive. Nothing here blocks. Bytes are taken apart into frames and handed to the fabric; bytes that are no
-//! frames end their connection with one line.
+//! numbers that its process holds, once it is ready to receive. Nothing here blocks. Bytes are taken apart into frames and handed to
+//! the fabric; bytes that are no frames end their connection with one line.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -167,7 +167,20 @@ impl Net {
         }
     }
 
-    /// Finds out where the peer of a QP is that no connection manager knows. Without a route to it, what is sent is lost.
+    /// Lets QPs whose peers no connection manager knows meet them.
+    fn find_strangers(&mut self, fabric: &mut Fabric) {
+        let strangers = std::mem::take(&mut fabric.strangers);
+        for key in &strangers {
+            self.find_stranger(fabric, *key);
+        }
+        // Whom the peer has asked already need not ask.
+        self.catch_up(fabric);
+        for key in strangers {
+            fabric.ask_again(key);
+        }
+    }
+
+    /// Finds out where the peer of a QP is. Without a route to it, what is sent is lost.
     fn find_stranger(&mut self, fabric: &mut Fabric, key: Key<Qp>) {
         let Some(qp) = fabric.qps.get(key) else { return };
         let (own, peer) = (qp.made.number, qp.attr.dest_qp_num);
@@ -199,10 +212,12 @@ impl Net {
                 return;
             }
         };
-        self.add_stream(stream, dial.link, true);
+        let key = self.add_stream(stream, dial.link, true);
+        // On one machine it is open, or refused, by now: the first message leaves before this call of the program ends.
+        self.connected(fabric, key);
     }
 
-    fn add_stream(&mut self, stream: TcpStream, link: Key<Link>, connecting: bool) {
+    fn add_stream(&mut self, stream: TcpStream, link: Key<Link>, connecting: bool) -> Key<Socket> {
         let _ = stream.set_nodelay(true);
         let fd = stream.as_raw_fd();
         let socket = Socket::Stream { stream, link, rest: Vec::new(), connecting, watching: connecting };
@@ -210,6 +225,7 @@ impl Net {
         self.by_link.insert(link, key);
         self.streams += 1;
         self.watch(fd, key, connecting);
+        key
     }
 
     fn remove(&mut self, key: Key<Socket>) {
@@ -222,8 +238,8 @@ impl Net {
     /// Does what the fabric wants of the machine. True if that may have given the fabric something to do.
     pub fn serve(&mut self, fabric: &mut Fabric) -> bool {
         let mut busy = false;
-        while let Some(qp) = fabric.strangers.pop() {
-            self.find_stranger(fabric, qp);
+        while !fabric.strangers.is_empty() {
+            self.find_strangers(fabric);
             busy = true;
         }
         while let Some(dial) = fabric.dials.pop() {
@@ -317,6 +333,11 @@ impl Net {
             }
         }
         any
+    }
+
+    /// Takes what came until now: a connection, and what was said over it at once.
+    pub fn catch_up(&mut self, fabric: &mut Fabric) {
+        let _ = self.poll(fabric) && self.poll(fabric);
     }
 
     fn accept(&mut self, fabric: &mut Fabric, key: Key<Socket>) {

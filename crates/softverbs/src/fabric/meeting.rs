@@ -82,11 +82,10 @@ impl Fabric {
         }
     }
 
-    /// The peer is another process's: asks for it.
+    /// The peer is another process's: may be asked from now on, and is to [ask](Self::ask_again) if nobody has.
     pub fn meet(&mut self, key: Key<Qp>, meeting: Meeting) {
         self.unlink(key);
         self.meetings.insert(key, meeting);
-        self.ask(key);
     }
 
     /// A QP has no peer to look for any more.
@@ -126,7 +125,7 @@ impl Fabric {
         self.handshake_timer(link, ANSWER);
     }
 
-    /// Something is sent again: asks again too, if nobody was there before.
+    /// Asks unless it is asking. When something is sent again, this is done again too: nobody may have been there before.
     pub fn ask_again(&mut self, key: Key<Qp>) {
         if self.meetings.get(&key).is_some_and(|m| m.asking.is_none()) {
             self.ask(key);
@@ -253,7 +252,7 @@ impl Fabric {
             l.met = true;
         }
         self.connect_qp(key);
-        self.pump(key);
+        self.peer_found(key);
     }
 }
 

@@ -230,11 +230,14 @@ impl Fabric {
         }
     }
 
+    /// Whether something is to happen that was to happen later.
+    #[inline]
+    pub fn is_due(&self) -> bool {
+        self.timers.next_due().is_some_and(|due| due <= self.clock.now())
+    }
+
     /// Does all that is due by now.
     pub fn expire(&mut self) {
-        if self.timers.is_empty() {
-            return;
-        }
         let now = self.clock.now();
         while let Some(timer) = self.timers.expire(now) {
             match timer {

@@ -288,6 +288,13 @@ impl Fabric {
             qp.timing = false;
             return;
         }
+        let due = self.clock.now() + qp.transport_timeout();
+        if self.is_asking(key) {
+            // A peer that has yet to answer whether it is there is not silent.
+            self.timers.set(due, Timer::Transport(key, epoch));
+            return;
+        }
+        let Some(qp) = self.qps.get_mut(key) else { return };
         if qp.retries == 0 {
             qp.timing = false;
             qp.fail_send(&mut self.shared, status::RETRY_EXC);
@@ -295,8 +302,20 @@ impl Fabric {
         }
         qp.retries -= 1;
         qp.go_back();
-        self.timers.set(self.clock.now() + qp.transport_timeout(), Timer::Transport(key, epoch));
+        self.timers.set(due, Timer::Transport(key, epoch));
         self.ask_again(key);
+        self.pump(key);
+    }
+
+    /// The peer is there, and has heard nothing so far: all is sent again at once, and the silence until now does not count.
+    pub fn peer_found(&mut self, key: Key<Qp>) {
+        if let Some(qp) = self.qps.get_mut(key)
+            && qp.timing
+        {
+            qp.timing = false;
+            qp.epoch = qp.epoch.wrapping_add(1);
+            qp.go_back();
+        }
         self.pump(key);
     }
 
