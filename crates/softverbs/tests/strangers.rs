@@ -32,6 +32,8 @@ struct Local {
     memory: Box<[u8; 64]>,
     gid: [u8; 16],
     peer: u32,
+    /// The local ACK timeout: 4.096 us times two to the power of this.
+    timeout: u8,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -68,7 +70,7 @@ impl Local {
             let gid = std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets();
             // Of the next block of numbers, so not of this process.
             let peer = ((*qp).qp_num + 4096 * 5) & 0xff_ffff;
-            Self { context, pd, cq, qp, mr, memory, gid, peer, _alone: alone }
+            Self { context, pd, cq, qp, mr, memory, gid, peer, timeout: 10, _alone: alone }
         }
     }
 
@@ -94,8 +96,7 @@ impl Local {
             let rtr = STATE | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 15 | 1 << 17 | 1 << 20;
             assert_eq!(ibv_modify_qp(self.qp, &mut attr, rtr), 0);
             attr.qp_state = ibv_qp_state::IBV_QPS_RTS;
-            // 4.2 ms
-            attr.timeout = 10;
+            attr.timeout = self.timeout;
             attr.retry_cnt = retries;
             attr.rnr_retry = 7;
             assert_eq!(ibv_modify_qp(self.qp, &mut attr, STATE | 7 << 9 | 1 << 13 | 1 << 16), 0);
@@ -309,5 +310,48 @@ fn nobody_is_there() {
     local.post_send();
     let wc = local.poll();
     assert_eq!((wc.wr_id, wc.status), (2, ibv_wc_status::IBV_WC_RETRY_EXC_ERR));
+    local.destroy();
+}
+
+/// A QP that sends, and has not heard of its peer: it gives up after half a second.
+fn hopeful(timeout: u8, retries: u8) -> Local {
+    let mut local = Local::not_ready();
+    local.timeout = timeout;
+    local.make_ready(retries);
+    local.post_send();
+    local
+}
+
+/// The peer answers what it got.
+fn acknowledge(local: &Local, mut stream: TcpStream) {
+    assert_eq!(next_frame(&mut stream), (MET, local.peer, YES));
+    assert_eq!(next_frame(&mut stream).0, 1, "what was lost is sent again");
+    stream.write_all(&frame(5, local.number(), 0, 0)).unwrap();
+    let wc = local.poll();
+    assert_eq!((wc.wr_id, wc.status), (2, 0));
+}
+
+#[test]
+fn a_peer_that_is_there_is_not_silent() {
+    let local = hopeful(14, 7);
+    let mut stream = local.call();
+    stream.write_all(&local.question(local.peer, local.number())).unwrap();
+    // For longer than the queue pair would have waited for somebody to be there.
+    std::thread::sleep(Duration::from_millis(1000));
+    acknowledge(&local, stream);
+    local.destroy();
+}
+
+#[test]
+fn what_came_counts_before_what_did_not() {
+    let local = hopeful(17, 0);
+    // Who has just polled has the sockets to himself for a millisecond.
+    let mut wc: ibv_wc = unsafe { std::mem::zeroed() };
+    assert_eq!(unsafe { ibv_poll_cq(local.cq, 1, &mut wc) }, 0);
+    let mut stream = local.call();
+    stream.write_all(&local.question(local.peer, local.number())).unwrap();
+    // As if this process had got no processor for a while.
+    softverbs::control("clock jump 10s").unwrap();
+    acknowledge(&local, stream);
     local.destroy();
 }
