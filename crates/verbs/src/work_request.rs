@@ -2,7 +2,7 @@
 //!
 //! A ring has one prepared work request for each slot of its user. What is the same for every use of the slot (its
 //! id, its first segment) is written when the ring is set up; a use changes what differs and pushes the slot on
-//! the pending chain, which one call posts. Nothing is allocated after set-up.
+//! the pending chain, which one call posts. Nothing is allocated after set-up, unless a post fails or a chain is cleared.
 
 use crate::chain::{Chain, PostError};
 use crate::memory::RegisteredMemory;
@@ -170,6 +170,7 @@ impl SendRing {
     }
 
     /// Forgets the pending chain: its slots, in order, which are not posted.
+    #[must_use]
     pub fn clear(&self) -> Vec<usize> {
         self.chain.clear()
     }
@@ -262,6 +263,7 @@ impl ReceiveRing {
     }
 
     /// Forgets the pending chain: its slots, in order, which are not posted.
+    #[must_use]
     pub fn clear(&self) -> Vec<usize> {
         let slots = self.chain.clear();
         self.not_posted(&slots);
@@ -309,6 +311,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_device_refuses_is_not_out() {
+        unsafe extern "C" fn refuse(
+            _: *mut sys::ibv_qp,
+            first: *mut sys::ibv_recv_wr,
+            refused: *mut *mut sys::ibv_recv_wr,
+        ) -> i32 {
+            // SAFETY: the chain below has two requests, and `refused` may be written.
+            unsafe { *refused = (*first).next };
+            libc::ENOMEM
+        }
+        // SAFETY: zero is a value for both: numbers, pointers, and functions that may be missing.
+        let (mut context, mut qp) = unsafe {
+            (Box::new(std::mem::zeroed::<sys::ibv_context>()), Box::new(std::mem::zeroed::<sys::ibv_qp>()))
+        };
+        context.ops.post_recv = Some(refuse);
+        qp.context = &mut *context;
+        let ring = ReceiveRing::new(3).unwrap();
+        assert!(ring.push(1) && ring.push(2));
+        let error = PostError { errno: libc::ENOMEM, unposted: vec![2] };
+        assert_eq!(ring.post(&mut *qp), Err(error));
+        assert!(ring.push(2), "it was not posted");
+        assert!(!ring.push(1), "the device has it");
+        assert!(ring.came_back(1) && !ring.came_back(2));
+    }
+
+    #[test]
     fn a_send_slot_has_its_own_segments() {
         let ring = SendRing::new(2, 2).unwrap();
         let segment = Segment { address: 7, length: 8, local_key: 9 };
@@ -324,5 +352,6 @@ mod tests {
         // SAFETY: the slot has two segments.
         assert_eq!(unsafe { (*request.sg_list.add(1)).lkey }, 9);
         assert!(request.next.is_null());
+        assert_eq!(ring.clear(), [1]);
     }
 }

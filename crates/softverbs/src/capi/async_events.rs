@@ -121,7 +121,7 @@ pub fn drop_async_events(rt: &mut Runtime, context: Key<Context>, subject: Subje
 }
 
 impl Runtime {
-    /// Takes all that nobody has fetched out of all contexts: librdmacm's lives as long as the process does.
+    /// Takes all that nobody has fetched out of all contexts that are open still: librdmacm's is as long as the process lives.
     pub fn forget_async_events(&mut self) {
         let contexts = &mut self.fabric.shared.contexts;
         for key in contexts.keys() {

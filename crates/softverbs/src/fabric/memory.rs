@@ -2,13 +2,13 @@
 //!
 //! A key names the slot, how often the slot was used before, and whether it is the local or the remote key; the whole is scrambled
 //! with a per-process secret, so a key that was guessed, kept too long, or used on the wrong side does not pass. A key returns
-//! after 2,048 registrations of its slot, when [`Deregistered`] has forgotten its last use.
+//! after 2,048 registrations of its slot, when [`Deregistered`] has forgotten the region that had it last.
 
 #![allow(unsafe_code)]
 
 use rdma_sys::{ibv_mr, ibv_sge};
 
-use super::deregistered::Deregistered;
+use super::deregistered::{Deregistered, KEPT};
 use super::objects::Pd;
 use super::slab::{Key, Slab};
 
@@ -71,6 +71,8 @@ pub struct MrTable {
 
 const INDEX_BITS: u32 = 20;
 const TAG_MASK: u32 = 0x7ff;
+// A key that is given out again is no longer remembered as one that was taken back.
+const _: () = assert!(TAG_MASK as usize >= KEPT);
 const SCRAMBLE: u32 = 0x9e37_79b1;
 const UNSCRAMBLE: u32 = inverse(SCRAMBLE);
 /// How many regions there can be at once.
@@ -93,7 +95,7 @@ impl MrTable {
         Self { slab: Slab::new(), uses: Vec::new(), secret, deregistered: Deregistered::default() }
     }
 
-    /// If there are no regions: from now on keys depend on this secret alone, and none was ever given out.
+    /// If there are no regions: from now on keys depend on this secret alone, as if none had been given out.
     pub fn rewind(&mut self, secret: u32) {
         if self.slab.len() == 0 {
             self.slab.rewind();
@@ -408,6 +410,7 @@ unsafe impl Send for Mr {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
 
     fn region(table: &mut MrTable, pd: Key<Pd>, rights: u32) -> (u32, u32) {
         let (_, lkey, rkey) = table.next_keys();
@@ -466,10 +469,33 @@ mod tests {
             let key = table.slab.keys()[0];
             table.remove(key).unwrap();
         }
-        assert!(seen.len() / 2 > super::super::deregistered::KEPT);
         let first = seen.len();
         table.rewind(1);
         seen.insert(region(&mut table, pd, 0).0);
         assert_eq!(seen.len(), first, "the same keys as the first time");
+    }
+
+    #[test]
+    fn after_a_rewind_all_is_as_at_first() {
+        let mut table = MrTable::new(1);
+        let pd = Key::from_parts(0, 1);
+        let before = [region(&mut table, pd, 0), region(&mut table, pd, 0)];
+        table.rewind(2);
+        assert_eq!(
+            table.local_part(pd, before[0].0, 0x1000, 1, false),
+            Ok(0x9000),
+            "not while there are regions"
+        );
+        for key in table.slab.keys().into_iter().rev() {
+            let mr = table.remove(key).unwrap();
+            table.deregistered.remember(&mr, Place::here());
+        }
+        let old = before[0].0;
+        assert_eq!(table.local_part(pd, old, 0x1000, 1, false), Err(Refusal::Key));
+        assert_eq!(table.deregistered.misuses(), 1, "a region that was deregistered");
+        table.rewind(1);
+        assert_eq!(table.local_part(pd, old, 0x1000, 1, false), Err(Refusal::Key));
+        assert_eq!(table.deregistered.misuses(), 1, "a key that nobody was ever given");
+        assert_eq!([region(&mut table, pd, 0), region(&mut table, pd, 0)], before);
     }
 }
