@@ -583,6 +583,38 @@ fn t115_requests_go_out_in_order() {
 }
 
 #[test]
+fn t25_what_was_not_posted_is_not_waited_for() {
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let options = spdk_nvme_rdma::host::IoQpairOptions { delay_cmd_submit: true, ..synchronous(&controller) };
+    let ends_in_time = |end: &dyn Fn()| {
+        let begin = softverbs::sim::now();
+        end();
+        let took = Duration::from_nanos(softverbs::sim::now() - begin);
+        assert!(took < Duration::from_millis(500), "the drain waited for its deadline: {took:?}");
+    };
+    // Sends that no poll has posted yet.
+    let qpair = controller.alloc_io_qpair(options).unwrap();
+    qpair.connect().unwrap();
+    let reads = world.read_many(&qpair, &namespace, 5);
+    ends_in_time(&|| qpair.disconnect());
+    assert_eq!(count_with(&reads, Status::ABORTED_SQ_DELETION), 5);
+    qpair.free();
+    // In a callback, with more of the same poll to come.
+    let qpair = controller.alloc_io_qpair(options).unwrap();
+    qpair.connect().unwrap();
+    let reads = world.read_many(&qpair, &namespace, 5);
+    let ending = qpair.clone();
+    on_completion(reads[1], move |_| ending.disconnect());
+    ends_in_time(&|| until("the end", || qpair.process_completions(0).is_err() && qpair.has_ended()));
+    assert!(all_ended(&reads));
+    qpair.free();
+    drop(qpair);
+    world.finish(Some(controller));
+}
+
+#[test]
 fn t37_the_target_goes_silent_and_the_host_ends_in_time() {
     // Nothing answers, the disconnect neither: deadlines alone end it.
     let world = World::new();
