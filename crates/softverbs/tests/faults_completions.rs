@@ -348,6 +348,28 @@ fn what_is_held_back_comes_when_faults_are_off() {
 }
 
 #[test]
+fn a_completion_from_before_a_reset_frees_nothing_after_it() {
+    let _world = world();
+    let p = Pair::with(Shape { send_wr: 2, ..Shape::default() }, ALL);
+    message(&p, 1);
+    message(&p, 2);
+    assert_eq!(p.a.try_send(Send::send(3, p.a.sge(0, 8))), libc::ENOMEM);
+    assert_eq!(p.a.modify(0), 0);
+    assert_eq!(all(&p.a), [(1, 0), (2, 0)]);
+    let mut attr: ibv_qp_attr = unsafe { std::mem::zeroed() };
+    attr.qp_state = ibv_qp_state::IBV_QPS_INIT;
+    attr.port_num = 1;
+    assert_eq!(unsafe { ibv_modify_qp(p.a.qp, &mut attr, 1 | 1 << 3 | 1 << 4 | 1 << 5) }, 0);
+    assert_eq!(p.a.modify(ERR), 0);
+    for id in 4..6 {
+        assert_eq!(p.a.try_send(Send::send(id, p.a.sge(0, 8))), 0);
+    }
+    assert_eq!(p.a.try_send(Send::send(6, p.a.sge(0, 8))), libc::ENOMEM);
+    assert_eq!(all(&p.a), [(4, IBV_WC_WR_FLUSH_ERR), (5, IBV_WC_WR_FLUSH_ERR)]);
+    p.destroy();
+}
+
+#[test]
 fn queues_that_go_while_something_is_held_back() {
     let _world = world();
     let p = Pair::new();
