@@ -7,7 +7,7 @@ use crate::fabric::{Clock, Random};
 use crate::runtime;
 
 /// Begins to simulate. To be called before anything else of the library, or once all that was made is given back: then another
-/// simulation begins, which does not depend on the one before. What [`control`](crate::control) has set stays set (delays,
+/// simulation begins, which does not depend on the one before. What [`control`](crate::control()) has set stays set (delays,
 /// `device off` or `remove`, `faults quiet`, ...), apart from what `faults off` disarms.
 pub fn start(seed: u64) {
     runtime::with(|rt| {
