@@ -176,7 +176,7 @@ impl Net {
         // Whom the peer has asked already need not ask.
         self.catch_up(fabric);
         for key in strangers {
-            fabric.ask_again(key);
+            fabric.ask_unless_asking(key);
         }
     }
 

@@ -1,9 +1,10 @@
 //! Peers without a connection manager: two programs told each other GID and QP number in some way of their own.
 //!
-//! A QP that becomes ready to receive asks at the process that owns the peer's number: a connection, whose first frame says who
-//! asks and who is meant. The answer is yes if the peer is ready too and means the asker; then the connection is their link.
-//! Else the QP waits to be asked: whoever becomes ready second finds the first one waiting. If both ask at the same time, the
-//! connection of the lesser end counts. Until they met, what the requester sends is lost, and its own retries cover that.
+//! A QP that becomes ready to receive answers its peer's question if that has come already; else it asks at the process that owns the
+//! peer's number: a connection, whose first frame says who asks and who is meant. The answer is yes if the peer is ready too and
+//! means the asker; then the connection is their link. Else the QP waits to be asked: whoever becomes ready second finds the first
+//! one waiting. If both ask at the same time, the connection of the lesser end counts. What the requester sends before they met is
+//! lost; its own retries cover that, and once they met all is sent again.
 
 use std::net::IpAddr;
 
@@ -82,7 +83,7 @@ impl Fabric {
         }
     }
 
-    /// The peer is another process's: may be asked from now on, and is to [ask](Self::ask_again) if nobody has.
+    /// The peer is another process's: may be asked from now on, and is to [ask](Self::ask_unless_asking) if nobody has.
     pub fn meet(&mut self, key: Key<Qp>, meeting: Meeting) {
         self.unlink(key);
         self.meetings.insert(key, meeting);
@@ -126,7 +127,7 @@ impl Fabric {
     }
 
     /// Asks unless it is asking. When something is sent again, this is done again too: nobody may have been there before.
-    pub fn ask_again(&mut self, key: Key<Qp>) {
+    pub fn ask_unless_asking(&mut self, key: Key<Qp>) {
         if self.meetings.get(&key).is_some_and(|m| m.asking.is_none()) {
             self.ask(key);
         }

@@ -303,7 +303,7 @@ impl Fabric {
         qp.retries -= 1;
         qp.go_back();
         self.timers.set(due, Timer::Transport(key, epoch));
-        self.ask_again(key);
+        self.ask_unless_asking(key);
         self.pump(key);
     }
 
