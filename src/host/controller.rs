@@ -7,13 +7,13 @@ use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
     admin::{AdminQueue, Answer, Page},
     bring_up,
+    graveyard::Graveyard,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
 };
 use crate::{
     clock::{self, Moment},
     transport::{self, Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
 };
-use parking_lot::Mutex;
 use spec::{
     Command, Completion,
     fabrics::{CNTLID_DYNAMIC, PropertySize, check_nqn},
@@ -68,7 +68,9 @@ pub(super) struct Found {
 pub(super) struct Shared {
     failed: AtomicBool,
     largest_transfer: AtomicU32,
-    queue_ids: Mutex<Vec<bool>>,
+    /// I/O queues that the controller grants.
+    queues: u16,
+    graveyard: Graveyard,
 }
 
 /// How far a detach has come.
@@ -79,6 +81,8 @@ enum Detach {
     /// CSTS.SHST is being read until it says complete.
     Awaiting(Answer, Moment),
     Disconnecting,
+    /// The memory is safe; those whose peer still owes an answer are waited for, all together.
+    Burying,
     Done,
 }
 
@@ -102,17 +106,8 @@ impl Shared {
         self.largest_transfer.load(Ordering::Relaxed)
     }
 
-    fn take_queue_id(&self) -> Option<u16> {
-        let mut ids = self.queue_ids.lock();
-        let index = ids.iter().position(|used| !used)?;
-        *ids.get_mut(index)? = true;
-        u16::try_from(index + 1).ok()
-    }
-
-    pub(super) fn give_back_queue_id(&self, id: u16) {
-        if let Some(used) = self.queue_ids.lock().get_mut(usize::from(id).wrapping_sub(1)) {
-            *used = false;
-        }
+    pub(super) fn graveyard(&self) -> &Graveyard {
+        &self.graveyard
     }
 }
 
@@ -136,7 +131,7 @@ impl Controller {
         let qpair = Qpair::new(admin_configuration(&id, &options, label)?)?;
         let admin = AdminQueue::new(qpair, options.admin_timeout);
         admin.qpair().connect()?;
-        admin.qpair().wait_until_connected()?;
+        admin.qpair().wait_until_connected(&|| false)?;
         let found = match bring_up::run(&admin, &id, &options) {
             Ok(found) => found,
             Err(error) => {
@@ -152,7 +147,8 @@ impl Controller {
         let shared = Arc::new(Shared {
             failed: AtomicBool::new(false),
             largest_transfer: AtomicU32::new(largest),
-            queue_ids: Mutex::new(vec![false; usize::from(found.io_queues)]),
+            queues: found.io_queues,
+            graveyard: Graveyard::new(found.io_queues),
         });
         let async_events = view.aerl().saturating_add(1).min(ASYNC_EVENT_REQUESTS);
         let controller = Rc::new_cyclic(|me| Self {
@@ -248,7 +244,7 @@ impl Controller {
 
     /// How many I/O qpairs the controller grants.
     pub fn io_queue_count(&self) -> u32 {
-        u32::try_from(self.shared.queue_ids.lock().len()).unwrap_or(u32::MAX)
+        u32::from(self.shared.queues)
     }
 
     /// Makes an I/O qpair, with a queue id of its own; connecting is the caller's next step. A queue larger than
@@ -266,11 +262,12 @@ impl Controller {
         let target = connect_target(&self.id, &self.options, "")?;
         let admin = admin_configuration(&self.id, &self.options, "")?;
         // Nothing fails from here on that does not give the id back.
-        let id = self.shared.take_queue_id().ok_or(Error::NoQueueId)?;
+        let id = self.shared.graveyard.take_queue_id().ok_or(Error::NoQueueId)?;
         let configuration = QpairConfiguration {
             queue_id: id,
             queue_size,
             requests: u16::try_from(options.queue_requests).unwrap_or(u16::MAX),
+            reserved: 0,
             delay_submit: options.delay_cmd_submit,
             controller_id: self.controller_id(),
             keep_alive_timeout: 0,
@@ -284,7 +281,7 @@ impl Controller {
         match Qpair::new(configuration) {
             Ok(qpair) => Ok(IoQpair::new(qpair, self.shared.clone(), options)),
             Err(error) => {
-                self.shared.give_back_queue_id(id);
+                self.shared.graveyard.give_back(id, None);
                 Err(error.into())
             }
         }
@@ -302,6 +299,7 @@ impl Controller {
     /// Polls the Admin Queue: callbacks, asynchronous events, keep-alive. Returns the number of callbacks that ran;
     /// an error says that the controller has failed.
     pub fn process_admin_completions(&self) -> Result<u32, Error> {
+        self.shared.graveyard.tend();
         let result = self.admin.qpair().process_completions(0);
         if result.is_ok() {
             // After the poll: an answer that came while the program was busy elsewhere counts.
@@ -356,9 +354,9 @@ impl Controller {
                 }
                 Some(_) => {}
                 None if now.has_reached(deadline) => {
-                    tracing::error!("{label}: Keep Alive was not answered in {} ms", timeout.as_millis());
+                    let why = format!("Keep Alive was not answered in {} ms", timeout.as_millis());
+                    self.admin.qpair().fail(FailureReason::Remote, &why);
                     self.fail();
-                    self.admin.qpair().fail(FailureReason::Remote);
                 }
                 None => self.keep_alive.set(Some((answer, deadline))),
             },
@@ -412,7 +410,7 @@ impl Controller {
 
     fn begin_disconnect(&self) {
         self.detach.set(Detach::Disconnecting);
-        self.admin.qpair().disconnect();
+        self.admin.qpair().leave_for_good();
     }
 
     /// Goes on with a detach; true once everything is released. It ends in bounded time whatever the controller
@@ -443,9 +441,18 @@ impl Controller {
             },
             Detach::Disconnecting => {
                 if self.admin.qpair().is_at_rest() {
+                    self.shared.graveyard.admit(self.admin.qpair().take_parting());
+                    self.detach.set(Detach::Burying);
                     self.admin.qpair().deliver(u32::MAX);
                 } else {
                     self.detach.set(Detach::Disconnecting);
+                }
+            }
+            Detach::Burying => {
+                if self.shared.graveyard.tend() {
+                    self.shared.graveyard.close();
+                } else {
+                    self.detach.set(Detach::Burying);
                 }
             }
             Detach::Done => {}
@@ -484,10 +491,11 @@ impl Drop for Controller {
         // A controller that nobody detached must still not leave its connection to chance.
         let qpair = self.admin.qpair();
         if !qpair.is_at_rest() {
-            qpair.disconnect();
+            qpair.leave_for_good();
             qpair.wait_until_at_rest();
             qpair.deliver(u32::MAX);
         }
+        self.shared.graveyard.close();
     }
 }
 
@@ -503,6 +511,7 @@ fn admin_configuration(
         queue_id: 0,
         queue_size,
         requests: queue_size,
+        reserved: 1, // for Keep Alive
         delay_submit: false,
         controller_id: CNTLID_DYNAMIC,
         subnqn: id.subnqn.clone(),

@@ -16,7 +16,10 @@ pub struct IoQpair {
     shared: Arc<Shared>,
     options: IoQpairOptions,
     tag: Cell<*mut ()>,
+    /// Its last end has begun.
     freed: Cell<bool>,
+    /// Its last end is over.
+    gone: Cell<bool>,
     group: Cell<Weak<PollGroup>>,
 }
 
@@ -38,6 +41,7 @@ impl IoQpair {
             options,
             tag: Cell::new(std::ptr::null_mut()),
             freed: Cell::new(false),
+            gone: Cell::new(false),
             group: Cell::default(),
         })
     }
@@ -64,12 +68,17 @@ impl IoQpair {
 
     /// Connects; waits for the end of the attempt unless the qpair is in asynchronous mode.
     pub fn connect(&self) -> Result<(), Error> {
+        self.connect_unless(&|| false)
+    }
+
+    /// As [`IoQpair::connect`], and asks at each turn of the wait whether the attempt is to be given up.
+    pub fn connect_unless(&self, give_up: &dyn Fn() -> bool) -> Result<(), Error> {
         if self.shared.has_failed() || self.freed.get() {
             return Err(Error::ControllerFailed);
         }
         self.qpair.connect()?;
         if !self.options.async_mode {
-            self.qpair.wait_until_connected()?;
+            self.qpair.wait_until_connected(give_up)?;
         }
         Ok(())
     }
@@ -88,21 +97,44 @@ impl IoQpair {
         self.qpair.deliver(u32::MAX);
     }
 
-    /// Ends the qpair for good: disconnects it, however far that had come, runs the callbacks that are due, takes it
-    /// out of its poll group, and gives its queue id back. A second call does nothing.
+    /// Ends the qpair for good: disconnects it, however far that had come, waits until the device is done with its
+    /// memory, runs the callbacks that are due, takes it out of its poll group, and gives its queue id back. Whoever is
+    /// still in one of its other calls finds it ended. A second call does nothing.
     pub fn free(&self) {
-        if self.freed.replace(true) {
-            return;
+        if self.begin_free() {
+            self.qpair.wait_until_at_rest();
+            self.finish_free();
         }
-        self.qpair.disconnect();
-        self.finish();
+    }
+
+    /// Begins what [`IoQpair::free`] does, and calls nobody: so that several may end together. False if it was begun
+    /// before. Call [`IoQpair::finish_free`] until that is true.
+    pub fn begin_free(&self) -> bool {
+        let first = !self.freed.replace(true);
+        if first {
+            self.qpair.leave_for_good();
+        }
+        first
+    }
+
+    /// One turn of the end that was begun; true when it is over. Runs the callbacks that are due then, which may come
+    /// here again.
+    pub fn finish_free(&self) -> bool {
+        if !self.qpair.is_at_rest_by_now() {
+            return false;
+        }
+        self.qpair.deliver(u32::MAX);
+        if self.gone.replace(true) {
+            return true;
+        }
         if let Some(group) = self.group.take().upgrade() {
             // At rest, and a member: removal cannot be refused.
             if let Err(error) = group.remove(self) {
                 tracing::error!("{}: leaving its poll group: {error}", self.qpair.label());
             }
         }
-        self.shared.give_back_queue_id(self.id());
+        self.shared.graveyard().give_back(self.id(), self.qpair.take_parting());
+        true
     }
 
     /// Whether requests are being exchanged.
@@ -116,7 +148,7 @@ impl IoQpair {
     }
 
     /// Whether it was freed, or is being freed.
-    pub(super) fn is_freed(&self) -> bool {
+    pub fn is_freed(&self) -> bool {
         self.freed.get()
     }
 
@@ -135,7 +167,7 @@ impl IoQpair {
     /// Another thread may have failed the controller; the qpair's own thread ends the connection.
     pub(super) fn notice_failed_controller(&self) {
         if self.shared.has_failed() && self.qpair.is_connected() {
-            self.qpair.fail(FailureReason::Local);
+            self.qpair.fail(FailureReason::Local, "its controller has failed");
         }
     }
 
@@ -237,9 +269,10 @@ impl IoQpair {
         callback: Callback,
     ) -> Result<(), Error> {
         let parts = blocks.div_ceil(each);
-        if parts > self.options.queue_requests {
-            let text =
-                format!("{parts} commands for one transfer, of {} requests", self.options.queue_requests);
+        // What can never be accepted must not be answered with "try again".
+        let most = self.qpair.request_count();
+        if parts as usize > most {
+            let text = format!("a transfer takes {parts} commands, and the qpair has {most} requests");
             return Err(Error::InvalidArgument(text));
         }
         if !self.qpair.has_free_requests(parts as usize) {

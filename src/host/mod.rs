@@ -9,6 +9,7 @@ mod bring_up;
 mod controller;
 mod discovery;
 mod error;
+mod graveyard;
 mod group;
 mod identity;
 mod io;

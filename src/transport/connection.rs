@@ -3,11 +3,13 @@
 //! [`Resolver`] is what exists while address and route are resolved. [`Connection`] is the whole set. It can only be
 //! released as [`Drained`], and that has two sources: every posted work request accounted for, or the queue pair
 //! destroyed. The release itself is a drop, in the order of the fields: queue pair → poller share → registrations
-//! and work request memory → device share (protection domain) → id → event channel (I13).
+//! and work request memory → device share (protection domain) → id → event channel (I13). What the peer still owes
+//! an answer for may leave as a [`Parting`]: the id and its channel, nothing else.
 
 use super::{
     ConnectError, Error,
     device::DeviceShare,
+    parting::Parting,
     poller::{Poller, PollerShare},
     qpair::{ConnectTarget, Qpair},
     requests::Requests,
@@ -73,8 +75,47 @@ impl Resolver {
 pub(super) struct Blueprint<'a> {
     pub(super) requests: &'a Rc<Requests>,
     pub(super) qpair: &'a Weak<Qpair>,
-    /// Commands that may be outstanding at a time.
+    /// Commands that may be outstanding at a time, if the device can.
     pub(super) depth: u16,
+    /// Of these, commands that ordinary requests leave free.
+    pub(super) reserved: u16,
+    /// Bytes of data that a capsule may carry, if the device can gather them.
+    pub(super) in_capsule_data: u32,
+    /// What log lines call the qpair.
+    pub(super) label: &'a str,
+}
+
+/// What of a connection's size the device allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fit {
+    depth: u16,
+    send_segments: u32,
+}
+
+impl Fit {
+    /// Each command needs a SEND and a receive, and the queue pair one more of each; each command two completions, and
+    /// the queue two more.
+    pub(super) fn of(limits: &verbs::DeviceLimits, depth: u16) -> Result<Self, Error> {
+        let too_small = |what, is, needed| Err(Error::DeviceTooSmall { what, is, needed });
+        let (requests, entries) = (limits.queue_pair_work_requests, limits.completion_entries);
+        if requests < 2 {
+            return too_small("max_qp_wr", requests, 2);
+        }
+        if entries < completions(1) {
+            return too_small("max_cqe", entries, completions(1));
+        }
+        if limits.segments < 1 {
+            return too_small("max_sge", limits.segments, 1);
+        }
+        let most = (requests - 1).min((entries - 2) / 2);
+        let depth = depth.min(u16::try_from(most).unwrap_or(u16::MAX)).max(1);
+        Ok(Self { depth, send_segments: limits.segments.min(2) })
+    }
+}
+
+/// Completions that a connection with as many commands can have in its queue at a time.
+fn completions(depth: u16) -> u32 {
+    u32::from(depth) * 2 + 2
 }
 
 /// Everything of an RDMA connection. Field order is release order.
@@ -115,18 +156,27 @@ impl Connection {
         let Resolver { id, channel, devices } = resolver;
         let device = id.device(&devices).ok_or(Error::Connect(ConnectError::Address))?;
         let device = DeviceShare::of(&device)?;
-        let most = device.limits().queue_pair_work_requests.saturating_sub(1).max(1);
-        let depth = blueprint.depth.min(u16::try_from(most).unwrap_or(u16::MAX)).max(1);
+        let Fit { depth, send_segments } = Fit::of(device.limits(), blueprint.depth)?;
+        if depth < blueprint.depth {
+            let label = blueprint.label;
+            tracing::info!(
+                "{label}: the device has room for {depth} commands at a time, not {}",
+                blueprint.depth
+            );
+        }
         let connect_data =
             RegisteredMemory::new(device.domain(), spec::fabrics::ConnectData::SIZE, Access::Remote)?;
-        let entries = u32::from(depth) * 2 + 2;
+        let entries = completions(depth);
         let poller = poller(&device, entries)?;
         let (share, wire) = poller
             .share(entries, blueprint.qpair, |owner| Wire::new(blueprint.requests, &device, owner, depth))?;
+        wire.reserve(u32::from(blueprint.reserved));
+        // In-capsule data is the second segment of its SEND.
+        wire.set_in_capsule_data(if send_segments < 2 { 0 } else { blueprint.in_capsule_data });
         let capabilities = QueuePairCapabilities {
             sends: u32::from(depth) + 1,
             receives: u32::from(depth) + 1,
-            send_segments: 2,
+            send_segments,
             receive_segments: 1,
         };
         let queue_pair = QueuePair::new(&id, device.domain(), share.poller().queue(), capabilities)?;
@@ -142,10 +192,9 @@ impl Connection {
         let connection = Self { queue_pair, rest };
         connection.post_receives();
         let Some(fault) = connection.rest.wire.fault() else { return Ok(connection) };
-        tracing::error!("posting the first receives: {fault}");
         // The queue pair goes before the memory of those receives that were accepted.
-        drop(destroy(connection, "a connection that was not begun"));
-        Err(Error::NoMemory)
+        drop(destroy(connection, blueprint.label));
+        Err(Error::FirstReceives(fault.errno()))
     }
 
     /// Sends the CM's connect request.
@@ -225,16 +274,15 @@ impl Connection {
         cm.cm_deadline.set(now.after(target.cm_timeout));
     }
 
-    /// Whether draining is over: every work request accounted for, or its deadline passed; and the peer
-    /// answered the disconnect, or its deadline passed.
+    /// Whether the device is done with the connection's memory: every work request accounted for, or its deadline
+    /// passed.
+    pub(super) fn is_safe(&self, now: Moment) -> bool {
+        self.rest.wire.is_quiet() || now.has_reached(self.rest.cm.drain_deadline.get())
+    }
+
+    /// Whether draining is over: the memory is safe, and the peer answered the disconnect, or its deadline passed.
     pub(super) fn is_drained(&self, now: Moment) -> bool {
-        let cm = &self.rest.cm;
-        let quiet = self.rest.wire.is_quiet() || now.has_reached(cm.drain_deadline.get());
-        let answered = !cm.awaits_disconnected.get()
-            || cm.disconnected.get()
-            || cm.device_is_gone.get()
-            || now.has_reached(cm.cm_deadline.get());
-        quiet && answered
+        self.is_safe(now) && (self.rest.cm.owes_nothing() || now.has_reached(self.rest.cm.cm_deadline.get()))
     }
 
     /// Proof by account.
@@ -261,14 +309,25 @@ enum Proof {
 }
 
 impl Drained {
-    /// Releases everything, in order.
-    pub(super) fn release(self, label: &str) -> Result<(), Quarantined> {
+    /// Releases everything, in order, but for an id whose peer still owes its answer.
+    pub(super) fn release(self, label: &str) -> Result<Option<Parting>, Quarantined> {
         let remainder = match self.0 {
             Proof::Accounted(connection) => destroy(*connection, label)?,
             Proof::Destroyed(remainder) => remainder,
         };
+        let parting = (!remainder.cm.owes_nothing()).then(|| {
+            let deadline = remainder.cm.cm_deadline.get();
+            Parting::new(remainder.id.clone(), remainder.channel.clone(), deadline)
+        });
         drop(remainder);
-        Ok(())
+        Ok(parting)
+    }
+}
+
+impl CmProgress {
+    /// Whether no answer to a disconnect is due any more.
+    fn owes_nothing(&self) -> bool {
+        !self.awaits_disconnected.get() || self.disconnected.get() || self.device_is_gone.get()
     }
 }
 

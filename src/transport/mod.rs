@@ -13,6 +13,7 @@
 
 mod connection;
 mod device;
+mod parting;
 mod poll_group;
 mod poller;
 mod qpair;
@@ -21,6 +22,7 @@ mod state;
 mod token;
 mod wire;
 
+pub use parting::Parting;
 pub use poll_group::PollGroup;
 pub use qpair::{ConnectTarget, Qpair, QpairConfiguration};
 pub use requests::{Callback, Completer, Context, Payload};
@@ -59,6 +61,22 @@ pub enum Error {
     /// There is no memory.
     #[error("out of memory")]
     NoMemory,
+    /// What cannot be, was: a fault in this library. It ends the connection, and is never to be tried again.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+    /// The device has too little of something for even the smallest connection.
+    #[error("the device's {what} is {is}; at least {needed} are needed")]
+    DeviceTooSmall {
+        /// The limit, by its name in `ibv_device_attr`.
+        what: &'static str,
+        /// What the device says it is.
+        is: u32,
+        /// What the smallest connection takes.
+        needed: u32,
+    },
+    /// The device refused the receives that a connection begins with.
+    #[error("posting the first receives failed with errno {0}")]
+    FirstReceives(i32),
     /// The machine has no RDMA device.
     #[error("there is no RDMA device on this machine ({0})")]
     NoDevice(verbs::Error),
@@ -139,7 +157,10 @@ impl std::fmt::Display for Because<'_> {
 pub const RESOLUTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long posted work requests may take to be flushed before the queue pair is destroyed without them.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long to wait before a stale connection is tried again, and how often.
-pub const STALE_BACKOFF: Duration = Duration::from_millis(10);
-/// See [`STALE_BACKOFF`].
+/// How long to wait before a target that still holds an older connection or queue is asked again; each time this much
+/// longer, up to [`BACKOFF_MOST`].
+pub const BACKOFF: Duration = Duration::from_millis(10);
+/// See [`BACKOFF`].
+pub const BACKOFF_MOST: Duration = Duration::from_millis(100);
+/// How often a connection that the peer's CM rejects as stale is tried again.
 pub const STALE_RETRIES: u8 = 5;

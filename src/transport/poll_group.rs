@@ -25,8 +25,8 @@ use verbs::{EventChannel, EventSet};
 /// How often the event channels of live members are looked at.
 const EVENT_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Entries of a group's completion queue to begin with: some providers cannot make a queue longer, and with this
-/// many most groups never need to.
+/// Entries of a group's completion queue to begin with, so that most groups need one queue that never grows. Where it
+/// cannot grow, or a queue has a small most, later members get further queues.
 const QUEUE_ENTRIES: u32 = 4096;
 
 /// What members hold of their group.
@@ -38,23 +38,35 @@ pub(super) struct GroupCore {
 }
 
 impl GroupCore {
-    /// The group's poller for the device: that of its other members, or a new one with room for `entries`.
+    /// A poller of the group on the device with room for `entries` more: one that other members use already, if its
+    /// queue has the room or can grow, or else a new one.
     pub(super) fn poller(&self, device: &DeviceShare, entries: u32) -> Result<Rc<Poller>, Error> {
         let key = device.device().key();
         let mut pollers = self.pollers.take();
         pollers.retain(|(_, poller)| poller.strong_count() > 0);
-        let known = pollers.iter().find(|(other, _)| *other == key).and_then(|(_, poller)| poller.upgrade());
-        let poller = match known {
+        let on_device = pollers.iter().filter(|(other, _)| *other == key);
+        let roomy =
+            on_device.filter_map(|(_, poller)| poller.upgrade()).find(|poller| poller.has_room_for(entries));
+        let result = match roomy {
             Some(poller) => Ok(poller),
-            None => Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES)),
+            None => self.new_poller(device, entries, &mut pollers),
         };
-        if let Ok(poller) = &poller
-            && !pollers.iter().any(|(other, _)| *other == key)
-        {
-            pollers.push((key, Rc::downgrade(poller)));
-        }
         self.pollers.set(pollers);
-        poller
+        result
+    }
+
+    fn new_poller(
+        &self,
+        device: &DeviceShare,
+        entries: u32,
+        pollers: &mut Vec<(usize, Weak<Poller>)>,
+    ) -> Result<Rc<Poller>, Error> {
+        pollers.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        // A device that has less memory than it says may still have enough for this one member.
+        let poller = Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES))
+            .or_else(|_| Poller::new(device, &self.lanes, entries))?;
+        pollers.push((device.device().key(), Rc::downgrade(&poller)));
+        Ok(poller)
     }
 
     /// Lets the events of a live member's channel be found.

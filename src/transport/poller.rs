@@ -198,6 +198,12 @@ impl Poller {
         Arc::as_ptr(&self.queue).addr()
     }
 
+    /// Whether `entries` more completions find room, growing the queue if need be. Some devices cannot grow one.
+    pub(super) fn has_room_for(&self, entries: u32) -> bool {
+        let Some(needed) = self.reserved.get().checked_add(entries) else { return false };
+        needed <= self.queue.capacity() || self.queue.resize(needed).is_ok()
+    }
+
     /// Reserves room for `entries` completions, growing the queue if need be, and enters the wire that `build`
     /// makes in the table. A failure leaves everything as it was (T57).
     pub(super) fn share(
@@ -267,7 +273,7 @@ impl Poller {
     }
 
     /// Accounts until the queue was seen empty, for as many rounds as it could hold completions.
-    fn account_until_empty(&self) {
+    pub(super) fn account_until_empty(&self) {
         let rounds = self.queue.capacity() as usize / BATCH + 1;
         for _ in 0..rounds {
             if self.account() == 0 {

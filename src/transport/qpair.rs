@@ -8,6 +8,7 @@ mod life;
 use super::{
     Error,
     connection::{Connection, Resolver},
+    parting::Parting,
     poll_group::GroupCore,
     poller::Lanes,
     requests::{COMMAND_SIZE, Completer, Payload, Requests},
@@ -55,6 +56,8 @@ pub struct QpairConfiguration {
     pub queue_size: u16,
     /// Requests that may be accepted at a time; those that the queue has no room for wait.
     pub requests: u16,
+    /// Commands of the queue that only [`Qpair::submit_ahead`] may use.
+    pub reserved: u16,
     /// Whether submissions ring the doorbell at the next poll instead of at once.
     pub delay_submit: bool,
     /// The controller to connect to: [`spec::fabrics::CNTLID_DYNAMIC`] for the Admin Queue.
@@ -90,10 +93,16 @@ pub struct Qpair {
     lanes: Rc<Lanes>,
     group: Cell<Option<Rc<GroupCore>>>,
     deadline: Cell<Moment>,
+    /// Until when a controller that still holds the queue is asked again.
+    patience: Cell<Moment>,
     next_cm_look: Cell<Moment>,
     stale_attempts: Cell<u8>,
+    held_attempts: Cell<u8>,
     controller_id: Cell<u16>,
     counted_busy: Cell<bool>,
+    /// The qpair is not to be used again: its end does not wait for the peer.
+    leaving: Cell<bool>,
+    parting: Cell<Option<Parting>>,
 }
 
 impl Qpair {
@@ -110,10 +119,14 @@ impl Qpair {
             lanes: Lanes::new(),
             group: Cell::new(None),
             deadline: Cell::new(Moment::START),
+            patience: Cell::new(Moment::START),
             next_cm_look: Cell::new(Moment::START),
             stale_attempts: Cell::new(0),
+            held_attempts: Cell::new(0),
             controller_id: Cell::new(controller_id),
             counted_busy: Cell::new(false),
+            leaving: Cell::new(false),
+            parting: Cell::new(None),
         }))
     }
 
@@ -169,6 +182,17 @@ impl Qpair {
         self.with(|state| connection(state).map(|connection| connection.domain().clone()))
     }
 
+    /// Ordinary commands that may be with the controller at a time; 0 without a connection. The device or the controller
+    /// may allow fewer than were asked for.
+    pub fn depth(&self) -> u32 {
+        self.with(|state| connection(state).map_or(0, |connection| connection.wire().ordinary_depth()))
+    }
+
+    /// How many requests can be accepted at a time.
+    pub fn request_count(&self) -> usize {
+        self.requests.count() - 1 // the last is that of Fabrics Connect
+    }
+
     /// Requests that were accepted and whose callback did not run yet.
     pub fn requests_in_use(&self) -> usize {
         self.requests.in_use()
@@ -216,10 +240,37 @@ impl Qpair {
         let slot = self.requests.take().ok_or(Error::NoRequests)?;
         if !self.requests.commands().write_dwords(usize::from(slot) * COMMAND_SIZE, &command.dwords) {
             self.requests.give_back(slot);
-            return Err(Error::NoRequests);
+            return Err(Error::Internal("a slot without memory for its command"));
         }
-        self.requests.wait(slot, payload, completer);
+        if !self.requests.wait(slot, payload, completer) {
+            return Err(Error::Internal("a slot that the requests do not have"));
+        }
         Ok(())
+    }
+
+    /// As [`Qpair::submit`], ahead of all that waits, in the room that the configuration reserved: for what must go out
+    /// however busy the queue is. Where that is taken, too, it waits like any other.
+    pub fn submit_ahead(
+        &self,
+        command: &Command,
+        payload: Payload,
+        completer: Completer,
+    ) -> Result<(), Error> {
+        let has_room = |state: &QpairState| match state {
+            State::Live(connection) => connection.wire().has_reserved_room(),
+            _ => false,
+        };
+        if !self.with(has_room) {
+            return self.submit(command, payload, completer);
+        }
+        let slot = self.requests.take().ok_or(Error::NoRequests)?;
+        self.with(|state| {
+            let Some(connection) = connection(state) else { return Err(Error::NotConnected) };
+            connection.wire().push(slot, command, payload, Some(completer))?;
+            connection.post_sends();
+            Ok(())
+        })
+        .inspect_err(|_| self.requests.give_back(slot))
     }
 
     /// The account half of a poll, for a qpair outside of a group or in a wait of its own: takes completions off
@@ -301,8 +352,9 @@ impl Qpair {
             let Some((slot, payload)) = self.requests.next_waiting() else { return };
             let dwords = self.requests.commands().read_dwords(usize::from(slot) * COMMAND_SIZE);
             let pushed = dwords
-                .ok_or(Error::NoRequests)
-                .and_then(|dwords| wire.push(slot, &Command { dwords }, payload, None));
+                .zip(payload)
+                .ok_or(Error::Internal("a waiting slot without its command"))
+                .and_then(|(dwords, payload)| wire.push(slot, &Command { dwords }, payload, None));
             if let Err(error) = pushed {
                 // It was accepted, so it is told by its callback (T109).
                 tracing::error!("{}: a request that waited cannot be sent: {error}", self.label());
@@ -413,7 +465,7 @@ impl Drop for Qpair {
         // Whoever drops a qpair has brought it to rest; if not, its connection must not simply vanish under the
         // device.
         if !self.is_at_rest() {
-            self.disconnect();
+            self.leave_for_good();
             self.wait_until_at_rest();
         }
     }

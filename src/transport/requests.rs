@@ -108,6 +108,8 @@ impl Phase {
 struct Request {
     completer: Cell<Option<Completer>>,
     completion: Cell<Completion>,
+    /// When it was accepted, by the count of those before it.
+    order: Cell<u32>,
     next: Cell<u16>,
     generation: Cell<u16>,
     phase: Cell<Phase>,
@@ -145,6 +147,10 @@ pub(super) struct Requests {
     free: List,
     waiting: List,
     finished: List,
+    /// How many commands began so far; it wraps.
+    begun: Cell<u32>,
+    /// Room to bring aborted requests in order, so that an end allocates nothing.
+    scratch: Cell<Vec<u16>>,
     slot_bits: u32,
     generations: u16,
     queue_id: u16,
@@ -159,6 +165,7 @@ impl Requests {
         slots.extend((0..total).map(|_| Request {
             completer: Cell::new(None),
             completion: Cell::new(Completion::default()),
+            order: Cell::new(0),
             next: Cell::new(List::NONE),
             generation: Cell::new(0),
             phase: Cell::new(Phase::FREE),
@@ -166,6 +173,8 @@ impl Requests {
         let mut payloads = Vec::new();
         payloads.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
         payloads.resize_with(total, Cell::default);
+        let mut scratch = Vec::new();
+        scratch.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
         let slot_bits = u16::BITS - count.leading_zeros();
         let requests = Self {
             slots: slots.into_boxed_slice(),
@@ -174,6 +183,8 @@ impl Requests {
             free: List::new(),
             waiting: List::new(),
             finished: List::new(),
+            begun: Cell::new(0),
+            scratch: Cell::new(scratch),
             slot_bits,
             // The last generation stays unused, since command id FFFFh is not to be used (Base 2.0, 3.3.3.1, CID).
             generations: (1_u16 << (u16::BITS - slot_bits)).wrapping_sub(1).max(1),
@@ -234,6 +245,9 @@ impl Requests {
         let generation = if next == self.generations { 0 } else { next };
         request.generation.set(generation);
         request.phase.set(Phase::OUTSTANDING);
+        let order = self.begun.get();
+        request.order.set(order);
+        self.begun.set(order.wrapping_add(1));
         if completer.is_some() {
             // A slot that was free has no completer: there is nothing to drop.
             std::mem::forget(request.completer.replace(completer));
@@ -242,14 +256,18 @@ impl Requests {
     }
 
     /// The slot waits, behind all that wait already, until the connection can take it.
-    pub(super) fn wait(&self, slot: u16, payload: Payload, completer: Completer) {
+    /// False if there is no such slot.
+    #[must_use]
+    pub(super) fn wait(&self, slot: u16, payload: Payload, completer: Completer) -> bool {
         let place = usize::from(slot);
-        if let (Some(request), Some(data)) = (self.slots.get(place), self.payloads.get(place)) {
-            request.phase.set(Phase::WAITING);
-            request.completer.set(Some(completer));
-            data.set(payload);
-            self.waiting.push(&self.slots, slot);
-        }
+        let (Some(request), Some(data)) = (self.slots.get(place), self.payloads.get(place)) else {
+            return false;
+        };
+        request.phase.set(Phase::WAITING);
+        request.completer.set(Some(completer));
+        data.set(payload);
+        self.waiting.push(&self.slots, slot);
+        true
     }
 
     #[inline]
@@ -257,10 +275,10 @@ impl Requests {
         !self.waiting.is_empty()
     }
 
-    /// The slot that has waited longest, and its data.
-    pub(super) fn next_waiting(&self) -> Option<(u16, Payload)> {
+    /// The slot that has waited longest, and its data; no data means that there is no such slot.
+    pub(super) fn next_waiting(&self) -> Option<(u16, Option<Payload>)> {
         let slot = self.waiting.pop(&self.slots)?;
-        Some((slot, self.payloads.get(usize::from(slot))?.get()))
+        Some((slot, self.payloads.get(usize::from(slot)).map(Cell::get)))
     }
 
     /// The slot's SEND will not be heard of any more: it completed, or was never posted.
@@ -320,21 +338,59 @@ impl Requests {
         }
     }
 
-    /// Finishes every request that waits or was with the device as aborted. The device must be unable to touch
-    /// their memory any more (I04). A request that was answered keeps its answer.
-    pub(super) fn abort_all(&self) {
-        for (slot, request) in (0..self.connect_slot()).zip(&self.slots) {
+    /// SENDs that the device was given and has not completed. Walks all slots: for the end of a connection.
+    pub(super) fn sends_unheard_of(&self) -> u32 {
+        let with_device = |request: &&Request| {
             let phase = request.phase.get();
-            if phase.is_outstanding() && phase.has(Phase::ANSWERED) {
-                self.make_finished(slot, request);
-            } else if phase.is_outstanding() {
-                self.finish(slot, Status::ABORTED_SQ_DELETION);
+            phase.is_outstanding() && !phase.has(Phase::SENT)
+        };
+        u32::try_from(self.slots.iter().filter(with_device).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Finishes every request that waits or was with the device as aborted, in the order of their submission, those
+    /// that waited last: callbacks of one I/O may rely on those before it. The device must be unable to touch their
+    /// memory any more (I04). A request that was answered keeps its answer.
+    pub(super) fn abort_all(&self) {
+        let mut outstanding = self.scratch.take();
+        let slots = (0..self.connect_slot()).zip(&self.slots);
+        outstanding
+            .extend(slots.filter(|(_, request)| request.phase.get().is_outstanding()).map(|(slot, _)| slot));
+        let now = self.begun.get();
+        // The oldest first, by its age: the count may have wrapped between two of them.
+        outstanding.sort_unstable_by_key(|slot| {
+            let order = self.slots.get(usize::from(*slot)).map_or(now, |request| request.order.get());
+            std::cmp::Reverse(now.wrapping_sub(order))
+        });
+        for slot in outstanding.drain(..) {
+            match self.slots.get(usize::from(slot)) {
+                Some(request) if request.phase.get().has(Phase::ANSWERED) => {
+                    self.make_finished(slot, request)
+                }
+                _ => self.finish(slot, Status::ABORTED_SQ_DELETION),
             }
         }
+        self.scratch.set(outstanding);
         while let Some(slot) = self.waiting.pop(&self.slots) {
             self.finish(slot, Status::ABORTED_SQ_DELETION);
         }
         self.reset_connect_slot();
+    }
+
+    /// The answer to Fabrics Connect, once both its completions were accounted for. The slot is ready for another
+    /// attempt then.
+    pub(super) fn take_connect_answer(&self) -> Option<Completion> {
+        let request = self.slots.last()?;
+        (request.phase.get() == Phase::FINISHED).then(|| {
+            self.reset_connect_slot();
+            request.completion.get()
+        })
+    }
+
+    /// The answer to Fabrics Connect, if it was heard, although the SEND is still to be accounted for.
+    pub(super) fn connect_answer(&self) -> Option<Completion> {
+        let request = self.slots.last()?;
+        let phase = request.phase.get();
+        (phase.is_outstanding() && phase.has(Phase::ANSWERED)).then(|| request.completion.get())
     }
 
     /// Makes the slot of Fabrics Connect ready for another attempt.
@@ -515,7 +571,7 @@ mod tests {
         let (answered, id) = outstanding(&requests);
         let (_, lost) = outstanding(&requests);
         let waiting = requests.take().unwrap();
-        requests.wait(waiting, Payload::None, nobody());
+        assert!(requests.wait(waiting, Payload::None, nobody()));
         requests.answered(&response(id)).unwrap();
         requests.abort_all();
         requests.abort_all();
@@ -550,7 +606,7 @@ mod tests {
     fn waiting_requests_keep_their_order() {
         let requests = Requests::new(3, 1).unwrap();
         let slots: Vec<u16> = (0..3).map(|_| requests.take().unwrap()).collect();
-        slots.iter().for_each(|slot| requests.wait(*slot, Payload::None, nobody()));
+        assert!(slots.iter().all(|slot| requests.wait(*slot, Payload::None, nobody())));
         let order: Vec<u16> = std::iter::from_fn(|| requests.next_waiting()).map(|(slot, _)| slot).collect();
         assert_eq!(order, slots);
     }

@@ -45,8 +45,8 @@ pub(super) enum State<R, C> {
     Live(C),
     /// The queue pair is in the error state; its work requests are being accounted for.
     Draining(C, End),
-    /// The target still held an older connection of this host; the next attempt is due later.
-    StaleBackoff,
+    /// The target still held an older connection or queue of this host; the next attempt is due later.
+    Backoff,
     /// Over, and everything released.
     Disconnected(End),
 }
@@ -60,7 +60,7 @@ pub(super) enum End {
     NotConnected(ConnectError),
     /// It failed while in use.
     Failed(FailureReason),
-    /// A stale connection: another attempt follows.
+    /// The target still holds what was before: another attempt follows.
     Retry,
 }
 
@@ -77,8 +77,8 @@ pub(super) enum Event<R, C> {
     Built(C),
     /// The CM connection is up.
     Established,
-    /// The target rejected the connection as stale, and another attempt is allowed.
-    RejectedStale,
+    /// The target still holds an older connection or queue of this host, and another attempt is allowed.
+    StillHeld,
     /// The Fabrics Connect command succeeded.
     FabricConnected,
     /// The program wants no connection any more.
@@ -131,7 +131,7 @@ pub(super) enum Refused<R, C> {
 pub(super) fn step<R, C>(state: State<R, C>, event: Event<R, C>) -> (State<R, C>, Action<R, C>) {
     use {Action as A, Event as E, State as S};
     match (state, event) {
-        (S::Idle | S::Disconnected(_) | S::StaleBackoff, E::Connect(id)) => {
+        (S::Idle | S::Disconnected(_) | S::Backoff, E::Connect(id)) => {
             (S::ResolvingAddress(id), A::ResolveAddress)
         }
         (state, E::Connect(id)) => (state, A::Refuse(Refused::Id(id))),
@@ -143,7 +143,9 @@ pub(super) fn step<R, C>(state: State<R, C>, event: Event<R, C>) -> (State<R, C>
         (S::Connecting(connection), E::Established) => (S::FabricConnect(connection), A::SendFabricConnect),
         (S::FabricConnect(connection), E::FabricConnected) => (S::Live(connection), A::Start),
 
-        (S::Connecting(connection), E::RejectedStale) => (S::Draining(connection, End::Retry), A::Drain),
+        (S::Connecting(connection) | S::FabricConnect(connection), E::StillHeld) => {
+            (S::Draining(connection, End::Retry), A::Drain)
+        }
 
         (state, E::Disconnect) => end(state, End::Requested),
         (state @ (S::Live(_) | S::Idle | S::Disconnected(_)), E::ConnectFailed(_)) => (state, A::Nothing),
@@ -151,7 +153,7 @@ pub(super) fn step<R, C>(state: State<R, C>, event: Event<R, C>) -> (State<R, C>
         (state @ S::Live(_), E::Failed(reason)) => end(state, End::Failed(reason)),
         (state, E::Failed(_)) => end(state, End::NotConnected(ConnectError::Lost)),
 
-        (S::Draining(connection, End::Retry), E::DrainEnded) => (S::StaleBackoff, A::Release(connection)),
+        (S::Draining(connection, End::Retry), E::DrainEnded) => (S::Backoff, A::Release(connection)),
         (S::Draining(connection, end), E::DrainEnded) => (S::Disconnected(end), A::Release(connection)),
 
         (
@@ -159,7 +161,7 @@ pub(super) fn step<R, C>(state: State<R, C>, event: Event<R, C>) -> (State<R, C>
             E::AddressResolved
             | E::RouteResolved
             | E::Established
-            | E::RejectedStale
+            | E::StillHeld
             | E::FabricConnected
             | E::DrainEnded,
         ) => (state, A::Nothing),
@@ -171,7 +173,7 @@ fn end<R, C>(state: State<R, C>, end: End) -> (State<R, C>, Action<R, C>) {
     use {Action as A, State as S};
     match state {
         S::ResolvingAddress(id) | S::ResolvingRoute(id) => (S::Disconnected(end), A::Drop(id)),
-        S::Building | S::StaleBackoff => (S::Disconnected(end), A::Nothing),
+        S::Building | S::Backoff => (S::Disconnected(end), A::Nothing),
         S::Connecting(connection) | S::FabricConnect(connection) | S::Live(connection) => {
             (S::Draining(connection, end), A::Drain)
         }
@@ -197,7 +199,7 @@ impl<R, C> State<R, C> {
             Self::FabricConnect(_) => "in Fabrics Connect",
             Self::Live(_) => "live",
             Self::Draining(..) => "draining",
-            Self::StaleBackoff => "waiting after a stale connection",
+            Self::Backoff => "waiting for another attempt",
             Self::Disconnected(_) => "disconnected",
         }
     }
@@ -242,7 +244,7 @@ mod tests {
             2 => Event::RouteResolved,
             3 => Event::Built(Counted::new(&world.connections)),
             4 => Event::Established,
-            5 => Event::RejectedStale,
+            5 => Event::StillHeld,
             6 => Event::FabricConnected,
             7 => Event::Disconnect,
             8 => Event::ConnectFailed(ConnectError::Unreachable),
@@ -256,12 +258,12 @@ mod tests {
         match state {
             State::ResolvingAddress(_) | State::ResolvingRoute(_) => (1, 0),
             State::Connecting(_) | State::FabricConnect(_) | State::Live(_) | State::Draining(..) => (0, 1),
-            State::Idle | State::Building | State::StaleBackoff | State::Disconnected(_) => (0, 0),
+            State::Idle | State::Building | State::Backoff | State::Disconnected(_) => (0, 0),
         }
     }
 
     /// Events that lead from `Idle` to each state, by number.
-    const WAYS: [&[usize]; 12] = [
+    const WAYS: [&[usize]; 13] = [
         &[],
         &[0],
         &[0, 1],
@@ -271,6 +273,7 @@ mod tests {
         &[0, 1, 2, 3, 4, 6],
         &[0, 1, 2, 3, 4, 6, 9],
         &[0, 1, 2, 3, 5],
+        &[0, 1, 2, 3, 4, 5],
         &[0, 1, 2, 3, 5, 10],
         &[0, 1, 2, 3, 4, 6, 9, 10],
         &[0, 8],
@@ -337,13 +340,16 @@ mod tests {
 
     #[test]
     fn t02_a_stale_connection_is_drained_before_the_next_attempt() {
-        let (state, action) = step::<(), ()>(State::Connecting(()), Event::RejectedStale);
-        assert!(matches!(action, Action::Drain));
-        let (state, action) = step(state, Event::Connect(()));
-        assert!(matches!(action, Action::Refuse(_)), "not before the old connection was released");
-        let (state, action) = step(state, Event::DrainEnded);
-        assert!(matches!((&state, action), (State::StaleBackoff, Action::Release(()))));
-        assert!(matches!(step(state, Event::Connect(())).0, State::ResolvingAddress(())));
+        for held in [State::Connecting(()), State::FabricConnect(())] {
+            let (state, action) = step::<(), ()>(held, Event::StillHeld);
+            assert!(matches!(action, Action::Drain));
+            let (state, action) = step(state, Event::Connect(()));
+            assert!(matches!(action, Action::Refuse(_)), "not before the old connection was released");
+            let (state, action) = step(state, Event::DrainEnded);
+            assert!(matches!((&state, action), (State::Backoff, Action::Release(()))));
+            assert!(matches!(step(state, Event::Connect(())).0, State::ResolvingAddress(())));
+        }
+        assert!(matches!(step::<(), ()>(State::Live(()), Event::StillHeld).0, State::Live(())));
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! connection, which posts, and the poller's table, which accounts; the table forgets it before the connection lets
 //! it go. Accounting calls nobody: it moves slots, counts, and notes the first fault for the qpair to find.
 //!
-//! Invariants: `sends_posted` and `receives_posted` count exactly the work requests that the device has; nothing
-//! is posted once draining began (T24); a response is copied out and its receive pushed again before any callback
-//! can see it (T148).
+//! Invariants: the device's SENDs are those of slots that are outstanding and not heard of, and `receives_posted` counts
+//! exactly its receives; nothing is posted once draining began (T24); a response is copied out and its receive pushed
+//! again before any callback can see it (T148); of `depth` commands that may be out, `ordinary` are for everybody and the
+//! rest for what must not wait behind others.
 
 use super::{
     Error,
@@ -17,11 +18,12 @@ use super::{
 use crate::memory::{Cache, Covered};
 use spec::{Command, Completion, Sgl, opcode::DataTransfer};
 use std::{cell::Cell, rc::Rc, sync::Arc};
-use verbs::{
-    Access, PostError, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus, WorkCompletion,
-};
+use verbs::{Access, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus, WorkCompletion};
 
 const RESPONSE_SIZE: usize = 16;
+
+/// A slot that the rings or the memory, which were made for it, do not have.
+const OUTSIDE: Error = Error::Internal("a slot outside of its rings");
 
 /// Why a connection must be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +42,22 @@ pub(super) enum Fault {
     Poll(i32),
     #[error("the device completed a {0:?} that it does not have")]
     Unposted(Kind),
+    #[error("internal error: {0}")]
+    Internal(&'static str),
 }
 
 impl Fault {
     /// Whether it is what the end of a connection on the other side looks like from here.
     pub(super) fn is_flush(self) -> bool {
         matches!(self, Self::Send(WcStatus::FLUSHED) | Self::Receive(WcStatus::FLUSHED))
+    }
+
+    /// The errno of the call that failed, or EIO.
+    pub(super) fn errno(self) -> i32 {
+        match self {
+            Self::Post(errno) | Self::Poll(errno) => errno,
+            _ => libc::EIO,
+        }
     }
 }
 
@@ -58,9 +70,10 @@ pub(super) struct Wire {
     sends: SendRing,
     receives: ReceiveRing,
     depth: Cell<u32>,
+    ordinary: Cell<u32>,
+    reserved: Cell<u32>,
     in_capsule_data: Cell<u32>,
     on_wire: Cell<u32>,
-    sends_posted: Cell<u32>,
     receives_posted: Cell<u32>,
     fault: Cell<Option<Fault>>,
     draining: Cell<bool>,
@@ -84,18 +97,18 @@ impl Wire {
         let receives = ReceiveRing::new(usize::from(depth)).ok_or(Error::NoMemory)?;
         for slot in 0..=requests.connect_slot() {
             let at = usize::from(slot) * COMMAND_SIZE;
-            let segment = Segment::of(&commands, at, COMMAND_SIZE as u32).ok_or(Error::NoMemory)?;
+            let segment = Segment::of(&commands, at, COMMAND_SIZE as u32).ok_or(OUTSIDE)?;
             let id = Token::new(Kind::Send, owner, slot).to_raw();
             if !sends.set_id(usize::from(slot), id) || !sends.set_segment(usize::from(slot), 0, segment) {
-                return Err(Error::NoMemory);
+                return Err(OUTSIDE);
             }
         }
         for slot in 0..depth {
             let at = usize::from(slot) * RESPONSE_SIZE;
-            let segment = Segment::of(&responses, at, RESPONSE_SIZE as u32).ok_or(Error::NoMemory)?;
+            let segment = Segment::of(&responses, at, RESPONSE_SIZE as u32).ok_or(OUTSIDE)?;
             let id = Token::new(Kind::Receive, owner, slot).to_raw();
             if !receives.prepare(usize::from(slot), id, segment) || !receives.push(usize::from(slot)) {
-                return Err(Error::NoMemory);
+                return Err(OUTSIDE);
             }
         }
         Ok(Rc::new(Self {
@@ -107,9 +120,10 @@ impl Wire {
             sends,
             receives,
             depth: Cell::new(u32::from(depth)),
+            ordinary: Cell::new(u32::from(depth)),
+            reserved: Cell::new(0),
             in_capsule_data: Cell::new(0),
             on_wire: Cell::new(0),
-            sends_posted: Cell::new(0),
             receives_posted: Cell::new(u32::from(depth)),
             fault: Cell::new(None),
             draining: Cell::new(false),
@@ -121,6 +135,18 @@ impl Wire {
     /// Lowers the number of commands that may be outstanding to what the controller can receive.
     pub(super) fn limit_depth(&self, limit: u32) {
         self.depth.set(self.depth.get().min(limit.max(1)));
+        self.reserve(self.reserved.get());
+    }
+
+    /// Keeps room for as many commands that go ahead of all that wait; one is left to the others in any case.
+    pub(super) fn reserve(&self, commands: u32) {
+        self.reserved.set(commands);
+        self.ordinary.set(self.depth.get().saturating_sub(commands).max(1));
+    }
+
+    /// Ordinary commands that may be outstanding at a time.
+    pub(super) fn ordinary_depth(&self) -> u32 {
+        self.ordinary.get()
     }
 
     /// Sets how many bytes of data a capsule may carry.
@@ -131,6 +157,11 @@ impl Wire {
     /// Whether another command may go out now.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
+        self.on_wire.get() < self.ordinary.get()
+    }
+
+    /// Whether another command may go out now that the reserved room is for.
+    pub(super) fn has_reserved_room(&self) -> bool {
         self.on_wire.get() < self.depth.get()
     }
 
@@ -160,7 +191,7 @@ impl Wire {
                 {
                     let segment = Segment { address, length, local_key: keys.local };
                     if !self.sends.set_segment(usize::from(slot), 1, segment) {
-                        return Err(Error::NoRequests);
+                        return Err(self.internal("a slot without a second segment"));
                     }
                     segments = 2;
                     Sgl::in_capsule(0, length)
@@ -170,9 +201,11 @@ impl Wire {
             }
         };
         if !self.sends.push(usize::from(slot), segments) {
-            return Err(Error::NoRequests);
+            return Err(self.internal("a slot that the send ring does not have"));
         }
-        let id = self.requests.begin(slot, completer).ok_or(Error::NoRequests)?;
+        let Some(id) = self.requests.begin(slot, completer) else {
+            return Err(self.internal("a slot that the requests do not have"));
+        };
         let mut command = *command;
         command.set_cid(id);
         command.set_psdt_sgl();
@@ -180,8 +213,15 @@ impl Wire {
         // Inside by construction: the memory has room for every slot.
         let _stored = self.commands.write_dwords(usize::from(slot) * COMMAND_SIZE, &command.dwords);
         self.on_wire.set(self.on_wire.get() + 1);
-        self.sends_posted.set(self.sends_posted.get() + 1);
         Ok(())
+    }
+
+    /// What cannot be, was: the connection ends, since nothing that it counts can be relied on.
+    #[cold]
+    fn internal(&self, what: &'static str) -> Error {
+        self.distrusted.set(true);
+        self.set_fault(Fault::Internal(what));
+        Error::Internal(what)
     }
 
     /// Whether commands were pushed that the device does not have yet.
@@ -196,9 +236,10 @@ impl Wire {
     pub(super) fn post_sends(&self, queue_pair: &QueuePair) -> bool {
         let result = queue_pair.post_sends(&self.sends);
         if let Err(error) = &result {
-            self.not_posted(error, &self.sends_posted, |slot| {
+            for slot in error.unposted.iter().filter_map(|slot| u16::try_from(*slot).ok()) {
                 let _ = self.requests.sent(slot);
-            });
+            }
+            self.set_fault(Fault::Post(error.errno));
         }
         result.is_ok()
     }
@@ -209,18 +250,11 @@ impl Wire {
     pub(super) fn post_receives(&self, queue_pair: &QueuePair) -> bool {
         let result = queue_pair.post_receives(&self.receives);
         if let Err(error) = &result {
-            self.not_posted(error, &self.receives_posted, |_| {});
+            let unposted = u32::try_from(error.unposted.len()).unwrap_or(u32::MAX);
+            self.receives_posted.set(self.receives_posted.get().saturating_sub(unposted));
+            self.set_fault(Fault::Post(error.errno));
         }
         result.is_ok()
-    }
-
-    #[cold]
-    fn not_posted(&self, error: &PostError, posted: &Cell<u32>, each: impl Fn(u16)) {
-        for slot in error.unposted.iter().filter_map(|slot| u16::try_from(*slot).ok()) {
-            posted.set(posted.get().saturating_sub(1));
-            each(slot);
-        }
-        self.set_fault(Fault::Post(error.errno));
     }
 
     /// Takes account of one completion whose token named this wire.
@@ -240,7 +274,6 @@ impl Wire {
             Sent::Unanswered => {}
             Sent::Finished => self.on_wire.set(self.on_wire.get().saturating_sub(1)),
         }
-        self.sends_posted.set(self.sends_posted.get().saturating_sub(1));
         if completion.status() != WcStatus::SUCCESS {
             self.set_fault(Fault::Send(completion.status()));
         }
@@ -280,7 +313,6 @@ impl Wire {
     pub(super) fn begin_draining(&self) {
         self.draining.set(true);
         for slot in self.sends.clear() {
-            self.sends_posted.set(self.sends_posted.get().saturating_sub(1));
             // Slots are 16 bits wide by construction.
             let _ = self.requests.sent(slot as u16);
         }
@@ -298,12 +330,12 @@ impl Wire {
 
     /// Whether the device has none of the wire's work requests, by an account that was never wrong.
     pub(super) fn is_quiet(&self) -> bool {
-        self.sends_posted.get() == 0 && self.receives_posted.get() == 0 && !self.distrusted.get()
+        self.receives_posted.get() == 0 && !self.distrusted.get() && self.requests.sends_unheard_of() == 0
     }
 
     /// Work requests that the device still has: sends and receives.
     pub(super) fn posted(&self) -> (u32, u32) {
-        (self.sends_posted.get(), self.receives_posted.get())
+        (self.requests.sends_unheard_of(), self.receives_posted.get())
     }
 
     /// Notes why the connection must end. The first fault stays; after draining began errors are expected (T16).

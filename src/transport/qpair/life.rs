@@ -7,8 +7,9 @@ use super::{CM_INTERVAL, Qpair, QpairAction, QpairEvent, connection};
 use crate::{
     clock::{self, Moment},
     transport::{
-        ConnectError, DRAIN_TIMEOUT, Error, RESOLUTION_TIMEOUT, STALE_BACKOFF, STALE_RETRIES,
+        BACKOFF, BACKOFF_MOST, ConnectError, DRAIN_TIMEOUT, Error, RESOLUTION_TIMEOUT, STALE_RETRIES,
         connection::{Blueprint, Connection, Resolver},
+        parting::Parting,
         poller::Poller,
         requests::Payload,
         state::{Action, End, Event, FailureReason, Refused, State, step},
@@ -20,7 +21,7 @@ use spec::{
     fabrics::{ConnectData, ConnectResponse},
     rdma,
 };
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 use verbs::{CmEvent, CmEventKind};
 
 /// CM REJECTED status: the peer still holds an older connection (InfiniBand Architecture 1, 12.6.7.2, code 10).
@@ -36,9 +37,18 @@ impl Qpair {
             State::Draining(_, end) if *end != End::Retry => Err(Error::Disconnecting),
             _ => Err(Error::AlreadyConnected),
         })?;
+        if self.leaving.get() {
+            return Err(Error::Disconnecting);
+        }
         self.stale_attempts.set(0);
-        let resolver = Resolver::new(&self.configuration.target).inspect_err(|error| {
+        self.held_attempts.set(0);
+        self.patience.set(clock::now().after(self.configuration.target.connect_timeout));
+        let resolver = Resolver::new(&self.configuration.target).map_err(|error| {
             tracing::error!("{}: connecting: {error}", self.label());
+            match error {
+                Error::NoDevice(_) => error,
+                error => Error::Connect(as_connect_error(&error)),
+            }
         })?;
         self.apply(Event::Connect(Box::new(resolver)));
         self.connect_result().unwrap_or(Ok(()))
@@ -55,15 +65,18 @@ impl Qpair {
         })
     }
 
-    /// Waits until an attempt to connect has ended, polling this qpair alone (T159).
-    pub fn wait_until_connected(&self) -> Result<(), Error> {
+    /// Waits until an attempt to connect has ended, polling this qpair alone (T159); asks `give_up` at each turn whether
+    /// the attempt is to be given up.
+    pub fn wait_until_connected(&self, give_up: &dyn Fn() -> bool) -> Result<(), Error> {
         let result = clock::wait(self.end_of_all_deadlines(), || {
             self.turn();
+            if self.connect_result().is_none() && give_up() {
+                self.disconnect();
+            }
             self.connect_result()
         });
         result.unwrap_or_else(|| {
-            self.log_connect_failure(ConnectError::TimedOut);
-            self.apply(Event::ConnectFailed(ConnectError::TimedOut));
+            self.attempt_failed(ConnectError::TimedOut);
             self.wait_until_at_rest();
             Err(Error::Connect(ConnectError::TimedOut))
         })
@@ -74,13 +87,28 @@ impl Qpair {
         self.apply(Event::Disconnect);
     }
 
+    /// Begins the last end: as [`Qpair::disconnect`], but it is over as soon as the device is done with all memory. What
+    /// the peer still owes then is the [parting](Qpair::take_parting). There is no connecting again.
+    pub fn leave_for_good(&self) {
+        self.leaving.set(true);
+        self.disconnect();
+    }
+
+    /// What the last connection left of itself, if its peer still owes the answer to its disconnect.
+    pub fn take_parting(&self) -> Option<Parting> {
+        self.parting.take()
+    }
+
+    /// One turn of waiting for the end: accounts and progresses, and says whether the qpair is at rest. Runs no callback.
+    pub fn is_at_rest_by_now(&self) -> bool {
+        self.account(u32::MAX);
+        self.progress(clock::now());
+        self.is_at_rest()
+    }
+
     /// Waits until the qpair is at rest, polling this qpair alone. Runs no callback.
     pub fn wait_until_at_rest(&self) {
-        let ended = clock::wait(self.end_of_all_deadlines(), || {
-            self.account(u32::MAX);
-            self.progress(clock::now());
-            self.is_at_rest().then_some(())
-        });
+        let ended = clock::wait(self.end_of_all_deadlines(), || self.is_at_rest_by_now().then_some(()));
         if ended.is_none() {
             self.apply(Event::DrainEnded);
         }
@@ -98,16 +126,17 @@ impl Qpair {
     /// Later than every deadline of a life: whoever waits so long found a fault in this file.
     pub(super) fn end_of_all_deadlines(&self) -> Moment {
         let target = &self.configuration.target;
-        let attempt = (RESOLUTION_TIMEOUT * 3 + DRAIN_TIMEOUT + STALE_BACKOFF)
+        let attempt = (RESOLUTION_TIMEOUT * 3 + DRAIN_TIMEOUT + BACKOFF_MOST)
             .saturating_add(target.cm_timeout.saturating_mul(2));
-        let attempts = attempt.saturating_mul(u32::from(STALE_RETRIES) + 1);
-        clock::now()
-            .after(attempts.saturating_add(target.connect_timeout).saturating_add(Duration::from_secs(1)))
+        let attempts = attempt.saturating_mul(u32::from(STALE_RETRIES) + 2);
+        // Once for the Connect commands of all attempts but the last, once for that.
+        let answers = target.connect_timeout.saturating_mul(2);
+        clock::now().after(attempts.saturating_add(answers).saturating_add(Duration::from_secs(1)))
     }
 
-    /// The connection is of no use any more, for a reason that lies outside of it.
-    pub fn fail(&self, reason: FailureReason) {
-        self.apply(Event::Failed(reason));
+    /// The connection is of no use any more, for a reason that lies outside of it and that `why` tells.
+    pub fn fail(&self, reason: FailureReason, why: &str) {
+        self.connection_failed(reason, &why);
     }
 
     /// Sees to what is neither submission nor completion: CM events, faults, deadlines, draining.
@@ -146,14 +175,64 @@ impl Qpair {
         });
     }
 
+    /// What was heard comes first: an answer that is there, then the CM's events, which know the peer's reason, then
+    /// faults, then deadlines.
     #[cold]
     pub(super) fn progress_slowly(&self, now: Moment, fault: Option<Fault>) {
+        self.hear_connect_answer();
         self.read_cm_events();
         self.next_cm_look.set(now.after(CM_INTERVAL));
         if let Some(fault) = fault {
             self.fault_ended_connection(fault);
         }
         self.check_deadline(now);
+    }
+
+    fn hear_connect_answer(&self) {
+        if let Some(answer) = self.requests.take_connect_answer() {
+            self.fabric_connect_ended(&answer);
+        }
+    }
+
+    /// Before an attempt is given up: whether the controller has answered the Connect command all the same, which says
+    /// more than any other end. The answer may be in the completion queue still.
+    fn heard_after_all(&self) -> bool {
+        if !self.with(|state| matches!(state, State::FabricConnect(_))) {
+            return false;
+        }
+        if let Some(poller) = self.with(|state| connection(state).map(|c| c.share().poller().clone())) {
+            poller.account_until_empty();
+        }
+        let refusal = || self.requests.connect_answer().filter(|answer| !answer.is_success());
+        match self.requests.take_connect_answer().or_else(refusal) {
+            Some(answer) => {
+                self.fabric_connect_ended(&answer);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The attempt to connect ends badly: one line, and the end. Nothing if no attempt is under way, or if the
+    /// controller's answer turns out to be there.
+    fn attempt_failed(&self, error: ConnectError) {
+        if self.heard_after_all() {
+            return;
+        }
+        self.log_connect_failure(&error);
+        self.apply(Event::ConnectFailed(error));
+    }
+
+    /// The connection, or the attempt at one, ends badly for `reason`: one line, and the end.
+    fn connection_failed(&self, reason: FailureReason, why: &dyn Display) {
+        // An answer that is there wins over an attempt's end; if it made the qpair live, this is the end of that.
+        self.heard_after_all();
+        if self.is_connected() {
+            tracing::error!("{}: the connection failed: {why}", self.label());
+        } else {
+            self.log_connect_failure(why);
+        }
+        self.apply(Event::Failed(reason));
     }
 
     pub(super) fn fault_ended_connection(&self, fault: Fault) {
@@ -168,51 +247,53 @@ impl Qpair {
         if known {
             return;
         }
-        tracing::error!("{}: the connection failed: {fault}", self.label());
         let reason = match fault {
-            Fault::Post(_) | Fault::Poll(_) | Fault::Unposted(_) => FailureReason::Local,
+            Fault::Post(_) | Fault::Poll(_) | Fault::Unposted(_) | Fault::Internal(_) => FailureReason::Local,
             fault if fault.is_flush() => FailureReason::Unknown,
             Fault::Length(_) | Fault::CommandId(_) => FailureReason::Remote,
             Fault::Send(_) | Fault::Receive(_) => FailureReason::Unknown,
         };
-        self.apply(Event::Failed(reason));
+        self.connection_failed(reason, &fault);
     }
 
     pub(super) fn check_deadline(&self, now: Moment) {
+        enum Due {
+            Nothing,
+            End(ConnectError),
+            DrainEnded,
+            NextAttempt,
+        }
         let over = now.has_reached(self.deadline.get());
-        let event = self.with(|state| match state {
-            State::Draining(connection, _) => connection.is_drained(now).then_some(Event::DrainEnded),
-            State::ResolvingAddress(_) if over => Some(Event::ConnectFailed(ConnectError::Address)),
-            State::ResolvingRoute(_) if over => Some(Event::ConnectFailed(ConnectError::Route)),
-            State::Connecting(_) | State::FabricConnect(_) if over => {
-                Some(Event::ConnectFailed(ConnectError::TimedOut))
+        let due = self.with(|state| match state {
+            State::Draining(connection, _) if self.leaving.get() && connection.is_safe(now) => {
+                Due::DrainEnded
             }
-            _ => None,
+            State::Draining(connection, _) if connection.is_drained(now) => Due::DrainEnded,
+            State::ResolvingAddress(_) if over => Due::End(ConnectError::Address),
+            State::ResolvingRoute(_) if over => Due::End(ConnectError::Route),
+            State::Connecting(_) | State::FabricConnect(_) if over => Due::End(ConnectError::TimedOut),
+            State::Backoff if over => Due::NextAttempt,
+            _ => Due::Nothing,
         });
-        if let Some(event) = event {
-            if let Event::ConnectFailed(error) = &event {
-                self.log_connect_failure(*error);
-            }
-            self.apply(event);
-        } else if over && self.with(|state| matches!(state, State::StaleBackoff)) {
-            match Resolver::new(&self.configuration.target) {
+        match due {
+            Due::Nothing => {}
+            Due::End(error) => self.attempt_failed(error),
+            Due::DrainEnded => self.apply(Event::DrainEnded),
+            Due::NextAttempt => match Resolver::new(&self.configuration.target) {
                 Ok(resolver) => self.apply(Event::Connect(Box::new(resolver))),
-                Err(error) => {
-                    tracing::error!("{}: connecting again: {error}", self.label());
-                    self.apply(Event::ConnectFailed(as_connect_error(&error)));
-                }
-            }
+                Err(error) => self.attempt_failed(as_connect_error(&error)),
+            },
         }
     }
 
-    pub(super) fn log_connect_failure(&self, error: ConnectError) {
+    /// The one line of an attempt that failed. An event that comes when no attempt is under way means nothing.
+    fn log_connect_failure(&self, why: &dyn Display) {
         let step = self.with(|state| match state {
             State::Idle | State::Live(_) | State::Draining(..) | State::Disconnected(_) => None,
             state => Some(state.name()),
         });
-        // An event that comes when no attempt is under way means nothing.
         if let Some(step) = step {
-            tracing::error!("{}: connecting failed while {step}: {error}", self.label());
+            tracing::error!("{}: connecting failed while {step}: {why}", self.label());
         }
     }
 
@@ -229,8 +310,7 @@ impl Qpair {
                 Ok(Some(event)) => self.cm_event(&event),
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::error!("{}: reading CM events: {error}", self.label());
-                    self.apply(Event::Failed(FailureReason::Local));
+                    self.connection_failed(FailureReason::Local, &format_args!("reading CM events: {error}"));
                     return;
                 }
             }
@@ -238,85 +318,68 @@ impl Qpair {
     }
 
     pub(super) fn cm_event(&self, event: &CmEvent) {
-        let label = self.label();
-        let failed = |error| {
-            self.log_connect_failure(error);
-            Event::ConnectFailed(error)
-        };
-        let event = match event.kind {
-            CmEventKind::AddressResolved => Event::AddressResolved,
-            CmEventKind::RouteResolved => Event::RouteResolved,
-            CmEventKind::AddressError => failed(ConnectError::Address),
-            CmEventKind::RouteError => failed(ConnectError::Route),
-            CmEventKind::Unreachable => failed(ConnectError::Unreachable),
-            CmEventKind::ConnectError => failed(ConnectError::Lost),
+        match event.kind {
+            CmEventKind::AddressResolved => self.apply(Event::AddressResolved),
+            CmEventKind::RouteResolved => self.apply(Event::RouteResolved),
+            CmEventKind::AddressError => self.attempt_failed(ConnectError::Address),
+            CmEventKind::RouteError => self.attempt_failed(ConnectError::Route),
+            CmEventKind::Unreachable => self.attempt_failed(ConnectError::Unreachable),
+            CmEventKind::ConnectError => self.attempt_failed(ConnectError::Lost),
             CmEventKind::Rejected => self.rejected(event),
-            CmEventKind::Established => match self.accepted(event) {
-                Ok(()) => Event::Established,
-                Err(error) => failed(error),
-            },
+            CmEventKind::Established => {
+                self.accepted(event);
+                self.apply(Event::Established);
+            }
             CmEventKind::Disconnected => {
                 self.with(|state| connection(state).map(|connection| connection.saw_disconnected()));
-                if self.is_connected() {
-                    tracing::error!("{label}: the controller ended the connection");
-                }
-                Event::Failed(FailureReason::Remote)
+                self.connection_failed(FailureReason::Remote, &"the controller ended it");
             }
             CmEventKind::DeviceRemoval => {
                 self.with(|state| connection(state).map(|connection| connection.saw_device_removal()));
-                tracing::error!("{label}: the RDMA device is being removed");
-                Event::Failed(FailureReason::Local)
+                self.connection_failed(FailureReason::Local, &"the RDMA device is being removed");
             }
             CmEventKind::AddressChange => {
-                tracing::error!("{label}: the local address moved to another device");
-                Event::Failed(FailureReason::Local)
+                self.connection_failed(FailureReason::Local, &"the local address moved to another device");
             }
             CmEventKind::TimewaitExit
             | CmEventKind::ConnectRequest
             | CmEventKind::ConnectResponse
             | CmEventKind::Other(_) => {
+                let label = self.label();
                 tracing::debug!("{label}: CM event {:?}, status {}, ignored", event.kind, event.status);
-                return;
             }
-        };
-        self.apply(event);
+        }
     }
 
-    pub(super) fn rejected(&self, event: &CmEvent) -> QpairEvent {
+    fn rejected(&self, event: &CmEvent) {
         let attempts = self.stale_attempts.get();
         if event.status == REJECT_STALE && attempts < STALE_RETRIES {
             self.stale_attempts.set(attempts + 1);
             let next = attempts + 1;
             tracing::warn!("{}: rejected as stale; retry {next} of {STALE_RETRIES} follows", self.label());
-            return Event::RejectedStale;
+            return self.apply(Event::StillHeld);
         }
         let reason = (event.status == REJECT_CONSUMER)
             .then(|| rdma::Reject::decode(event.private_data.as_slice()).ok())
             .flatten()
             .map(|reject| reject.sts);
-        let error = ConnectError::Rejected { status: event.status, reason };
-        self.log_connect_failure(error);
-        Event::ConnectFailed(error)
+        self.attempt_failed(ConnectError::Rejected { status: event.status, reason });
     }
 
     /// Takes what an accepting controller says of its queue. Private data that is missing, as some providers give
     /// none, leaves the depth as it is.
-    pub(super) fn accepted(&self, event: &CmEvent) -> Result<(), ConnectError> {
+    fn accepted(&self, event: &CmEvent) {
         self.with(|state| {
-            let State::Connecting(connection) = state else { return Ok(()) };
+            let State::Connecting(connection) = state else { return };
             connection.saw_established();
             match rdma::Accept::decode(event.private_data.as_slice()) {
-                Ok(accept) if accept.crqsize > 0 => {
-                    connection.wire().limit_depth(u32::from(accept.crqsize));
-                    Ok(())
-                }
-                Ok(_) => Ok(()),
+                Ok(accept) if accept.crqsize > 0 => connection.wire().limit_depth(u32::from(accept.crqsize)),
+                Ok(_) => {}
                 Err(error) => {
                     tracing::debug!("{}: accepted without usable private data: {error}", self.label());
-                    Ok(())
                 }
             }
-        })
+        });
     }
 
     pub(super) fn apply(&self, event: QpairEvent) {
@@ -376,7 +439,7 @@ impl Qpair {
                 tracing::debug!("{}: connected", target.label);
                 if let Err(error) = self.watch_events() {
                     // Live, but deaf to its end: better not live.
-                    tracing::error!("{}: CM events cannot be watched: {error}", target.label);
+                    tracing::error!("{}: the connection failed: watching CM events: {error}", target.label);
                     return Some(Event::Failed(FailureReason::Local));
                 }
                 self.flush();
@@ -393,7 +456,7 @@ impl Qpair {
             Action::Release(connection) => {
                 self.release(connection);
                 self.requests.reset_connect_slot();
-                self.deadline.set(clock::now().after(STALE_BACKOFF));
+                self.deadline.set(clock::now().after(self.backoff()));
                 Ok(())
             }
             Action::Drop(resolver) | Action::Refuse(Refused::Id(resolver)) => {
@@ -406,10 +469,18 @@ impl Qpair {
             }
         };
         result.err().map(|error| {
-            let step = self.with(State::name);
-            tracing::error!("{}: connecting failed while {step}: {error}", target.label);
+            match &error {
+                Error::Connect(error) => self.log_connect_failure(error),
+                error => self.log_connect_failure(error),
+            }
             Event::ConnectFailed(as_connect_error(&error))
         })
+    }
+
+    /// How long to wait before the next attempt: a little longer each time.
+    fn backoff(&self) -> Duration {
+        let attempts = self.stale_attempts.get().max(self.held_attempts.get());
+        (BACKOFF * u32::from(attempts.max(1))).min(BACKOFF_MOST)
     }
 
     pub(super) fn release(&self, connection: Box<Connection>) {
@@ -418,8 +489,10 @@ impl Qpair {
             Ok(drained) => drained.release(label),
             Err(connection) => connection.destroyed(label).and_then(|drained| drained.release(label)),
         };
-        if released.is_ok() {
+        if let Ok(parting) = released {
             tracing::debug!("{label}: released");
+            // For a qpair that may connect again, the answer was waited for, and a parting means that it never came.
+            self.parting.set(parting.filter(|_| self.leaving.get()));
         }
     }
 
@@ -428,14 +501,15 @@ impl Qpair {
             requests: &self.requests,
             qpair: &self.me,
             depth: self.configuration.queue_size.saturating_sub(1).max(1),
+            reserved: self.configuration.reserved,
+            in_capsule_data: self.configuration.in_capsule_data,
+            label: self.label(),
         };
         let group = self.group();
-        let connection = Connection::build(resolver, &blueprint, |device, entries| match &group {
+        Connection::build(resolver, &blueprint, |device, entries| match &group {
             Some(group) => group.poller(device, entries),
             None => Poller::new(device, &self.lanes, entries),
-        })?;
-        connection.wire().set_in_capsule_data(self.configuration.in_capsule_data);
-        Ok(connection)
+        })
     }
 
     pub(super) fn private_data(&self) -> [u8; rdma::Request::SIZE] {
@@ -464,7 +538,7 @@ impl Qpair {
         .map_err(invalid)?;
         let memory = connection.connect_data();
         if !memory.write(0, &data.0) {
-            return Err(Error::NoMemory);
+            return Err(Error::Internal("the memory of Connect is too short"));
         }
         let size = configuration.queue_size.saturating_sub(1);
         let command = Command::connect(configuration.queue_id, size, 0, configuration.keep_alive_timeout);
@@ -478,21 +552,44 @@ impl Qpair {
         Ok(())
     }
 
-    pub(super) fn fabric_connect_ended(&self, completion: &Completion) {
-        let failed = |error| {
-            self.log_connect_failure(error);
-            Event::ConnectFailed(error)
+    /// What the controller answered to the Connect command.
+    pub(super) fn fabric_connect_ended(&self, answer: &Completion) {
+        if !self.with(|state| matches!(state, State::FabricConnect(_))) {
+            return;
+        }
+        let refused = |error: ConnectError| {
+            self.log_connect_failure(&error);
+            self.apply(Event::ConnectFailed(error));
         };
-        let response = ConnectResponse::decode(completion);
-        let event = if !completion.is_success() {
-            failed(ConnectError::Status(completion.status()))
+        let response = ConnectResponse::decode(answer);
+        if self.is_still_held(answer.status()) {
+            self.apply(Event::StillHeld);
+        } else if !answer.is_success() {
+            refused(ConnectError::Status(answer.status()));
         } else if response.requires_authentication() {
-            failed(ConnectError::AuthenticationRequired)
+            refused(ConnectError::AuthenticationRequired);
         } else {
             self.controller_id.set(response.cntlid);
-            Event::FabricConnected
-        };
-        self.apply(event);
+            self.apply(Event::FabricConnected);
+        }
+    }
+
+    /// Whether the controller refused an I/O queue because it still holds the one of that id, and may be asked again:
+    /// kernel targets take a moment to let go of a queue whose connection has ended, and answer with COMMAND SEQUENCE
+    /// ERROR until then (Fabrics 1.1, 3.3: a queue can be created once).
+    fn is_still_held(&self, status: Status) -> bool {
+        if self.queue_id() == 0 || !status.is(Status::COMMAND_SEQUENCE_ERROR) {
+            return false;
+        }
+        let attempts = self.held_attempts.get();
+        if clock::now().has_reached(self.patience.get()) {
+            return false;
+        }
+        if attempts == 0 {
+            tracing::info!("{}: the controller still holds the queue of that id; trying again", self.label());
+        }
+        self.held_attempts.set(attempts.saturating_add(1));
+        true
     }
 }
 
@@ -500,7 +597,10 @@ fn as_connect_error(error: &Error) -> ConnectError {
     match error {
         Error::Connect(error) => *error,
         Error::Verbs(error) | Error::NoDevice(error) => ConnectError::Resources(error.errno),
-        _ => ConnectError::Resources(libc::ENOMEM),
+        Error::NoMemory | Error::NoMap(_) => ConnectError::Resources(libc::ENOMEM),
+        Error::FirstReceives(errno) => ConnectError::Resources(*errno),
+        Error::DeviceTooSmall { .. } => ConnectError::Resources(libc::EOPNOTSUPP),
+        _ => ConnectError::Resources(libc::EIO),
     }
 }
 

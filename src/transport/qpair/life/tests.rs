@@ -38,6 +38,7 @@ fn qpair(peer: &Silent) -> Rc<Qpair> {
         queue_id: 1,
         queue_size: 8,
         requests: 16,
+        reserved: 0,
         delay_submit: false,
         controller_id: 1,
         subnqn: String::from("nqn.2024-01.test:s"),
@@ -102,7 +103,7 @@ fn t70_a_stale_connection_is_tried_again_with_fresh_objects_a_bounded_number_of_
         submit(&qpair, &ended).unwrap(); // while the old connection drains
         assert!(qpair.connect_result().is_none());
         assert!(matches!(qpair.connect(), Err(Error::AlreadyConnected)));
-        until(&qpair, "waiting after a stale connection");
+        until(&qpair, "waiting for another attempt");
         assert!(old.upgrade().is_none(), "attempt {attempt}: something holds the old connection");
         until(&qpair, "connecting");
         assert_eq!(qpair.deliver(u32::MAX), 0);

@@ -1,0 +1,118 @@
+//! What a controller's freed qpairs leave behind: queue ids, and partings whose peer has not answered yet.
+//!
+//! A controller holds a queue until it has seen the end of its connection, so an id that is used again at once may be
+//! refused. Therefore a queue id goes back last, once the peer has answered or the time for that is over, and the id
+//! that has been free for longest is taken first. Nobody waits here: who takes an id, frees a qpair, polls the Admin
+//! Queue or detaches looks once at what has come to its end.
+//!
+//! Any thread may come here, under a lock of its own; no callback runs under it.
+
+use crate::{
+    clock::{self, Moment},
+    transport::Parting,
+};
+use parking_lot::Mutex;
+use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
+
+/// How often the dead are looked at: each look is a system call for each of them.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// The queue ids of a controller, and its dead.
+pub(super) struct Graveyard {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// Ids that were never used.
+    unused: RangeInclusive<u16>,
+    /// Ids whose connection has ended, the one that has been free for longest first.
+    free: VecDeque<u16>,
+    dead: VecDeque<Dead>,
+    next_look: Moment,
+    /// The controller is gone: what comes now is not waited for.
+    closed: bool,
+}
+
+/// A parting, and the queue id that goes back with it; None for the Admin Queue.
+struct Dead {
+    parting: Parting,
+    queue_id: Option<u16>,
+}
+
+impl Graveyard {
+    /// A graveyard with the queue ids from 1 to `queues`.
+    pub(super) fn new(queues: u16) -> Self {
+        let inner = Inner {
+            unused: 1..=queues,
+            free: VecDeque::new(),
+            dead: VecDeque::new(),
+            next_look: Moment::START,
+            closed: false,
+        };
+        Self { inner: Mutex::new(inner) }
+    }
+
+    /// The id that has been free for longest. If none is free, that of the oldest of the dead, whose peer then is not
+    /// waited for any more: the connect attempt is told if it still holds the queue. None if live qpairs have all.
+    pub(super) fn take_queue_id(&self) -> Option<u16> {
+        let mut inner = self.inner.lock();
+        if let Some(id) = inner.unused.next() {
+            return Some(id);
+        }
+        inner.look(clock::now());
+        while inner.free.is_empty() && inner.bury_oldest() {}
+        inner.free.pop_front()
+    }
+
+    /// Gives back the id of a qpair that is at rest, with what its last connection left.
+    pub(super) fn give_back(&self, queue_id: u16, parting: Option<Parting>) {
+        let mut inner = self.inner.lock();
+        match parting.filter(|_| !inner.closed) {
+            Some(parting) => inner.dead.push_back(Dead { parting, queue_id: Some(queue_id) }),
+            None => inner.free.push_back(queue_id),
+        }
+    }
+
+    /// Takes what the Admin Queue's connection left.
+    pub(super) fn admit(&self, parting: Option<Parting>) {
+        let mut inner = self.inner.lock();
+        inner.dead.extend(parting.map(|parting| Dead { parting, queue_id: None }));
+    }
+
+    /// Lets go of those whose time is over. True if nobody is left.
+    pub(super) fn tend(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let now = clock::now();
+        if !inner.dead.is_empty() && now.has_reached(inner.next_look) {
+            inner.look(now);
+        }
+        inner.dead.is_empty()
+    }
+
+    /// The controller goes: nobody will look any more.
+    pub(super) fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        while inner.bury_oldest() {}
+    }
+}
+
+impl Inner {
+    fn look(&mut self, now: Moment) {
+        self.next_look = now.after(INTERVAL);
+        for _ in 0..self.dead.len() {
+            let Some(dead) = self.dead.pop_front() else { return };
+            if dead.parting.is_over(now) {
+                self.free.extend(dead.queue_id);
+            } else {
+                self.dead.push_back(dead);
+            }
+        }
+    }
+
+    fn bury_oldest(&mut self) -> bool {
+        let Some(dead) = self.dead.pop_front() else { return false };
+        self.free.extend(dead.queue_id);
+        true
+    }
+}
