@@ -6,7 +6,7 @@
 use super::{
     entry::entry,
     error::negated_errno,
-    handles::{self, Found, Kind, Object, shared_by},
+    handles::{self, Claim, Found, Kind, Object, shared_by},
     ns::Ns,
     options,
     qpair::Qpair,
@@ -31,17 +31,25 @@ pub(super) struct Ctrlr {
     handle: Cell<*mut spdk_nvme_ctrlr>,
     /// How many times the program attached it, and has to detach it.
     attachments: Cell<u32>,
-    detaching: Cell<bool>,
     /// Handles that were given out, by NSID. One per namespace, as long as the controller is attached.
     namespaces: Mutex<HashMap<u32, usize>>,
-    /// Handles of its queue pairs. What is left when the controller is detached is freed then.
-    qpairs: Mutex<Vec<usize>>,
+    /// Its queue pairs. What is left when the controller is detached is freed then.
+    qpairs: Mutex<Qpairs>,
+}
+
+/// The queue pairs of a controller.
+enum Qpairs {
+    /// Handles of those that the program has.
+    Open(Vec<usize>),
+    /// The controller is being detached, which ends these. No other is made any more.
+    Closed(Vec<Rc<Qpair>>),
 }
 
 // SAFETY: everything in it that is not safe to share is reached under `lock` (see `Ctrlr::admin`), is never changed
 // after the controller is made (transport_id, opts, handle), or has a lock of its own. The counts of `host`'s `Rc`
 // change under `lock` only, since only admin callbacks take shares of it: a queue pair has none. It is dropped with
-// the last share of the controller, when nothing else can reach it any more.
+// the last share of the controller, when nothing else can reach it any more. The shares of queue pairs in `qpairs` are
+// those that a detach has claimed: no other thread uses these queue pairs, and the detach is one thread's at a time.
 unsafe impl Send for Ctrlr {}
 // SAFETY: as above.
 unsafe impl Sync for Ctrlr {}
@@ -75,9 +83,8 @@ impl Ctrlr {
             opts,
             handle: Cell::new(ptr::null_mut()),
             attachments: Cell::new(1),
-            detaching: Cell::new(false),
             namespaces: Mutex::new(HashMap::new()),
-            qpairs: Mutex::new(Vec::new()),
+            qpairs: Mutex::new(Qpairs::Open(Vec::new())),
         });
         ctrlr.handle.set(handles::insert::<Self>(ctrlr.clone())?);
         Some(ctrlr)
@@ -119,38 +126,64 @@ impl Ctrlr {
     /// Attaches once more. False if it is being detached.
     pub(super) fn attach_again(&self) -> bool {
         self.admin(|_| {
-            if !self.detaching.get() {
+            let attached = self.attachments.get() > 0;
+            if attached {
                 self.attachments.set(self.attachments.get().saturating_add(1));
             }
-            !self.detaching.get()
+            attached
         })
     }
 
-    /// Detaches once; true if that was the last time and detaching began.
+    /// Detaches once. True if that was the last time: then the end is the caller's, who has to begin it.
     pub(super) fn detach_once(&self) -> bool {
         let last = self.admin(|_| {
-            let left = self.attachments.get().saturating_sub(1);
-            self.attachments.set(left);
-            left == 0 && !self.detaching.replace(true)
+            let left = self.attachments.get().checked_sub(1);
+            self.attachments.set(left.unwrap_or(0));
+            left == Some(0)
         });
-        if last {
-            let qpairs = std::mem::take(&mut *self.qpairs.lock());
-            for qpair in qpairs {
-                // SAFETY: the handle was stored when it was made. Whoever detaches a controller uses none of its
-                // queue pairs.
-                unsafe { super::qpair::free(ptr::with_exposed_provenance_mut(qpair)) };
-            }
-            self.admin(|host| host.detach_start());
-        }
-        last
+        // SAFETY: the end is claimed, not brought about: what the handle stands for stays.
+        last && matches!(unsafe { handles::claim::<Self>(self.handle.get()) }, Claim::Won(_))
     }
 
-    /// Goes on with detaching; true when done, and then the handles are gone.
+    /// Begins the end that was claimed: all queue pairs that the program has left, at once. Calls nobody and waits for
+    /// nobody.
+    pub(super) fn begin_detach(&self) {
+        let mut qpairs = self.qpairs.lock();
+        let Qpairs::Open(handles) = &*qpairs else { return };
+        let mut ending = Vec::new();
+        for handle in handles {
+            let handle = ptr::with_exposed_provenance_mut(*handle);
+            // SAFETY: whoever detaches a controller uses none of its queue pairs, unless to free one: who claims it
+            // first ends it, and a loser touches nothing.
+            if let Claim::Won(qpair) = unsafe { handles::claim::<Qpair>(handle) } {
+                qpair.begin_free();
+                ending.push(qpair);
+            }
+        }
+        *qpairs = Qpairs::Closed(ending);
+    }
+
+    /// Goes on with detaching; true when done, and then the handles are gone. Callbacks may come here again: nothing is
+    /// taken out of the controller while one runs.
     pub(super) fn detach_poll(&self) -> bool {
-        let done = self.admin(|host| host.detach_poll());
+        let ending = match &*self.qpairs.lock() {
+            Qpairs::Open(_) => return false,
+            Qpairs::Closed(ending) => ending.clone(),
+        };
+        // All of them, so that one deadline serves for all.
+        let left = ending.iter().filter(|qpair| !qpair.finish_free()).count();
+        drop(ending);
+        if left > 0 {
+            return false;
+        }
+        let done = self.admin(|host| {
+            host.detach_start();
+            host.detach_poll()
+        });
         if done {
             let namespaces = std::mem::take(&mut *self.namespaces.lock());
-            // SAFETY: whoever detaches a controller does not use it or its namespaces any more.
+            // SAFETY: whoever detaches a controller does not use it or its namespaces any more. A second removal finds
+            // nothing.
             unsafe {
                 for handle in namespaces.into_values() {
                     handles::remove::<Ns>(ptr::with_exposed_provenance_mut(handle));
@@ -161,8 +194,29 @@ impl Ctrlr {
         done
     }
 
+    /// Takes a queue pair in. False if the controller is being detached.
+    fn admit_qpair(&self, handle: *mut spdk_nvme_qpair) -> bool {
+        match &mut *self.qpairs.lock() {
+            Qpairs::Open(handles) => {
+                handles.push(handle.expose_provenance());
+                true
+            }
+            Qpairs::Closed(_) => false,
+        }
+    }
+
     pub(super) fn forget_qpair(&self, handle: *mut spdk_nvme_qpair) {
-        self.qpairs.lock().retain(|&qpair| qpair != handle.addr());
+        // What is taken off the list is dropped after the lock is.
+        let _gone = match &mut *self.qpairs.lock() {
+            Qpairs::Open(handles) => {
+                handles.retain(|&qpair| qpair != handle.addr());
+                None
+            }
+            Qpairs::Closed(ending) => {
+                let place = ending.iter().position(|qpair| qpair.handle() == handle);
+                place.map(|place| ending.remove(place))
+            }
+        };
     }
 
     fn namespace(&self, nsid: u32) -> *mut spdk_nvme_ns {
@@ -191,17 +245,21 @@ impl Ctrlr {
             }
         };
         let qpair = Qpair::insert(host, self.clone())?;
-        self.qpairs.lock().push(qpair.expose_provenance());
-        if !options.create_only {
-            // SAFETY: nobody else knows the handle yet.
-            let rc = unsafe { spdk_nvme_ctrlr_connect_io_qpair(self.handle(), qpair) };
-            if rc != 0 {
-                // SAFETY: as above.
-                unsafe { super::qpair::free(qpair) };
-                return None;
-            }
+        let handle = qpair.handle();
+        if !self.admit_qpair(handle) {
+            tracing::error!("cannot make a qpair: the controller is being detached");
+            qpair.free();
+            return None;
         }
-        Some(qpair)
+        if !options.create_only && qpair.connect() != 0 {
+            // A detach on another thread, or in a callback, may have ended it already.
+            // SAFETY: nobody else knows the handle, but for a detach.
+            if let Claim::Won(qpair) = unsafe { handles::claim::<Qpair>(handle) } {
+                qpair.free();
+            }
+            return None;
+        }
+        Some(handle)
     }
 
     /// What SPDK refuses before a transport sees it.
@@ -372,7 +430,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_alloc_io_qpair(
 ) -> *mut spdk_nvme_qpair {
     entry!(
         spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, opts, opts_size),
-        Ctrlr as share,
+        Ctrlr as acquired,
         ctrlr,
         ptr::null_mut(),
         |object| {

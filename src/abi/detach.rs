@@ -7,7 +7,7 @@ use super::{
     ctrlr::Ctrlr,
     entry::{entry, next, next_of},
     env,
-    handles::{self, Found, Kind, Object, find, share, shared_by},
+    handles::{self, Claim, Found, Kind, Object, find, share, shared_by},
     probe::forget,
     types::{spdk_nvme_ctrlr, spdk_nvme_detach_ctx},
 };
@@ -35,18 +35,20 @@ impl Object for DetachContext {
     fn fail(&self) {}
 }
 
-/// Detaches a controller, and waits until that is done. Queue pairs that it still has are freed.
+/// Detaches a controller, and waits until that is done. Queue pairs that it still has are freed, all at once: a silent
+/// controller costs one deadline, however many they are.
 ///
-/// A controller that was attached more than once is only detached with the last of these calls. Returns 0, or -EINVAL
-/// for a handle that is no controller.
+/// A controller that was attached more than once is only detached with the last of these calls. Returns 0, also if it is
+/// being detached already, or -EINVAL for a handle that is no controller.
 ///
 /// # Safety
 ///
-/// Nobody else uses ctrlr, its namespaces or its queue pairs, and nobody does afterwards.
+/// Nobody else uses ctrlr, its namespaces or its queue pairs, but to free or detach them, too; nobody does afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_detach(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
-    entry!(spdk_nvme_detach(ctrlr), Ctrlr as share, ctrlr, -EINVAL, |object| {
-        if begin(&object) {
+    entry!(spdk_nvme_detach(ctrlr), Ctrlr as acquired, ctrlr, -EINVAL, |object| {
+        if object.detach_once() {
+            object.begin_detach();
             // Each step of a detach has a deadline of its own; this one is for a fault in them.
             let deadline = clock::now().after(DETACH_TIMEOUT);
             if clock::wait(deadline, || finish(&object).then_some(())).is_none() {
@@ -57,9 +59,10 @@ pub unsafe extern "C" fn spdk_nvme_detach(ctrlr: *mut spdk_nvme_ctrlr) -> c_int 
     })
 }
 
-/// Begins to detach a controller. The context is made if *detach_ctx is NULL; it takes any number of controllers.
+/// Begins to detach a controller, and returns at once. The context is made if *detach_ctx is NULL; it takes any number of
+/// controllers. Callbacks run while the context is polled.
 ///
-/// Returns 0, -EINVAL for a handle that is no controller, -ENOMEM.
+/// Returns 0, also if the controller is being detached already, -EINVAL for a handle that is no controller, -ENOMEM.
 ///
 /// # Safety
 ///
@@ -73,12 +76,10 @@ pub unsafe extern "C" fn spdk_nvme_detach_async(
         if detach_ctx.is_null() {
             return -EINVAL;
         }
-        // SAFETY: the caller vouches for the handle.
-        let ctrlr = match unsafe { find::<Ctrlr>(ctrlr) } {
-            // SAFETY: `find` gave the reference just now.
-            Found::Ours(found) => Ok(unsafe { share(found) }),
-            Found::Foreign => Err(ctrlr),
-            Found::Invalid => {
+        let ctrlr = match handles::acquire::<Ctrlr>(ctrlr) {
+            Claim::Won(ours) => Ok(ours),
+            Claim::Foreign => Err(ctrlr),
+            Claim::Lost | Claim::Invalid => {
                 handles::complain("spdk_nvme_detach_async", ctrlr.addr());
                 return -EINVAL;
             }
@@ -104,20 +105,7 @@ pub unsafe extern "C" fn spdk_nvme_detach_async(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_detach_poll_async(detach_ctx: *mut spdk_nvme_detach_ctx) -> c_int {
     entry!(spdk_nvme_detach_poll_async(detach_ctx), DetachContext as share, detach_ctx, -EINVAL, |object| {
-        // A callback may come here again, so the list is not locked, and not the context's, while callbacks may run.
-        let mut ours = std::mem::take(&mut *object.ours.lock());
-        ours.retain(|ctrlr| !finish(ctrlr));
-        object.ours.lock().append(&mut ours);
-        let theirs = object.theirs.get();
-        if !theirs.is_null() && next!(spdk_nvme_detach_poll_async(theirs)).unwrap_or(0) != -EAGAIN {
-            object.theirs.set(ptr::null_mut());
-        }
-        if !object.ours.lock().is_empty() || !object.theirs.get().is_null() {
-            return -EAGAIN;
-        }
-        // SAFETY: the caller vouches for the handle.
-        drop(unsafe { handles::remove::<DetachContext>(detach_ctx) });
-        0
+        object.poll(detach_ctx)
     })
 }
 
@@ -131,17 +119,35 @@ pub unsafe extern "C" fn spdk_nvme_detach_poll(detach_ctx: *mut spdk_nvme_detach
     if detach_ctx.is_null() {
         return;
     }
-    entry!(spdk_nvme_detach_poll(detach_ctx), DetachContext as share, detach_ctx, (), |_object| {
-        // SAFETY: the caller vouches for the handle.
-        while unsafe { spdk_nvme_detach_poll_async(detach_ctx) } == -EAGAIN {
+    entry!(spdk_nvme_detach_poll(detach_ctx), DetachContext as share, detach_ctx, (), |object| {
+        while object.poll(detach_ctx) == -EAGAIN {
             env::relax();
         }
     });
 }
 
-/// Detaches once; true if there is something to wait for.
-fn begin(ctrlr: &Arc<Ctrlr>) -> bool {
-    ctrlr.detach_once()
+impl DetachContext {
+    /// Goes on with all that is being detached: 0, and the context's handle is gone, or -EAGAIN. Callbacks may come here
+    /// again, so the list holds what is being detached until it is, and is not locked while one runs. Whoever finds the
+    /// list empty first ends the context; the others get the same answer.
+    fn poll(&self, handle: *mut spdk_nvme_detach_ctx) -> c_int {
+        let ours = self.ours.lock().clone();
+        for ctrlr in ours {
+            if finish(&ctrlr) {
+                self.ours.lock().retain(|other| !Arc::ptr_eq(other, &ctrlr));
+            }
+        }
+        let theirs = self.theirs.get();
+        if !theirs.is_null() && next!(spdk_nvme_detach_poll_async(theirs)).unwrap_or(0) != -EAGAIN {
+            self.theirs.set(ptr::null_mut());
+        }
+        if !self.ours.lock().is_empty() || !self.theirs.get().is_null() {
+            return -EAGAIN;
+        }
+        // SAFETY: whoever polls a context vouches for its handle.
+        drop(unsafe { handles::remove::<Self>(handle) });
+        0
+    }
 }
 
 /// Goes on with detaching; true when done, and then the controller can be attached anew.
@@ -185,11 +191,13 @@ impl Slot {
     }
 
     fn detach(self, ctrlr: Arc<Ctrlr>) -> c_int {
-        let begun = begin(&ctrlr);
-        if begun {
-            self.context.ours.lock().push(ctrlr);
+        let last = ctrlr.detach_once();
+        if last {
+            // In the context before anything of it ends.
+            self.context.ours.lock().push(ctrlr.clone());
+            ctrlr.begin_detach();
         }
-        self.close(begun);
+        self.close(last);
         0
     }
 

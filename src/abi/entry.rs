@@ -18,8 +18,23 @@ use std::{
 /// `entry!(symbol(arguments...), Type @ handle, error value, |object| body)`.
 ///
 /// The body gets a reference to the handle's object, which is good until something is called that may free it; such
-/// entries write `share` after the type and get a share instead.
+/// entries write `as share` after the type and get a share instead. `as acquired` is for entries that another thread's end
+/// of the object may meet: it is had before that, or not at all.
 macro_rules! entry {
+    ($symbol:ident($($argument:expr),*), $type:ty as acquired, $handle:ident, $refused:expr, |$object:ident| $body:expr) => {
+        match $crate::abi::handles::acquire::<$type>($handle) {
+            $crate::abi::handles::Claim::Won($object) => {
+                $crate::abi::entry::guard(stringify!($symbol), &*$object, $refused, || $body)
+            }
+            $crate::abi::handles::Claim::Foreign => {
+                $crate::abi::entry::next!($symbol($($argument),*)).unwrap_or($refused)
+            }
+            $crate::abi::handles::Claim::Lost | $crate::abi::handles::Claim::Invalid => {
+                $crate::abi::handles::complain(stringify!($symbol), $handle.addr());
+                $refused
+            }
+        }
+    };
     ($symbol:ident($($argument:expr),*), $type:ty $(as $how:ident)? , $handle:ident, $refused:expr, |$object:ident| $body:expr) => {
         // SAFETY: the entry's contract: the handle's object is used by one thread at a time, and nobody else frees it
         // meanwhile. Bodies that may free it on this thread ask for a share.

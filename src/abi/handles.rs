@@ -10,6 +10,11 @@
 //!   use the handle on one thread now and on another later. That is sound by SPDK's own rule: one thread at a time uses
 //!   such an object, and a program that hands it over orders the two threads' uses, and so the uses of the count. What
 //!   any thread may use is an `Arc`: controllers and namespaces.
+//! * Ends are claimed: who wants to end a handle's object first moves its cell's tag from live to ending, by one
+//!   compare-and-swap, before it touches the object. Who loses gets the neutral answer and touches nothing. Until the
+//!   object is gone its handle is still found, since callbacks of the end may use it.
+//! * A long call ([`LongCall`]) marks its cell as busy. A claim from another thread then leaves the end to that call;
+//!   one from a callback of the call takes it, and the call finds the object gone.
 //! * Looking up takes no lock: a range check, a compare of the tag, a load of the object. The tag of a cell is written
 //!   after its object, and a thread that was given a handle was given it after both.
 
@@ -48,6 +53,10 @@ pub(super) enum Kind {
 
 /// Added to the tag of a cell whose object is gone.
 const FREED: u32 = 0x8000_0000;
+/// Added to the tag of a cell whose object's end was claimed.
+const ENDING: u32 = 0x4000_0000;
+/// Added to the tag of a cell while a long call works on its object.
+const BUSY: u32 = 0x2000_0000;
 
 /// Something that C holds a handle of.
 pub(super) trait Object: Sized {
@@ -106,10 +115,24 @@ pub(super) enum Found<'a, T> {
     Invalid,
 }
 
+/// What came of a claim to a handle's end.
+pub(super) enum Claim<S> {
+    /// The end is the caller's, who goes on with this share and removes the handle.
+    Won(S),
+    /// Somebody else ends it, or will once its long call is over.
+    Lost,
+    /// Not from our range: another library's.
+    Foreign,
+    /// NULL, stale, or of another kind.
+    Invalid,
+}
+
 #[repr(C)]
 struct Cell {
     object: AtomicPtr<()>,
     tag: AtomicU32,
+    /// The thread whose long call makes the cell busy.
+    caller: AtomicU32,
 }
 
 /// First address of the range. Before there is one: an address at which no program has anything, so that nothing is
@@ -147,7 +170,142 @@ pub(super) unsafe fn find<'a, T: Object>(handle: *const T::Handle) -> Found<'a, 
             return Found::Ours(unsafe { &*object });
         }
     }
-    reject(handle.addr())
+    // SAFETY: as for this function.
+    unsafe { find_other(handle) }
+}
+
+/// What [`find`] answers when the cell is not simply live: its object may be ending or in a long call, and is found then.
+///
+/// # Safety
+/// As for [`find`].
+#[cold]
+unsafe fn find_other<'a, T: Object>(handle: *const T::Handle) -> Found<'a, T> {
+    let Some(cell) = cell_at(handle.addr()) else {
+        return if is_ours(handle.addr()) { Found::Invalid } else { Found::Foreign };
+    };
+    if cell.tag.load(Ordering::Acquire) & !(ENDING | BUSY) != T::KIND as u32 {
+        return Found::Invalid;
+    }
+    let object = cell.object.load(Ordering::Relaxed).cast::<T>();
+    // SAFETY: a cell with this tag holds a share of a T, and the caller vouches that it stays for 'a.
+    Found::Ours(unsafe { &*object })
+}
+
+/// The cell at an address, if it is that of one in the readable part of the range.
+fn cell_at(address: usize) -> Option<&'static Cell> {
+    let offset = address.wrapping_sub(BASE.load(Ordering::Relaxed));
+    let is_cell = offset < READABLE.load(Ordering::Acquire) && offset.is_multiple_of(CELL_SIZE);
+    // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
+    is_cell.then(|| unsafe { &*ptr::with_exposed_provenance::<Cell>(address) })
+}
+
+/// Whether an address is ours to answer for: NULL, or in the range.
+fn is_ours(address: usize) -> bool {
+    address == 0 || address.wrapping_sub(BASE.load(Ordering::Relaxed)) < CELLS * CELL_SIZE
+}
+
+/// A share of the object of a handle that another thread may be ending: it is either had before that, or not at all.
+/// For objects whose shares may be taken on any thread; takes a lock, so not for each I/O.
+pub(super) fn acquire<T: Object>(handle: *const T::Handle) -> Claim<T::Share>
+where
+    T::Share: Send + Sync,
+{
+    let _table = TABLE.lock();
+    let Some(cell) = cell_at(handle.addr()) else {
+        return if is_ours(handle.addr()) { Claim::Invalid } else { Claim::Foreign };
+    };
+    if cell.tag.load(Ordering::Acquire) & !(ENDING | BUSY) != T::KIND as u32 {
+        return Claim::Invalid;
+    }
+    // SAFETY: the cell holds a share, which only `remove` takes, under the lock that is held.
+    Claim::Won(unsafe { T::share_raw(cell.object.load(Ordering::Relaxed).cast::<T>()) })
+}
+
+/// Claims the end of a handle's object. Nothing of the object is touched unless the claim is won.
+///
+/// # Safety
+/// No other thread uses the object, but for one that ends it, too, or that is in a [`LongCall`] on it.
+pub(super) unsafe fn claim<T: Object>(handle: *const T::Handle) -> Claim<T::Share> {
+    let Some(cell) = cell_at(handle.addr()) else {
+        return if is_ours(handle.addr()) { Claim::Invalid } else { Claim::Foreign };
+    };
+    let kind = T::KIND as u32;
+    loop {
+        let tag = cell.tag.load(Ordering::Acquire);
+        let (next, won) = match tag {
+            tag if tag == kind => (kind | ENDING, true),
+            // From a callback of the call: it is this thread's to end, and the call will find it gone.
+            tag if tag == kind | BUSY && cell.caller.load(Ordering::Relaxed) == this_thread() => {
+                (kind | ENDING, true)
+            }
+            tag if tag == kind | BUSY => (kind | BUSY | ENDING, false),
+            tag if tag & !BUSY == kind | ENDING => return Claim::Lost,
+            _ => return Claim::Invalid,
+        };
+        if cell.tag.compare_exchange(tag, next, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            continue;
+        }
+        if !won {
+            return Claim::Lost;
+        }
+        // SAFETY: the cell holds a share, which only who claimed the end may take, and that is the caller.
+        return Claim::Won(unsafe { T::share_raw(cell.object.load(Ordering::Relaxed).cast::<T>()) });
+    }
+}
+
+/// A call that works on a handle's object for long and runs callbacks meanwhile.
+pub(super) struct LongCall {
+    cell: &'static Cell,
+    kind: u32,
+}
+
+/// How a long call finds the handle at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterCall {
+    /// As it was.
+    Live,
+    /// Another thread wanted its end meanwhile, which is this call's to bring about now: the claim is its own.
+    Wanted,
+    /// A callback of the call has claimed its end.
+    Gone,
+}
+
+impl LongCall {
+    /// Begins a long call on a live handle. None if there is one already, or if it is ending.
+    pub(super) fn begin<T: Object>(handle: *const T::Handle) -> Option<Self> {
+        let cell = cell_at(handle.addr())?;
+        let kind = T::KIND as u32;
+        cell.tag.compare_exchange(kind, kind | BUSY, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        cell.caller.store(this_thread(), Ordering::Relaxed);
+        Some(Self { cell, kind })
+    }
+
+    /// Whether somebody wants the object's end, so that the call had better be short.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.cell.tag.load(Ordering::Relaxed) != self.kind | BUSY
+    }
+
+    /// Ends the call.
+    pub(super) fn end(self) -> AfterCall {
+        let (tag, kind) = (&self.cell.tag, self.kind);
+        let live = tag.compare_exchange(kind | BUSY, kind, Ordering::AcqRel, Ordering::Acquire);
+        let wanted = || {
+            tag.compare_exchange(kind | BUSY | ENDING, kind | ENDING, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        };
+        match live {
+            Ok(_) => AfterCall::Live,
+            Err(_) if wanted() => AfterCall::Wanted,
+            Err(_) => AfterCall::Gone,
+        }
+    }
+}
+
+/// A number that tells this thread from all others.
+fn this_thread() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    thread_local!(static NUMBER: u32 = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
 }
 
 /// A share of a handle's object, for an entry during which the object may be freed.
@@ -182,18 +340,14 @@ pub(super) fn insert<T: Object>(share: T::Share) -> Option<*mut T::Handle> {
 /// As for [`find`]: nobody else is using the handle.
 pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Share> {
     let mut table = TABLE.lock();
-    let offset = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed));
-    if offset >= READABLE.load(Ordering::Relaxed) || !offset.is_multiple_of(CELL_SIZE) {
+    let cell = cell_at(handle.addr())?;
+    if cell.tag.load(Ordering::Acquire) & !(ENDING | BUSY) != T::KIND as u32 {
         return None;
     }
-    // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
-    let cell = unsafe { &*handle.cast::<Cell>() };
-    if cell.tag.load(Ordering::Relaxed) != T::KIND as u32 {
-        return None;
-    }
+    let index = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed)) / CELL_SIZE;
     cell.tag.store(T::KIND as u32 | FREED, Ordering::Relaxed);
     let object = cell.object.swap(ptr::null_mut(), Ordering::Relaxed).cast::<T>();
-    table.free.push_back(u32::try_from(offset / CELL_SIZE).ok()?);
+    table.free.push_back(u32::try_from(index).ok()?);
     drop(table);
     // SAFETY: the cell held this share, and its tag now says that it does not any more.
     Some(unsafe { T::from_raw(object) })
@@ -207,14 +361,8 @@ pub(super) fn complain(entry: &str, address: usize) {
         tracing::error!("{entry}: handle is NULL");
         return;
     }
-    let offset = address.wrapping_sub(BASE.load(Ordering::Relaxed));
-    let tag = if offset < READABLE.load(Ordering::Relaxed) && offset.is_multiple_of(CELL_SIZE) {
-        // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
-        unsafe { (*ptr::with_exposed_provenance::<Cell>(address)).tag.load(Ordering::Relaxed) }
-    } else {
-        0
-    };
-    let name = match tag & !FREED {
+    let tag = cell_at(address).map_or(0, |cell| cell.tag.load(Ordering::Relaxed));
+    let name = match tag & !(FREED | ENDING | BUSY) {
         tag if tag == Kind::Controller as u32 => "controller",
         tag if tag == Kind::Namespace as u32 => "namespace",
         tag if tag == Kind::QueuePair as u32 => "qpair",
@@ -229,16 +377,6 @@ pub(super) fn complain(entry: &str, address: usize) {
         tracing::error!("{entry}: {address:#x} is a {name}, which is not what is asked for here");
     } else {
         tracing::error!("{entry}: {address:#x} is a {name} that was freed");
-    }
-}
-
-/// Foreign or invalid: what is left when an address is not that of a live cell of the right kind.
-#[cold]
-fn reject<'a, T>(address: usize) -> Found<'a, T> {
-    if address == 0 || address.wrapping_sub(BASE.load(Ordering::Relaxed)) < CELLS * CELL_SIZE {
-        Found::Invalid
-    } else {
-        Found::Foreign
     }
 }
 

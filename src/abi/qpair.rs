@@ -2,21 +2,20 @@
 
 use super::{
     ctrlr::Ctrlr,
-    entry::entry,
+    entry::{entry, guard, next},
     error::negated_errno,
-    handles::{self, Found, Kind, Object, shared_by},
+    handles::{self, AfterCall, Claim, Kind, LongCall, Object, shared_by},
     types::{spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
 };
 use crate::{host, transport::Error as TransportError};
 use libc::c_int;
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{cell::Cell, ptr, rc::Rc, sync::Arc};
 
 /// What a handle of a queue pair stands for.
 pub(super) struct Qpair {
     host: Rc<host::IoQpair>,
     ctrlr: Arc<Ctrlr>,
-    /// The program is freeing it; a callback that does so again has nothing to do.
-    freeing: Cell<bool>,
+    handle: Cell<*mut spdk_nvme_qpair>,
 }
 
 impl Object for Qpair {
@@ -30,12 +29,17 @@ impl Object for Qpair {
 }
 
 impl Qpair {
-    /// A new queue pair's handle, which the host's queue pair carries as its tag.
-    pub(super) fn insert(host: Rc<host::IoQpair>, ctrlr: Arc<Ctrlr>) -> Option<*mut spdk_nvme_qpair> {
-        let qpair = Rc::new(Self { host, ctrlr, freeing: Cell::new(false) });
+    /// A new queue pair with a handle, which the host's queue pair carries as its tag.
+    pub(super) fn insert(host: Rc<host::IoQpair>, ctrlr: Arc<Ctrlr>) -> Option<Rc<Self>> {
+        let qpair = Rc::new(Self { host, ctrlr, handle: Cell::new(ptr::null_mut()) });
         let handle = handles::insert::<Self>(qpair.clone())?;
+        qpair.handle.set(handle);
         qpair.host.set_tag(handle.cast());
-        Some(handle)
+        Some(qpair)
+    }
+
+    pub(super) fn handle(&self) -> *mut spdk_nvme_qpair {
+        self.handle.get()
     }
 
     #[inline]
@@ -47,8 +51,17 @@ impl Qpair {
         &self.ctrlr
     }
 
-    pub(super) fn connect(&self) -> c_int {
-        match self.host.connect() {
+    /// Connects. A thread that wants the queue pair's end meanwhile gets it when this returns.
+    pub(super) fn connect(self: &Rc<Self>) -> c_int {
+        let Some(call) = LongCall::begin::<Self>(self.handle.get()) else {
+            // A callback of a connect, or of the end.
+            return if self.host.is_freed() { -libc::ENXIO } else { -libc::EISCONN };
+        };
+        let result = self.host.connect_unless(&|| call.is_unwanted());
+        if self.after(call) {
+            return -libc::ENXIO;
+        }
+        match result {
             Ok(()) => 0,
             // A queue pair that is not disconnected yet counts as connected here, as with SPDK; no log line, since a
             // program may just try until it is.
@@ -58,48 +71,82 @@ impl Qpair {
             Err(error) => negated_errno(&error),
         }
     }
-}
 
-/// Ends a queue pair and its handle. Callbacks of what was outstanding are called before this returns, and find the
-/// handle still there.
-///
-/// # Safety
-/// The handle is one of ours, and no other thread uses it.
-pub(super) unsafe fn free(handle: *mut spdk_nvme_qpair) {
-    // SAFETY: the caller vouches for the handle. The share keeps the object while callbacks run.
-    let qpair = match unsafe { handles::find::<Qpair>(handle) } {
-        // SAFETY: `find` gave the reference just now.
-        Found::Ours(qpair) => unsafe { handles::share(qpair) },
-        Found::Foreign | Found::Invalid => return,
-    };
-    if qpair.freeing.replace(true) {
-        return;
+    fn disconnect(self: &Rc<Self>) {
+        let call = LongCall::begin::<Self>(self.handle.get());
+        self.host.disconnect();
+        if let Some(call) = call {
+            self.after(call);
+        }
     }
-    qpair.host.free();
-    qpair.ctrlr.forget_qpair(handle);
-    // SAFETY: the caller vouches that nobody else uses the handle.
-    drop(unsafe { handles::remove::<Qpair>(handle) });
+
+    /// What is left to do after a long call; true if the queue pair is gone.
+    fn after(self: &Rc<Self>, call: LongCall) -> bool {
+        match call.end() {
+            AfterCall::Live => return false,
+            AfterCall::Wanted => self.free(),
+            AfterCall::Gone => {}
+        }
+        true
+    }
+
+    /// Ends a queue pair whose end was claimed, and its handle. Callbacks of what was outstanding are called before this
+    /// returns, and find the handle still there.
+    pub(super) fn free(self: &Rc<Self>) {
+        self.host.free();
+        self.forget_handle();
+    }
+
+    /// Begins the end of a queue pair whose end was claimed. Calls nobody.
+    pub(super) fn begin_free(&self) {
+        self.host.begin_free();
+    }
+
+    /// One turn of an end that was begun; true when it is over, and then the handle is gone. Callbacks may come here
+    /// again.
+    pub(super) fn finish_free(&self) -> bool {
+        let over = self.host.finish_free();
+        if over {
+            self.forget_handle();
+        }
+        over
+    }
+
+    fn forget_handle(&self) {
+        self.ctrlr.forget_qpair(self.handle.get());
+        // SAFETY: who claimed the end is the only one to use the handle, and a second removal finds nothing.
+        drop(unsafe { handles::remove::<Self>(self.handle.get()) });
+    }
 }
 
 /// Ends a queue pair. NULL is allowed.
 ///
-/// Waits until the hardware is done with every buffer. Callbacks of requests that were not done are called with
-/// "aborted, SQ deletion" before this returns, unless this is called from one of its own callbacks and the rest
-/// comes from the poll that called it. The queue pair leaves its poll group. Returns 0.
+/// Waits until the hardware is done with every buffer, but not for a controller that is silent. Callbacks of requests that
+/// were not done are called with "aborted, SQ deletion" before this returns, in the order of their submission. The queue
+/// pair leaves its poll group. Returns 0, also if it is being freed already: by a callback of this call, by another
+/// thread, or with its controller; those go on with it.
 ///
 /// # Safety
 ///
-/// No other thread uses qpair, and nobody uses it afterwards.
+/// No other thread uses qpair, but for one that frees it or detaches its controller, too, and nobody uses it afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_free_io_qpair(qpair: *mut spdk_nvme_qpair) -> c_int {
     if qpair.is_null() {
         return 0;
     }
-    entry!(spdk_nvme_ctrlr_free_io_qpair(qpair), Qpair as share, qpair, -libc::EINVAL, |_object| {
-        // SAFETY: the caller vouches for the handle, and it was found.
-        unsafe { free(qpair) };
-        0
-    })
+    // SAFETY: the caller vouches that no other thread uses the queue pair.
+    match unsafe { handles::claim::<Qpair>(qpair) } {
+        Claim::Won(object) => guard("spdk_nvme_ctrlr_free_io_qpair", &*object, -libc::EINVAL, || {
+            object.free();
+            0
+        }),
+        Claim::Lost => 0,
+        Claim::Foreign => next!(spdk_nvme_ctrlr_free_io_qpair(qpair)).unwrap_or(-libc::EINVAL),
+        Claim::Invalid => {
+            handles::complain("spdk_nvme_ctrlr_free_io_qpair", qpair.addr());
+            -libc::EINVAL
+        }
+    }
 }
 
 /// Disconnects a queue pair, and aborts the requests that are not done.
@@ -113,7 +160,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_free_io_qpair(qpair: *mut spdk_nvme_qpa
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_disconnect_io_qpair(qpair: *mut spdk_nvme_qpair) {
     entry!(spdk_nvme_ctrlr_disconnect_io_qpair(qpair), Qpair as share, qpair, (), |object| {
-        object.host.disconnect();
+        object.disconnect();
     });
 }
 
@@ -138,7 +185,7 @@ pub unsafe extern "C" fn spdk_nvme_qpair_process_completions(
         |object| match object.host.process_completions(max_completions) {
             Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
             // A callback freed it: it is no error that it is not connected any more.
-            Err(_) if object.freeing.get() => 0,
+            Err(_) if object.host.is_freed() => 0,
             Err(error) => negated_errno(&error),
         }
     )
