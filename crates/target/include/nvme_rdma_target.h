@@ -151,7 +151,8 @@ int nvme_rdma_target_add_subsystem(struct nvme_rdma_target *target, const char *
 
 /*
  * The same by text, as the program's control socket takes it: "misbehave WHAT[:AFTER]", "behave WHAT", "drop NQN",
- * "add NQN"; WHAT is cid-out-of-range, cid-idle, repeat-response, silent or reject-connections.
+ * "add NQN"; WHAT is cid-out-of-range, cid-idle, repeat-response, silent or reject-connections. And "lie NAME[=NUMBER]",
+ * "truth NAME", "truth all": answers as a hostile target gives them. 'nvme-rdma-target --lie help' lists the names.
  */
 int nvme_rdma_target_control(struct nvme_rdma_target *target, const char *command);
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::lies::{self, Lie};
+
 /// A way to misbehave towards hosts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Misbehaviour {
@@ -38,13 +40,19 @@ pub enum Command {
     Drop(String),
     /// Offer a subsystem again.
     Add(String),
+    /// Tell a lie from now on, with this number.
+    Lie(Lie, u64),
+    /// Tell the truth again: about this, or about everything.
+    Truth(Option<Lie>),
 }
 
 /// A command that cannot be read.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(
-    "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN' or 'add NQN', with WHAT one of \
-     cid-out-of-range, cid-idle, repeat-response, silent, reject-connections"
+    "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
+     'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT one of cid-out-of-range, cid-idle, repeat-response, \
+     silent, reject-connections, and NAME one of {names}",
+    names = lies::names()
 )]
 pub struct CommandError(pub String);
 
@@ -81,6 +89,9 @@ impl FromStr for Command {
             "behave" => Ok(Command::Behave(object.parse().map_err(|_| error())?)),
             "drop" => Ok(Command::Drop(object.to_owned())),
             "add" => Ok(Command::Add(object.to_owned())),
+            "lie" => lies::parse(object).map(|(lie, value)| Command::Lie(lie, value)).map_err(|_| error()),
+            "truth" if object == "all" => Ok(Command::Truth(None)),
+            "truth" => Ok(Command::Truth(Some(object.parse().map_err(|_| error())?))),
             _ => Err(error()),
         }
     }
@@ -176,7 +187,19 @@ mod tests {
         assert_eq!(" behave silent\n".parse(), Ok(Command::Behave(Misbehaviour::Silent)));
         assert_eq!("drop nqn.x:1".parse(), Ok(Command::Drop("nqn.x:1".into())));
         assert_eq!("add nqn.x:1".parse(), Ok(Command::Add("nqn.x:1".into())));
-        for text in ["", "misbehave", "misbehave cid-idle:x", "misbehave politely", "dance now"] {
+        assert_eq!("lie csts=1".parse(), Ok(Command::Lie(Lie::Csts, 1)));
+        assert_eq!("truth csts".parse(), Ok(Command::Truth(Some(Lie::Csts))));
+        assert_eq!("truth all".parse(), Ok(Command::Truth(None)));
+        for text in [
+            "",
+            "lie",
+            "lie so",
+            "truth so",
+            "misbehave",
+            "misbehave cid-idle:x",
+            "misbehave politely",
+            "dance now",
+        ] {
             assert!(text.parse::<Command>().is_err(), "{text}");
         }
     }

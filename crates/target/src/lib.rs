@@ -14,11 +14,13 @@
 
 pub mod control;
 pub mod core;
+pub mod lies;
 pub mod options;
 pub mod rdma;
 
 mod c_api;
 
 pub use control::{Command as ControlCommand, Misbehaviour};
+pub use lies::{Answer, Liar, Lie};
 pub use options::{NamespaceOptions, Options, SubsystemOptions};
 pub use rdma::{Error, Target};

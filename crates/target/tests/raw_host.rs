@@ -8,25 +8,16 @@ use softverbs as _;
 
 mod support;
 
-use std::sync::Mutex;
-
 use nvme_rdma_target::Options;
 use spec::fabrics::PropertySize;
 use spec::identify::{Cns, ControllerView};
 use spec::rdma::{Reject, RejectReason, Request};
 use spec::registers::{CC, Cc};
 use spec::{Command, Sgl, Status};
-use support::{Bed, DEPTH, Raw};
+use support::{Bed, DEPTH, Raw, alone};
 use verbs::CmEventKind;
 
 const NQN: &str = "nqn.test:1";
-
-/// One test at a time: they share the process's fabric.
-static FABRIC: Mutex<()> = Mutex::new(());
-
-fn alone() -> impl Drop {
-    FABRIC.lock().unwrap_or_else(|poison| poison.into_inner())
-}
 
 fn pattern(seed: u8, length: usize) -> Vec<u8> {
     (0..length).map(|index| (index as u8).wrapping_mul(31).wrapping_add(seed)).collect()

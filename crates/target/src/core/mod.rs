@@ -22,6 +22,7 @@ use spec::fabrics::ConnectData;
 use spec::registers::{Cc, Csts};
 use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
 
+use crate::lies::{Answer, Lies, remote_of};
 use crate::options::{Options, SubsystemOptions};
 pub use step::{Extent, Remote, Step};
 
@@ -35,6 +36,7 @@ pub struct Core {
     listeners: Vec<SocketAddr>,
     generation: u64,
     ended: Vec<Ended>,
+    pub(crate) lies: Lies,
 }
 
 /// Limits of every controller.
@@ -183,6 +185,7 @@ impl Core {
             listeners: Vec::new(),
             generation: 1,
             ended: Vec::new(),
+            lies: Lies::default(),
         }
     }
 
@@ -203,8 +206,66 @@ impl Core {
         now: u64,
     ) -> Step {
         queue.advance();
-        self.dispatch(queue, tag, command, capsule_data, now)
-            .unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)))
+        let step = self
+            .dispatch(queue, tag, command, capsule_data, now)
+            .unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)));
+        if self.lies.is_honest() { step } else { self.lie(queue, tag, command, step) }
+    }
+
+    /// Gives an answer to the liars and makes a step of what they left of it.
+    fn lie(&mut self, queue: &Queue, tag: usize, command: &Command, step: Step) -> Step {
+        let mut answer = Answer {
+            qid: queue.qid,
+            command,
+            completion: Completion::new(0, command.cid(), Status::SUCCESS),
+            page: None,
+            remote: remote_of(command),
+            hold: matches!(step, Step::Hold),
+        };
+        let held = answer.hold;
+        match &step {
+            // The answer to a Connect is made later, see `connect`.
+            Step::FetchConnect { .. } | Step::ConnectInCapsule { .. } => return step,
+            Step::SendBytes { bytes, completion, .. } => {
+                answer.page = Some(bytes.clone());
+                answer.completion = *completion;
+            }
+            Step::Respond(completion)
+            | Step::RespondAndRelease { completion, .. }
+            | Step::RespondAndForget { completion, .. }
+            | Step::Disconnect(completion)
+            | Step::SendBlocks { completion, .. }
+            | Step::FetchBlocks { completion, .. }
+            | Step::CopyBlocks { completion, .. }
+            | Step::ZeroBlocks { completion, .. } => answer.completion = *completion,
+            Step::Hold => {}
+        }
+        self.lies.tell(&mut answer);
+        let Answer { completion, page, remote, hold, .. } = answer;
+        let page = page.filter(|page| !page.is_empty());
+        if hold {
+            return Step::Hold;
+        }
+        if held && let Some(controller) = queue.controller.and_then(|id| self.controllers.get_mut(&id)) {
+            controller.held.retain(|(_, held)| *held != tag);
+        }
+        match (step, page, remote) {
+            (Step::RespondAndRelease { tag, released, .. }, ..) => {
+                Step::RespondAndRelease { completion, tag, released }
+            }
+            (Step::RespondAndForget { tags, .. }, ..) => Step::RespondAndForget { completion, tags },
+            (Step::Disconnect(_), ..) => Step::Disconnect(completion),
+            (_, Some(bytes), Some(remote)) => Step::SendBytes { bytes, remote, completion },
+            (Step::SendBlocks { extent, .. }, _, Some(remote)) => {
+                Step::SendBlocks { extent, remote, completion }
+            }
+            (Step::FetchBlocks { extent, .. }, _, Some(remote)) => {
+                Step::FetchBlocks { extent, remote, completion }
+            }
+            (Step::CopyBlocks { offset, extent, .. }, ..) => Step::CopyBlocks { offset, extent, completion },
+            (Step::ZeroBlocks { extent, .. }, ..) => Step::ZeroBlocks { extent, completion },
+            _ => Step::Respond(completion),
+        }
     }
 
     fn dispatch(
@@ -265,7 +326,14 @@ impl Core {
         data: &ConnectData,
         now: u64,
     ) -> Completion {
-        self.finish_connect(queue, command, data, now)
+        let completion = self.finish_connect(queue, command, data, now);
+        if self.lies.is_honest() {
+            return completion;
+        }
+        let mut answer =
+            Answer { qid: queue.qid, command, completion, page: None, remote: None, hold: false };
+        self.lies.tell(&mut answer);
+        answer.completion
     }
 
     /// A queue's connection is gone. An Admin Queue takes its association along.

@@ -73,12 +73,13 @@ pub(super) struct Turn<'a> {
 }
 
 impl Connection {
-    /// Accepts a connection request, or says why not.
+    /// Accepts a connection request, or says why not. `crqsize` is what to say instead of the true number of receives.
     pub(super) fn accept(
         id: &Arc<CmId>,
         event: &CmEvent,
         device: Rc<DeviceState>,
         options: &Options,
+        crqsize: Option<u16>,
         now: u64,
     ) -> Result<Connection, RejectReason> {
         let request = Request::decode(event.private_data.as_slice())?;
@@ -134,7 +135,7 @@ impl Connection {
         }
         connection.post().map_err(no_resources)?;
         let parameters = ConnectParameters {
-            private_data: &Accept { recfmt: RECFMT, crqsize: entries }.encode(),
+            private_data: &Accept { recfmt: RECFMT, crqsize: crqsize.unwrap_or(entries) }.encode(),
             responder_resources: event.responder_resources.min(limits.responder_resources),
             initiator_depth: read_depth,
             retry_count: 7,

@@ -17,6 +17,7 @@ use verbs::{CmEvent, CmEventKind, CmId, DeviceList, EventChannel, IdOption, Memo
 
 use crate::control::{Command, Switches};
 use crate::core::{Core, Ended, UnknownSubsystem};
+use crate::lies::{Liar, Lie};
 use crate::options::{OptionError, Options};
 use connection::{Connection, Turn};
 use device::DeviceState;
@@ -229,8 +230,21 @@ impl Target {
                 self.listens = true;
                 self.listen()?;
             }
+            Command::Lie(lie, value) => self.lie(*lie, *value),
+            Command::Truth(Some(lie)) => self.core.lies.set(*lie, None),
+            Command::Truth(None) => self.core.lies.clear(),
         }
         Ok(())
+    }
+
+    /// Tells a lie from now on ([`crate::lies`]).
+    pub fn lie(&mut self, lie: Lie, value: u64) {
+        self.core.lies.set(lie, Some(value));
+    }
+
+    /// Has each answer go through a function that may change it, after the named lies; `None` takes it out again.
+    pub fn set_liar(&mut self, liar: Option<Liar>) {
+        self.core.lies.set_liar(liar);
     }
 
     /// Tells all hosts that their connections end. They are gone when [`Target::connections`] is 0; poll until then, or
@@ -351,8 +365,12 @@ impl Target {
         if self.switches.connect_request() || self.connections.len() >= CONNECTIONS_MAX {
             return Err(RejectReason::NO_RESOURCES);
         }
+        if let Some(reason) = self.core.lies.value(Lie::Reject) {
+            return Err(RejectReason(reason as u16));
+        }
         let device = self.device_of(id).ok_or(RejectReason::NO_RESOURCES)?;
-        Connection::accept(id, event, device, &self.options, now)
+        let crqsize = self.core.lies.value(Lie::Crqsize).map(|entries| entries as u16);
+        Connection::accept(id, event, device, &self.options, crqsize, now)
     }
 
     fn device_of(&mut self, id: &Arc<CmId>) -> Option<Rc<DeviceState>> {

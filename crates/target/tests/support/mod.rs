@@ -3,7 +3,7 @@
 //! Target and host share the test's thread: every wait polls the target.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nvme_rdma_target::{Options, SubsystemOptions, Target};
@@ -29,6 +29,13 @@ pub const DATA: usize = DEPTH * CAPSULE;
 pub const DATA_SIZE: usize = 2 << 20;
 const RESPONSES: usize = DATA + DATA_SIZE;
 const SENT: u64 = 1 << 32;
+
+/// One test at a time: they share the process's fabric.
+static FABRIC: Mutex<()> = Mutex::new(());
+
+pub fn alone() -> impl Drop {
+    FABRIC.lock().unwrap_or_else(|poison| poison.into_inner())
+}
 
 /// The target under test with the clock that drives it.
 pub struct Bed {
@@ -109,6 +116,8 @@ pub struct Raw {
     sent: usize,
     answers: Vec<Completion>,
     failed: Option<WcStatus>,
+    /// What came with the acceptance.
+    pub accepted: Vec<u8>,
 }
 
 impl Raw {
@@ -154,7 +163,7 @@ impl Raw {
             rnr_retry_count: 7,
         };
         id.connect(&parameters).unwrap();
-        let raw = Raw {
+        let mut raw = Raw {
             qp: Some(qp),
             queue,
             sends,
@@ -166,8 +175,9 @@ impl Raw {
             sent: 0,
             answers: Vec::new(),
             failed: None,
+            accepted: Vec::new(),
         };
-        expect(bed, &raw.channel, CmEventKind::Established)?;
+        raw.accepted = expect(bed, &raw.channel, CmEventKind::Established)?;
         Ok(raw)
     }
 
@@ -312,11 +322,12 @@ fn next(bed: &mut Bed, channel: &Arc<EventChannel>, kind: CmEventKind) -> CmEven
     bed.wait(&format!("{kind:?}"), || channel.next_event().unwrap())
 }
 
-fn expect(bed: &mut Bed, channel: &Arc<EventChannel>, kind: CmEventKind) -> Result<(), Refused> {
+/// The event's private data.
+fn expect(bed: &mut Bed, channel: &Arc<EventChannel>, kind: CmEventKind) -> Result<Vec<u8>, Refused> {
     let event = next(bed, channel, kind);
-    if event.kind == kind {
-        return Ok(());
-    }
     let private_data = event.private_data.as_slice().to_vec();
+    if event.kind == kind {
+        return Ok(private_data);
+    }
     Err(Refused { kind: event.kind, status: event.status, private_data })
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use nvme_rdma_target::options::{Options, SubsystemOptions, parse_address, parse_size};
-use nvme_rdma_target::{ControlCommand, Misbehaviour};
+use nvme_rdma_target::{ControlCommand, Lie, Misbehaviour, lies};
 
 /// What to offer when no subsystem is named.
 const DEFAULT_SUBSYSTEM: &str = "nqn.2016-06.io.spdk:cnode1";
@@ -27,8 +27,9 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
   --read-depth N           RDMA READs outstanding on a queue, 1 to 255 (16)
   --misbehave WHAT[:AFTER] for tests of hosts, after that many I/O responses (connection requests): cid-out-of-range,
                            cid-idle, repeat-response once; silent, reject-connections from there on
+  --lie NAME[=NUMBER]      for tests of hosts, answer with a lie; --lie help lists them
   --control PATH           take commands by datagrams on this Unix socket: 'misbehave WHAT[:AFTER]', 'behave WHAT',
-                           'drop NQN', 'add NQN'
+                           'drop NQN', 'add NQN', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
   --verbose                say more on stderr; twice for even more
   --help, --version
 
@@ -82,6 +83,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Action, S
             "--mdts" => options.mdts = number(&name, &value()?)?,
             "--read-depth" => options.read_depth = number(&name, &value()?)?,
             "--misbehave" => commands.push(misbehave(&value()?)?),
+            "--lie" => match value()?.as_str() {
+                "help" => return Ok(Action::Print(lies_help())),
+                text => commands.push(lie(text)?),
+            },
             "--control" => control = Some(value()?),
             _ if name.starts_with('-') => return Err(format!("{name} is not an option")),
             _ => return Err(format!("'{name}' is not expected")),
@@ -116,6 +121,16 @@ fn misbehave(text: &str) -> Result<ControlCommand, String> {
     Ok(ControlCommand::Misbehave { how, after: number("--misbehave", after)? })
 }
 
+fn lie(text: &str) -> Result<ControlCommand, String> {
+    let (lie, value) = lies::parse(text).map_err(|error| format!("--lie: {error}"))?;
+    Ok(ControlCommand::Lie(lie, value))
+}
+
+fn lies_help() -> String {
+    let line = |lie: &Lie| format!("  {}={}\n     {}\n", lie.name(), lie.default_value(), lie.help());
+    Lie::ALL.iter().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,14 +145,14 @@ mod tests {
     #[test]
     fn a_full_command_line() {
         let line = "--listen 127.0.0.1:4420 --listen=[::1]:0 --subsystem nqn.a,ns=1M --subsystem=nqn.b,ns=2M:4K \
-                    --in-capsule-data 8K --mdts 3 --misbehave cid-idle:5 -v --verbose --control /run/x";
+                    --in-capsule-data 8K --mdts 3 --misbehave cid-idle:5 --lie csts=1 -v --verbose --control /run/x";
         let arguments = run(line).unwrap();
         assert_eq!(arguments.options.listen.len(), 2);
         assert_eq!(arguments.options.subsystems[1].namespaces[0].unwrap().block_size, 4096);
         assert_eq!((arguments.options.in_capsule_data, arguments.options.mdts), (8192, 3));
         assert_eq!((arguments.verbose, arguments.control.as_deref()), (2, Some("/run/x")));
         let cid_idle = ControlCommand::Misbehave { how: Misbehaviour::CidIdle, after: 5 };
-        assert_eq!(arguments.commands, [cid_idle]);
+        assert_eq!(arguments.commands, [cid_idle, ControlCommand::Lie(Lie::Csts, 1)]);
     }
 
     #[test]
@@ -152,6 +167,8 @@ mod tests {
             ("--listen :1 --what", "not an option"),
             ("--listen :1 extra", "not expected"),
             ("--listen :1 --misbehave loudly", "not known"),
+            ("--listen :1 --lie softly", "namespaces"),
+            ("--listen :1 --lie csts=x", "not a lie"),
         ] {
             let error = run(line).err().unwrap();
             assert!(error.contains(why), "{line}: {error}");
