@@ -60,8 +60,8 @@ impl QueueCounts {
 /// Bits of Asynchronous Event Configuration, and of OAES in Identify Controller where they exist there (Base figure
 /// 325).
 pub mod async_events {
-    /// SMART / health critical warnings, bits 7:0.
-    pub const SMART_CRITICAL: u32 = 0xff;
+    /// SMART / health critical warnings: bits 4:0, which every version has. Controllers refuse bits that they do not know.
+    pub const SMART_CRITICAL: u32 = 0x1f;
     /// Namespace attribute notices.
     pub const NAMESPACE_ATTRIBUTE: u32 = 1 << 8;
     /// Firmware activation notices.

@@ -32,7 +32,8 @@ struct nvme_rdma_target_options {
 	size_t size;
 
 	/*
-	 * Addresses to listen on: "ADDR:PORT" or "[ADDR]:PORT", several separated by commas. Port 0 takes a free port, see
+	 * Addresses to listen on: "ADDR:PORT" or "[IPV6ADDR]:PORT", with the interface for a link-local address as
+	 * "[fe80::1%eth0]:4420"; several separated by commas. Port 0 takes a free port, see
 	 * nvme_rdma_target_port(). Not NULL.
 	 */
 	const char *listen;
@@ -51,17 +52,23 @@ struct nvme_rdma_target_options {
 	/* Offset of in-capsule data behind the command, in units of 16 bytes: 0 to 64. Default 0. */
 	uint16_t icdoff;
 
-	/* Entries of a queue: 16 to 4096. Default 128. */
+	/* Entries of an I/O queue: 16 to 4096. Default 128. The Admin Queue has as many, and at least 32. */
 	uint16_t queue_entries;
 
 	/* I/O queues of a controller: 1 to 1024. Default 64. */
 	uint16_t io_queues;
 
-	/* Largest transfer, 2^mdts pages of 4 KiB: 1 to 10; 0 advertises no limit. Default 5, 128 KiB. */
+	/* Largest transfer, 2^mdts pages of 4 KiB: 1 to 10; 0 means no limit. Default 5, 128 KiB. */
 	uint8_t mdts;
 
 	/* RDMA READs outstanding on a queue: 1 to 255. Device and host may allow fewer. Default 16. */
 	uint8_t read_depth;
+
+	/*
+	 * For this many milliseconds after an I/O queue's connection ended its queue id stays taken, and Connect is refused
+	 * with Command Sequence Error: 0 to 60000. Default 20. Other targets need such a moment, so hosts must bear it.
+	 */
+	uint32_t linger_ms;
 };
 
 /*
@@ -151,7 +158,7 @@ int nvme_rdma_target_add_subsystem(struct nvme_rdma_target *target, const char *
 
 /*
  * The same by text, as the program's control socket takes it: "misbehave WHAT[:AFTER]", "behave WHAT", "drop NQN",
- * "add NQN"; WHAT is cid-out-of-range, cid-idle, repeat-response, silent or reject-connections. And "lie NAME[=NUMBER]",
+ * "add NQN"; WHAT is cid-out-of-range, cid-idle, repeat-response, silent or reject-connections. And "linger MILLISECONDS", "lie NAME[=NUMBER]",
  * "truth NAME", "truth all": answers as a hostile target gives them. 'nvme-rdma-target --lie help' lists the names.
  */
 int nvme_rdma_target_control(struct nvme_rdma_target *target, const char *command);

@@ -32,6 +32,7 @@ pub struct COptions {
     io_queues: u16,
     mdts: u8,
     read_depth: u8,
+    linger_ms: u32,
 }
 
 /// `struct nvme_rdma_target_counters`.
@@ -328,6 +329,7 @@ unsafe fn read_options(options: *const COptions) -> Result<Options, Failure> {
         icdoff: given.icdoff,
         mdts: given.mdts,
         read_depth: given.read_depth,
+        linger_ms: given.linger_ms,
     })
 }
 
@@ -344,6 +346,7 @@ fn defaults() -> COptions {
         io_queues: options.io_queues,
         mdts: options.mdts,
         read_depth: options.read_depth,
+        linger_ms: options.linger_ms,
     }
 }
 

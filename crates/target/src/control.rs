@@ -40,6 +40,8 @@ pub enum Command {
     Drop(String),
     /// Offer a subsystem again.
     Add(String),
+    /// Queue ids stay taken for this many milliseconds after their connections ended.
+    Linger(u32),
     /// Tell a lie from now on, with this number.
     Lie(Lie, u64),
     /// Tell the truth again: about this, or about everything.
@@ -50,7 +52,7 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(
     "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
-     'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT one of cid-out-of-range, cid-idle, repeat-response, \
+     'linger MILLISECONDS', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT one of cid-out-of-range, cid-idle, repeat-response, \
      silent, reject-connections, and NAME one of {names}",
     names = lies::names()
 )]
@@ -89,6 +91,7 @@ impl FromStr for Command {
             "behave" => Ok(Command::Behave(object.parse().map_err(|_| error())?)),
             "drop" => Ok(Command::Drop(object.to_owned())),
             "add" => Ok(Command::Add(object.to_owned())),
+            "linger" => Ok(Command::Linger(object.parse().map_err(|_| error())?)),
             "lie" => lies::parse(object).map(|(lie, value)| Command::Lie(lie, value)).map_err(|_| error()),
             "truth" if object == "all" => Ok(Command::Truth(None)),
             "truth" => Ok(Command::Truth(Some(object.parse().map_err(|_| error())?))),
@@ -187,12 +190,14 @@ mod tests {
         assert_eq!(" behave silent\n".parse(), Ok(Command::Behave(Misbehaviour::Silent)));
         assert_eq!("drop nqn.x:1".parse(), Ok(Command::Drop("nqn.x:1".into())));
         assert_eq!("add nqn.x:1".parse(), Ok(Command::Add("nqn.x:1".into())));
+        assert_eq!("linger 30".parse(), Ok(Command::Linger(30)));
         assert_eq!("lie csts=1".parse(), Ok(Command::Lie(Lie::Csts, 1)));
         assert_eq!("truth csts".parse(), Ok(Command::Truth(Some(Lie::Csts))));
         assert_eq!("truth all".parse(), Ok(Command::Truth(None)));
         for text in [
             "",
             "lie",
+            "linger on",
             "lie so",
             "truth so",
             "misbehave",

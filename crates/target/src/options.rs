@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
-use spec::fabrics::{DISCOVERY_NQN, check_nqn};
+use spec::fabrics::{ADMIN_QUEUE_ENTRIES_MIN, DISCOVERY_NQN, check_nqn};
 use thiserror::Error;
 
 /// The port of NVMe/RDMA.
@@ -11,6 +11,8 @@ pub const DEFAULT_PORT: u16 = 4420;
 pub const NAMESPACE_SIZE_MAX: u64 = 1 << 40;
 /// The most namespaces of a subsystem.
 pub const NAMESPACES_MAX: usize = 1024;
+/// How long a queue id stays taken after its connection ended unless the options say otherwise, in milliseconds.
+pub const LINGER_MS: u32 = 20;
 
 /// Options of a target.
 #[derive(Clone, Debug)]
@@ -19,7 +21,8 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Subsystems, with NQNs that differ.
     pub subsystems: Vec<SubsystemOptions>,
-    /// Entries of a queue, 16 to 4096: what CAP.MQES advertises.
+    /// Entries of an I/O queue, 16 to 4096: what CAP.MQES advertises. The Admin Queue has as many, and at least the 32
+    /// that NVMe-oF 5.2 asks for.
     pub queue_entries: u16,
     /// I/O queues of a controller, 1 to 1024.
     pub io_queues: u16,
@@ -27,10 +30,13 @@ pub struct Options {
     pub in_capsule_data: u32,
     /// ICDOFF in units of 16 bytes, 0 to 64.
     pub icdoff: u16,
-    /// MDTS: 2^this pages of 4 KiB, 0 to 10; 0 means the target's own limit of 4 MiB, not advertised.
+    /// MDTS: 2^this pages of 4 KiB, 0 to 10; 0 means no limit.
     pub mdts: u8,
     /// RDMA READs that a queue has outstanding, 1 to 255; the device and the host may allow fewer.
     pub read_depth: u8,
+    /// For this many milliseconds after an I/O queue's connection ended its queue id stays taken, and Connect is refused
+    /// with Command Sequence Error; 0 to 60,000. Other targets need such a moment to tidy up, so hosts must bear it.
+    pub linger_ms: u32,
 }
 
 /// Options of a subsystem.
@@ -64,6 +70,7 @@ impl Default for Options {
             icdoff: 0,
             mdts: 5,
             read_depth: 16,
+            linger_ms: LINGER_MS,
         }
     }
 }
@@ -72,8 +79,16 @@ impl Default for Options {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum OptionError {
     /// An address that cannot be read or resolved.
-    #[error("'{0}' is not an address: expected ADDR:PORT, as 127.0.0.1:4420 or [::1]:4420")]
-    Address(String),
+    #[error(
+        "'{text}' is not an address{why}: expected ADDR[:PORT] or [IPV6ADDR][:PORT], as 127.0.0.1:4420, [::1]:4420 or, \
+         with the interface of a link-local address, [fe80::1%eth0]:4420"
+    )]
+    Address {
+        /// The address.
+        text: String,
+        /// What is wrong with it, beginning with a space, or nothing.
+        why: &'static str,
+    },
     /// A size that cannot be read.
     #[error("'{0}' is not a size: expected a number of bytes, or one with K, M or G")]
     Size(String),
@@ -90,6 +105,14 @@ pub enum OptionError {
     /// An NQN that cannot be.
     #[error("'{nqn}' is not an NQN of a subsystem: {why}")]
     Nqn {
+        /// The NQN.
+        nqn: String,
+        /// Why not.
+        why: String,
+    },
+    /// An NQN that no host can have.
+    #[error("host='{nqn}' is not an NQN of a host: {why}")]
+    HostNqn {
         /// The NQN.
         nqn: String,
         /// Why not.
@@ -133,6 +156,7 @@ impl Options {
         range("the in-capsule data offset", self.icdoff.into(), 0, 64)?;
         range("MDTS", self.mdts.into(), 0, 10)?;
         range("the read depth", self.read_depth.into(), 1, 255)?;
+        check_linger(self.linger_ms)?;
         if !self.in_capsule_data.is_multiple_of(16) {
             return Err(OptionError::Granularity(self.in_capsule_data));
         }
@@ -143,6 +167,12 @@ impl Options {
             }
         }
         Ok(())
+    }
+
+    /// Entries that the queue with this id may have.
+    #[must_use]
+    pub fn entries_of(&self, qid: u16) -> u16 {
+        if qid == 0 { self.queue_entries.max(ADMIN_QUEUE_ENTRIES_MIN) } else { self.queue_entries }
     }
 }
 
@@ -179,6 +209,12 @@ impl SubsystemOptions {
         if !self.nqn.starts_with("nqn.") {
             return Err(nqn_error(&self.nqn, "it does not start with nqn."));
         }
+        for host in &self.hosts {
+            check_nqn(host).map_err(|error| host_error(host, &error.to_string()))?;
+            if !host.starts_with("nqn.") {
+                return Err(host_error(host, "it does not start with nqn."));
+            }
+        }
         range("the number of namespaces", self.namespaces.len() as u64, 0, NAMESPACES_MAX as u64)?;
         self.namespaces.iter().flatten().try_for_each(NamespaceOptions::check)
     }
@@ -212,22 +248,58 @@ impl NamespaceOptions {
     }
 }
 
-/// Reads `ADDR`, `ADDR:PORT` or `[ADDR]:PORT`; the port is 4420 when left out. Names are looked up.
+/// Reads `ADDR`, `ADDR:PORT`, `[IPV6ADDR]`, `[IPV6ADDR]:PORT` or `:PORT`; the port is 4420 when left out. A link-local IPv6
+/// address needs its zone behind a percent sign, the name or the index of an interface (RFC 4007, 11). Names are looked
+/// up.
 ///
 /// # Errors
 /// [`OptionError::Address`].
 pub fn parse_address(text: &str) -> Result<SocketAddr, OptionError> {
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(address);
+    let wrong = |why| OptionError::Address { text: text.to_owned(), why };
+    let address = if let Ok(address) = text.parse::<SocketAddr>() {
+        address
+    } else if let Ok(address) = text.parse::<IpAddr>() {
+        SocketAddr::new(address, DEFAULT_PORT)
+    } else if let Some(Ok(port)) = text.strip_prefix(':').map(str::parse) {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+    } else {
+        let (host, port) = host_and_port(text).map_err(wrong)?;
+        let found = (host, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        found.ok_or_else(|| {
+            wrong(if host.contains('%') { ", perhaps there is no such interface" } else { "" })
+        })?
+    };
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            Err(wrong(" without its zone"))
+        }
+        address => Ok(address),
     }
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, DEFAULT_PORT));
+}
+
+/// Parts what [`SocketAddr`] does not read by itself: names, and IPv6 addresses with the name of an interface.
+fn host_and_port(text: &str) -> Result<(&str, u16), &'static str> {
+    let number = |port: &str| port.parse().map_err(|_| ", the port is not a number up to 65535");
+    if let Some(rest) = text.strip_prefix('[') {
+        return match rest.split_once(']') {
+            Some((host, "")) => Ok((host, DEFAULT_PORT)),
+            Some((host, port)) => {
+                let port = port.strip_prefix(':').ok_or(", only a port may follow the bracket")?;
+                Ok((host, number(port)?))
+            }
+            None => Err(", a bracket is missing"),
+        };
     }
-    if let Some(Ok(port)) = text.strip_prefix(':').map(str::parse) {
-        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+    match text.split_once('%') {
+        // An IPv6 address without brackets has no port: a colon behind the zone is one too many.
+        Some((address, _)) if !address.contains(':') => Err(", a zone belongs to an IPv6 address"),
+        Some((_, zone)) if zone.contains(':') => Err(", an IPv6 address with a port needs brackets"),
+        Some(_) => Ok((text, DEFAULT_PORT)),
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => Ok((host, number(port)?)),
+            None => Ok((text, DEFAULT_PORT)),
+        },
     }
-    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    found.ok_or_else(|| OptionError::Address(text.to_owned()))
 }
 
 /// Reads a number of bytes, with a factor of K, M or G if given (powers of 1024).
@@ -247,12 +319,20 @@ pub fn parse_size(text: &str) -> Result<u64, OptionError> {
         .ok_or_else(|| OptionError::Size(text.to_owned()))
 }
 
+pub(crate) fn check_linger(milliseconds: u32) -> Result<(), OptionError> {
+    range("the time that queue ids linger", milliseconds.into(), 0, 60_000)
+}
+
 fn range(name: &'static str, value: u64, minimum: u64, maximum: u64) -> Result<(), OptionError> {
     if (minimum..=maximum).contains(&value) {
         Ok(())
     } else {
         Err(OptionError::Range { name, value, minimum, maximum })
     }
+}
+
+fn host_error(nqn: &str, why: &str) -> OptionError {
+    OptionError::HostNqn { nqn: nqn.to_owned(), why: why.to_owned() }
 }
 
 fn nqn_error(nqn: &str, why: &str) -> OptionError {
@@ -294,6 +374,8 @@ mod tests {
             ("nqn.x,ns=1M:1G", "power of two"),
             ("nqn.x,ns=2048G", "exceed"),
             ("nqn.x,foo=1", "not known"),
+            ("nqn.x,host=", "empty"),
+            ("nqn.x,host=me", "nqn."),
         ] {
             let error = SubsystemOptions::parse(text).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
@@ -306,8 +388,48 @@ mod tests {
         assert_eq!(parse_address("10.0.0.1").unwrap().to_string(), "10.0.0.1:4420");
         assert_eq!(parse_address("[::1]:7").unwrap().to_string(), "[::1]:7");
         assert_eq!(parse_address(":9").unwrap().to_string(), "0.0.0.0:9");
-        assert!(parse_address("127.0.0.1:99999").is_err());
-        assert!(parse_address("").is_err());
+        assert_eq!(parse_address("[::1]").unwrap().to_string(), "[::1]:4420");
+        assert_eq!(parse_address("localhost:7").unwrap().port(), 7);
+        for (text, why) in [
+            ("127.0.0.1:99999", "port"),
+            ("", "expected"),
+            ("[::1", "bracket is missing"),
+            ("[::1]4420", "only a port"),
+            ("[::1]:x", "port"),
+            ("127.0.0.1%lo:4420", "zone"),
+        ] {
+            let error = parse_address(text).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("[fe80::1%eth0]:4420"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn link_local_addresses_have_a_zone() {
+        // The loopback interface has index 1 in every network namespace.
+        for text in ["[fe80::1%1]:7", "[fe80::1%lo]:7"] {
+            let address = parse_address(text).unwrap();
+            let SocketAddr::V6(v6) = address else { panic!("{address}") };
+            assert_eq!((v6.scope_id(), v6.port()), (1, 7), "{text}");
+        }
+        for text in ["fe80::1%lo", "[fe80::1%lo]", "fe80::1%1"] {
+            assert_eq!(parse_address(text).unwrap().to_string(), "[fe80::1%1]:4420", "{text}");
+        }
+        for (text, why) in [
+            ("[fe80::1]:7", "without its zone"),
+            ("fe80::1", "without its zone"),
+            ("[fe80::1%no-such-if]:7", "no such interface"),
+            ("fe80::1%lo:7", "brackets"),
+        ] {
+            let error = parse_address(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_admin_queue_is_never_too_small() {
+        let options = Options { queue_entries: 16, ..Options::default() };
+        assert_eq!((options.entries_of(0), options.entries_of(1)), (32, 16));
+        assert_eq!(Options::default().entries_of(0), 128);
     }
 
     #[test]

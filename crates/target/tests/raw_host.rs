@@ -9,15 +9,18 @@ use softverbs as _;
 mod support;
 
 use nvme_rdma_target::Options;
-use spec::fabrics::PropertySize;
+use nvme_rdma_target::options::LINGER_MS;
+use spec::fabrics::{CNTLID_DYNAMIC, PropertySize};
 use spec::identify::{Cns, ControllerView};
-use spec::rdma::{Reject, RejectReason, Request};
+use spec::rdma::{Accept, Reject, RejectReason, Request};
 use spec::registers::{CC, Cc};
 use spec::{Command, Sgl, Status};
 use support::{Bed, DEPTH, Raw, alone};
 use verbs::CmEventKind;
 
 const NQN: &str = "nqn.test:1";
+/// How long queue ids linger, in nanoseconds.
+const MOMENT: u64 = LINGER_MS as u64 * 1_000_000;
 
 fn pattern(seed: u8, length: usize) -> Vec<u8> {
     (0..length).map(|index| (index as u8).wrapping_mul(31).wrapping_add(seed)).collect()
@@ -117,7 +120,7 @@ fn connection_requests_are_rejected_with_their_reason() {
 fn a_hostile_host_loses_its_connection_and_nobody_else_does() {
     let _alone = alone();
     let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
-    let (mut good, _) = Raw::admin(&mut bed, NQN, 0);
+    let (mut good, _) = Raw::admin(&mut bed, NQN, 60_000);
     let hostile: [fn(&mut Raw); 4] = [
         |io| io.send_bytes(&[0; 63]),
         |io| io.send_bytes(&[0; 5000]),
@@ -233,11 +236,88 @@ fn a_reset_ends_the_io_queues_and_what_is_held() {
         assert!(admin.run(&mut bed, &disable).is_success());
         if let Some(io) = &mut io {
             io.disconnected(&mut bed);
+            // Until its id is free again.
+            bed.skip += MOMENT;
         }
         let enable = Cc::enabled(Cc::CSS_NVM).0.into();
         let enable = Command::property_set(CC, PropertySize::FOUR, enable).with_cid(2);
         assert!(admin.run(&mut bed, &enable).is_success());
     }
+}
+
+#[test]
+fn a_queue_id_is_free_again_a_moment_after_its_connection() {
+    let _alone = alone();
+    let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
+    let (_admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let io = Raw::io(&mut bed, 1, cntlid, NQN);
+    // The test's own clock stands still, so that a busy machine does not let the moment pass.
+    bed.stop_clock();
+    io.disconnect();
+    bed.wait_connections(1);
+    let mut again = Raw::connect(&mut bed, 1);
+    let refused = again.attach(&mut bed, 1, cntlid, NQN, 0);
+    assert_eq!(refused.status(), Status::COMMAND_SEQUENCE_ERROR.with_dnr(true));
+    bed.skip += MOMENT;
+    assert!(again.attach(&mut bed, 1, cntlid, NQN, 0).is_success(), "the connection can still be used");
+    bed.control("linger 0");
+    again.disconnect();
+    bed.wait_connections(1);
+    Raw::io(&mut bed, 1, cntlid, NQN);
+}
+
+#[test]
+fn a_capsule_of_the_admin_queue_is_a_command_and_nothing_else() {
+    let _alone = alone();
+    let mut bed = Bed::new(&[NQN]);
+    let (mut admin, _) = Raw::admin(&mut bed, NQN, 60_000);
+    assert!(admin.run(&mut bed, &Command::keep_alive()).is_success());
+    let features = Command::set_keep_alive_timer(1000).with_sgl1(Sgl::in_capsule(0, 16));
+    let refused = admin.run(&mut bed, &features);
+    assert_eq!(refused.status(), Status::INVALID_SGL_OFFSET.with_dnr(true));
+    admin.send(&Command::keep_alive(), &[0]);
+    admin.disconnected(&mut bed);
+    bed.wait_connections(0);
+}
+
+#[test]
+fn small_queues_leave_the_admin_queue_its_32_entries() {
+    let _alone = alone();
+    let options = Options { queue_entries: 16, ..Options::default() };
+    let mut bed = Bed::with(&["nqn.test:1,ns=1M"], options);
+    let mut admin = Raw::connect(&mut bed, 0);
+    assert_eq!(Accept::decode(&admin.accepted).unwrap().crqsize, 32);
+    let too_many = admin.attach_with(&mut bed, Command::connect(0, 32, 0, 0), CNTLID_DYNAMIC, NQN);
+    assert!(too_many.status().is(Status::CONNECT_INVALID_PARAMETERS));
+    let connect = Command::connect(0, 31, 0, 0);
+    let completion = admin.attach_with(&mut bed, connect, CNTLID_DYNAMIC, NQN);
+    assert_eq!(completion.status(), Status::SUCCESS);
+    let enable = Command::property_set(CC, PropertySize::FOUR, Cc::enabled(Cc::CSS_NVM).0.into());
+    assert!(admin.run(&mut bed, &enable).is_success());
+    let mut io = Raw::connect(&mut bed, 1);
+    assert_eq!(Accept::decode(&io.accepted).unwrap().crqsize, 16);
+    let cntlid = completion.cdw0() as u16;
+    let connect = Command::connect(1, 15, 0, 0);
+    assert!(io.attach_with(&mut bed, connect, cntlid, NQN).is_success());
+}
+
+#[test]
+fn a_transfer_as_long_as_the_host_likes() {
+    let _alone = alone();
+    let mut bed = Bed::with(&["nqn.test:1,ns=16M:4K"], Options { mdts: 0, ..Options::default() });
+    let (mut admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let identify = Command::identify(Cns::CONTROLLER, 0, 0, 0).with_sgl1(admin.sgl(0, 4096));
+    assert!(admin.run(&mut bed, &identify).is_success());
+    assert_eq!(ControllerView(&admin.data(0, 4096).try_into().unwrap()).max_transfer(0), None);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    let length = 8 << 20;
+    let written = pattern(3, length);
+    io.put(0, &written);
+    let place = io.sgl(0, length as u32);
+    assert!(io.run(&mut bed, &Command::write(1, 0, 2048).with_sgl1(place)).is_success());
+    io.put(0, &vec![0; length]);
+    assert!(io.run(&mut bed, &Command::read(1, 0, 2048).with_sgl1(place)).is_success());
+    assert!(io.data(0, length) == written);
 }
 
 #[test]

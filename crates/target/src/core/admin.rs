@@ -16,7 +16,7 @@ impl Core {
         cntlid: u16,
         tag: usize,
         command: &Command,
-        data: DataPointer,
+        data: Result<DataPointer, Status>,
         now: u64,
     ) -> Result<Step, Status> {
         let gone = Status::ABORTED_SQ_DELETION;
@@ -24,21 +24,33 @@ impl Core {
         let success = Completion::new(0, command.cid(), Status::SUCCESS);
         match AdminOpcode(command.opcode()) {
             AdminOpcode::KEEP_ALIVE => {
+                data?.none()?;
+                // Without a timer there is nothing to keep alive.
+                if controller.kato == 0 {
+                    return Err(Status::KEEP_ALIVE_INVALID);
+                }
                 controller.last_keep_alive = now;
                 Ok(Step::Respond(success))
             }
             AdminOpcode::ASYNC_EVENT_REQUEST => {
+                data?.none()?;
                 if controller.held.len() >= ASYNC_EVENT_REQUESTS {
                     return Err(Status::ASYNC_EVENT_REQUEST_LIMIT_EXCEEDED.with_dnr(true));
                 }
                 controller.held.push((command.cid(), tag));
                 Ok(Step::Hold)
             }
-            AdminOpcode::ABORT => Ok(controller.abort(command, success)),
+            AdminOpcode::ABORT => {
+                data?.none()?;
+                Ok(controller.abort(command, success))
+            }
             AdminOpcode::GET_FEATURES => controller.get_features(command, data),
-            AdminOpcode::SET_FEATURES => controller.set_features(command, &self.limits, now),
+            AdminOpcode::SET_FEATURES => {
+                data?.none()?;
+                controller.set_features(command, &self.limits, now)
+            }
             AdminOpcode::IDENTIFY => {
-                let remote = data.expect(IDENTIFY_SIZE as u64)?.remote()?;
+                let remote = data?.expect(IDENTIFY_SIZE as u64)?.remote()?;
                 let bytes = self.identify(cntlid, command)?;
                 Ok(Step::SendBytes { bytes, remote, completion: success })
             }
@@ -47,7 +59,7 @@ impl Core {
                 if length > self.limits.max_transfer() {
                     return Err(Status::INVALID_FIELD.with_dnr(true));
                 }
-                let remote = data.expect(length)?.remote()?;
+                let remote = data?.expect(length)?.remote()?;
                 let page = self.log_page(cntlid, queue, command)?;
                 let bytes = logs::window(&page, command.log_page_offset(), length)?;
                 Ok(Step::SendBytes { bytes, remote, completion: success })

@@ -5,11 +5,11 @@ use spec::fabrics::{
     DISCOVERY_NQN, InvalidParameter,
 };
 use spec::registers::{Cc, Csts};
-use spec::{Command, Completion, Status};
+use spec::{AdminOpcode, Command, Completion, Status};
 
 use super::step::DataPointer;
-use super::{Controller, Core, Queue, Step};
-use std::collections::BTreeSet;
+use super::{Controller, Core, Queue, QueueId, Step};
+use std::collections::BTreeMap;
 
 const QID_OFFSET: u16 = 42;
 const SQSIZE_OFFSET: u16 = 44;
@@ -35,24 +35,18 @@ impl Refusal {
     }
 }
 
-impl Core {
-    /// What is checked before the data is fetched.
-    pub(super) fn begin_connect(
-        &self,
-        queue: &Queue,
-        command: &Command,
-        data: DataPointer,
-    ) -> Result<Step, Status> {
-        let data = data.expect(ConnectData::SIZE as u64)?;
-        if let Err(refusal) = self.check_command(queue, command) {
-            return Ok(Step::Respond(refuse(command, &refusal)));
-        }
-        Ok(match data {
-            DataPointer::Remote { remote, .. } => Step::FetchConnect { remote },
-            DataPointer::Capsule { offset, .. } => Step::ConnectInCapsule { offset },
-        })
+/// Connect data of the right length: where to get it from. Everything else is looked at when it is here.
+pub(super) fn begin_connect(data: DataPointer) -> Step {
+    match data {
+        DataPointer::Remote { remote, .. } => Step::FetchConnect { remote },
+        DataPointer::Capsule { offset, .. } => Step::ConnectInCapsule { offset },
     }
+}
 
+/// The checks come in the order of the Linux kernel's target, so that a host that is wrong in two ways hears the same here:
+/// record format; controller id (Admin Queue); subsystem; host; controller and its host (I/O queue); queue id and queue
+/// size; a queue id that is taken, or still held after its connection ended.
+impl Core {
     pub(super) fn finish_connect(
         &mut self,
         queue: &mut Queue,
@@ -60,50 +54,56 @@ impl Core {
         data: &ConnectData,
         now: u64,
     ) -> Completion {
-        let result = if queue.controller.is_some() {
-            Err(Refusal::status(Status::COMMAND_SEQUENCE_ERROR))
-        } else if queue.qid == 0 {
-            self.connect_admin(command, data, now)
-        } else {
-            self.connect_io(queue.qid, data)
-        };
-        match result {
+        match self.attach(queue, command, data, now) {
             Ok(cntlid) => {
                 queue.controller = Some(cntlid);
                 queue.sq_entries = command.connect_sqsize().saturating_add(1);
                 queue.flow_control = command.connect_cattr() & CATTR_DISABLE_SQ_FLOW_CONTROL == 0;
                 // The Connect itself was the queue's first entry.
                 queue.sqhd = 1;
-                tracing::info!(cntlid, qid = queue.qid, host = data.hostnqn(), "connected");
+                tracing::info!(cntlid, qid = queue.qid, host = ?data.hostnqn(), "connected");
                 let response = ConnectResponse { cntlid, authreq: 0 };
                 Completion::new(0, command.cid(), Status::SUCCESS).with_cdw0(response.to_dword())
             }
-            Err(refusal) => refuse(command, &refusal),
+            Err(refusal) => refuse(queue, command, data, &refusal),
         }
     }
 
-    fn check_command(&self, queue: &Queue, command: &Command) -> Result<(), Refusal> {
+    fn attach(
+        &mut self,
+        queue: &Queue,
+        command: &Command,
+        data: &ConnectData,
+        now: u64,
+    ) -> Result<u16, Refusal> {
+        if queue.controller.is_some() {
+            return Err(Refusal::status(Status::COMMAND_SEQUENCE_ERROR));
+        }
         if command.connect_recfmt() != CONNECT_RECFMT {
             return Err(Refusal::status(Status::CONNECT_INCOMPATIBLE_FORMAT));
         }
-        // The queue id of the connection request and of Connect must be the same (RDMA Transport 2.4).
-        if command.connect_qid() != queue.qid {
-            return Err(Refusal::in_command(QID_OFFSET));
+        if queue.qid == 0 {
+            self.attach_admin(queue, command, data, now)
+        } else {
+            self.attach_io(queue, command, data, now)
         }
-        let sqsize = command.connect_sqsize();
-        if sqsize == 0 || sqsize >= self.limits.queue_entries.min(queue.entries) {
-            return Err(Refusal::in_command(SQSIZE_OFFSET));
-        }
-        Ok(())
     }
 
-    fn connect_admin(&mut self, command: &Command, data: &ConnectData, now: u64) -> Result<u16, Refusal> {
-        let (subsystem, hostnqn) = self.check_data(data)?;
-        let hostnqn = hostnqn.to_owned();
+    fn attach_admin(
+        &mut self,
+        queue: &Queue,
+        command: &Command,
+        data: &ConnectData,
+        now: u64,
+    ) -> Result<u16, Refusal> {
         if data.cntlid() != CNTLID_DYNAMIC {
             return Err(Refusal::in_data(ConnectData::CNTLID_OFFSET));
         }
+        let subsystem = self.subsystem_of(data)?;
+        let hostnqn = self.host_of(subsystem, data)?.to_owned();
         let cntlid = self.free_cntlid().ok_or(Refusal::status(Status::CONNECT_CONTROLLER_BUSY))?;
+        check_qid(queue, command)?;
+        check_sqsize(queue, command)?;
         let controller = Controller {
             cntlid,
             subsystem,
@@ -116,55 +116,76 @@ impl Core {
             async_events: 0,
             held: Vec::new(),
             io_queues: self.limits.io_queues,
-            queues: BTreeSet::new(),
+            queues: BTreeMap::new(),
         };
         self.controllers.insert(cntlid, controller);
         self.last_cntlid = cntlid;
         Ok(cntlid)
     }
 
-    fn connect_io(&mut self, qid: u16, data: &ConnectData) -> Result<u16, Refusal> {
-        let (subsystem, hostnqn) = self.check_data(data)?;
-        let invalid_cntlid = Refusal::in_data(ConnectData::CNTLID_OFFSET);
-        let found = self.controllers.get(&data.cntlid());
+    fn attach_io(
+        &mut self,
+        queue: &Queue,
+        command: &Command,
+        data: &ConnectData,
+        now: u64,
+    ) -> Result<u16, Refusal> {
+        let subsystem = self.subsystem_of(data)?;
+        let hostnqn = self.host_of(subsystem, data)?;
+        let found = self.controllers.get_mut(&data.cntlid());
         let Some(controller) = found.filter(|controller| controller.subsystem == subsystem) else {
-            return Err(invalid_cntlid);
+            return Err(Refusal::in_data(ConnectData::CNTLID_OFFSET));
         };
-        if controller.subsystem.is_none() {
-            return Err(Refusal::in_command(QID_OFFSET));
-        }
+        // The host is the one that made the association (NVMe-oF 3.3).
         if controller.hostid != data.hostid() {
             return Err(Refusal::in_data(ConnectData::HOSTID_OFFSET));
         }
         if controller.hostnqn != hostnqn {
             return Err(Refusal::in_data(ConnectData::HOSTNQN_OFFSET));
         }
-        if !controller.csts.rdy() || qid > controller.io_queues {
+        check_qid(queue, command)?;
+        if controller.subsystem.is_none() || !controller.takes_commands() || queue.qid > controller.io_queues
+        {
             return Err(Refusal::in_command(QID_OFFSET));
         }
-        let cntlid = controller.cntlid;
-        let controller = self.controllers.get_mut(&cntlid).ok_or(invalid_cntlid)?;
-        if !controller.queues.insert(qid) {
+        if command.connect_sqsize() == 0 {
+            return Err(Refusal::in_command(SQSIZE_OFFSET));
+        }
+        if controller.is_taken(queue.qid, now) {
             return Err(Refusal::status(Status::COMMAND_SEQUENCE_ERROR));
         }
-        Ok(cntlid)
+        check_sqsize(queue, command)?;
+        controller.queues.insert(queue.qid, QueueId::Taken);
+        Ok(controller.cntlid)
     }
 
-    /// The subsystem (`None` for discovery) and the host's NQN.
-    fn check_data<'a>(&self, data: &'a ConnectData) -> Result<(Option<usize>, &'a str), Refusal> {
-        let subnqn = data.subnqn().ok_or(Refusal::in_data(ConnectData::SUBNQN_OFFSET))?;
-        let hostnqn = data.hostnqn().filter(|nqn| !nqn.is_empty());
+    /// The subsystem that the data names; `None` for discovery.
+    fn subsystem_of(&self, data: &ConnectData) -> Result<Option<usize>, Refusal> {
+        let unknown = Refusal::in_data(ConnectData::SUBNQN_OFFSET);
+        match data.subnqn() {
+            None => Err(unknown),
+            Some(DISCOVERY_NQN) => Ok(None),
+            Some(subnqn) => {
+                let mut subsystems = self.subsystems.iter();
+                let index = subsystems.position(|subsystem| subsystem.nqn == subnqn && subsystem.present);
+                index.map(Some).ok_or(unknown)
+            }
+        }
+    }
+
+    /// The NQN of a host that may use the subsystem. Where any host may, one without an NQN may too; what is there must be
+    /// text.
+    fn host_of<'a>(&self, subsystem: Option<usize>, data: &'a ConnectData) -> Result<&'a str, Refusal> {
+        let hostnqn = data.hostnqn().filter(|nqn| !nqn.contains(char::is_control));
         let hostnqn = hostnqn.ok_or(Refusal::in_data(ConnectData::HOSTNQN_OFFSET))?;
-        if subnqn == DISCOVERY_NQN {
-            return Ok((None, hostnqn));
+        let hosts = subsystem.and_then(|index| self.subsystems.get(index)).map(|subsystem| &subsystem.hosts);
+        match hosts {
+            Some(hosts) if !hosts.is_empty() && !hosts.iter().any(|allowed| allowed == hostnqn) => {
+                let Refusal(_, parameter) = Refusal::in_data(ConnectData::HOSTNQN_OFFSET);
+                Err(Refusal(Status::CONNECT_INVALID_HOST, parameter))
+            }
+            _ => Ok(hostnqn),
         }
-        let mut subsystems = self.subsystems.iter().enumerate();
-        let found = subsystems.find(|(_, subsystem)| subsystem.nqn == subnqn && subsystem.present);
-        let (index, subsystem) = found.ok_or(Refusal::in_data(ConnectData::SUBNQN_OFFSET))?;
-        if !subsystem.hosts.is_empty() && !subsystem.hosts.iter().any(|allowed| allowed == hostnqn) {
-            return Err(Refusal::status(Status::CONNECT_INVALID_HOST));
-        }
-        Ok((Some(index), hostnqn))
     }
 
     /// The next controller id that is not in use; ids come back as late as possible.
@@ -174,8 +195,29 @@ impl Core {
     }
 }
 
-fn refuse(command: &Command, refusal: &Refusal) -> Completion {
+/// The queue id of the connection request and of Connect must be the same (RDMA Transport 2.4).
+fn check_qid(queue: &Queue, command: &Command) -> Result<(), Refusal> {
+    if command.connect_qid() == queue.qid { Ok(()) } else { Err(Refusal::in_command(QID_OFFSET)) }
+}
+
+/// SQSIZE is zero-based and at least 1; the connection has receives for no more than its entries.
+fn check_sqsize(queue: &Queue, command: &Command) -> Result<(), Refusal> {
+    if (1..queue.entries).contains(&command.connect_sqsize()) {
+        Ok(())
+    } else {
+        Err(Refusal::in_command(SQSIZE_OFFSET))
+    }
+}
+
+fn refuse(queue: &Queue, command: &Command, data: &ConnectData, refusal: &Refusal) -> Completion {
     let Refusal(status, dword) = refusal;
-    tracing::warn!(qid = command.connect_qid(), status = status.name_for(0x7f), "Connect refused");
+    tracing::warn!(
+        qid = queue.qid,
+        subsystem = ?data.subnqn(),
+        host = ?data.hostnqn(),
+        status = status.name_for(AdminOpcode::FABRICS.0),
+        parameter = dword,
+        "Connect refused"
+    );
     Completion::new(0, command.cid(), status.with_dnr(true)).with_cdw0(*dword)
 }

@@ -1,6 +1,7 @@
 //! Get and Set Features (Base 5.15, 5.27): number of queues, asynchronous event configuration, keep alive timer, and the
 //! host identifier, read only over fabrics.
 
+use spec::feature::async_events::{ANA_CHANGE, DISCOVERY_LOG_CHANGE, NAMESPACE_ATTRIBUTE, SMART_CRITICAL};
 use spec::feature::{FeatureId, QueueCounts};
 use spec::{Command, Completion, Status};
 
@@ -11,13 +12,17 @@ use super::{Controller, Limits, Step};
 const SELECT_CURRENT: u32 = 0;
 
 impl Controller {
-    pub(super) fn get_features(&self, command: &Command, data: DataPointer) -> Result<Step, Status> {
+    pub(super) fn get_features(
+        &self,
+        command: &Command,
+        data: Result<DataPointer, Status>,
+    ) -> Result<Step, Status> {
         if command.cdw10() >> 8 & 7 != SELECT_CURRENT {
             return Err(Status::INVALID_FIELD.with_dnr(true));
         }
         let success = Completion::new(0, command.cid(), Status::SUCCESS);
         let value = match FeatureId(command.cdw10() as u8) {
-            FeatureId::NUMBER_OF_QUEUES => self.queue_counts(),
+            FeatureId::NUMBER_OF_QUEUES if self.subsystem.is_some() => self.queue_counts(),
             FeatureId::ASYNC_EVENT_CONFIGURATION => self.async_events,
             FeatureId::KEEP_ALIVE_TIMER => self.kato,
             FeatureId::HOST_IDENTIFIER => {
@@ -25,11 +30,12 @@ impl Controller {
                 if command.cdw11() & 1 == 0 {
                     return Err(Status::INVALID_FIELD.with_dnr(true));
                 }
-                let remote = data.expect(16)?.remote()?;
+                let remote = data?.expect(16)?.remote()?;
                 return Ok(Step::SendBytes { bytes: self.hostid.to_vec(), remote, completion: success });
             }
             _ => return Err(Status::INVALID_FIELD.with_dnr(true)),
         };
+        data?.none()?;
         Ok(Step::Respond(success.with_cdw0(value)))
     }
 
@@ -44,12 +50,13 @@ impl Controller {
             return Err(Status::FEATURE_ID_NOT_SAVEABLE.with_dnr(true));
         }
         let value = match FeatureId(command.cdw10() as u8) {
-            FeatureId::NUMBER_OF_QUEUES => {
+            // A discovery controller has no I/O queues to grant.
+            FeatureId::NUMBER_OF_QUEUES if self.subsystem.is_some() => {
                 let counts = QueueCounts::from_dword(command.cdw11());
                 if counts.submission > 0xffff || counts.completion > 0xffff {
                     return Err(Status::INVALID_FIELD.with_dnr(true));
                 }
-                if !self.queues.is_empty() {
+                if self.has_io_queues() {
                     return Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true));
                 }
                 let wanted = counts.submission.min(counts.completion);
@@ -57,6 +64,10 @@ impl Controller {
                 self.queue_counts()
             }
             FeatureId::ASYNC_EVENT_CONFIGURATION => {
+                // Events that there are not cannot be asked for (Base 5.27.1.8).
+                if command.cdw11() & !self.events() != 0 {
+                    return Err(Status::INVALID_FIELD.with_dnr(true));
+                }
                 self.async_events = command.cdw11();
                 0
             }
@@ -70,6 +81,14 @@ impl Controller {
             _ => return Err(Status::INVALID_FIELD.with_dnr(true)),
         };
         Ok(Step::Respond(success.with_cdw0(value)))
+    }
+
+    /// The events that can be asked for. None but those of a lie ever comes.
+    fn events(&self) -> u32 {
+        match self.subsystem {
+            Some(_) => SMART_CRITICAL | NAMESPACE_ATTRIBUTE | ANA_CHANGE,
+            None => DISCOVERY_LOG_CHANGE,
+        }
     }
 
     fn queue_counts(&self) -> u32 {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use spec::fabrics::ADMIN_QUEUE_ENTRIES_MIN;
 use spec::log::{
     ADRFAM_IPV4, ADRFAM_IPV6, CHANGED_NAMESPACES_SIZE, DiscoveryEntry, DiscoveryHeader, EFFECTS_SIZE,
     ERROR_ENTRY_SIZE, FIRMWARE_SLOT_SIZE, LogPageId, SMART_SIZE, SUBTYPE_NVM,
@@ -46,7 +47,7 @@ impl Core {
                     adrfam: if address.is_ipv4() { ADRFAM_IPV4 } else { ADRFAM_IPV6 },
                     subtype: SUBTYPE_NVM,
                     portid,
-                    asqsz: self.limits.queue_entries,
+                    asqsz: self.limits.queue_entries.max(ADMIN_QUEUE_ENTRIES_MIN),
                     trsvcid: &address.port().to_string(),
                     subnqn: &subsystem.nqn,
                     traddr: &address.ip().to_string(),

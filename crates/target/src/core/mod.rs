@@ -15,7 +15,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use spec::fabrics::ConnectData;
@@ -24,6 +24,8 @@ use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
 
 use crate::lies::{Answer, Lies, remote_of};
 use crate::options::{Options, SubsystemOptions};
+use connect::begin_connect;
+use step::DataPointer;
 pub use step::{Extent, Remote, Step};
 
 /// Subsystems, controllers, and the limits that they advertise.
@@ -47,12 +49,20 @@ struct Limits {
     in_capsule_data: u32,
     icdoff: u16,
     mdts: u8,
+    /// How long a queue id stays taken after its connection ended, in nanoseconds.
+    linger: u64,
 }
 
 impl Limits {
-    /// The longest transfer in bytes.
+    /// The longest transfer in bytes. Without MDTS there is no limit but that of the SGL's length.
     fn max_transfer(&self) -> u64 {
-        4096 << if self.mdts == 0 { 10 } else { self.mdts }
+        if self.mdts == 0 { u64::MAX } else { 4096 << self.mdts }
+    }
+
+    /// Room for data in a capsule of this queue. Capsules of the Admin Queue are commands and nothing else: IOCCSZ and
+    /// ICDOFF speak of I/O queues (NVMe-oF 4.1).
+    fn capsule_data(&self, qid: u16) -> usize {
+        if qid == 0 { 0 } else { self.in_capsule_data as usize }
     }
 
     /// Where in-capsule data starts in a capsule.
@@ -93,7 +103,16 @@ struct Controller {
     /// Held Asynchronous Event Requests: command id and the transport's tag.
     held: Vec<(u16, usize)>,
     io_queues: u16,
-    queues: BTreeSet<u16>,
+    queues: BTreeMap<u16, QueueId>,
+}
+
+/// What stands in the way of a Connect for a queue id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum QueueId {
+    /// A queue.
+    Taken,
+    /// A queue that ended, until this time: targets of other make still tidy up after it.
+    Held(u64),
 }
 
 /// The core's share of one connection.
@@ -178,6 +197,7 @@ impl Core {
                 in_capsule_data: options.in_capsule_data,
                 icdoff: options.icdoff,
                 mdts: options.mdts,
+                linger: linger(options.linger_ms),
             },
             subsystems: subsystems.collect(),
             controllers: BTreeMap::new(),
@@ -187,6 +207,11 @@ impl Core {
             ended: Vec::new(),
             lies: Lies::default(),
         }
+    }
+
+    /// How long queue ids stay taken after their connections ended, in milliseconds. Counts for those that end from now on.
+    pub fn set_linger(&mut self, milliseconds: u32) {
+        self.limits.linger = linger(milliseconds);
     }
 
     /// The addresses that the discovery log page is to name.
@@ -276,14 +301,16 @@ impl Core {
         capsule_data: usize,
         now: u64,
     ) -> Result<Step, Status> {
-        // Fabrics commands without data have reserved bytes where others have PSDT and SGL1 (NVMe-oF 3).
+        // The order of the checks is that of the Linux kernel's target: the form of the command; whether it may come at
+        // all now; its opcode and namespace; then where its data is and how long.
+        step::check_form(command)?;
         let limits = self.limits;
-        let data = || step::data_pointer(command, &limits, capsule_data);
+        let data = step::data_pointer(command, &limits, queue.qid, capsule_data);
         let Some(cntlid) = queue.controller else {
             let connects =
                 command.opcode() == AdminOpcode::FABRICS.0 && command.fabrics_type() == FabricsType::CONNECT;
             return if connects {
-                self.begin_connect(queue, command, data()?)
+                data?.expect(ConnectData::SIZE as u64).map(begin_connect)
             } else {
                 Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true))
             };
@@ -292,10 +319,9 @@ impl Core {
             return Err(Status::ABORTED_SQ_DELETION);
         };
         if command.opcode() == AdminOpcode::FABRICS.0 {
-            return self.fabrics(queue, cntlid, command);
+            return self.fabrics(queue, cntlid, command, data, now);
         }
-        let data = data()?;
-        if !controller.csts.rdy() {
+        if !controller.takes_commands() {
             return Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true));
         }
         if queue.qid == 0 {
@@ -306,12 +332,26 @@ impl Core {
         io::execute(&limits, subsystem, command, data)
     }
 
-    fn fabrics(&mut self, queue: &Queue, cntlid: u16, command: &Command) -> Result<Step, Status> {
+    fn fabrics(
+        &mut self,
+        queue: &Queue,
+        cntlid: u16,
+        command: &Command,
+        data: Result<DataPointer, Status>,
+        now: u64,
+    ) -> Result<Step, Status> {
         match command.fabrics_type() {
             FabricsType::CONNECT => Err(Status::COMMAND_SEQUENCE_ERROR.with_dnr(true)),
-            FabricsType::PROPERTY_GET if queue.qid == 0 => self.property_get(cntlid, command),
-            FabricsType::PROPERTY_SET if queue.qid == 0 => self.property_set(cntlid, command),
+            FabricsType::PROPERTY_GET if queue.qid == 0 => {
+                data?.none()?;
+                self.property_get(cntlid, command)
+            }
+            FabricsType::PROPERTY_SET if queue.qid == 0 => {
+                data?.none()?;
+                self.property_set(cntlid, command, now)
+            }
             FabricsType::DISCONNECT if queue.qid != 0 => {
+                data?.none()?;
                 Ok(Step::Disconnect(Completion::new(0, command.cid(), Status::SUCCESS)))
             }
             _ => Err(Status::INVALID_OPCODE.with_dnr(true)),
@@ -336,13 +376,14 @@ impl Core {
         answer.completion
     }
 
-    /// A queue's connection is gone. An Admin Queue takes its association along.
-    pub fn close(&mut self, queue: &mut Queue) {
+    /// A queue's connection is gone. An Admin Queue takes its association along; an I/O queue's id stays taken for as long
+    /// as the options say.
+    pub fn close(&mut self, queue: &mut Queue, now: u64) {
         let Some(cntlid) = queue.controller.take() else { return };
         if queue.qid == 0 {
             self.end(cntlid);
         } else if let Some(controller) = self.controllers.get_mut(&cntlid) {
-            controller.queues.remove(&queue.qid);
+            controller.let_go(queue.qid, now, self.limits.linger);
         }
     }
 
@@ -393,6 +434,10 @@ impl Core {
     }
 }
 
+fn linger(milliseconds: u32) -> u64 {
+    u64::from(milliseconds).saturating_mul(1_000_000)
+}
+
 impl Subsystem {
     fn new(options: &SubsystemOptions, store: &mut usize) -> Subsystem {
         let mut namespace = |size: u64, block_size: u32| {
@@ -429,6 +474,32 @@ impl Subsystem {
 }
 
 impl Controller {
+    /// Whether commands other than those of Fabrics are in order: enabled, and not shut down.
+    fn takes_commands(&self) -> bool {
+        self.csts.rdy() && self.csts.shst() == Csts::SHST_NORMAL
+    }
+
+    fn is_taken(&self, qid: u16, now: u64) -> bool {
+        match self.queues.get(&qid) {
+            None => false,
+            Some(QueueId::Taken) => true,
+            Some(QueueId::Held(until)) => now < *until,
+        }
+    }
+
+    fn has_io_queues(&self) -> bool {
+        self.queues.values().any(|state| *state == QueueId::Taken)
+    }
+
+    /// The queue ended. One that a reset ended before is held since then.
+    fn let_go(&mut self, qid: u16, now: u64, linger: u64) {
+        if let Some(state) = self.queues.get_mut(&qid)
+            && *state == QueueId::Taken
+        {
+            *state = QueueId::Held(now.saturating_add(linger));
+        }
+    }
+
     fn is_expired(&self, now: u64) -> bool {
         let granted = u64::from(self.kato).next_multiple_of(100) * 1_000_000;
         self.kato != 0 && now.saturating_sub(self.last_keep_alive) > granted

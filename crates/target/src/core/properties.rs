@@ -28,7 +28,8 @@ impl Core {
         Ok(Step::Respond(Completion::new(0, command.cid(), Status::SUCCESS).with_result(value)))
     }
 
-    pub(super) fn property_set(&mut self, cntlid: u16, command: &Command) -> Result<Step, Status> {
+    pub(super) fn property_set(&mut self, cntlid: u16, command: &Command, now: u64) -> Result<Step, Status> {
+        let linger = self.limits.linger;
         let controller = self.controllers.get_mut(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
         if (command.property_offset(), command.property_size()) != (CC, PropertySize::FOUR) {
             return Err(Status::INVALID_FIELD.with_dnr(true));
@@ -37,6 +38,8 @@ impl Core {
         if !controller.configure(Cc(command.property_value() as u32)) {
             return Ok(Step::Respond(completion));
         }
+        let qids: Vec<u16> = controller.queues.keys().copied().collect();
+        qids.into_iter().for_each(|qid| controller.let_go(qid, now, linger));
         self.ended.push(Ended::IoQueues(cntlid));
         let tags = std::mem::take(&mut controller.held).into_iter().map(|(_, tag)| tag).collect();
         Ok(Step::RespondAndForget { completion, tags })
@@ -56,7 +59,6 @@ impl Controller {
             };
         } else if !cc.en() && before.en() {
             self.csts = Csts::default();
-            self.queues.clear();
             self.async_events = 0;
             reset = true;
         }

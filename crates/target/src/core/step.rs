@@ -1,11 +1,14 @@
 //! What the transport is to do for a command, and the check of a command's data pointer.
 
-use std::ops::Range;
-
+use spec::command::COMMAND_SIZE;
+use spec::opcode::DataTransfer;
 use spec::sgl::{SglSubtype, SglType};
-use spec::{Command, Completion, Status};
+use spec::{AdminOpcode, Command, Completion, Status};
 
 use super::Limits;
+
+/// PSDT: SGLs, the metadata pointer is a contiguous buffer (Base figure 87).
+const PSDT_SGL: u8 = 1;
 
 /// What is to be done for a command. Exactly one response goes out for each, except where it is held.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -132,6 +135,11 @@ impl DataPointer {
         }
     }
 
+    /// The command has no data.
+    pub(super) fn none(self) -> Result<(), Status> {
+        self.expect(0).map(drop)
+    }
+
     /// Memory of the host, for data that goes to it.
     pub(super) fn remote(self) -> Result<Remote, Status> {
         match self {
@@ -141,16 +149,23 @@ impl DataPointer {
     }
 }
 
-/// Checks PSDT, FUSE and SGL1. What the RDMA transport allows is one keyed data block, or one data block with an offset
-/// into the capsule (RDMA Transport 2.5); this holds for commands without data too.
+/// Checks FUSE and PSDT: nothing fused, and SGLs with the metadata in one buffer, which there is none of. It holds for every
+/// command, those of Fabrics and those without data too.
+pub(super) fn check_form(command: &Command) -> Result<(), Status> {
+    if command.fuse() != 0 || command.psdt() != PSDT_SGL {
+        return Err(Status::INVALID_FIELD.with_dnr(true));
+    }
+    Ok(())
+}
+
+/// Reads SGL1. What the RDMA transport allows is one keyed data block, or for data to the controller one data block with an
+/// offset into the capsule (RDMA Transport 2.5); this holds for commands without data too.
 pub(super) fn data_pointer(
     command: &Command,
     limits: &Limits,
+    qid: u16,
     capsule_data: usize,
 ) -> Result<DataPointer, Status> {
-    if command.fuse() != 0 || command.psdt() == 0 || command.psdt() == 3 {
-        return Err(Status::INVALID_FIELD.with_dnr(true));
-    }
     let sgl = command.sgl1();
     match (sgl.kind(), sgl.subtype()) {
         (SglType::KEYED_DATA_BLOCK, SglSubtype::ADDRESS | SglSubtype::INVALIDATE_KEY) => {
@@ -159,22 +174,32 @@ pub(super) fn data_pointer(
             Ok(DataPointer::Remote { remote, length: sgl.length() })
         }
         (SglType::DATA_BLOCK, SglSubtype::OFFSET) => {
-            let Range { start, end } = capsule_range(limits, capsule_data);
-            let offset = usize::try_from(sgl.address()).ok().and_then(|offset| offset.checked_add(start));
-            let offset = offset.filter(|offset| *offset <= end);
-            let offset = offset.ok_or(Status::INVALID_SGL_OFFSET.with_dnr(true))?;
-            if end - offset < sgl.length() as usize {
+            if !writes(command) {
+                return Err(Status::INVALID_FIELD.with_dnr(true));
+            }
+            // First what the capsules of this queue have room for, then what this one brought.
+            let end =
+                sgl.address().checked_add(sgl.length().into()).and_then(|end| usize::try_from(end).ok());
+            let end = end.filter(|end| *end <= limits.capsule_data(qid));
+            let end = end.ok_or(Status::INVALID_SGL_OFFSET.with_dnr(true))?;
+            let came = capsule_data.saturating_sub(limits.data_offset() - COMMAND_SIZE);
+            if end > came {
                 return Err(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true));
             }
+            let offset = limits.data_offset() + end - sgl.length() as usize;
             Ok(DataPointer::Capsule { offset, length: sgl.length() })
         }
+        // A known type with a subtype that it does not have here.
+        (SglType::KEYED_DATA_BLOCK | SglType::DATA_BLOCK, _) => Err(Status::INVALID_FIELD.with_dnr(true)),
         _ => Err(Status::SGL_DESCRIPTOR_TYPE_INVALID.with_dnr(true)),
     }
 }
 
-/// The part of a capsule that holds data, when `capsule_data` bytes came behind the command.
-fn capsule_range(limits: &Limits, capsule_data: usize) -> Range<usize> {
-    let start = limits.data_offset();
-    let end = capsule_data.saturating_add(spec::command::COMMAND_SIZE);
-    start..end.min(start + limits.in_capsule_data as usize).max(start)
+/// Whether data goes to the controller (Base 3.3.3.1; for Fabrics commands the type says it).
+fn writes(command: &Command) -> bool {
+    let code = match AdminOpcode(command.opcode()) {
+        AdminOpcode::FABRICS => command.fabrics_type().0,
+        AdminOpcode(opcode) => opcode,
+    };
+    DataTransfer::of(code) == DataTransfer::HostToController
 }

@@ -147,13 +147,16 @@ fn connect_enable_and_shut_down() {
 
     world.set_cc(&mut admin, Cc::enabled(Cc::CSS_NVM).with_shn(Cc::SHN_NORMAL));
     assert_eq!(world.csts(&mut admin).shst(), Csts::SHST_COMPLETE);
+    let late = world.status(&mut admin, Command::async_event_request());
+    assert_eq!(late, dnr(Status::COMMAND_SEQUENCE_ERROR), "shut down");
+    world.set_cc(&mut admin, Cc::enabled(Cc::CSS_NVM));
     assert_eq!(world.run(&mut admin, Command::async_event_request()), Step::Hold);
     let reset = Command::property_set(CC, PropertySize::FOUR, 0);
     let completion = Completion::new(0, 0x42, Status::SUCCESS);
     assert_eq!(world.run(&mut admin, reset), Step::RespondAndForget { completion, tags: vec![5] });
     assert_eq!(world.csts(&mut admin), Csts::default());
     assert_eq!(world.core.take_ended(), [Ended::IoQueues(1)]);
-    world.core.close(&mut admin);
+    world.core.close(&mut admin, world.now);
     assert_eq!(world.core.take_ended(), [Ended::Association(1)]);
 }
 
@@ -178,7 +181,7 @@ fn properties_have_their_sizes() {
     let mut bare = Command::property_get(CSTS, PropertySize::FOUR);
     bare.dwords[0] &= 0xffff_00ff;
     bare.set_sgl1(Sgl::default());
-    assert_eq!(world.status(&mut admin, bare), Status::SUCCESS, "no PSDT, no SGL: they are reserved here");
+    assert_eq!(world.status(&mut admin, bare), dnr(Status::INVALID_FIELD), "no PSDT, no SGL");
     for command in [
         Command::property_get(CAP, PropertySize::FOUR),
         Command::property_get(CSTS, PropertySize::EIGHT),
@@ -214,8 +217,29 @@ fn a_connect_that_does_not_fit_is_refused_with_its_reason() {
     unterminated.0[512..768].fill(b'x');
     assert_eq!(refused(0, connect(31), &unterminated), (invalid, 1 << 16 | 512));
     let not_allowed = data(CNTLID_DYNAMIC, "nqn.b");
-    assert_eq!(refused(0, connect(31), &not_allowed), (dnr(Status::CONNECT_INVALID_HOST), 0));
+    assert_eq!(refused(0, connect(31), &not_allowed), (dnr(Status::CONNECT_INVALID_HOST), 1 << 16 | 512));
     assert_eq!(refused(1, Command::connect(1, 31, 0, 0), &data(1, "nqn.a")), (invalid, 1 << 16 | 16));
+    let mut no_text = good;
+    no_text.0[514] = 10;
+    assert_eq!(refused(0, connect(31), &no_text), (invalid, 1 << 16 | 512), "a line break");
+    let mut nobody = not_allowed;
+    nobody.0[512..768].fill(0);
+    assert_eq!(refused(0, connect(31), &nobody), (dnr(Status::CONNECT_INVALID_HOST), 1 << 16 | 512));
+
+    // Wrong in two ways: what comes first is told.
+    let mut all_wrong = data(5, "nqn.c");
+    all_wrong.0[512..768].fill(b'x');
+    let mut connect_wrong = Command::connect(1, 0, 0, 0);
+    connect_wrong.set_cdw10(1 << 16 | 1);
+    assert_eq!(refused(0, connect_wrong, &all_wrong).0, dnr(Status::CONNECT_INCOMPATIBLE_FORMAT));
+    connect_wrong.set_cdw10(1 << 16);
+    assert_eq!(refused(0, connect_wrong, &all_wrong), (invalid, 1 << 16 | 16), "controller id");
+    all_wrong.0[16..18].fill(0xff);
+    assert_eq!(refused(0, connect_wrong, &all_wrong), (invalid, 1 << 16 | 256), "subsystem");
+    all_wrong.0[256..512].copy_from_slice(&good.0[256..512]);
+    assert_eq!(refused(0, connect_wrong, &all_wrong), (invalid, 1 << 16 | 512), "host");
+    assert_eq!(refused(0, connect_wrong, &good), (invalid, 42), "queue id");
+    assert_eq!(refused(0, connect(0), &good), (invalid, 44), "queue size");
 
     let mut queue = queue(0);
     let short = Command::connect(0, 31, 0, 0).with_sgl1(remote(1000));
@@ -255,24 +279,112 @@ fn io_queues_belong_to_their_controller() {
     assert!(io.is_io());
     assert_eq!(outcome(&mut world, 1, &good).0, dnr(Status::COMMAND_SEQUENCE_ERROR), "twice");
     assert_eq!(world.status(&mut admin, number), dnr(Status::COMMAND_SEQUENCE_ERROR), "queues are there");
-    world.core.close(&mut io);
+    world.core.set_linger(0);
+    world.core.close(&mut io, world.now);
     assert_eq!(outcome(&mut world, 1, &good).0, Status::SUCCESS, "the id is free again");
     assert_eq!(world.core.take_ended(), []);
-    world.core.close(&mut admin);
+    world.core.close(&mut admin, world.now);
     assert_eq!(world.core.take_ended(), [Ended::Association(cntlid)]);
     assert_eq!(outcome(&mut world, 2, &good), (invalid, 1 << 16 | 16), "the controller is gone");
 }
 
 #[test]
-fn connect_data_may_come_in_the_capsule() {
+fn a_queue_id_stays_taken_for_a_moment_after_its_queue() {
+    const MOMENT: u64 = 20_000_000;
+    let mut world = world(&["nqn.a"]);
+    let mut admin = world.admin("nqn.a");
+    let data = data(admin.controller().unwrap(), "nqn.a");
+    let taken = dnr(Status::COMMAND_SEQUENCE_ERROR);
+    let mut io = world.io(&admin, 1, "nqn.a");
+    world.now = SECOND;
+    world.core.close(&mut io, world.now);
+    world.now += MOMENT - 1;
+    let refused = world.connect(&mut queue(1), &data);
+    assert_eq!((refused.status(), refused.cdw0()), (taken, 0));
+    assert_eq!(world.connect(&mut queue(2), &data).status(), Status::SUCCESS, "another id is free");
+    world.now += 1;
+    assert_eq!(world.connect(&mut io, &data).status(), Status::SUCCESS);
+
+    // A reset ends all queues; their ids are held from then on, not from when the connections are gone.
+    world.set_cc(&mut admin, Cc::default());
+    world.set_cc(&mut admin, Cc::enabled(Cc::CSS_NVM));
+    assert_eq!(world.status(&mut admin, Command::set_number_of_queues(4, 4)), Status::SUCCESS);
+    world.now += MOMENT - 1;
+    world.core.close(&mut io, world.now);
+    assert_eq!(world.connect(&mut queue(1), &data).status(), taken);
+    world.now += 1;
+    assert_eq!(world.connect(&mut queue(1), &data).status(), Status::SUCCESS);
+    assert_eq!(world.core.take_ended(), [Ended::IoQueues(1)]);
+}
+
+#[test]
+fn a_host_without_an_nqn_may_come_where_any_host_may() {
+    let mut world = world(&["nqn.a"]);
+    let mut nobody = data(CNTLID_DYNAMIC, "nqn.a");
+    nobody.0[512..768].fill(0);
+    let mut admin = queue(0);
+    assert_eq!(world.connect(&mut admin, &nobody).status(), Status::SUCCESS);
+    world.set_cc(&mut admin, Cc::enabled(Cc::CSS_NVM));
+    let cntlid = admin.controller().unwrap();
+    let with_nqn = world.connect(&mut queue(1), &data(cntlid, "nqn.a"));
+    let expected = (dnr(Status::CONNECT_INVALID_PARAMETERS), 1 << 16 | 512);
+    assert_eq!((with_nqn.status(), with_nqn.cdw0()), expected, "not the host of the association");
+    nobody.0[16..18].copy_from_slice(&cntlid.to_le_bytes());
+    assert_eq!(world.connect(&mut queue(1), &nobody).status(), Status::SUCCESS);
+
+    let mut discovery = data(CNTLID_DYNAMIC, DISCOVERY_NQN);
+    discovery.0[512..768].fill(0);
+    assert_eq!(world.connect(&mut queue(0), &discovery).status(), Status::SUCCESS);
+}
+
+#[test]
+fn before_it_is_enabled_a_controller_answers_out_of_order_whatever_the_opcode() {
     let mut world = world(&["nqn.a"]);
     let mut admin = queue(0);
-    let command = Command::connect(0, 31, 0, 0).with_sgl1(Sgl::in_capsule(0, 1024));
-    let step = world.core.execute(&mut admin, 0, &command, 1024, 0);
-    assert_eq!(step, Step::ConnectInCapsule { offset: 64 });
-    let step = world.core.execute(&mut admin, 0, &command, 1023, 0);
-    let Step::Respond(completion) = step else { panic!("{step:?}") };
-    assert_eq!(completion.status(), dnr(Status::DATA_SGL_LENGTH_INVALID));
+    world.connect(&mut admin, &data(CNTLID_DYNAMIC, "nqn.a"));
+    for command in [Command::new(0xc1), Command::keep_alive(), Command::new(0xc1).with_sgl1(Sgl::default())] {
+        assert_eq!(world.status(&mut admin, command), dnr(Status::COMMAND_SEQUENCE_ERROR));
+    }
+    let mut fused = Command::keep_alive();
+    fused.set_fuse(1);
+    assert_eq!(world.status(&mut admin, fused), dnr(Status::INVALID_FIELD), "its form counts before that");
+    world.set_cc(&mut admin, Cc::enabled(Cc::CSS_NVM));
+    assert_eq!(world.status(&mut admin, Command::new(0xc1)), dnr(Status::INVALID_OPCODE));
+    let get = |sgl| Command::property_get(CSTS, PropertySize::FOUR).with_sgl1(sgl);
+    assert_eq!(world.status(&mut admin, get(Sgl::default())), dnr(Status::INVALID_FIELD));
+    assert_eq!(world.status(&mut admin, get(remote(8))), dnr(Status::DATA_SGL_LENGTH_INVALID));
+}
+
+#[test]
+fn without_mdts_there_is_no_limit() {
+    let options = Options {
+        subsystems: vec![SubsystemOptions::parse("nqn.a,ns=64M:4K").unwrap()],
+        mdts: 0,
+        ..Options::default()
+    };
+    let mut world = World { core: Core::new(&options), now: 0 };
+    let admin = world.admin("nqn.a");
+    let mut io = world.io(&admin, 1, "nqn.a");
+    let length = 8 << 20;
+    let read = Command::read(1, 0, length / 4096).with_sgl1(remote(length));
+    assert!(matches!(world.run(&mut io, read), Step::SendBlocks { extent, .. } if extent.length == 8 << 20));
+}
+
+#[test]
+fn connect_data_may_come_in_the_capsule() {
+    let mut world = world(&["nqn.a"]);
+    let mut refused = |qid, came| {
+        let command = Command::connect(qid, 31, 0, 0).with_sgl1(Sgl::in_capsule(0, 1024));
+        match world.core.execute(&mut queue(qid), 0, &command, came, 0) {
+            Step::ConnectInCapsule { offset: 64 } => None,
+            Step::Respond(completion) => Some(completion.status()),
+            step => panic!("{step:?}"),
+        }
+    };
+    assert_eq!(refused(1, 1024), None);
+    assert_eq!(refused(1, 1023), Some(dnr(Status::DATA_SGL_LENGTH_INVALID)));
+    // The Admin Queue's capsules have no room for data, whatever the I/O queues' have.
+    assert_eq!(refused(0, 1024), Some(dnr(Status::INVALID_SGL_OFFSET)));
 }
 
 #[test]
@@ -372,7 +484,6 @@ fn reads_and_writes_become_extents() {
     let step = world.run(&mut io, Command::write_zeroes(2, 255, 1));
     assert_eq!(step, Step::ZeroBlocks { extent, completion });
     assert_eq!(world.status(&mut io, Command::flush(2)), Status::SUCCESS);
-    assert_eq!(world.status(&mut io, Command::flush(u32::MAX)), Status::SUCCESS);
 }
 
 #[test]
@@ -386,6 +497,12 @@ fn bad_io_gets_the_status_that_it_deserves() {
     let mut prp = Command::read(1, 0, 1);
     prp.dwords[0] &= !0xc000;
     let segment = Sgl::last_segment(0, 16);
+    let mut reserved_subtype = block;
+    reserved_subtype.dwords[3] |= 2 << 24;
+    let mut segment_psdt = Command::read(1, 0, 1).with_sgl1(block);
+    segment_psdt.dwords[0] ^= 0xc000;
+    let mut unknown = Command::new(0x99);
+    unknown.set_nsid(1);
     for (command, status) in [
         (Command::read(1, 2048, 1).with_sgl1(block), Status::LBA_OUT_OF_RANGE),
         (Command::write(1, 2047, 2).with_sgl1(remote(1024)), Status::LBA_OUT_OF_RANGE),
@@ -395,18 +512,25 @@ fn bad_io_gets_the_status_that_it_deserves() {
         (Command::read(0, 0, 1).with_sgl1(block), Status::INVALID_NAMESPACE_OR_FORMAT),
         (Command::read(u32::MAX, 0, 1).with_sgl1(block), Status::INVALID_NAMESPACE_OR_FORMAT),
         (Command::flush(2), Status::INVALID_NAMESPACE_OR_FORMAT),
+        (Command::flush(u32::MAX), Status::INVALID_NAMESPACE_OR_FORMAT),
         (Command::read(1, 0, 1).with_sgl1(remote(511)), Status::DATA_SGL_LENGTH_INVALID),
         (Command::read(1, 0, 1).with_sgl1(remote(513)), Status::DATA_SGL_LENGTH_INVALID),
         (Command::read(1, 0, 1), Status::DATA_SGL_LENGTH_INVALID),
         (Command::read(1, 0, 257).with_sgl1(remote(257 * 512)), Status::INVALID_FIELD),
         (Command::read(1, 0, 1).with_sgl1(segment), Status::SGL_DESCRIPTOR_TYPE_INVALID),
-        (Command::read(1, 0, 1).with_sgl1(Sgl::default()), Status::SGL_DESCRIPTOR_TYPE_INVALID),
+        (Command::read(1, 0, 1).with_sgl1(Sgl::default()), Status::INVALID_FIELD),
+        (Command::flush(1).with_sgl1(Sgl::default()), Status::INVALID_FIELD),
+        (Command::flush(1).with_sgl1(block), Status::DATA_SGL_LENGTH_INVALID),
+        (Command::write_zeroes(1, 0, 1).with_sgl1(block), Status::DATA_SGL_LENGTH_INVALID),
+        (Command::write(1, 0, 1).with_sgl1(reserved_subtype), Status::INVALID_FIELD),
+        (segment_psdt, Status::INVALID_FIELD),
         (Command::write(1, 0, 1).with_sgl1(Sgl::in_capsule(0, 512)), Status::DATA_SGL_LENGTH_INVALID),
-        (Command::write(1, 0, 1).with_sgl1(Sgl::in_capsule(1, 512)), Status::INVALID_SGL_OFFSET),
+        (Command::write(1, 0, 1).with_sgl1(Sgl::in_capsule(3585, 512)), Status::INVALID_SGL_OFFSET),
         (Command::write(1, 0, 1).with_sgl1(Sgl::in_capsule(u64::MAX, 512)), Status::INVALID_SGL_OFFSET),
         (fused, Status::INVALID_FIELD),
         (prp, Status::INVALID_FIELD),
-        (Command::new(0x99), Status::INVALID_OPCODE),
+        (Command::new(0x99), Status::INVALID_NAMESPACE_OR_FORMAT),
+        (unknown, Status::INVALID_OPCODE),
         (Command::compare(1, 0, 1).with_sgl1(block), Status::INVALID_OPCODE),
         (Command::property_get(CSTS, PropertySize::FOUR), Status::INVALID_OPCODE),
     ] {
@@ -426,7 +550,7 @@ fn in_capsule_data_never_reaches_beyond_what_is_advertised() {
     let command = Command::write(1, 0, 9).with_sgl1(Sgl::in_capsule(0, 9 * 512));
     let step = world.core.execute(&mut io, 0, &command, 9 * 512, 0);
     let Step::Respond(completion) = step else { panic!("{step:?}") };
-    assert_eq!(completion.status(), dnr(Status::DATA_SGL_LENGTH_INVALID));
+    assert_eq!(completion.status(), dnr(Status::INVALID_SGL_OFFSET));
 }
 
 #[test]
@@ -437,13 +561,20 @@ fn features() {
     assert_eq!(world.answer(&mut admin, number).cdw0(), 63 << 16 | 63);
     let get = |feature| Command::get_features(feature, 0);
     assert_eq!(world.answer(&mut admin, get(FeatureId::NUMBER_OF_QUEUES)).cdw0(), 63 << 16 | 63);
-    world.answer(&mut admin, Command::set_async_event_configuration(0x100));
-    assert_eq!(world.answer(&mut admin, get(FeatureId::ASYNC_EVENT_CONFIGURATION)).cdw0(), 0x100);
+    let events = |bits| Command::set_async_event_configuration(bits);
+    assert_eq!(world.status(&mut admin, events(0x11f)), Status::SUCCESS);
+    assert_eq!(world.status(&mut admin, events(0x20)), dnr(Status::INVALID_FIELD), "there is no such event");
+    assert_eq!(world.answer(&mut admin, get(FeatureId::ASYNC_EVENT_CONFIGURATION)).cdw0(), 0x11f);
+    assert_eq!(world.status(&mut admin, Command::keep_alive()), Status::KEEP_ALIVE_INVALID, "no timer");
     world.answer(&mut admin, Command::set_keep_alive_timer(5000));
     assert_eq!(world.answer(&mut admin, get(FeatureId::KEEP_ALIVE_TIMER)).cdw0(), 5000);
     let hostid = Command::get_features(FeatureId::HOST_IDENTIFIER, 1).with_sgl1(remote(16));
     assert_eq!(world.bytes(&mut admin, hostid), HOSTID);
     assert_eq!(world.status(&mut admin, get(FeatureId(0x7e))), dnr(Status::INVALID_FIELD));
+    let with_data = get(FeatureId::KEEP_ALIVE_TIMER).with_sgl1(remote(4));
+    assert_eq!(world.status(&mut admin, with_data), dnr(Status::DATA_SGL_LENGTH_INVALID));
+    let mut discovery = world.admin(DISCOVERY_NQN);
+    assert_eq!(world.status(&mut discovery, number), dnr(Status::INVALID_FIELD), "no I/O queues");
     let all = Command::set_features(FeatureId::NUMBER_OF_QUEUES, u32::MAX);
     assert_eq!(world.status(&mut admin, all), dnr(Status::INVALID_FIELD));
 }
@@ -487,6 +618,7 @@ fn log_pages() {
         (log(LogPageId::SMART, u64::MAX - 3, 4), Status::INVALID_FIELD),
         (log(LogPageId::SMART, 0, 512).with_sgl1(remote(511)), Status::DATA_SGL_LENGTH_INVALID),
         (log(LogPageId::SMART, 0, 1 << 20), Status::INVALID_FIELD),
+        (log(LogPageId::SMART, 0, 512).with_sgl1(Sgl::NONE), Status::DATA_SGL_LENGTH_INVALID),
     ] {
         assert_eq!(world.status(&mut admin, command), dnr(status), "{command:?}");
     }

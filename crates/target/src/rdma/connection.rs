@@ -101,13 +101,13 @@ impl Connection {
         }
         // Each entry takes up to two and a half sends.
         let room = u16::try_from(limits.queue_pair_work_requests / 3).unwrap_or(u16::MAX).saturating_sub(4);
-        let entries = request.hsqsize.saturating_add(1).min(options.queue_entries).min(room);
+        let entries = request.hsqsize.saturating_add(1).min(options.entries_of(request.qid)).min(room);
         if entries < 2 {
             return Err(RejectReason::NO_RESOURCES);
         }
         // One more than the queue's entries would do if completions came at once; a quarter more hides their delay.
         let slots = usize::from(entries) + usize::from(entries) / 4 + 4;
-        let io = Io::new(device, entries.into(), slots, options).map_err(no_resources)?;
+        let io = Io::new(device, request.qid, entries.into(), slots, options).map_err(no_resources)?;
         let capabilities = QueuePairCapabilities {
             sends: 2 * slots as u32,
             receives: entries.into(),
@@ -162,12 +162,12 @@ impl Connection {
     }
 
     /// The connection is gone: nothing more will come or go.
-    pub(super) fn gone(&mut self, core: &mut Core) {
+    pub(super) fn gone(&mut self, core: &mut Core, now: u64) {
         if self.phase != Phase::Closed {
             tracing::debug!(qid = self.queue.qid, "disconnected");
             // Answers the host's disconnect; an error means that there is nobody left to answer.
             let _ = self.id.disconnect();
-            core.close(&mut self.queue);
+            core.close(&mut self.queue, now);
             self.phase = Phase::Closed;
         }
     }
@@ -175,7 +175,7 @@ impl Connection {
     /// Ends the connection from our side.
     pub(super) fn close(&mut self, core: &mut Core, now: u64) {
         if matches!(self.phase, Phase::Accepted(_) | Phase::Live) {
-            core.close(&mut self.queue);
+            core.close(&mut self.queue, now);
             self.phase = match self.id.disconnect() {
                 Ok(()) => Phase::Closing(now.saturating_add(CLOSE_DEADLINE)),
                 Err(_) => Phase::Closed,

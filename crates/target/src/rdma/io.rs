@@ -28,11 +28,14 @@ pub(super) struct Io {
 impl Io {
     pub(super) fn new(
         device: Rc<DeviceState>,
+        qid: u16,
         entries: usize,
         slots: usize,
         options: &Options,
     ) -> Result<Io, Failure> {
-        let data = usize::from(options.icdoff) * 16 + options.in_capsule_data as usize;
+        // A capsule of the Admin Queue is a command and nothing else; a longer one ends its connection.
+        let data =
+            if qid == 0 { 0 } else { usize::from(options.icdoff) * 16 + options.in_capsule_data as usize };
         let capsule_size = (COMMAND_SIZE + data).next_multiple_of(64);
         let completions = u32::try_from(entries + 2 * slots).unwrap_or(u32::MAX);
         let domain = device.domain();

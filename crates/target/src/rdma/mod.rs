@@ -18,7 +18,7 @@ use verbs::{CmEvent, CmEventKind, CmId, DeviceList, EventChannel, IdOption, Memo
 use crate::control::{Command, Switches};
 use crate::core::{Core, Ended, UnknownSubsystem};
 use crate::lies::{Liar, Lie};
-use crate::options::{OptionError, Options};
+use crate::options::{OptionError, Options, check_linger};
 use connection::{Connection, Turn};
 use device::DeviceState;
 
@@ -214,7 +214,8 @@ impl Target {
     /// Does what it is told.
     ///
     /// # Errors
-    /// [`Error::UnknownSubsystem`], or [`Error::Listen`] when listening again fails.
+    /// [`Error::UnknownSubsystem`], [`Error::Option`] for a time out of range, or [`Error::Listen`] when listening again
+    /// fails.
     pub fn control(&mut self, command: &Command) -> Result<(), Error> {
         match command {
             Command::Misbehave { how, after } => self.switches.set(*how, Some(*after)),
@@ -229,6 +230,10 @@ impl Target {
                 self.core.set_present(nqn, true)?;
                 self.listens = true;
                 self.listen()?;
+            }
+            Command::Linger(milliseconds) => {
+                check_linger(*milliseconds)?;
+                self.core.set_linger(*milliseconds);
             }
             Command::Lie(lie, value) => self.lie(*lie, *value),
             Command::Truth(Some(lie)) => self.core.lies.set(*lie, None),
@@ -341,7 +346,7 @@ impl Target {
             | CmEventKind::ConnectError
             | CmEventKind::Unreachable
             | CmEventKind::Rejected
-            | CmEventKind::DeviceRemoval => connection.gone(&mut self.core),
+            | CmEventKind::DeviceRemoval => connection.gone(&mut self.core, now),
             _ => {}
         }
     }

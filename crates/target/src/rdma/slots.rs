@@ -9,6 +9,9 @@ use verbs::{RegisteredMemory, Segment};
 
 use crate::core::Remote;
 
+/// The longest buffer that a slot keeps for the next time, in bytes.
+const KEPT_BUFFER: usize = 128 << 10;
+
 /// Which work request of which slot or receive a completion belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Token {
@@ -110,6 +113,10 @@ impl Slots {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.stage = Stage::Free;
             slot.posted = 0;
+            // Pages are small but for a host that asks for a huge log page; that memory is not kept.
+            if slot.buffer.as_ref().is_some_and(|buffer| buffer.length() > KEPT_BUFFER) {
+                slot.buffer = None;
+            }
             self.free.push(index);
         }
     }

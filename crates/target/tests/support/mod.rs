@@ -26,7 +26,7 @@ const CAPSULE: usize = 64 + 8192;
 /// Where data starts in the host's memory; commands are in front of it, responses behind it.
 pub const DATA: usize = DEPTH * CAPSULE;
 /// Bytes of data.
-pub const DATA_SIZE: usize = 2 << 20;
+pub const DATA_SIZE: usize = 8 << 20;
 const RESPONSES: usize = DATA + DATA_SIZE;
 const SENT: u64 = 1 << 32;
 
@@ -41,6 +41,8 @@ pub fn alone() -> impl Drop {
 pub struct Bed {
     pub target: Target,
     start: Instant,
+    /// Where the target's clock stands when it is stopped.
+    stopped: Option<u64>,
     /// Added to the target's clock.
     pub skip: u64,
 }
@@ -57,12 +59,17 @@ impl Bed {
             subsystems: subsystems.iter().map(|text| SubsystemOptions::parse(text).unwrap()).collect(),
             ..options
         };
-        Bed { target: Target::new(options).unwrap(), start: Instant::now(), skip: 0 }
+        Bed { target: Target::new(options).unwrap(), start: Instant::now(), stopped: None, skip: 0 }
     }
 
     pub fn poll(&mut self) -> usize {
-        let now = self.start.elapsed().as_nanos() as u64;
+        let now = self.stopped.unwrap_or(self.start.elapsed().as_nanos() as u64);
         self.target.poll(now + self.skip)
+    }
+
+    /// From now on the target's clock moves by [`Bed::skip`] alone.
+    pub fn stop_clock(&mut self) {
+        self.stopped = Some(self.start.elapsed().as_nanos() as u64);
     }
 
     /// Polls until `done` gives something.
@@ -278,10 +285,14 @@ impl Raw {
 
     /// Fabrics Connect.
     pub fn attach(&mut self, bed: &mut Bed, qid: u16, cntlid: u16, subnqn: &str, kato: u32) -> Completion {
+        self.attach_with(bed, Command::connect(qid, DEPTH as u16 - 1, 0, kato), cntlid, subnqn)
+    }
+
+    /// Fabrics Connect by this command.
+    pub fn attach_with(&mut self, bed: &mut Bed, command: Command, cntlid: u16, subnqn: &str) -> Completion {
         let data = ConnectData::new([9; 16], cntlid, subnqn, "nqn.host").unwrap();
         self.put(0, &data.0);
-        let command = Command::connect(qid, DEPTH as u16 - 1, 0, kato).with_sgl1(self.sgl(0, 1024));
-        self.run(bed, &command)
+        self.run(bed, &command.with_sgl1(self.sgl(0, 1024)))
     }
 
     /// A connected and enabled Admin Queue, and its controller id.

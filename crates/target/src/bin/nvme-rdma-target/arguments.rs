@@ -13,7 +13,8 @@ Usage: nvme-rdma-target --listen ADDR:PORT [--subsystem NQN[,ns=SIZE[:BLOCK]]...
 
 A small NVMe-oF target over RDMA; its namespaces live in memory and are gone when it ends.
 
-  --listen ADDR:PORT       listen there; may be given several times; [ADDR]:PORT for IPv6, port 0 takes a free one
+  --listen ADDR:PORT       listen there; may be given several times; [ADDR]:PORT for IPv6, [ADDR%INTERFACE]:PORT
+                           for a link-local address; port 0 takes a free one
   --subsystem DESCRIPTION  a subsystem: its NQN, then separated by commas
                              ns=SIZE[:BLOCK]  a namespace; sizes in bytes or with K, M, G; blocks of 512 by default
                              ns=none          leaves a namespace id inactive
@@ -21,15 +22,16 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
                            without ns one namespace of 64M; without this option nqn.2016-06.io.spdk:cnode1
   --in-capsule-data BYTES  room for in-capsule data, 0 to 65536, a multiple of 16 (4096)
   --icdoff UNITS           offset of in-capsule data in units of 16 bytes, 0 to 64 (0)
-  --queue-entries N        entries of a queue, 16 to 4096 (128)
+  --queue-entries N        entries of an I/O queue, 16 to 4096 (128); the Admin Queue has at least 32
   --io-queues N            I/O queues of a controller, 1 to 1024 (64)
-  --mdts N                 largest transfer of 2^N pages of 4 KiB, 1 to 10; 0 advertises no limit (5)
+  --mdts N                 largest transfer of 2^N pages of 4 KiB, 1 to 10; 0 is no limit (5)
   --read-depth N           RDMA READs outstanding on a queue, 1 to 255 (16)
+  --linger MS              how long a queue id stays taken after its connection ended, 0 to 60000 (20)
   --misbehave WHAT[:AFTER] for tests of hosts, after that many I/O responses (connection requests): cid-out-of-range,
                            cid-idle, repeat-response once; silent, reject-connections from there on
   --lie NAME[=NUMBER]      for tests of hosts, answer with a lie; --lie help lists them
   --control PATH           take commands by datagrams on this Unix socket: 'misbehave WHAT[:AFTER]', 'behave WHAT',
-                           'drop NQN', 'add NQN', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
+                           'drop NQN', 'add NQN', 'linger MS', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
   --verbose                say more on stderr; twice for even more
   --help, --version
 
@@ -82,6 +84,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Action, S
             "--io-queues" => options.io_queues = number(&name, &value()?)?,
             "--mdts" => options.mdts = number(&name, &value()?)?,
             "--read-depth" => options.read_depth = number(&name, &value()?)?,
+            "--linger" => options.linger_ms = number(&name, &value()?)?,
             "--misbehave" => commands.push(misbehave(&value()?)?),
             "--lie" => match value()?.as_str() {
                 "help" => return Ok(Action::Print(lies_help())),
@@ -145,11 +148,12 @@ mod tests {
     #[test]
     fn a_full_command_line() {
         let line = "--listen 127.0.0.1:4420 --listen=[::1]:0 --subsystem nqn.a,ns=1M --subsystem=nqn.b,ns=2M:4K \
-                    --in-capsule-data 8K --mdts 3 --misbehave cid-idle:5 --lie csts=1 -v --verbose --control /run/x";
+                    --in-capsule-data 8K --mdts 3 --linger 7 --misbehave cid-idle:5 --lie csts=1 -v --verbose --control /run/x";
         let arguments = run(line).unwrap();
         assert_eq!(arguments.options.listen.len(), 2);
         assert_eq!(arguments.options.subsystems[1].namespaces[0].unwrap().block_size, 4096);
         assert_eq!((arguments.options.in_capsule_data, arguments.options.mdts), (8192, 3));
+        assert_eq!(arguments.options.linger_ms, 7);
         assert_eq!((arguments.verbose, arguments.control.as_deref()), (2, Some("/run/x")));
         let cid_idle = ControlCommand::Misbehave { how: Misbehaviour::CidIdle, after: 5 };
         assert_eq!(arguments.commands, [cid_idle, ControlCommand::Lie(Lie::Csts, 1)]);
@@ -164,6 +168,7 @@ mod tests {
             ("--listen :1 --subsystem x", "nqn."),
             ("--listen :1 --mdts 300", "not a number"),
             ("--listen :1 --mdts 11", "out of range"),
+            ("--listen :1 --linger 60001", "out of range"),
             ("--listen :1 --what", "not an option"),
             ("--listen :1 extra", "not expected"),
             ("--listen :1 --misbehave loudly", "not known"),
