@@ -22,6 +22,7 @@ extern "C" {
  *   cm EVENT [WHICH] drop|late TIME|repeat N|[as EVENT] [status S] [private HEX|none]
  *   cm reject [WHICH] REASON        cm inject EVENT [on WHOM] [status S] [private HEX] [times N]
  *   device remove|off|on            port down|up            async EVENT [qp N]
+ *   device profile NAME=VALUE..|off
  *   peer silent|speaks [data|cm] [qp N]     peer dies [qp N]
  *   peer lies [qp N] [WHICH] drop|repeat N|kind K|seq +N|seq -N|word N|offset N|total N|garbage
  *   delay data|cm rx|tx TIME [JITTER]|off   purge on|off   timewait TIME   timeout cm TIME

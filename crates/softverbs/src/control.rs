@@ -4,6 +4,7 @@
 //! A command is read as a whole before anything of it is carried out.
 
 use crate::fabric::link::Delay;
+use crate::fabric::profile::Profile;
 use crate::faults::Arm;
 use crate::faults::calls::CallFault;
 use crate::faults::completions::CompletionFault;
@@ -77,6 +78,18 @@ fn parse(command: &str) -> Result<Action, String> {
         }
         ["device", "off"] => now(|rt| rt.fabric.has_device = false),
         ["device", "on"] => now(|rt| rt.fabric.has_device = true),
+        ["device", "profile", "off"] => now(|rt| rt.fabric.shared.told_profile = Profile::FULL),
+        ["device", "profile", ref limits @ ..] if !limits.is_empty() => {
+            let mut checked = Profile::FULL;
+            limits.iter().try_for_each(|limit| checked.set(limit))?;
+            let limits: Vec<String> = limits.iter().map(|limit| (*limit).to_string()).collect();
+            Box::new(move |rt| {
+                let mut profile = rt.fabric.shared.told_profile;
+                limits.iter().try_for_each(|limit| profile.set(limit))?;
+                rt.fabric.shared.told_profile = profile;
+                Ok(())
+            })
+        }
         ["device", "remove"] => now(Runtime::remove_device),
         ["port", "down"] => now(|rt| rt.fabric.set_port(false)),
         ["port", "up"] => now(|rt| rt.fabric.set_port(true)),
@@ -148,7 +161,7 @@ fn usage(name: &str) -> &'static str {
         "at" => "at call|event|wc NAME [WHICH]: COMMAND",
         "clock" => "clock jump TIME",
         "delay" => "delay data|cm rx|tx BASE [JITTER], or delay off",
-        "device" => "device off|on|remove",
+        "device" => "device off|on|remove, device profile NAME=VALUE ..., or device profile off",
         "faults" => "faults [off|quiet|loud]",
         "ledger" => "ledger takes no words",
         "next" => "next qp_num NUMBER",
@@ -232,6 +245,8 @@ mod tests {
             "next qp_num 77",
             "async QP_FATAL qp 3",
             "faults off",
+            "device profile max_qp_wr=16 max_cqe=0x20 resize_cq=off",
+            "device profile off",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }
@@ -248,6 +263,9 @@ mod tests {
             "async PORT_ERR qp 3",
             "clock jump",
             "device",
+            "device profile",
+            "device profile max_qp_wr=0",
+            "device profile max_qp_wr=16 off",
             "faults on",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
@@ -260,7 +278,7 @@ mod tests {
             always late polls never destroy status error set repeat payload wr_id=+1 byte_len=random 0=ff =  99999999999999999999 \
             ENOMEM EIO ibv_post_send ibv_poll_cq rdma_connect first middle last RETRY_EXC_ERR SUCCESS DISCONNECTED ADDR_RESOLVED \
             as drop private none 0102 inject reject stale on all newest times lies silent speaks dies kind seq +1 word garbage data \
-            5ms 1s clock jump next qp_num delay rx tx é \u{0} 0x 1- % remove down up QP_FATAL PORT_ERR";
+            5ms 1s clock jump next qp_num delay rx tx é \u{0} 0x 1- % remove down up QP_FATAL PORT_ERR profile max_cqe=9 max_qp_wr=0 resize_cq=off";
         let words: Vec<&str> = WORDS.split_whitespace().collect();
         let mut random = crate::fabric::Random(5);
         let mut understood = 0;

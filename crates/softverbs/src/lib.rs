@@ -35,6 +35,13 @@ pub fn control(commands: &str) -> Result<(), String> {
     runtime::with(|rt| rt.control(commands))
 }
 
+/// Does `work` as an end that has the full device, whatever the command `device profile` has set: for a test with both ends in one
+/// process, where the limits are to be those of one of them. It holds for this thread, until `work` returns. What is made in it does
+/// not count for the other end's numbers of objects.
+pub fn without_profile<R>(work: impl FnOnce() -> R) -> R {
+    fabric::profile::spared(work)
+}
+
 /// How many faults wait for their occasion: one line of the command `faults` each.
 pub fn armed() -> usize {
     runtime::with(|rt| rt.fabric.shared.faults.lines().len())

@@ -11,8 +11,8 @@ use super::device::find_context;
 use super::verbs::{Patience, find_channel, find_cq, or_errno, or_null, wait_for_ever, wait_on};
 use crate::carrier::sys;
 use crate::fabric::cq::{Armed, Cq};
-use crate::fabric::device as limits;
-use crate::fabric::objects::{Bell, CompChannel, Subject};
+use crate::fabric::objects::{Bell, CompChannel, Shared, Subject};
+use crate::fabric::profile::is_spared;
 use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
@@ -80,9 +80,12 @@ pub fn create_cq(
 ) -> Result<*mut ibv_cq, i32> {
     let of = find_context(rt, context)?;
     rt.fabric.shared.check_present(of)?;
-    if cqe <= 0 || cqe as u32 > limits::MAX_CQE || comp_vector != 0 {
+    let device = rt.fabric.shared.profile();
+    let cqs = &rt.fabric.shared.cqs;
+    if cqe <= 0 || cqe as u64 > device.max_cqe || comp_vector != 0 {
         return Err(libc::EINVAL);
     }
+    Shared::check_count(device.max_cq, cqs.len(), cqs.iter().map(|(_, c)| c.spared))?;
     let on = if channel.is_null() { None } else { Some(find_channel(rt, channel)?) };
     if on.and_then(|k| rt.fabric.shared.channels.get(k)).is_some_and(|c| c.context != of) {
         return Err(libc::EINVAL);
@@ -98,7 +101,9 @@ pub fn create_cq(
     object.cqe = cqe;
     let cell = rt.cells.cqs.alloc(key, object).cast::<ibv_cq>();
     let serial = rt.fabric.next_serial();
-    rt.fabric.shared.cqs.insert(Cq::new(cell, of, on, cqe as usize, serial));
+    let mut queue = Cq::new(cell, of, on, cqe as usize, serial);
+    queue.spared = is_spared();
+    rt.fabric.shared.cqs.insert(queue);
     if let Some(c) = on.and_then(|k| rt.fabric.shared.channels.get_mut(k)) {
         c.children += 1;
     }
@@ -111,7 +116,12 @@ pub extern "C" fn ibv_resize_cq(cq: *mut ibv_cq, cqe: c_int) -> c_int {
     enter!(ibv_resize_cq);
     or_errno(with(|rt| {
         let key = find_cq(rt, cq)?;
-        if cqe <= 0 || cqe as u32 > limits::MAX_CQE {
+        let device = rt.fabric.shared.profile();
+        if !device.resize_cq {
+            // As libibverbs answers for a driver that has no such function.
+            return Err(libc::EOPNOTSUPP);
+        }
+        if cqe <= 0 || cqe as u64 > device.max_cqe {
             return Err(libc::EINVAL);
         }
         if let Some(of) = rt.fabric.shared.cqs.get(key).map(|c| c.context) {

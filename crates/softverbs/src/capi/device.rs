@@ -14,6 +14,7 @@ use super::{completion, data, extended_cq, queue_pair};
 use crate::carrier::{address, sys};
 use crate::fabric::device as limits;
 use crate::fabric::objects::{Bell, Context, Subject};
+use crate::fabric::profile::Profile;
 use crate::fabric::slab::Key;
 use crate::faults::calls::{begin, enter};
 use crate::runtime::{Runtime, with};
@@ -288,31 +289,33 @@ impl Left {
     }
 }
 
-fn fill_device_attr(attr: &mut ibv_device_attr) {
+fn fill_device_attr(attr: &mut ibv_device_attr, device: &Profile) {
+    // None of the limits is larger than the full device's, which fit.
+    let number = |n: u64| n as c_int;
     for (to, from) in attr.fw_ver.iter_mut().zip(b"softverbs 1\0") {
         *to = *from as c_char;
     }
     attr.node_guid = NODE_GUID.to_be();
     attr.sys_image_guid = NODE_GUID.to_be();
-    attr.max_mr_size = u64::MAX;
-    attr.page_size_cap = 0xffff_f000;
-    attr.max_qp = limits::MAX_OBJECTS;
-    attr.max_qp_wr = limits::MAX_QP_WR as c_int;
+    attr.max_mr_size = device.max_mr_size;
+    attr.page_size_cap = device.page_size_cap;
+    attr.max_qp = number(device.max_qp);
+    attr.max_qp_wr = number(device.max_qp_wr);
     // A QP goes to error rather than stall (the specification's "sys image guid" and "port active event" capabilities aside,
     // nothing optional is offered); SRQs can be resized no further than made.
     attr.device_cap_flags = (1 << 12) | (1 << 11) | (1 << 10);
-    attr.max_sge = limits::MAX_SGE as c_int;
-    attr.max_sge_rd = limits::MAX_SGE as c_int;
-    attr.max_cq = limits::MAX_OBJECTS;
-    attr.max_cqe = limits::MAX_CQE as c_int;
-    attr.max_mr = crate::fabric::memory::MAX_MR as c_int;
+    attr.max_sge = number(device.max_sge);
+    attr.max_sge_rd = number(device.max_sge);
+    attr.max_cq = number(device.max_cq);
+    attr.max_cqe = number(device.max_cqe);
+    attr.max_mr = number(device.max_mr);
     attr.max_pd = limits::MAX_OBJECTS;
-    attr.max_qp_rd_atom = limits::MAX_RD_ATOMIC;
-    attr.max_res_rd_atom = limits::MAX_RD_ATOMIC * limits::MAX_OBJECTS;
-    attr.max_qp_init_rd_atom = limits::MAX_RD_ATOMIC;
-    attr.max_srq = limits::MAX_OBJECTS;
-    attr.max_srq_wr = limits::MAX_SRQ_WR as c_int;
-    attr.max_srq_sge = limits::MAX_SGE as c_int;
+    attr.max_qp_rd_atom = number(device.max_qp_rd_atom);
+    attr.max_res_rd_atom = number(device.max_qp_rd_atom * device.max_qp);
+    attr.max_qp_init_rd_atom = number(device.max_qp_init_rd_atom);
+    attr.max_srq = number(device.max_srq);
+    attr.max_srq_wr = if device.max_srq > 0 { number(device.max_srq_wr) } else { 0 };
+    attr.max_srq_sge = if device.max_srq > 0 { number(device.max_srq_sge) } else { 0 };
     attr.max_pkeys = 1;
     attr.local_ca_ack_delay = 15;
     attr.phys_port_cnt = 1;
@@ -325,16 +328,17 @@ fn fill_device_attr(attr: &mut ibv_device_attr) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_query_device(context: *mut ibv_context, attr: *mut ibv_device_attr) -> c_int {
     enter!(ibv_query_device);
-    if let Err(errno) = with(|rt| find_present(rt, context)) {
-        return errno;
-    }
+    let device = match with(|rt| find_present(rt, context).map(|_| *rt.fabric.shared.profile())) {
+        Ok(device) => device,
+        Err(errno) => return errno,
+    };
     if attr.is_null() {
         return libc::EINVAL;
     }
     // SAFETY: the caller vouches for `attr`; the struct is numbers, so all zero is a value of it.
     unsafe {
         attr.write(std::mem::zeroed());
-        fill_device_attr(&mut *attr);
+        fill_device_attr(&mut *attr, &device);
     }
     0
 }
@@ -346,9 +350,10 @@ unsafe extern "C" fn query_device_ex(
     size: usize,
 ) -> c_int {
     enter!(ibv_query_device_ex);
-    if let Err(errno) = with(|rt| find_present(rt, context)) {
-        return errno;
-    }
+    let device = match with(|rt| find_present(rt, context).map(|_| *rt.fabric.shared.profile())) {
+        Ok(device) => device,
+        Err(errno) => return errno,
+    };
     // SAFETY: the program passes NULL or a whole input.
     let extension = unsafe { input.as_ref() }.is_some_and(|i| i.comp_mask != 0);
     if attr.is_null() || size < size_of::<ibv_device_attr>() || extension {
@@ -356,7 +361,7 @@ unsafe extern "C" fn query_device_ex(
     }
     // SAFETY: the struct is numbers, so all zero is a value of it.
     let mut all: ibv_device_attr_ex = unsafe { std::mem::zeroed() };
-    fill_device_attr(&mut all.orig_attr);
+    fill_device_attr(&mut all.orig_attr, &device);
     all.device_cap_flags_ex = u64::from(all.orig_attr.device_cap_flags);
     all.phys_port_cnt_ex = 1;
     all.completion_timestamp_mask = extended_cq::CLOCK_MASK;

@@ -11,7 +11,8 @@ use super::find;
 use super::verbs::{find_pd, or_errno, or_null};
 use crate::carrier::sys;
 use crate::fabric::memory::{Mr, access};
-use crate::fabric::objects::Pd;
+use crate::fabric::objects::{Pd, Shared};
+use crate::fabric::profile::is_spared;
 use crate::fabric::slab::Key;
 use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
@@ -128,9 +129,12 @@ fn reg_mr(
         return Err(libc::EFAULT);
     }
     let fabric = &mut rt.fabric;
-    if fabric.shared.mrs.len() >= crate::fabric::memory::MAX_MR {
-        return Err(libc::ENOMEM);
+    let device = fabric.shared.profile();
+    let mrs = &fabric.shared.mrs;
+    if length as u64 > device.max_mr_size || !device.takes_pages_of(sys::page_size()) {
+        return Err(libc::EINVAL);
     }
+    Shared::check_count(device.max_mr, mrs.len(), mrs.iter().map(|(_, m)| m.spared))?;
     let (key, lkey, rkey) = fabric.shared.mrs.next_keys();
     // SAFETY: the cell above is one of ours and alive.
     let context = unsafe { (*pd).context };
@@ -146,6 +150,7 @@ fn reg_mr(
         lkey,
         rkey,
         invalidated: false,
+        spared: is_spared(),
         serial,
     });
     if let Some(p) = fabric.shared.pds.get_mut(of) {

@@ -14,7 +14,8 @@ use super::verbs::{find_cq, find_pd, find_qp, find_srq, or_errno, or_null};
 use crate::carrier::address;
 use crate::fabric::cq::Cq;
 use crate::fabric::device as limits;
-use crate::fabric::objects::{Pd, Subject};
+use crate::fabric::objects::{Pd, Shared, Subject};
+use crate::fabric::profile::{Profile, is_spared};
 use crate::fabric::qp::{Made, Qp, State, mask as attribute};
 use crate::fabric::slab::Key;
 use crate::fabric::srq::Srq;
@@ -108,18 +109,17 @@ pub fn plain_attr(given: &ibv_qp_init_attr_ex) -> ibv_qp_init_attr {
     }
 }
 
-fn granted(cap: &ibv_qp_cap, has_srq: bool) -> Result<ibv_qp_cap, i32> {
-    let fits = cap.max_send_wr <= limits::MAX_QP_WR
-        && cap.max_recv_wr <= limits::MAX_QP_WR
-        && cap.max_send_sge <= limits::MAX_SGE
-        && cap.max_recv_sge <= limits::MAX_SGE
-        && cap.max_inline_data <= limits::MAX_INLINE;
+fn granted(cap: &ibv_qp_cap, has_srq: bool, device: &Profile) -> Result<ibv_qp_cap, i32> {
+    let fits = u64::from(cap.max_send_wr.max(cap.max_recv_wr)) <= device.max_qp_wr
+        && u64::from(cap.max_send_sge.max(cap.max_recv_sge)) <= device.max_sge
+        && u64::from(cap.max_inline_data) <= device.max_inline_data;
     if !fits {
         return Err(libc::EINVAL);
     }
     let mut cap = *cap;
     // Room for segments is room for as many bytes; programs such as rdma_xclient do not ask for it.
-    cap.max_inline_data = cap.max_inline_data.max(cap.max_send_sge * INLINE_PER_SEGMENT);
+    let beside = u64::from(cap.max_send_sge * INLINE_PER_SEGMENT).min(device.max_inline_data);
+    cap.max_inline_data = cap.max_inline_data.max(beside as u32);
     if has_srq {
         cap.max_recv_wr = 0;
         cap.max_recv_sge = 0;
@@ -148,7 +148,10 @@ pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr)
     let recv_cq = find_cq(rt, attr.recv_cq)?;
     let srq = if attr.srq.is_null() { None } else { Some(find_srq(rt, attr.srq)?) };
     check_one_context(rt, in_pd, &[send_cq, recv_cq], srq)?;
-    let cap = granted(&attr.cap, srq.is_some())?;
+    let device = rt.fabric.shared.profile();
+    let cap = granted(&attr.cap, srq.is_some(), device)?;
+    let qps = &rt.fabric.qps;
+    Shared::check_count(device.max_qp, qps.len(), qps.iter().map(|(_, q)| q.made.spared))?;
     let number = {
         let start = (rt.fabric.random.next() % u64::from(limits::QPN_BLOCKS)) as u32;
         let (held, alone) = (&mut rt.qpn_blocks, rt.manual);
@@ -183,8 +186,20 @@ pub fn create_qp(rt: &mut Runtime, pd: *mut ibv_pd, attr: &mut ibv_qp_init_attr)
     let cell = rt.cells.qps.alloc(key, object).cast::<ibv_qp>();
     let serial = rt.fabric.next_serial();
     let sig_all = attr.sq_sig_all != 0;
-    let made = Made { cell, key, number, context, pd: in_pd, send_cq, recv_cq, srq, sig_all, cap, serial };
-    rt.fabric.qps.insert(Qp::new(made));
+    rt.fabric.qps.insert(Qp::new(Made {
+        cell,
+        key,
+        number,
+        context,
+        pd: in_pd,
+        send_cq,
+        recv_cq,
+        srq,
+        sig_all,
+        cap,
+        spared: is_spared(),
+        serial,
+    }));
     rt.fabric.qp_numbers.insert(number, key);
     let shared = &mut rt.fabric.shared;
     if let Some(p) = shared.pds.get_mut(in_pd) {

@@ -8,8 +8,8 @@ use rdma_sys::{ibv_pd, ibv_srq, ibv_srq_attr, ibv_srq_init_attr};
 
 use super::async_events::{drop_async_events, when_acknowledged};
 use super::verbs::{find_pd, find_srq, or_errno, or_null};
-use crate::fabric::device as limits;
-use crate::fabric::objects::Subject;
+use crate::fabric::objects::{Shared, Subject};
+use crate::fabric::profile::is_spared;
 use crate::fabric::slab::Key;
 use crate::fabric::srq::{RecvRing, Srq};
 use crate::faults::calls::enter;
@@ -31,9 +31,16 @@ pub unsafe extern "C" fn ibv_create_srq(pd: *mut ibv_pd, attr: *mut ibv_srq_init
         // SAFETY: the caller vouches for `attr`.
         let given = unsafe { &mut *attr };
         let (max_wr, max_sge) = (given.attr.max_wr, given.attr.max_sge);
-        if max_wr == 0 || max_wr > limits::MAX_SRQ_WR || max_sge > limits::MAX_SGE {
+        let device = rt.fabric.shared.profile();
+        if device.max_srq == 0 {
+            return Err(libc::EOPNOTSUPP);
+        }
+        let fits = u64::from(max_wr) <= device.max_srq_wr && u64::from(max_sge) <= device.max_srq_sge;
+        if max_wr == 0 || !fits {
             return Err(libc::EINVAL);
         }
+        let srqs = &rt.fabric.shared.srqs;
+        Shared::check_count(device.max_srq, srqs.len(), srqs.iter().map(|(_, s)| s.spared))?;
         let key = rt.fabric.shared.srqs.next_key();
         // SAFETY: `ibv_srq` is numbers and raw pointers: all zero is a value of it, and glibc's mutex and condition are
         // initialized by zero.
@@ -48,6 +55,7 @@ pub unsafe extern "C" fn ibv_create_srq(pd: *mut ibv_pd, attr: *mut ibv_srq_init
         rt.fabric.shared.srqs.insert(Srq {
             cell,
             pd: in_pd,
+            spared: is_spared(),
             ring: RecvRing::new(max_wr, max_sge),
             max: (max_wr, max_sge),
             limit: 0,

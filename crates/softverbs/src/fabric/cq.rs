@@ -103,6 +103,8 @@ pub struct Cq {
     pub overflowed: bool,
     /// What an extended queue keeps.
     pub extended: Option<Box<Extended>>,
+    /// Made by an end with the full device, see [`spared`](super::profile::spared).
+    pub spared: bool,
     /// Creation order.
     pub serial: u64,
     ring: Vec<Cqe>,
@@ -129,6 +131,7 @@ impl Cq {
             events_taken: 0,
             overflowed: false,
             extended: None,
+            spared: false,
             serial,
             ring: Vec::new(),
             head: 0,

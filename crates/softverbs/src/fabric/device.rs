@@ -1,4 +1,4 @@
-//! The one device, its limits, and the numbers of its queue pairs.
+//! The one device, the most that it can do (see [`Profile`](super::profile::Profile)), and the numbers of its queue pairs.
 
 use super::Fabric;
 

@@ -44,6 +44,8 @@ pub struct Mr {
     pub rkey: u32,
     /// The remote key was invalidated by a peer.
     pub invalidated: bool,
+    /// Made by an end with the full device, see [`spared`](super::profile::spared).
+    pub spared: bool,
     /// Creation order.
     pub serial: u64,
 }
@@ -424,6 +426,7 @@ mod tests {
             lkey,
             rkey,
             invalidated: false,
+            spared: false,
             serial: 0,
         });
         (lkey, rkey)

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod objects;
 pub mod order;
 pub mod posting;
+pub mod profile;
 pub mod qp;
 pub mod requester;
 pub mod responder;

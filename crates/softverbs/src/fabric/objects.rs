@@ -11,6 +11,7 @@ use super::Random;
 use super::cq::Cq;
 use super::memory::MrTable;
 use super::order::Order;
+use super::profile::{Profile, is_spared};
 use super::qp::Qp;
 use super::slab::{Key, Slab};
 use super::srq::Srq;
@@ -136,6 +137,8 @@ pub struct Shared {
     pub order: Order,
     /// Decides about faults that are armed by chance.
     pub chance: Random,
+    /// What the device is told to be. Who makes something asks [`Self::profile`].
+    pub told_profile: Profile,
 }
 
 impl Shared {
@@ -159,7 +162,20 @@ impl Shared {
             faults: Faults::default(),
             order: Order::new(),
             chance,
+            told_profile: Profile::FULL,
         }
+    }
+
+    /// What the device can do for whoever calls now.
+    pub fn profile(&self) -> &Profile {
+        if is_spared() { &Profile::FULL } else { &self.told_profile }
+    }
+
+    /// ENOMEM if one more of some kind would be more than `most`. There are `all`; `made` tells of each whether an end with the
+    /// full device made it, which does not count for others.
+    pub fn check_count(most: u64, all: usize, made: impl Iterator<Item = bool>) -> Result<(), i32> {
+        let fits = (all as u64) < most || (made.filter(|spared| !spared).count() as u64) < most;
+        if fits { Ok(()) } else { Err(libc::ENOMEM) }
     }
 
     /// EIO if the device of a context was pulled out, as the kernel answers then.

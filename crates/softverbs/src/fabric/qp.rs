@@ -123,6 +123,8 @@ pub struct Made {
     pub sig_all: bool,
     /// Queue sizes as granted.
     pub cap: ibv_qp_cap,
+    /// Made by an end with the full device, see [`spared`](super::profile::spared).
+    pub spared: bool,
     /// Creation order.
     pub serial: u64,
 }

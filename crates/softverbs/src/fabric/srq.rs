@@ -118,6 +118,8 @@ pub struct Srq {
     pub cell: *mut ibv_srq,
     /// Its protection domain.
     pub pd: Key<Pd>,
+    /// Made by an end with the full device, see [`spared`](super::profile::spared).
+    pub spared: bool,
     /// The receives.
     pub ring: RecvRing,
     /// `max_wr`, `max_sge` as granted.

@@ -4,6 +4,7 @@ use rdma_sys::ibv_qp_attr;
 
 use super::Fabric;
 use super::objects::Subject;
+use super::profile::Profile;
 use super::qp::Qp;
 use super::slab::Key;
 
@@ -75,7 +76,7 @@ impl Fabric {
         if given & required != required || given & !(required | allowed) != 0 {
             return Err(libc::EINVAL);
         }
-        check_attributes(attr, given)?;
+        check_attributes(attr, given, self.shared.profile())?;
         qp.store(attr, given);
         match to {
             State::Reset => {
@@ -212,7 +213,7 @@ fn transition(from: State, to: State) -> Option<(i32, i32)> {
     })
 }
 
-fn check_attributes(attr: &ibv_qp_attr, given: i32) -> Result<(), i32> {
+fn check_attributes(attr: &ibv_qp_attr, given: i32, device: &Profile) -> Result<(), i32> {
     let has = |bit: i32| given & bit != 0;
     let wrong = (has(mask::PORT) && attr.port_num != 1)
         || (has(mask::AV) && attr.ah_attr.port_num != 1)
@@ -222,8 +223,7 @@ fn check_attributes(attr: &ibv_qp_attr, given: i32) -> Result<(), i32> {
         || (has(mask::RNR_RETRY) && attr.rnr_retry > 7)
         || (has(mask::TIMEOUT) && attr.timeout > 31)
         || (has(mask::MIN_RNR_TIMER) && attr.min_rnr_timer > 31)
-        || (has(mask::MAX_QP_RD_ATOMIC) && i32::from(attr.max_rd_atomic) > super::device::MAX_RD_ATOMIC)
-        || (has(mask::MAX_DEST_RD_ATOMIC)
-            && i32::from(attr.max_dest_rd_atomic) > super::device::MAX_RD_ATOMIC);
+        || (has(mask::MAX_QP_RD_ATOMIC) && u64::from(attr.max_rd_atomic) > device.max_qp_init_rd_atom)
+        || (has(mask::MAX_DEST_RD_ATOMIC) && u64::from(attr.max_dest_rd_atomic) > device.max_qp_rd_atom);
     if wrong { Err(libc::EINVAL) } else { Ok(()) }
 }

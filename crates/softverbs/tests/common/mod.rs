@@ -47,7 +47,7 @@ pub const ALL: u32 = LOCAL_WRITE | REMOTE_WRITE | REMOTE_READ;
 pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap_or_else(|e| e.into_inner());
-    softverbs::control("delay off; purge off; timewait 10ms").unwrap();
+    softverbs::control("delay off; purge off; timewait 10ms; device profile off").unwrap();
     *BEFORE.lock().unwrap() = softverbs::ledger();
     guard
 }

@@ -14,7 +14,6 @@ use super::{event, shared_pd};
 use crate::carrier::sys;
 use crate::cm::CmId;
 use crate::cm::message::{Message, Say, reason};
-use crate::fabric::device::MAX_RD_ATOMIC;
 use crate::fabric::qp::{State as QpState, mask};
 use crate::fabric::slab::Key;
 use crate::faults::calls::enter;
@@ -22,7 +21,6 @@ use crate::runtime::{Runtime, with};
 
 /// "As much as the device can", for responder resources and initiator depth.
 const MOST: u8 = 0xff;
-const DEVICE_MOST: u8 = MAX_RD_ATOMIC as u8;
 
 /// Makes a QP for an identifier and initializes it; completion queues too, where the program names none.
 ///
@@ -241,6 +239,13 @@ struct Asked {
     initiator_depth: Option<u8>,
 }
 
+/// How many RDMA READs of a connection the device answers, and how many it has outstanding.
+fn most_reads(rt: &Runtime) -> (u8, u8) {
+    let device = rt.fabric.shared.profile();
+    // Below 256 as the full device's are.
+    (device.max_qp_rd_atom as u8, device.max_qp_init_rd_atom as u8)
+}
+
 /// # Safety
 /// `param` is NULL or a whole struct with its private data.
 unsafe fn asked(
@@ -265,11 +270,12 @@ unsafe fn asked(
     let Some(param) = param else {
         return Ok(Asked { message, responder_resources: None, initiator_depth: None });
     };
-    let checked = |n: u8| match n {
+    let checked = |n: u8, most: u8| match n {
         MOST => Ok(None),
-        n if n > DEVICE_MOST => Err(libc::EINVAL),
+        n if n > most => Err(libc::EINVAL),
         n => Ok(Some(n)),
     };
+    let (answers, asks) = most_reads(rt);
     message.flow_control = param.flow_control;
     message.retry_count = param.retry_count.min(7);
     message.rnr_retry_count = param.rnr_retry_count.min(7);
@@ -282,8 +288,8 @@ unsafe fn asked(
     }
     Ok(Asked {
         message,
-        responder_resources: checked(param.responder_resources)?,
-        initiator_depth: checked(param.initiator_depth)?,
+        responder_resources: checked(param.responder_resources, answers)?,
+        initiator_depth: checked(param.initiator_depth, asks)?,
     })
 }
 
@@ -298,8 +304,9 @@ pub unsafe extern "C" fn rdma_connect(id: *mut rdma_cm_id, param: *mut rdma_conn
         let key = find_id(rt, id)?;
         // SAFETY: the caller vouches for `param`.
         let mut asked = unsafe { asked(rt, id, param, Say::Req) }?;
-        asked.message.responder_resources = asked.responder_resources.unwrap_or(DEVICE_MOST);
-        asked.message.initiator_depth = asked.initiator_depth.unwrap_or(DEVICE_MOST);
+        let (answers, asks) = most_reads(rt);
+        asked.message.responder_resources = asked.responder_resources.unwrap_or(answers);
+        asked.message.initiator_depth = asked.initiator_depth.unwrap_or(asks);
         rt.fabric.cm_connect(key, asked.message)
     });
     sys::minus_one(started.and_then(|()| event::complete(id)))
@@ -316,9 +323,10 @@ pub unsafe extern "C" fn rdma_accept(id: *mut rdma_cm_id, param: *mut rdma_conn_
         let key = find_id(rt, id)?;
         // SAFETY: the caller vouches for `param`.
         let mut asked = unsafe { asked(rt, id, param, Say::Rep) }?;
+        let (answers, asks) = most_reads(rt);
         let Some(i) = rt.fabric.cm.ids.get_mut(key) else { return Err(libc::EINVAL) };
-        i.responder_resources = asked.responder_resources.unwrap_or(i.responder_resources.min(DEVICE_MOST));
-        i.initiator_depth = asked.initiator_depth.unwrap_or(i.initiator_depth.min(DEVICE_MOST));
+        i.responder_resources = asked.responder_resources.unwrap_or(i.responder_resources.min(answers));
+        i.initiator_depth = asked.initiator_depth.unwrap_or(i.initiator_depth.min(asks));
         asked.message.responder_resources = i.responder_resources;
         asked.message.initiator_depth = i.initiator_depth;
         // SAFETY: the cell of an identifier that is alive.
