@@ -148,6 +148,8 @@ pub(super) fn step<R, C>(state: State<R, C>, event: Event<R, C>) -> (State<R, C>
         }
 
         (state, E::Disconnect) => end(state, End::Requested),
+        // However the old connection ends, the next attempt follows.
+        (state @ S::Draining(_, End::Retry), E::ConnectFailed(_) | E::Failed(_)) => (state, A::Nothing),
         (state @ (S::Live(_) | S::Idle | S::Disconnected(_)), E::ConnectFailed(_)) => (state, A::Nothing),
         (state, E::ConnectFailed(error)) => end(state, End::NotConnected(error)),
         (state @ S::Live(_), E::Failed(reason)) => end(state, End::Failed(reason)),
@@ -350,6 +352,14 @@ mod tests {
             assert!(matches!(step(state, Event::Connect(())).0, State::ResolvingAddress(())));
         }
         assert!(matches!(step::<(), ()>(State::Live(()), Event::StillHeld).0, State::Live(())));
+    }
+
+    #[test]
+    fn the_end_of_a_stale_connection_is_no_end_of_the_attempt() {
+        for event in [Event::Failed(FailureReason::Remote), Event::ConnectFailed(ConnectError::Lost)] {
+            let (state, _) = step::<(), ()>(State::Draining((), End::Retry), event);
+            assert!(matches!(step(state, Event::DrainEnded).0, State::Backoff));
+        }
     }
 
     #[test]

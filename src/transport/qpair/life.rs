@@ -136,7 +136,11 @@ impl Qpair {
 
     /// The connection is of no use any more, for a reason that lies outside of it and that `why` tells.
     pub fn fail(&self, reason: FailureReason, why: &str) {
-        self.connection_failed(reason, &why);
+        if self.with(|state| matches!(state, State::Draining(_, End::Retry))) {
+            self.disconnect(); // no other attempt follows
+        } else {
+            self.connection_failed(reason, &why);
+        }
     }
 
     /// Sees to what is neither submission nor completion: CM events, faults, deadlines, draining.
