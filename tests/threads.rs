@@ -241,6 +241,15 @@ impl World {
     }
 }
 
+/// Tells others that a thread is done, also if it panics: nobody waits for it in vain.
+struct Leaving<'a>(&'a AtomicU32);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
@@ -322,6 +331,7 @@ fn f20_t161_the_admin_side_is_used_by_many_threads() {
                 }
             });
             scope.spawn(|| {
+                let _leaving = Leaving(&making);
                 for round in 0..ROUNDS {
                     let reads = Reads::new();
                     let qpairs: Vec<_> = (0..3).map(|_| shared.alloc()).collect();
@@ -338,7 +348,6 @@ fn f20_t161_the_admin_side_is_used_by_many_threads() {
                     assert_eq!(reads.ended(), accepted);
                     reads.check();
                 }
-                making.fetch_sub(1, Ordering::Release);
             });
             scope.spawn(|| {
                 let (reads, qpair) = (Reads::new(), shared.alloc());
@@ -362,10 +371,11 @@ fn f20_t161_the_admin_side_is_used_by_many_threads() {
 fn f20_a_qpair_moves_from_thread_to_thread() {
     let world = World::new();
     let shared = &world;
-    let over = AtomicBool::new(false);
+    let working = AtomicU32::new(1);
     thread::scope(|scope| {
+        let leaving = Leaving(&working);
         scope.spawn(|| {
-            while !over.load(Ordering::Acquire) {
+            while working.load(Ordering::Acquire) > 0 {
                 assert!(shared.admin_poll() >= 0);
             }
         });
@@ -402,7 +412,7 @@ fn f20_a_qpair_moves_from_thread_to_thread() {
             }
             on_a_thread(&|| shared.free(taken()));
         }
-        over.store(true, Ordering::Release);
+        drop(leaving);
     });
     world.finish();
 }

@@ -84,6 +84,10 @@ fn f15_t63_t71_events_that_nothing_caused() {
                     }
                     None => {
                         polled.until("the reads", |_| all_ended(&reads));
+                        for _ in 0..5 {
+                            sleep(Duration::from_millis(2)); // events are looked for each millisecond
+                            assert!(!polled.poll());
+                        }
                         assert!(polled.qpair.is_connected(), "{event} means nothing");
                         assert_eq!(count_with(&reads, Status::SUCCESS), 20);
                     }
@@ -196,18 +200,13 @@ fn t74_t80_ended_at_every_step_of_connecting() {
 #[test]
 fn f19_the_program_sleeps_between_two_steps() {
     for faults_of in ["", "cm reject 1 stale"] {
-        for in_group in [false, true] {
-            for slept in [Duration::from_secs(3), Duration::from_secs(3_600)] {
-                at_each_step(in_group, faults_of, |polled| {
-                    sleep(slept);
-                    let time = took(|| {
-                        polled.until("an end", |polled| {
-                            polled.qpair.is_connected() || polled.qpair.has_ended()
-                        });
-                    });
-                    assert!(time < Duration::from_secs(5), "{time:?}");
-                });
-            }
+        for (in_group, seconds) in [(false, 3), (true, 3_600)] {
+            at_each_step(in_group, faults_of, |polled| {
+                sleep(Duration::from_secs(seconds));
+                let settled = |polled: &Polled| polled.qpair.is_connected() || polled.qpair.has_ended();
+                let time = took(|| polled.until("an end", settled));
+                assert!(time < Duration::from_secs(5), "{time:?}");
+            });
         }
     }
 }
@@ -385,7 +384,6 @@ fn t134_s12_connected_again_while_it_disconnects() {
 /// F02: in each wait that there is.
 #[test]
 fn t152_the_device_goes_while_something_is_waited_for() {
-    let most = Duration::from_secs(3);
     for after in [0, 20, 60, 100, 140, 200, 300] {
         let remove = format!("after {after}us: device remove");
         let end = |world: World, controller: Option<Rc<Controller>>| {
@@ -397,7 +395,7 @@ fn t152_the_device_goes_while_something_is_waited_for() {
                     detach(controller);
                 }
             });
-            assert!(time < most, "detach: {time:?}");
+            assert!(time < AT_ONCE, "detach: {time:?}");
             softverbs::control("device on").unwrap();
             drop(controller);
             world.finish(None);
@@ -408,7 +406,7 @@ fn t152_the_device_goes_while_something_is_waited_for() {
         faults(&remove);
         let mut controller = None;
         let time = took(|| controller = Controller::connect(world.id(), world.options()).ok());
-        assert!(time < most, "bring-up: {time:?}");
+        assert!(time < AT_ONCE, "bring-up: {time:?}");
         end(world, controller);
         // Connecting, and I/O.
         for in_group in [false, true] {
@@ -421,7 +419,7 @@ fn t152_the_device_goes_while_something_is_waited_for() {
             polled.qpair.connect().unwrap();
             let reads = world.read_many(&polled.qpair, &namespace, 20);
             let time = took(|| polled.until("the end", |polled| polled.qpair.has_ended()));
-            assert!(time < most, "connecting: {time:?}");
+            assert!(time < AT_ONCE, "connecting: {time:?}");
             polled.poll();
             assert!(all_ended(&reads));
             polled.free();
@@ -430,10 +428,10 @@ fn t152_the_device_goes_while_something_is_waited_for() {
             let world = World::new();
             let controller = world.controller();
             let polled = Polled::connected(&controller, in_group, synchronous(&controller));
-            faults(&format!("wc recv qp {NUMBER} always late 10s; cm DISCONNECTED always late 10s"));
+            faults("cm DISCONNECTED always late 10s"); // and so the removal alone can end the wait
             faults(&remove);
             let time = took(|| polled.qpair.disconnect());
-            assert!(polled.qpair.has_ended() && time < most, "draining: {time:?}");
+            assert!(polled.qpair.has_ended() && time < AT_ONCE, "draining: {time:?}");
             polled.free();
             end(world, Some(controller));
         }

@@ -98,10 +98,13 @@ fn t24_answers_on_the_way_out_post_no_receive() {
         let polled = Polled::connected(&controller, in_group, options(&controller, asynchronous_mode));
         let reads = world.read_many(&polled.qpair, &namespace, 40);
         turns(1_000); // all are answered, and no answer is accounted for
+        faults("fail ibv_post_recv 1 EIO");
         let time = took(|| {
             polled.qpair.disconnect();
             polled.until("the end", |polled| polled.qpair.has_ended());
         });
+        assert_eq!(softverbs::armed(), 1, "a receive was posted");
+        no_faults();
         assert!(time < AT_ONCE, "receives were posted and waited for: {time:?}");
         polled.poll();
         assert_eq!(count_with(&reads, Status::SUCCESS), reads.len(), "they had been answered");
