@@ -6,10 +6,15 @@
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../common/face.rs"]
+mod face;
+mod meetings;
+
 use {env as _, softverbs as _, spdk_nvme_rdma as _};
 
+use face::*;
 use std::{
-    ffi::{CString, c_char, c_int, c_void},
+    ffi::c_void,
     ptr::{null, null_mut},
     sync::{
         Mutex, MutexGuard,
@@ -26,36 +31,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const ENXIO: i32 = -libc::ENXIO;
 
 unsafe extern "C" {
-    fn spdk_zmalloc(size: usize, align: usize, unused: *mut u64, numa_id: c_int, flags: u32) -> *mut c_void;
-    fn spdk_free(buffer: *mut c_void);
     fn spdk_get_ticks() -> u64;
     fn spdk_get_ticks_hz() -> u64;
-    fn spdk_nvme_transport_id_parse(id: *mut c_void, text: *const c_char) -> c_int;
-    fn spdk_nvme_connect(id: *const c_void, options: *const c_void, size: usize) -> *mut c_void;
-    fn spdk_nvme_detach(controller: *mut c_void) -> c_int;
-    fn spdk_nvme_ctrlr_get_ns(controller: *mut c_void, id: u32) -> *mut c_void;
     fn spdk_nvme_ctrlr_get_first_active_ns(controller: *mut c_void) -> u32;
-    fn spdk_nvme_ctrlr_process_admin_completions(controller: *mut c_void) -> i32;
-    fn spdk_nvme_ctrlr_alloc_io_qpair(
-        controller: *mut c_void,
-        options: *const c_void,
-        size: usize,
-    ) -> *mut c_void;
-    fn spdk_nvme_ctrlr_free_io_qpair(qpair: *mut c_void) -> c_int;
-    fn spdk_nvme_ctrlr_disconnect_io_qpair(qpair: *mut c_void);
-    fn spdk_nvme_ctrlr_connect_io_qpair(controller: *mut c_void, qpair: *mut c_void) -> c_int;
-    fn spdk_nvme_qpair_process_completions(qpair: *mut c_void, most: u32) -> i32;
-    fn spdk_nvme_qpair_is_connected(qpair: *mut c_void) -> bool;
-    fn spdk_nvme_ns_cmd_read(
-        namespace: *mut c_void,
-        qpair: *mut c_void,
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        callback: extern "C" fn(*mut c_void, *const [u8; 16]),
-        argument: *mut c_void,
-        flags: u32,
-    ) -> c_int;
 }
 
 /// A handle or a buffer that may go from thread to thread.
@@ -158,18 +136,20 @@ struct World {
     _alone: MutexGuard<'static, ()>,
 }
 
+/// There is one RDMA in a process, so tests take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 impl World {
     fn new() -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let alone = alone();
         assert!(softverbs::ledger().is_clean(), "{:?}", softverbs::ledger());
         let peer = Peer::start();
-        let text = format!("trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:4420 subnqn:{NQN}");
-        let text = CString::new(text).unwrap();
-        let mut id = [0_u64; 256]; // larger than a transport id, and aligned
+        let id = transport_id(NQN);
         // SAFETY: as the headers describe these functions.
         unsafe {
-            assert_eq!(spdk_nvme_transport_id_parse(id.as_mut_ptr().cast(), text.as_ptr()), 0);
             let controller = spdk_nvme_connect(id.as_ptr().cast(), null(), 0);
             assert!(!controller.is_null());
             let namespace = spdk_nvme_ctrlr_get_ns(controller, 1);
