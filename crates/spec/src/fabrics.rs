@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::bytes::{array, field, put, put_text, terminated, u16_at};
 use crate::command::Command;
 use crate::completion::Completion;
+use crate::text::is_unprintable;
 
 /// NQN of the discovery service (NVMe-oF 5.1).
 pub const DISCOVERY_NQN: &str = "nqn.2014-08.org.nvmexpress.discovery";
@@ -100,22 +101,30 @@ pub enum NqnError {
     /// Longer than [`NQN_LENGTH_MAX`].
     #[error("the NQN has {0} bytes, more than {max}", max = NQN_LENGTH_MAX)]
     TooLong(usize),
-    /// Holds a NUL.
-    #[error("the NQN holds a NUL byte")]
-    Nul,
+    /// Holds a control character, a NUL among them, or another that a log line must not show as it is.
+    #[error("the NQN holds the character {0:?}")]
+    Character(char),
 }
 
-/// Checks that `nqn` fits an NQN field. What an NQN's text must look like beyond that is the owner's business.
+/// Checks that `nqn` fits an NQN field and can be shown. What an NQN's text must look like beyond that is the owner's
+/// business.
 ///
 /// # Errors
 /// [`NqnError`] says what is wrong.
 pub fn check_nqn(nqn: &str) -> Result<(), NqnError> {
-    if nqn.is_empty() {
-        Err(NqnError::Empty)
-    } else if nqn.len() > NQN_LENGTH_MAX {
+    if nqn.is_empty() { Err(NqnError::Empty) } else { check_host_nqn(nqn) }
+}
+
+/// As [`check_nqn`], for the NQN of a host, which may be empty: then it is for the controller to say whether a host
+/// without a name may connect.
+///
+/// # Errors
+/// [`NqnError`] says what is wrong.
+pub fn check_host_nqn(nqn: &str) -> Result<(), NqnError> {
+    if nqn.len() > NQN_LENGTH_MAX {
         Err(NqnError::TooLong(nqn.len()))
-    } else if nqn.contains('\0') {
-        Err(NqnError::Nul)
+    } else if let Some(character) = nqn.chars().find(|character| is_unprintable(*character)) {
+        Err(NqnError::Character(character))
     } else {
         Ok(())
     }
@@ -137,13 +146,13 @@ impl ConnectData {
     /// Byte offset of HOSTNQN.
     pub const HOSTNQN_OFFSET: u16 = 512;
 
-    /// Connect data of a host.
+    /// Connect data of a host, whose NQN may be empty.
     ///
     /// # Errors
     /// [`NqnError`] when one of the NQNs does not fit its field.
     pub fn new(hostid: [u8; 16], cntlid: u16, subnqn: &str, hostnqn: &str) -> Result<ConnectData, NqnError> {
         check_nqn(subnqn)?;
-        check_nqn(hostnqn)?;
+        check_host_nqn(hostnqn)?;
         let mut data = [0; ConnectData::SIZE];
         put(&mut data, 0, &hostid);
         put(&mut data, 16, &cntlid.to_le_bytes());
@@ -265,8 +274,14 @@ mod tests {
         let longest = "n".repeat(223);
         assert!(ConnectData::new([0; 16], 0, &longest, "h").is_ok());
         assert_eq!(ConnectData::new([0; 16], 0, &"n".repeat(224), "h"), Err(NqnError::TooLong(224)));
-        assert_eq!(ConnectData::new([0; 16], 0, "n", ""), Err(NqnError::Empty));
-        assert_eq!(check_nqn("a\0b"), Err(NqnError::Nul));
+        assert_eq!(ConnectData::new([0; 16], 0, "", "h"), Err(NqnError::Empty));
+        assert_eq!(ConnectData::new([0; 16], 0, "n", "").unwrap().hostnqn(), Some(""), "no name at all");
+        for character in ['\0', '\n', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}'] {
+            let nqn = format!("a{character}b");
+            assert_eq!(check_nqn(&nqn), Err(NqnError::Character(character)));
+            let error = ConnectData::new([0; 16], 0, "n", &nqn).unwrap_err();
+            assert!(!error.to_string().chars().any(char::is_control), "{error}");
+        }
 
         let mut unterminated = ConnectData([0; 1024]);
         unterminated.0[256..512].fill(b'n');

@@ -30,9 +30,11 @@ pub mod rdma;
 pub mod registers;
 pub mod sgl;
 pub mod status;
+pub mod text;
 
 pub use command::Command;
 pub use completion::Completion;
 pub use opcode::{AdminOpcode, FabricsType, NvmOpcode};
 pub use sgl::Sgl;
 pub use status::{Status, StatusCode, StatusCodeType};
+pub use text::printable;
