@@ -47,6 +47,14 @@ impl Moment {
         Self(self.0.saturating_add(ticks))
     }
 
+    /// How long ago `earlier` was, in whole milliseconds; zero if it is still to come.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let ticks = self.0.saturating_sub(earlier.0);
+        let each = TICKS_PER_MILLISECOND.load(Ordering::Relaxed).max(1);
+        Duration::from_millis(ticks.checked_div(each).unwrap_or(0))
+    }
+
     /// Whether `deadline` is over at this moment.
     #[inline]
     pub fn has_reached(self, deadline: Self) -> bool {
@@ -117,6 +125,8 @@ mod tests {
         assert_eq!(wait(start.after(Duration::from_millis(10)), || None::<()>), None);
         assert!(now().has_reached(start.after(Duration::from_millis(10))));
         assert!(!now().has_reached(start.after(Duration::from_secs(1))));
+        assert_eq!(start.after(Duration::from_millis(1500)).since(start), Duration::from_millis(1500));
+        assert_eq!(start.since(start.after(Duration::from_secs(1))), Duration::ZERO);
         assert!(
             !start.has_reached(start.after(Duration::from_nanos(1))),
             "less than a millisecond is not nothing"

@@ -1,4 +1,7 @@
 //! The host's errors as errno: the one place.
+//!
+//! -ENOMEM and -EAGAIN say "try again", and programs do, without end: only what passes by itself becomes one of them. A
+//! mistake of this library ([`Error::Internal`], an unwind) becomes ENOTRECOVERABLE, which nothing else does.
 
 use crate::{
     host::Error,
@@ -51,13 +54,52 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
         Error::NotSupported(_) => libc::ENOTSUP,
         Error::Transport(error) => of_transport(error),
         Error::Command { .. } => libc::EIO,
-        Error::TimedOut(_) => libc::ETIMEDOUT,
-        Error::BadData { .. } => libc::EPROTO,
+        Error::TimedOut(_) | Error::TooSlow { .. } => libc::ETIMEDOUT,
+        Error::ConnectionLost(_) => libc::ECONNRESET,
+        Error::BadData { .. } | Error::TooManyCommands { .. } => libc::EPROTO,
         Error::NoQueueId => libc::ENOSPC,
         Error::ControllerFailed => libc::ENXIO,
         Error::NoMemory => libc::ENOMEM,
+        Error::Internal(_) => UNWOUND,
     };
     errno.saturating_neg()
+}
+
+/// The errno of what cannot happen, such as an unwind.
+pub(super) const UNWOUND: c_int = libc::ENOTRECOVERABLE;
+
+/// Why a controller was not attached.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttachError {
+    #[error("address family {0} cannot be used over RDMA")]
+    AddressFamily(u32),
+    #[error("it is being detached")]
+    Detaching,
+    #[error("out of handles")]
+    Handles,
+    #[error(transparent)]
+    Host(#[from] Error),
+}
+
+impl AttachError {
+    /// The errno that the program finds.
+    pub(super) fn errno(&self) -> c_int {
+        match self {
+            Self::AddressFamily(_) => libc::EAFNOSUPPORT,
+            Self::Detaching => libc::EBUSY,
+            Self::Handles => libc::ENOMEM,
+            Self::Host(error) => negated_errno(error).saturating_neg(),
+        }
+    }
+}
+
+/// Leaves `errno` for a C caller that gets no more than NULL or -1; 0 leaves what is there. The last thing before an
+/// entry returns, as whatever runs in between may change it.
+pub(super) fn leave(errno: c_int) {
+    if errno != 0 {
+        // SAFETY: errno of this thread can always be written.
+        unsafe { libc::__errno_location().write(errno) };
+    }
 }
 
 /// Whether an error says that there is no RDMA device at all.
@@ -76,24 +118,43 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::FirstReceives(errno) => *errno,
         TransportError::NoRequests | TransportError::NoMemory | TransportError::NoMap(_) => libc::ENOMEM,
         TransportError::NotRegistered { .. } => libc::EFAULT,
-        TransportError::NoDevice(error) | TransportError::Verbs(error) => error.errno,
+        TransportError::NoDevice(error) => of_device_search(error.errno),
+        TransportError::Verbs(error) => error.errno,
         TransportError::Connect(error) => of_connect(*error),
         TransportError::GroupBusy => libc::EBUSY,
         TransportError::WrongGroup => libc::ENOENT,
     }
 }
 
+/// Looking for devices fails in many ways where there are none (no module, no file); what says that this process has not
+/// the means or the right to look is told as it is.
+fn of_device_search(errno: c_int) -> c_int {
+    match errno {
+        libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::EACCES | libc::EPERM => errno,
+        _ => libc::ENODEV,
+    }
+}
+
 fn of_connect(error: ConnectError) -> c_int {
     match error {
-        ConnectError::Address | ConnectError::Route => libc::EADDRNOTAVAIL,
-        ConnectError::Unreachable => libc::EHOSTUNREACH,
+        ConnectError::Address | ConnectError::Route | ConnectError::Unreachable => libc::EHOSTUNREACH,
         ConnectError::Rejected { .. } => libc::ECONNREFUSED,
-        ConnectError::Status(_) => libc::EIO,
+        ConnectError::Status(status) => of_refused_connect(status),
         ConnectError::AuthenticationRequired => libc::EACCES,
         ConnectError::TimedOut => libc::ETIMEDOUT,
         ConnectError::Lost => libc::ECONNRESET,
         ConnectError::Resources(errno) => errno,
         ConnectError::Cancelled => libc::ECANCELED,
+    }
+}
+
+/// A Connect command that the controller refused (Fabrics 1.1, 3.3).
+fn of_refused_connect(status: spec::Status) -> c_int {
+    match status.with_dnr(false) {
+        spec::Status::CONNECT_INVALID_HOST => libc::EACCES,
+        spec::Status::CONNECT_INVALID_PARAMETERS | spec::Status::CONNECT_INCOMPATIBLE_FORMAT => libc::EINVAL,
+        spec::Status::CONNECT_CONTROLLER_BUSY => libc::EBUSY,
+        _ => libc::EIO,
     }
 }
 
@@ -125,5 +186,43 @@ mod tests {
         );
         assert!(is_no_device(&TransportError::Verbs(verbs::Error::new("x", libc::ENODEV)).into()));
         assert!(!is_no_device(&Error::ControllerFailed));
+    }
+
+    #[test]
+    fn why_a_controller_was_not_attached_is_an_errno_on_purpose() {
+        use spec::Status;
+        let verbs = |errno| verbs::Error::new("rdma_get_devices", errno);
+        let connect = |error| AttachError::Host(Error::Transport(TransportError::Connect(error)));
+        for (error, errno) in [
+            (AttachError::AddressFamily(254), libc::EAFNOSUPPORT),
+            (AttachError::Detaching, libc::EBUSY),
+            (AttachError::Host(Error::InvalidArgument(String::new())), libc::EINVAL),
+            (AttachError::Host(Error::Internal("x")), libc::ENOTRECOVERABLE),
+            (AttachError::Host(Error::ConnectionLost("x")), libc::ECONNRESET),
+            (AttachError::Host(Error::TooSlow { what: "x", during: "y" }), libc::ETIMEDOUT),
+            (AttachError::Host(TransportError::NoDevice(verbs(libc::ENOENT)).into()), libc::ENODEV),
+            (AttachError::Host(TransportError::NoDevice(verbs(libc::ENOSYS)).into()), libc::ENODEV),
+            (AttachError::Host(TransportError::NoDevice(verbs(libc::EMFILE)).into()), libc::EMFILE),
+            (connect(ConnectError::Address), libc::EHOSTUNREACH),
+            (connect(ConnectError::Unreachable), libc::EHOSTUNREACH),
+            (connect(ConnectError::Rejected { status: 8, reason: None }), libc::ECONNREFUSED),
+            (connect(ConnectError::TimedOut), libc::ETIMEDOUT),
+            (connect(ConnectError::Lost), libc::ECONNRESET),
+            (connect(ConnectError::AuthenticationRequired), libc::EACCES),
+            (connect(ConnectError::Status(Status::CONNECT_INVALID_HOST.with_dnr(true))), libc::EACCES),
+            (connect(ConnectError::Status(Status::CONNECT_INVALID_PARAMETERS)), libc::EINVAL),
+            (connect(ConnectError::Status(Status::CONNECT_CONTROLLER_BUSY)), libc::EBUSY),
+            (connect(ConnectError::Status(Status::INTERNAL_ERROR)), libc::EIO),
+        ] {
+            assert_eq!(error.errno(), errno, "{error}");
+        }
+    }
+
+    #[test]
+    fn errno_is_left_only_for_a_failure() {
+        leave(libc::EACCES);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EACCES));
+        leave(0);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EACCES));
     }
 }

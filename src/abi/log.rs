@@ -5,6 +5,7 @@
 
 use libc::{c_char, c_int, c_void};
 use once_cell::sync::OnceCell;
+use spec::printable;
 use std::{
     ffi::CString,
     fmt::{self, Write as _},
@@ -88,16 +89,17 @@ impl Subscriber for Delivery {
         let metadata = event.metadata();
         let mut text = Text::default();
         event.record(&mut text);
+        // Whoever writes a line makes what came from outside printable; this is for what was forgotten.
+        let text = printable(&text.0).to_string();
         let file = metadata.file().unwrap_or("unknown").rsplit('/').next().unwrap_or("unknown");
         let line = metadata.line().and_then(|line| c_int::try_from(line).ok()).unwrap_or(0);
         // There is no function's name to be had; the module's is near enough.
         let module = metadata.target().rsplit("::").next().unwrap_or_default();
         let (level, name) = spdk_level(metadata.level());
         match self.spdk_log {
-            Some(spdk_log) => to_spdk(spdk_log, level, file, line, module, &text.0),
+            Some(spdk_log) => to_spdk(spdk_log, level, file, line, module, &text),
             None => {
-                let _ =
-                    writeln!(std::io::stderr(), "[{}] {file}:{line}:{module}: *{name}*: {}", now(), text.0);
+                let _ = writeln!(std::io::stderr(), "[{}] {file}:{line}:{module}: *{name}*: {text}", now());
             }
         }
     }

@@ -70,7 +70,8 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_sector_size(ns: *mut spdk_nvme_ns) -> 
     entry!(spdk_nvme_ns_get_sector_size(ns), Ns, ns, 0, |object| object.sector_size())
 }
 
-/// The namespace's Identify data; zeros if it is not active. NULL for a handle that is no namespace.
+/// The namespace's Identify data; zeros if it is not active. They stay where they are as long as the controller is
+/// attached. NULL for a handle that is no namespace, or if there is no memory for them.
 ///
 /// # Safety
 ///
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_sector_size(ns: *mut spdk_nvme_ns) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ns_get_data(ns: *mut spdk_nvme_ns) -> *const spdk_nvme_ns_data {
     entry!(spdk_nvme_ns_get_data(ns), Ns, ns, ptr::null(), |object| {
-        ptr::from_ref(object.identify_data()).cast()
+        object.identify_data().map_or(ptr::null(), |data| ptr::from_ref(data).cast())
     })
 }
 

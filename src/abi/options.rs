@@ -172,6 +172,14 @@ pub(super) fn default_io_qpair_opts(options: &host::IoQpairOptions) -> spdk_nvme
     opts
 }
 
+/// Takes back what is asked for and not offered, so that the program finds in its controller's options what is.
+pub(super) fn settle(opts: &mut spdk_nvme_ctrlr_opts) {
+    if opts.enable_interrupts != 0 {
+        tracing::warn!("enable_interrupts: interrupts are not offered, the controller's qpairs are polled");
+        opts.enable_interrupts = 0;
+    }
+}
+
 /// What the host takes for a controller.
 pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::ControllerOptions {
     let given = |string: String| (!string.is_empty()).then_some(string);
@@ -231,6 +239,21 @@ mod tests {
             "version of the UUID"
         );
         assert_eq!(nqn, text(&default_ctrlr_opts().hostnqn), "one host per process");
+    }
+
+    #[test]
+    fn what_is_not_offered_reads_as_not_given() {
+        let mut opts = default_ctrlr_opts();
+        opts.enable_interrupts = 0xff; // any value but zero is true
+        settle(&mut opts);
+        assert_eq!(opts.enable_interrupts, 0);
+    }
+
+    #[test]
+    fn an_empty_host_nqn_is_kept() {
+        let mut opts = default_ctrlr_opts();
+        opts.hostnqn[0] = 0;
+        assert_eq!(controller_options(&opts).hostnqn, "");
     }
 
     #[test]

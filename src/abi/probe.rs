@@ -4,7 +4,7 @@ use super::{
     ctrlr::Ctrlr,
     entry::{guard_plain, next},
     env,
-    error::is_no_device,
+    error::{self, AttachError, is_no_device},
     options,
     text::text,
     transport_id,
@@ -13,13 +13,20 @@ use super::{
         spdk_nvme_transport_id,
     },
 };
-use crate::host;
+use crate::{clock, host};
 use libc::{c_int, c_void, size_t};
 use parking_lot::Mutex;
-use std::{ptr, sync::Arc};
+use spec::printable;
+use std::{ptr, sync::Arc, time::Duration};
 
 /// The subsystem that tells which subsystems there are (Base 3.1.2.3).
 const DISCOVERY_NQN: &str = "nqn.2014-08.org.nvmexpress.discovery";
+
+/// How long attaching the controllers of one discovery log may take in all; none is begun after that.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How many controllers of one log may fail to be attached before the others are not tried: each costs a log line, and a
+/// log can name thousands that are not there.
+const PROBE_FAILURES_MAX: usize = 64;
 
 /// All attached controllers. Attaching one of them again gives the same handle.
 static ATTACHED: Mutex<Vec<Arc<Ctrlr>>> = Mutex::new(Vec::new());
@@ -32,7 +39,8 @@ static ATTACHED: Mutex<Vec<Arc<Ctrlr>>> = Mutex::new(Vec::new());
 /// never called over RDMA.
 ///
 /// Returns 0, also if a controller could not be attached: then a log line says why, and attach_cb is not called.
-/// Returns -1 if no controller was tried: no RDMA device, discovery failed, or probe_cb declined the only one.
+/// Returns -1 if no controller was tried: no RDMA device, discovery failed, or probe_cb declined the only one
+/// (ECANCELED). errno says why.
 ///
 /// # Safety
 ///
@@ -45,26 +53,30 @@ pub unsafe extern "C" fn spdk_nvme_probe(
     attach_cb: spdk_nvme_attach_cb,
     remove_cb: spdk_nvme_remove_cb,
 ) -> c_int {
-    guard_plain("spdk_nvme_probe", -1, || {
+    let result = guard_plain("spdk_nvme_probe", Err(error::UNWOUND), || {
         env::install();
         // SAFETY: the caller vouches for trid.
         if !unsafe { transport_id::is_rdma(trid) } {
-            return next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb)).unwrap_or_else(
-                || {
-                    // SAFETY: as above.
-                    unsafe { not_available(trid) };
-                    -1
-                },
-            );
+            let next = next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
+            return next.ok_or_else(|| {
+                // SAFETY: as above.
+                unsafe { not_available(trid) };
+                libc::EPROTONOSUPPORT
+            });
         }
         // SAFETY: as above.
         let trid = unsafe { transport_id::read(trid) };
         let program = Program { cb_ctx, probe_cb, attach_cb };
-        if text(&trid.subnqn) == DISCOVERY_NQN {
+        let probed = if text(&trid.subnqn) == DISCOVERY_NQN {
             program.discover(&trid)
         } else {
             program.probe_direct(&trid)
-        }
+        };
+        probed.map(|()| 0)
+    });
+    result.unwrap_or_else(|errno| {
+        error::leave(errno);
+        -1
     })
 }
 
@@ -73,7 +85,7 @@ pub unsafe extern "C" fn spdk_nvme_probe(
 ///
 /// Options are read up to opts_size bytes; the rest, or all if opts is NULL, are defaults. A controller that is
 /// attached already is attached once more, with the same handle. Returns NULL, after a log line, if it cannot be
-/// attached.
+/// attached; errno says why, as EINVAL, ENODEV, EHOSTUNREACH, ECONNREFUSED, ETIMEDOUT or EACCES.
 ///
 /// # Safety
 ///
@@ -84,18 +96,18 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     opts: *const spdk_nvme_ctrlr_opts,
     opts_size: size_t,
 ) -> *mut spdk_nvme_ctrlr {
-    guard_plain("spdk_nvme_connect", ptr::null_mut(), || {
+    let result = guard_plain("spdk_nvme_connect", Err(error::UNWOUND), || {
         env::install();
         if trid.is_null() {
             tracing::error!("no transport id given");
-            return ptr::null_mut();
+            return Err(libc::EINVAL);
         }
         // SAFETY: the caller vouches for trid.
         if !unsafe { transport_id::is_rdma(trid) } {
-            return next!(spdk_nvme_connect(trid, opts, opts_size)).unwrap_or_else(|| {
+            return next!(spdk_nvme_connect(trid, opts, opts_size)).ok_or_else(|| {
                 // SAFETY: as above.
                 unsafe { not_available(trid) };
-                ptr::null_mut()
+                libc::EPROTONOSUPPORT
             });
         }
         // SAFETY: as above.
@@ -107,12 +119,16 @@ pub unsafe extern "C" fn spdk_nvme_connect(
             merged.opts_size = opts_size;
         }
         match attach(&trid, &merged) {
-            Ok(ctrlr) => ctrlr.handle(),
+            Ok(ctrlr) => Ok(ctrlr.handle()),
             Err(error) => {
                 complain(&trid, &error);
-                ptr::null_mut()
+                Err(error.errno())
             }
         }
+    });
+    result.unwrap_or_else(|errno| {
+        error::leave(errno);
+        ptr::null_mut()
     })
 }
 
@@ -129,36 +145,46 @@ struct Program {
 }
 
 impl Program {
-    fn probe_direct(&self, trid: &spdk_nvme_transport_id) -> c_int {
-        let Some(opts) = self.wants(trid) else {
-            return -1;
-        };
+    /// Nothing, or the errno for "no controller was tried".
+    fn probe_direct(&self, trid: &spdk_nvme_transport_id) -> Result<(), c_int> {
+        let opts = self.wants(trid).ok_or(libc::ECANCELED)?;
         match self.attach(trid, &opts) {
-            Err(AttachError::Host(error)) if is_no_device(&error) => -1,
-            _ => 0,
+            Err(AttachError::Host(error)) if is_no_device(&error) => Err(libc::ENODEV),
+            _ => Ok(()),
         }
     }
 
     /// Asks for each controller of the discovery log, then attaches those that the program wants.
-    fn discover(&self, trid: &spdk_nvme_transport_id) -> c_int {
-        let found = match discovered(trid) {
-            Ok(found) => found,
-            Err(error) => {
-                complain(trid, &error);
-                return -1;
-            }
-        };
+    fn discover(&self, trid: &spdk_nvme_transport_id) -> Result<(), c_int> {
+        let found = discovered(trid).map_err(|error| {
+            complain(trid, &error);
+            error.errno()
+        })?;
+        let deadline = clock::now().after(PROBE_TIMEOUT);
         let mut wanted = Vec::new();
         for entry in found {
             if let Some(opts) = self.wants(&entry) {
                 wanted.push((entry, opts));
             }
         }
-        for (entry, opts) in wanted {
+        let mut failures = 0_usize;
+        for (number, (entry, opts)) in wanted.iter().enumerate() {
+            if failures >= PROBE_FAILURES_MAX || clock::now().has_reached(deadline) {
+                let left = wanted.len().saturating_sub(number);
+                tracing::error!(
+                    "{}: {failures} controllers of the discovery log could not be attached, the other {left} are \
+                     not tried: at most {PROBE_FAILURES_MAX} may fail, within {} s",
+                    transport_id::describe(trid),
+                    PROBE_TIMEOUT.as_secs()
+                );
+                break;
+            }
             // One that cannot be attached does not keep the others from it.
-            let _ = self.attach(&entry, &opts);
+            if self.attach(entry, opts).is_err() {
+                failures = failures.saturating_add(1);
+            }
         }
-        0
+        Ok(())
     }
 
     /// The program's options if it wants this controller.
@@ -182,18 +208,6 @@ impl Program {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-enum AttachError {
-    #[error("address family {0} cannot be used over RDMA")]
-    AddressFamily(u32),
-    #[error("it is being detached")]
-    Detaching,
-    #[error("out of handles")]
-    Handles,
-    #[error(transparent)]
-    Host(#[from] host::Error),
-}
-
 /// Attaches a controller, or attaches it once more.
 fn attach(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<Arc<Ctrlr>, AttachError> {
     let same = |ctrlr: &&Arc<Ctrlr>| {
@@ -205,8 +219,10 @@ fn attach(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<
         return if ctrlr.attach_again() { Ok(ctrlr) } else { Err(AttachError::Detaching) };
     }
     let id = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
-    let controller = host::Controller::connect(id, options::controller_options(opts))?;
-    let ctrlr = Ctrlr::insert(controller, *trid, *opts).ok_or(AttachError::Handles)?;
+    let mut opts = *opts;
+    options::settle(&mut opts);
+    let controller = host::Controller::connect(id, options::controller_options(&opts))?;
+    let ctrlr = Ctrlr::insert(controller, *trid, opts).ok_or(AttachError::Handles)?;
     ATTACHED.lock().push(ctrlr.clone());
     Ok(ctrlr)
 }
@@ -237,5 +253,9 @@ unsafe fn not_available(trid: *const spdk_nvme_transport_id) {
     }
     // SAFETY: the caller vouches for trid.
     let trid = unsafe { transport_id::read(trid) };
-    tracing::error!("transport type {} ({}) is not offered here", trid.trtype.0, text(&trid.trstring));
+    tracing::error!(
+        "transport type {} ({}) is not offered here",
+        trid.trtype.0,
+        printable(&text(&trid.trstring))
+    );
 }

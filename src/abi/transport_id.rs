@@ -7,6 +7,7 @@ use super::{
 };
 use crate::host;
 use libc::{EINVAL, c_char, c_int};
+use spec::printable;
 use std::ptr::{addr_of, addr_of_mut};
 
 type TransportType = spdk_nvme_transport_type;
@@ -211,7 +212,7 @@ fn is_blank(byte: u8) -> bool {
 }
 
 fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    printable(&String::from_utf8_lossy(bytes)).to_string()
 }
 
 trait TrimStart {
@@ -300,23 +301,18 @@ pub(super) fn describe(trid: &spdk_nvme_transport_id) -> String {
     };
     format!(
         "trtype={} adrfam={family} traddr={} trsvcid={} subnqn={}",
-        text(&trid.trstring),
-        text(&trid.traddr),
-        text(&trid.trsvcid),
-        text(&trid.subnqn)
+        printable(&text(&trid.trstring)),
+        printable(&text(&trid.traddr)),
+        printable(&text(&trid.trsvcid)),
+        printable(&text(&trid.subnqn))
     )
 }
 
 /// Whether two transport ids are of the same controller's address.
 pub(super) fn is_same(one: &spdk_nvme_transport_id, other: &spdk_nvme_transport_id) -> bool {
-    let parsed = |trid: &spdk_nvme_transport_id| text(&trid.traddr).parse::<std::net::IpAddr>().ok();
-    let same_address = match (parsed(one), parsed(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => text(&one.traddr).eq_ignore_ascii_case(&text(&other.traddr)),
-    };
     one.trtype == other.trtype
         && one.adrfam == other.adrfam
-        && same_address
+        && host::is_same_address(&text(&one.traddr), &text(&other.traddr))
         && text(&one.trsvcid).eq_ignore_ascii_case(&text(&other.trsvcid))
         && text(&one.subnqn) == text(&other.subnqn)
 }
@@ -440,5 +436,23 @@ mod tests {
         assert!(is_same(&one, &other));
         let other = parse("trtype:RDMA adrfam:IPv6 traddr:fe80::1 trsvcid:4420 subnqn:A").1;
         assert!(!is_same(&one, &other));
+    }
+
+    #[test]
+    fn a_zone_is_part_of_an_address() {
+        let zoned =
+            |traddr: &str| parse(&format!("trtype:RDMA adrfam:IPv6 traddr:{traddr} trsvcid:4420 subnqn:a"));
+        let (rc, one) = zoned("fe80::1%lo");
+        assert_eq!((rc, text(&one.traddr).as_str()), (0, "fe80::1%lo"));
+        let number = format!("[FE80::1%{}]", verbs::interface_index("lo").unwrap());
+        assert!(is_same(&one, &zoned(&number).1), "the same interface by its number");
+        assert!(!is_same(&one, &zoned("fe80::1").1));
+        assert!(!is_same(&one, &zoned("fe80::1%no-such").1));
+    }
+
+    #[test]
+    fn a_description_is_one_line() {
+        let (_, trid) = parse("trtype:RDMA traddr:a\u{1b}[2Jb\rc subnqn:x\u{7}y");
+        assert!(!describe(&trid).chars().any(char::is_control), "{}", describe(&trid));
     }
 }

@@ -1,11 +1,14 @@
 //! The Admin Queue: one command at a time for the host's own needs, any number for others.
+//!
+//! What must hold: one request is always left for a Keep Alive, whatever the program and the controller do with the
+//! others; a piece of work that a controller can lengthen runs within a [`Budget`].
 
-use super::Error;
+use super::{Error, budget::Budget};
 use crate::{
-    clock,
-    transport::{Completer, Payload, Qpair},
+    clock::{self, Moment},
+    transport::{self, Completer, Payload, Qpair},
 };
-use spec::{Command, Completion};
+use spec::{Command, Completion, Status};
 use std::{cell::Cell, ops::Deref, rc::Rc, time::Duration};
 use verbs::{Access, RegisteredMemory};
 
@@ -13,7 +16,14 @@ use verbs::{Access, RegisteredMemory};
 pub(super) struct AdminQueue {
     qpair: Rc<Qpair>,
     timeout: Duration,
+    /// What the work that is under way has left.
+    budget: Cell<Option<Budget>>,
+    /// The buffer of that work's pages, registered once.
+    page: Cell<Option<Rc<RegisteredMemory>>>,
 }
+
+/// The requests that nobody but this host gets: one, for a Keep Alive.
+const RESERVED: u32 = 1;
 
 /// The answer to a command that is under way. Whoever waits for it may stop: the command's own share of it, and of
 /// its buffer, lives until the command has ended (T119, T120).
@@ -27,6 +37,19 @@ pub(super) const BUFFER_SIZE: usize = 4096;
 #[repr(C, align(8))]
 pub(super) struct Page(pub(super) [u8; BUFFER_SIZE]);
 
+impl Page {
+    /// A page that begins with `data` and goes on with zeros, alone in a box, since a vector can be asked for memory
+    /// that there may not be. None if there is none.
+    pub(super) fn with(data: &[u8]) -> Option<Box<[Self]>> {
+        let mut bytes = [0; BUFFER_SIZE];
+        bytes.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
+        let mut room = Vec::new();
+        room.try_reserve_exact(1).ok()?;
+        room.push(Self(bytes));
+        Some(room.into_boxed_slice())
+    }
+}
+
 impl Deref for Page {
     type Target = [u8; BUFFER_SIZE];
 
@@ -37,16 +60,77 @@ impl Deref for Page {
 
 impl AdminQueue {
     pub(super) fn new(qpair: Rc<Qpair>, timeout: Duration) -> Self {
-        Self { qpair, timeout }
+        Self { qpair, timeout, budget: Cell::new(None), page: Cell::new(None) }
     }
 
     pub(super) fn qpair(&self) -> &Rc<Qpair> {
         &self.qpair
     }
 
-    /// Sends a command; its answer appears while the queue is polled.
+    /// Runs `work` within a budget, which each of its commands is charged to.
+    pub(super) fn within<R>(
+        &self,
+        budget: Budget,
+        work: impl FnOnce() -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.budget.set(Some(budget));
+        let result = work();
+        self.budget.set(None);
+        self.page.set(None);
+        result
+    }
+
+    /// Runs a part of the work that has a deadline of its own, `time` from now: what it spends is not charged.
+    pub(super) fn beside<R>(
+        &self,
+        time: Duration,
+        part: impl FnOnce(Moment) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let begin = clock::now();
+        let change = |change: &dyn Fn(Duration) -> Duration| {
+            self.budget.set(self.budget.get().map(|budget| budget.with_time(change)));
+        };
+        change(&|all| all.saturating_add(time));
+        let result = part(begin.after(time));
+        let left = time.saturating_sub(clock::now().since(begin));
+        change(&|all| all.saturating_sub(left));
+        result
+    }
+
+    /// Sends a command of the program, or one that may stay with the controller for long. The last request is not for
+    /// them, so that a Keep Alive always goes out at once.
+    pub(super) fn submit(
+        &self,
+        command: Command,
+        payload: Payload,
+        completer: Completer,
+    ) -> Result<(), Error> {
+        let in_use = u32::try_from(self.qpair.requests_in_use()).unwrap_or(u32::MAX);
+        if self.qpair.is_connected() && in_use.saturating_add(RESERVED) >= self.qpair.request_count() {
+            return Err(transport::Error::NoRequests.into());
+        }
+        self.qpair.submit(&command, payload, completer)?;
+        self.qpair.flush();
+        Ok(())
+    }
+
+    /// Sends a command of this host; its answer appears while the queue is polled.
     pub(super) fn start(
         &self,
+        command: Command,
+        buffer: Option<&Rc<RegisteredMemory>>,
+    ) -> Result<Answer, Error> {
+        self.start_by(Qpair::submit, command, buffer)
+    }
+
+    /// Sends a Keep Alive, ahead of all that waits for room on the wire.
+    pub(super) fn start_keep_alive(&self) -> Result<Answer, Error> {
+        self.start_by(Qpair::submit_ahead, Command::keep_alive(), None)
+    }
+
+    fn start_by(
+        &self,
+        submit: impl FnOnce(&Qpair, &Command, Payload, Completer) -> Result<(), transport::Error>,
         command: Command,
         buffer: Option<&Rc<RegisteredMemory>>,
     ) -> Result<Answer, Error> {
@@ -62,21 +146,28 @@ impl AdminQueue {
             let _keeps_the_buffer = &held;
             told.set(Some(*completion));
         });
-        self.qpair.submit(&command, payload, Completer::Shared(closure))?;
+        submit(&self.qpair, &command, payload, Completer::Shared(closure))?;
         self.qpair.flush();
         Ok(answer)
     }
 
-    /// Sends a command and waits for its answer. If there is none in time the queue is disconnected, so that the
-    /// command has ended when this returns.
+    /// Sends a command and waits for its answer. If there is none in time, its own or that of the budget, the queue is
+    /// disconnected, so that the command has ended when this returns.
     pub(super) fn execute(
         &self,
         what: &'static str,
         command: Command,
         buffer: Option<&Rc<RegisteredMemory>>,
     ) -> Result<Completion, Error> {
-        let answer = self.start(command, buffer)?;
-        let deadline = clock::now().after(self.timeout);
+        let now = clock::now();
+        let budget = self.budget.get().map(|budget| budget.charged(now, what)).transpose()?;
+        self.budget.set(budget);
+        let answer = self.start(command, buffer).map_err(|error| match error {
+            Error::Transport(transport::Error::NotConnected) => Error::ConnectionLost(what),
+            error => error,
+        })?;
+        let own = now.after(self.timeout);
+        let deadline = budget.map_or(own, |budget| budget.deadline().min(own));
         let completion = clock::wait(deadline, || {
             if answer.get().is_none() {
                 self.poll();
@@ -85,14 +176,28 @@ impl AdminQueue {
         });
         match completion {
             Some(completion) if completion.is_success() => Ok(completion),
+            // Nobody but the end of the connection answers so.
+            Some(completion)
+                if completion.status() == Status::ABORTED_SQ_DELETION && !self.qpair.is_connected() =>
+            {
+                Err(Error::ConnectionLost(what))
+            }
             Some(completion) => Err(Error::Command { what, completion }),
             None => {
-                self.qpair.disconnect();
-                self.qpair.wait_until_at_rest();
-                self.qpair.deliver(u32::MAX);
-                Err(Error::TimedOut(what))
+                self.disconnect();
+                match budget {
+                    Some(budget) if budget.deadline() < own => Err(budget.out_of_time(what)),
+                    _ => Err(Error::TimedOut(what)),
+                }
             }
         }
+    }
+
+    /// Ends the queue's connection and waits for that; its commands have ended then.
+    pub(super) fn disconnect(&self) {
+        self.qpair.disconnect();
+        self.qpair.wait_until_at_rest();
+        self.qpair.deliver(u32::MAX);
     }
 
     /// One poll; an error of the queue shows in the answers of its commands.
@@ -102,10 +207,25 @@ impl AdminQueue {
 
     /// Sends a command that the controller answers with a page of data, and waits for them.
     pub(super) fn read_page(&self, what: &'static str, command: Command) -> Result<Box<Page>, Error> {
-        let buffer = self.buffer(BUFFER_SIZE)?;
-        self.execute(what, command, Some(&buffer))?;
         let mut page = Box::new(Page([0; BUFFER_SIZE]));
-        if buffer.read(0, &mut page.0) { Ok(page) } else { Err(Error::NoMemory) }
+        let outside = Error::Internal("a page lies outside of its buffer");
+        let buffer = match self.page.take() {
+            // Nobody else has it: no command is under way with it.
+            Some(buffer) if Rc::strong_count(&buffer) == 1 => buffer,
+            _ => self.buffer(BUFFER_SIZE)?,
+        };
+        // A controller that writes nothing must not be credited with the page before.
+        if !buffer.write(0, &page.0) {
+            return Err(outside);
+        }
+        self.execute(what, command, Some(&buffer))?;
+        if !buffer.read(0, &mut page.0) {
+            return Err(outside);
+        }
+        if self.budget.get().is_some() {
+            self.page.set(Some(buffer));
+        }
+        Ok(page)
     }
 
     /// Memory that the controller may write to while this queue is connected.

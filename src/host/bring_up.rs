@@ -1,9 +1,15 @@
 //! From a connected Admin Queue to a controller that is ready: enable, Identify, queues, namespaces.
+//!
+//! What must hold: it ends within [`BRING_UP_TIMEOUT`] and what CAP.TO grants, whatever the controller answers; of a
+//! namespace that is not usable only the first few get a line.
 
 use super::{
-    ControllerOptions, Error, Namespace, TransportId,
+    ControllerOptions, Error, TransportId,
     admin::AdminQueue,
+    budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
     controller::{Found, Properties},
+    namespace::Geometry,
+    namespaces::{NAMESPACES_MAX, Namespaces},
 };
 use crate::clock;
 use spec::{
@@ -14,18 +20,23 @@ use spec::{
     namespace::namespace_list,
     registers::{self, Cap, Cc, Csts, Vs},
 };
-use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, time::Duration};
 
-/// Namespaces that are taken in at most; a controller that lists more is broken or hostile.
-const MAXIMUM_NAMESPACES: usize = 65_536;
+/// How long CSTS is left alone between two reads: twice as long each time, up to this.
+const READY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Brings the controller up, in the order of Base 2.0, 3.5.2 and Fabrics 1.1, 4.6.
 pub(super) fn run(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
+    let budget = Budget::new("bringing it up", clock::now(), BRING_UP_TIMEOUT, BRING_UP_COMMANDS);
+    admin.within(budget, || steps(admin, id, options))
+}
+
+fn steps(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
     let properties = enable(admin)?;
     let identify = admin.read_page("Identify Controller", Command::identify(Cns::CONTROLLER, 0, 0, 0))?;
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
-        return Ok(Found { properties, identify, namespaces: BTreeMap::new(), io_queues: 0 });
+        return Ok(Found { properties, identify, namespaces: Namespaces::default(), io_queues: 0 });
     }
     check(&view)?;
     let io_queues = number_of_queues(admin, options)?;
@@ -71,19 +82,30 @@ fn set_cc(admin: &AdminQueue, what: &'static str, cc: Cc) -> Result<(), Error> {
     admin.execute(what, command, None).map(drop)
 }
 
+/// Reads CSTS until it says ready, or not ready. The controller has the time of CAP.TO for that, beside its budget.
 fn await_ready(admin: &AdminQueue, what: &'static str, ready: bool, timeout: Duration) -> Result<(), Error> {
-    let deadline = clock::now().after(timeout);
-    let result = clock::wait(deadline, || {
-        let csts = get_property(admin, "reading CSTS", registers::CSTS, PropertySize::FOUR);
-        match csts.map(|value| Csts(value as u32)) {
-            Ok(csts) if csts.cfs() => {
-                Some(Err(Error::BadData { what: "CSTS", why: String::from("it reports a fatal status") }))
+    admin.beside(timeout, |deadline| {
+        let mut pause = Duration::ZERO;
+        loop {
+            let csts = get_property(admin, "reading CSTS", registers::CSTS, PropertySize::FOUR)?;
+            let csts = Csts(csts as u32);
+            if csts.cfs() {
+                return Err(Error::BadData { what: "CSTS", why: String::from("it reports a fatal status") });
             }
-            Ok(csts) => (csts.rdy() == ready).then_some(Ok(())),
-            Err(error) => Some(Err(error)),
+            if csts.rdy() == ready {
+                return Ok(());
+            }
+            let now = clock::now();
+            if now.has_reached(deadline) {
+                return Err(Error::TimedOut(what));
+            }
+            pause = (pause * 2).clamp(Duration::from_millis(1), READY_INTERVAL);
+            clock::wait(now.after(pause).min(deadline), || {
+                admin.poll();
+                None::<()>
+            });
         }
-    });
-    result.unwrap_or(Err(Error::TimedOut(what)))
+    })
 }
 
 /// What this host cannot do without.
@@ -118,26 +140,39 @@ fn configure_async_events(admin: &AdminQueue, view: &ControllerView<'_>) -> Resu
     }
 }
 
-fn namespaces(
-    admin: &AdminQueue,
-    view: &ControllerView<'_>,
-    version: Vs,
-) -> Result<BTreeMap<u32, Arc<Namespace>>, Error> {
-    let mut found = BTreeMap::new();
+/// The namespaces that the controller lists, up to [`NAMESPACES_MAX`], without those that are not usable.
+fn namespaces(admin: &AdminQueue, view: &ControllerView<'_>, version: Vs) -> Result<Namespaces, Error> {
+    let label = admin.qpair().label();
+    let mut found = Namespaces::default();
+    let mut complaints = Complaints::default();
+    let mut listed = 0;
     let mut last = 0;
-    while found.len() < MAXIMUM_NAMESPACES {
+    while listed < NAMESPACES_MAX {
         let command = Command::identify(Cns::ACTIVE_NAMESPACE_LIST, 0, last, 0);
         let page = admin.read_page("Identify (active namespaces)", command)?;
         let ids = ascending(&page, last, view.nn())?;
         for id in &ids {
-            if let Some(namespace) = namespace(admin, *id, version)? {
-                found.insert(*id, Arc::new(namespace));
+            match namespace(admin, *id, version, &mut found) {
+                Ok(()) => {}
+                Err(error @ (Error::BadData { .. } | Error::Command { .. })) => {
+                    if complaints.count() {
+                        tracing::error!("{label}: namespace {id} is left out: {error}");
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
+        listed += ids.len();
         match ids.last() {
             Some(id) if ids.len() == IDENTIFY_SIZE / 4 => last = *id,
             _ => break,
         }
+    }
+    if complaints.untold() > 0 {
+        tracing::error!("{label}: {} more namespaces are left out", complaints.untold());
+    }
+    if listed >= NAMESPACES_MAX && last < view.nn() {
+        tracing::error!("{label}: namespaces above {last}, the {listed}th that is listed, are not looked at");
     }
     Ok(found)
 }
@@ -158,8 +193,8 @@ fn ascending(page: &[u8; IDENTIFY_SIZE], after: u32, highest: u32) -> Result<Vec
     Ok(ids)
 }
 
-/// One namespace; None with a log line if its data are not usable: the others still are.
-fn namespace(admin: &AdminQueue, id: u32, version: Vs) -> Result<Option<Namespace>, Error> {
+/// Takes one namespace in. An error of its data or of the commands that ask for them concerns it alone.
+fn namespace(admin: &AdminQueue, id: u32, version: Vs, found: &mut Namespaces) -> Result<(), Error> {
     let data = admin.read_page("Identify Namespace", Command::identify(Cns::NAMESPACE, 0, id, 0))?;
     let descriptors = if version.0 >= Vs::new(1, 3, 0).0 {
         let command = Command::identify(Cns::NAMESPACE_DESCRIPTORS, 0, id, 0);
@@ -171,12 +206,9 @@ fn namespace(admin: &AdminQueue, id: u32, version: Vs) -> Result<Option<Namespac
     } else {
         None
     };
-    match Namespace::new(id, data, descriptors.as_deref().map(Deref::deref)) {
-        Ok(namespace) => Ok(Some(namespace)),
-        Err(error) => {
-            tracing::error!("{}: namespace {id} is left out: {error}", admin.qpair().label());
-            Ok(None)
-        }
+    match Geometry::of(&data, descriptors.as_deref().map(Deref::deref))? {
+        Some(geometry) => found.add(id, geometry, &data),
+        None => Ok(()), // it went inactive since it was listed
     }
 }
 

@@ -1,4 +1,4 @@
-//! A controller: bring-up, namespaces, keep-alive, events, I/O qpairs, detach.
+//! A controller: connecting, namespaces, I/O qpairs, detach.
 //!
 //! [`Controller`] is used under the lock that the C face holds for its admin side; it guards cells, so an admin
 //! callback may call back into it. What I/O qpairs need of their controller on other threads is in [`Shared`].
@@ -7,22 +7,25 @@ use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
     admin::{AdminQueue, Answer, Page},
     bring_up,
+    events::{self, Events},
     graveyard::Graveyard,
+    keep_alive::{KeepAlive, Pulse},
+    namespaces::Namespaces,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
 };
 use crate::{
     clock::{self, Moment},
-    transport::{self, Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
+    transport::{Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
 };
 use spec::{
-    Command, Completion,
-    fabrics::{CNTLID_DYNAMIC, PropertySize, check_nqn},
+    Command,
+    fabrics::{CNTLID_DYNAMIC, NqnError, PropertySize, check_host_nqn, check_nqn},
     identify::{ControllerView, IDENTIFY_SIZE},
+    printable,
     registers::{self, Cc, Csts},
 };
 use std::{
     cell::Cell,
-    collections::BTreeMap,
     net::SocketAddr,
     rc::{Rc, Weak},
     sync::{
@@ -41,10 +44,9 @@ pub struct Controller {
     shared: Arc<Shared>,
     properties: Properties,
     identify: Box<Page>,
-    namespaces: Cell<BTreeMap<u32, Arc<Namespace>>>,
-    next_keep_alive: Cell<Moment>,
-    /// The Keep Alive that is under way, and until when its answer must come.
-    keep_alive: Cell<Option<(Answer, Moment)>>,
+    namespaces: Namespaces,
+    keep_alive: KeepAlive,
+    events: Events,
     detach: Cell<Detach>,
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Properties {
 pub(super) struct Found {
     pub(super) properties: Properties,
     pub(super) identify: Box<Page>,
-    pub(super) namespaces: BTreeMap<u32, Arc<Namespace>>,
+    pub(super) namespaces: Namespaces,
     pub(super) io_queues: u16,
 }
 
@@ -90,8 +92,6 @@ enum Detach {
 const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
 /// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Asynchronous Event Requests that are kept outstanding at most.
-const ASYNC_EVENT_REQUESTS: u8 = 4;
 
 impl Shared {
     /// Whether the controller has failed: its qpairs end at their next poll.
@@ -112,35 +112,31 @@ impl Shared {
 }
 
 impl Controller {
-    /// Connects to a controller and brings it up: Admin Queue, enable, Identify, namespaces. Waits for all of it; a
-    /// failure leaves nothing behind.
+    /// Connects to a controller and brings it up: Admin Queue, enable, Identify, namespaces. Waits for all of it, but
+    /// not longer than the deadlines of the transport and [`super::BRING_UP_TIMEOUT`]. A failure leaves nothing behind,
+    /// and one error line.
     pub fn connect(id: TransportId, options: ControllerOptions) -> Result<Rc<Self>, Error> {
-        let label = format!("{}:{} {}", id.traddr, id.trsvcid, id.subnqn);
-        Self::try_connect(id, options, &label).inspect_err(|error| match error {
-            // The transport said so where it happened.
-            Error::Transport(transport::Error::Connect(_) | transport::Error::NoDevice(_)) => {}
-            error => tracing::error!("{label}: no controller: {error}"),
-        })
-    }
-
-    fn try_connect(id: TransportId, options: ControllerOptions, label: &str) -> Result<Rc<Self>, Error> {
-        check_nqn(&id.subnqn)
-            .map_err(|error| Error::InvalidArgument(format!("subsystem NQN '{}': {error}", id.subnqn)))?;
-        check_nqn(&options.hostnqn)
-            .map_err(|error| Error::InvalidArgument(format!("host NQN '{}': {error}", options.hostnqn)))?;
-        let qpair = Qpair::new(admin_configuration(&id, &options, label)?)?;
-        let admin = AdminQueue::new(qpair, options.admin_timeout);
+        let label = id.label();
+        let complain = |error: &Error| tracing::error!("{label}: no controller: {error}");
+        let admin = unconnected(&id, &options, &label).inspect_err(complain)?;
+        // The transport says itself why an attempt to connect failed.
         admin.qpair().connect()?;
         admin.qpair().wait_until_connected(&|| false)?;
-        let found = match bring_up::run(&admin, &id, &options) {
-            Ok(found) => found,
+        match bring_up::run(&admin, &id, &options) {
+            Ok(found) => Ok(Self::brought_up(id, options, admin, found)),
             Err(error) => {
-                admin.qpair().disconnect();
-                admin.qpair().wait_until_at_rest();
-                admin.qpair().deliver(u32::MAX);
-                return Err(error);
+                admin.disconnect();
+                match &error {
+                    // The transport said why; this says what for.
+                    Error::ConnectionLost(_) => tracing::info!("{label}: no controller: {error}"),
+                    error => complain(error),
+                }
+                Err(error)
             }
-        };
+        }
+    }
+
+    fn brought_up(id: TransportId, options: ControllerOptions, admin: AdminQueue, found: Found) -> Rc<Self> {
         let view = ControllerView(&found.identify);
         let limit = view.max_transfer(found.properties.cap.mpsmin()).unwrap_or(u64::MAX);
         let largest = u32::try_from(limit.min(u64::from(LARGEST_TRANSFER))).unwrap_or(LARGEST_TRANSFER);
@@ -150,22 +146,22 @@ impl Controller {
             queues: found.io_queues,
             graveyard: Graveyard::new(found.io_queues),
         });
-        let async_events = view.aerl().saturating_add(1).min(ASYNC_EVENT_REQUESTS);
+        let async_events = events::requests(view.aerl(), &admin);
         let controller = Rc::new_cyclic(|me| Self {
             me: me.clone(),
-            next_keep_alive: Cell::new(clock::now().after(options.keep_alive_timeout / 2)),
-            keep_alive: Cell::new(None),
+            keep_alive: KeepAlive::new(options.keep_alive_timeout),
+            events: Events::new(),
             id,
             options,
             admin,
             shared,
             properties: found.properties,
             identify: found.identify,
-            namespaces: Cell::new(found.namespaces),
+            namespaces: found.namespaces,
             detach: Cell::new(Detach::No),
         });
         (0..async_events).for_each(|_| controller.arm_async_event());
-        Ok(controller)
+        controller
     }
 
     /// The Identify Controller data as the controller sent them. Their address stays the same.
@@ -208,10 +204,7 @@ impl Controller {
         if id == 0 || id > self.namespace_count() {
             return None;
         }
-        let mut namespaces = self.namespaces.take();
-        let namespace = namespaces.entry(id).or_insert_with(|| Arc::new(Namespace::inactive(id))).clone();
-        self.namespaces.set(namespaces);
-        Some(namespace)
+        Some(self.namespaces.get(id))
     }
 
     /// The lowest id of an active namespace; 0 if there is none.
@@ -221,14 +214,7 @@ impl Controller {
 
     /// The next higher id of an active namespace; 0 if there is none.
     pub fn next_active_namespace(&self, previous: u32) -> u32 {
-        let namespaces = self.namespaces.take();
-        let next = match previous.checked_add(1) {
-            Some(from) => namespaces.range(from..).find(|(_, namespace)| namespace.is_active()),
-            None => None,
-        };
-        let id = next.map_or(0, |(id, _)| *id);
-        self.namespaces.set(namespaces);
-        id
+        self.namespaces.after(previous)
     }
 
     /// The options that an I/O qpair gets if the program does not say.
@@ -272,10 +258,7 @@ impl Controller {
             controller_id: self.controller_id(),
             keep_alive_timeout: 0,
             in_capsule_data: self.in_capsule_data(),
-            target: ConnectTarget {
-                label: format!("{}:{} {} qid {id}", self.id.traddr, self.id.trsvcid, self.id.subnqn),
-                ..target
-            },
+            target: ConnectTarget { label: format!("{} qid {id}", self.id.label()), ..target },
             ..admin
         };
         match Qpair::new(configuration) {
@@ -300,30 +283,56 @@ impl Controller {
     /// an error says that the controller has failed.
     pub fn process_admin_completions(&self) -> Result<u32, Error> {
         self.shared.graveyard.tend();
+        let now = clock::now();
+        let neglected = self.keep_alive.neglected(now);
+        self.keep_alive.note_poll(now);
         let result = self.admin.qpair().process_completions(0);
         if result.is_ok() {
-            // After the poll: an answer that came while the program was busy elsewhere counts.
-            self.keep_alive();
+            if self.keep_alive.look(&self.admin) == Pulse::Silent {
+                let timeout = self.options.keep_alive_timeout.as_millis();
+                let why = format!("a Keep Alive was not answered in {timeout} ms");
+                self.admin.qpair().fail(FailureReason::Remote, &why);
+                self.fail();
+            }
+            self.events.sum_up(&self.admin);
+        } else if let Some(ago) = neglected {
+            let ago = ago.as_secs_f32();
+            self.fail_because(format_args!(
+                ": a Keep Alive was due {ago:.1} s ago and nobody polled the Admin Queue since, so its timer ran out"
+            ));
         } else {
             self.fail();
         }
         Ok(result?)
     }
 
-    /// Sends an admin command that the caller has built, with data in memory of the environment.
+    /// Sends an admin command that the caller has built, with data in memory of the environment. Refused for want of
+    /// requests when only the one that is kept for Keep Alive is left.
     pub fn submit_admin(
         &self,
         command: Command,
         payload: Payload,
         completer: Completer,
     ) -> Result<(), Error> {
-        self.admin.qpair().submit(&command, payload, completer)?;
-        self.admin.qpair().flush();
-        Ok(())
+        self.admin.submit(command, payload, completer)
     }
 
     pub(super) fn admin_queue(&self) -> &AdminQueue {
         &self.admin
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Whether requests for events are to be outstanding.
+    pub(super) fn takes_events(&self) -> bool {
+        !self.has_failed() && matches!(self.detach_state(), DetachState::No)
+    }
+
+    /// A share of itself for what may outlive it.
+    pub(super) fn share(&self) -> Weak<Self> {
+        self.me.clone()
     }
 
     /// Whether the controller has failed.
@@ -333,62 +342,12 @@ impl Controller {
 
     /// Fails the controller: its I/O qpairs end at their next poll. A second call does nothing (T125).
     pub fn fail(&self) {
+        self.fail_because(format_args!(""));
+    }
+
+    fn fail_because(&self, why: std::fmt::Arguments<'_>) {
         if !self.shared.failed.swap(true, Ordering::Relaxed) {
-            tracing::error!("{}: the controller has failed", self.admin.qpair().label());
-        }
-    }
-
-    /// Keeps the association alive, and notices a controller that is silent: a Keep Alive that has no answer after
-    /// the timeout which the controller was promised ends the association (Base 2.0, 3.9).
-    fn keep_alive(&self) {
-        let timeout = self.options.keep_alive_timeout;
-        if timeout.is_zero() || !self.admin.qpair().is_connected() {
-            return;
-        }
-        let now = clock::now();
-        let label = self.admin.qpair().label();
-        match self.keep_alive.take() {
-            Some((answer, deadline)) => match answer.get() {
-                Some(completion) if !completion.is_success() => {
-                    tracing::error!("{label}: Keep Alive failed with {}", completion.status().name());
-                }
-                Some(_) => {}
-                None if now.has_reached(deadline) => {
-                    let why = format!("Keep Alive was not answered in {} ms", timeout.as_millis());
-                    self.admin.qpair().fail(FailureReason::Remote, &why);
-                    self.fail();
-                }
-                None => self.keep_alive.set(Some((answer, deadline))),
-            },
-            None if now.has_reached(self.next_keep_alive.get()) => {
-                self.next_keep_alive.set(now.after(timeout / 2));
-                match self.admin.start(Command::keep_alive(), None) {
-                    Ok(answer) => self.keep_alive.set(Some((answer, now.after(timeout)))),
-                    Err(error) => tracing::warn!("{label}: Keep Alive: {error}"),
-                }
-            }
-            None => {}
-        }
-    }
-
-    /// Keeps an Asynchronous Event Request outstanding: armed again by each event, never once the controller goes
-    /// (T118).
-    fn arm_async_event(&self) {
-        if self.has_failed() || !matches!(self.detach_state(), DetachState::No) {
-            return;
-        }
-        let me = self.me.clone();
-        let told = Rc::new(move |completion: &Completion| {
-            let Some(controller) = me.upgrade() else { return };
-            if completion.is_success() {
-                let label = controller.admin.qpair().label();
-                tracing::info!("{label}: asynchronous event {:#010x}", completion.cdw0());
-                controller.arm_async_event();
-            }
-        });
-        let command = Command::async_event_request();
-        if let Err(error) = self.submit_admin(command, Payload::None, Completer::Shared(told)) {
-            tracing::warn!("{}: Asynchronous Event Request: {error}", self.admin.qpair().label());
+            tracing::error!("{}: the controller has failed{why}", self.admin.qpair().label());
         }
     }
 
@@ -497,6 +456,17 @@ impl Drop for Controller {
         }
         self.shared.graveyard.close();
     }
+}
+
+/// An Admin Queue that is not connected yet, if id and options make sense.
+fn unconnected(id: &TransportId, options: &ControllerOptions, label: &str) -> Result<AdminQueue, Error> {
+    let invalid = |whose: &str, nqn: &str, error: NqnError| {
+        Error::InvalidArgument(format!("{whose} NQN '{}': {error}", printable(nqn)))
+    };
+    check_nqn(&id.subnqn).map_err(|error| invalid("subsystem", &id.subnqn, error))?;
+    check_host_nqn(&options.hostnqn).map_err(|error| invalid("host", &options.hostnqn, error))?;
+    let qpair = Qpair::new(admin_configuration(id, options, label)?)?;
+    Ok(AdminQueue::new(qpair, options.admin_timeout))
 }
 
 fn admin_configuration(

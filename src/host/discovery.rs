@@ -1,6 +1,13 @@
 //! The discovery log: which subsystems a discovery controller knows.
+//!
+//! What must hold: reading it ends within [`DISCOVERY_TIMEOUT`], and gives [`MAXIMUM_ENTRIES`] at most, whatever the
+//! log says of its size and however often it changes; entries that are not usable cost a few lines in all.
 
-use super::{AddressFamily, Controller, ControllerOptions, Error, TransportId, admin::AdminQueue};
+use super::{
+    AddressFamily, Controller, ControllerOptions, Error, TransportId,
+    admin::AdminQueue,
+    budget::{Budget, Complaints, DISCOVERY_COMMANDS, DISCOVERY_TIMEOUT},
+};
 use crate::clock;
 use spec::{
     Command,
@@ -9,6 +16,7 @@ use spec::{
         ADRFAM_IPV4, ADRFAM_IPV6, DiscoveryEntry, DiscoveryEntryView, DiscoveryHeader, LogPageId,
         SUBTYPE_NVM, TRTYPE_RDMA,
     },
+    printable,
 };
 use std::time::Duration;
 
@@ -16,32 +24,59 @@ use std::time::Duration;
 const MAXIMUM_ENTRIES: u64 = 4096;
 /// How often the log is read again because it changed meanwhile.
 const ATTEMPTS: usize = 3;
+/// How long leaving the discovery controller may take; its own deadlines come before.
+const DETACH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Connects to a discovery controller, reads the NVM subsystems that it knows to be reached over RDMA, and detaches.
 pub fn discover(id: TransportId, options: ControllerOptions) -> Result<Vec<TransportId>, Error> {
     let controller = Controller::connect(id, options)?;
-    let result = read_log(controller.admin_queue());
+    let admin = controller.admin_queue();
+    let budget = Budget::new("reading the log", clock::now(), DISCOVERY_TIMEOUT, DISCOVERY_COMMANDS);
+    let result = admin.within(budget, || read_log(admin, controller.transport_id()));
     controller.detach_start();
-    let deadline = clock::now().after(Duration::from_secs(15));
+    let deadline = clock::now().after(DETACH_TIMEOUT);
     let _ = clock::wait(deadline, || controller.detach_poll().then_some(()));
-    result.inspect_err(|error| {
-        tracing::error!("{}: reading the discovery log: {error}", controller.transport_id().subnqn);
+    result.inspect_err(|error| match error {
+        Error::ConnectionLost(_) => {} // the transport said why
+        error => tracing::error!("{}: reading the discovery log: {error}", admin.qpair().label()),
     })
 }
 
-/// Reads the log. Its generation counter must be the same before and after (Fabrics 1.1, 5.4.1).
-fn read_log(admin: &AdminQueue) -> Result<Vec<TransportId>, Error> {
+/// Reads the log of the controller at `from`. Its generation counter must be the same before and after (Fabrics 1.1,
+/// 5.4.1).
+fn read_log(admin: &AdminQueue, from: &TransportId) -> Result<Vec<TransportId>, Error> {
+    let label = admin.qpair().label();
     for _ in 0..ATTEMPTS {
         let before = read_header(admin)?;
         let mut found = Vec::new();
+        let mut complaints = Complaints::default();
         for number in 0..before.numrec.min(MAXIMUM_ENTRIES) {
             let offset = (DiscoveryHeader::SIZE as u64) + number * (DiscoveryEntry::SIZE as u64);
             let entry = read_at(admin, offset)?;
-            found.extend(transport_id(&DiscoveryEntryView(&entry)));
+            match transport_id(&DiscoveryEntryView(&entry), from) {
+                Ok(Some(id)) if !found.contains(&id) => {
+                    found.try_reserve(1).map_err(|_| Error::NoMemory)?;
+                    found.push(id);
+                }
+                Ok(_) => {}
+                Err(why) => {
+                    if complaints.count() {
+                        tracing::warn!("{label}: entry {number} of the discovery log is left out: {why}");
+                    }
+                }
+            }
         }
-        if read_header(admin)?.genctr == before.genctr {
-            return Ok(found);
+        if read_header(admin)?.genctr != before.genctr {
+            continue;
         }
+        if complaints.untold() > 0 {
+            tracing::warn!("{label}: {} more entries of the discovery log are left out", complaints.untold());
+        }
+        if before.numrec > MAXIMUM_ENTRIES {
+            let all = before.numrec;
+            tracing::warn!("{label}: of the {all} entries of the log the first {MAXIMUM_ENTRIES} were read");
+        }
+        return Ok(found);
     }
     Err(Error::BadData { what: "discovery log", why: String::from("it changes faster than it can be read") })
 }
@@ -61,25 +96,85 @@ fn read_at(admin: &AdminQueue, offset: u64) -> Result<[u8; 1024], Error> {
     let command = Command::get_log_page(LogPageId::DISCOVERY, 0, offset, 1024);
     admin.execute("Get Log Page (discovery)", command, Some(&buffer))?;
     let mut data = [0; 1024];
-    if buffer.read(0, &mut data) { Ok(data) } else { Err(Error::NoMemory) }
+    if buffer.read(0, &mut data) {
+        Ok(data)
+    } else {
+        Err(Error::Internal("an entry that was read lies outside of its buffer"))
+    }
 }
 
-/// The entry as a transport id, if this host can use it.
-fn transport_id(entry: &DiscoveryEntryView<'_>) -> Option<TransportId> {
+/// The entry as a transport id; None if it is for another transport or of another kind, an error if it cannot be used
+/// although it is for this one.
+fn transport_id(entry: &DiscoveryEntryView<'_>, from: &TransportId) -> Result<Option<TransportId>, String> {
+    if entry.trtype() != TRTYPE_RDMA || entry.subtype() != SUBTYPE_NVM {
+        return Ok(None);
+    }
     let address_family = match entry.adrfam() {
         ADRFAM_IPV4 => AddressFamily::Ipv4,
         ADRFAM_IPV6 => AddressFamily::Ipv6,
-        _ => return None,
+        other => return Err(format!("address family {other}")),
     };
-    let subnqn = entry.subnqn().filter(|nqn| check_nqn(nqn).is_ok())?;
-    if entry.trtype() != TRTYPE_RDMA || entry.subtype() != SUBTYPE_NVM {
-        return None;
-    }
-    let id = TransportId {
+    let subnqn = entry.subnqn().ok_or("its NQN has no end, is too long or no UTF-8")?;
+    check_nqn(subnqn).map_err(|error| format!("'{}': {error}", printable(subnqn)))?;
+    let mut id = TransportId {
         address_family,
         traddr: entry.traddr().to_owned(),
         trsvcid: entry.trsvcid().to_owned(),
         subnqn: subnqn.to_owned(),
     };
-    id.address().is_ok().then_some(id)
+    // A log cannot name the interfaces of this host: a link-local address is on the link that the log came over.
+    if let Some(zone) = from.zone()
+        && id.needs_zone()
+    {
+        id.traddr = format!("{}%{zone}", id.traddr);
+    }
+    id.address().map_err(|error| error.to_string())?;
+    Ok(Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(adrfam: u8, traddr: &str, subnqn: &str) -> Result<Option<TransportId>, String> {
+        let entry = DiscoveryEntry {
+            adrfam,
+            subtype: SUBTYPE_NVM,
+            portid: 1,
+            asqsz: 32,
+            trsvcid: "4420",
+            subnqn,
+            traddr,
+        };
+        let from = TransportId {
+            address_family: AddressFamily::Ipv6,
+            traddr: String::from("fe80::1%1"),
+            trsvcid: String::from("4420"),
+            subnqn: String::from(spec::fabrics::DISCOVERY_NQN),
+        };
+        transport_id(&DiscoveryEntryView(&entry.encode()), &from)
+    }
+
+    #[test]
+    fn entries_from_the_wire_are_checked() {
+        let id = entry(ADRFAM_IPV4, "192.0.2.1", "nqn.x").unwrap().unwrap();
+        assert_eq!((id.traddr.as_str(), id.subnqn.as_str()), ("192.0.2.1", "nqn.x"));
+        for (adrfam, traddr, subnqn, why) in [
+            (ADRFAM_IPV4, "192.0.2.1", "nqn.x\n*ERROR* forged\u{1b}[2J", "character"),
+            (ADRFAM_IPV4, "192.0.2.1", "", "empty"),
+            (ADRFAM_IPV4, "host\u{1b}[2J", "nqn.x", "'host'"),
+            (ADRFAM_IPV6, "192.0.2.1", "nqn.x", "IPv6"),
+            (77, "192.0.2.1", "nqn.x", "family 77"),
+        ] {
+            let error = entry(adrfam, traddr, subnqn).unwrap_err();
+            assert!(error.contains(why), "{traddr} {subnqn:?}: {error}");
+            assert!(!error.chars().any(char::is_control), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_local_address_is_on_the_link_of_the_log() {
+        assert_eq!(entry(ADRFAM_IPV6, "fe80::2", "nqn.x").unwrap().unwrap().traddr, "fe80::2%1");
+        assert_eq!(entry(ADRFAM_IPV6, "2001:db8::2", "nqn.x").unwrap().unwrap().traddr, "2001:db8::2");
+    }
 }

@@ -26,6 +26,25 @@ pub enum Error {
     /// The controller did not answer in time.
     #[error("{0}: no answer in time")]
     TimedOut(&'static str),
+    /// The connection ended before the controller answered; the transport's log line says why.
+    #[error("{0}: the connection ended before the answer")]
+    ConnectionLost(&'static str),
+    /// The controller answers, but the whole takes too long.
+    #[error("{what} took too long in all, the last step was {during}")]
+    TooSlow {
+        /// The whole.
+        what: &'static str,
+        /// The command at which its time was over.
+        during: &'static str,
+    },
+    /// What the controller says leads to ever more commands.
+    #[error("{what} took too many commands, the last step was {during}")]
+    TooManyCommands {
+        /// The whole.
+        what: &'static str,
+        /// The command that was one too many.
+        during: &'static str,
+    },
     /// The controller sent data that contradict the specification.
     #[error("the controller's {what} is not usable: {why}")]
     BadData {
@@ -43,4 +62,7 @@ pub enum Error {
     /// There is no memory.
     #[error("out of memory")]
     NoMemory,
+    /// What cannot happen did: a mistake of this library, which trying again does not mend.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
 }

@@ -271,7 +271,7 @@ impl IoQpair {
         let parts = blocks.div_ceil(each);
         // What can never be accepted must not be answered with "try again".
         let most = self.qpair.request_count();
-        if parts as usize > most {
+        if parts > most {
             let text = format!("a transfer takes {parts} commands, and the qpair has {most} requests");
             return Err(Error::InvalidArgument(text));
         }

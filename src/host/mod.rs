@@ -6,17 +6,22 @@
 
 mod admin;
 mod bring_up;
+mod budget;
 mod controller;
 mod discovery;
 mod error;
+mod events;
 mod graveyard;
 mod group;
 mod identity;
 mod io;
+mod keep_alive;
 mod namespace;
+mod namespaces;
 mod options;
 
 pub use crate::transport::{Callback, Completer, Context, FailureReason, Payload};
+pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
 pub use controller::Controller;
 pub use discovery::discover;
 pub use error::Error;
@@ -24,4 +29,4 @@ pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
 pub use io::IoQpair;
 pub use namespace::Namespace;
-pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId};
+pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId, is_same_address};

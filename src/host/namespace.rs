@@ -1,6 +1,10 @@
 //! Namespaces as the program sees them: what Identify said, checked.
 
-use super::{Error, admin::Page};
+use super::{
+    Error,
+    admin::{BUFFER_SIZE, Page},
+};
+use once_cell::sync::OnceCell;
 use spec::{
     identify::{CSI_NVM, IDENTIFY_SIZE},
     namespace::{NamespaceId, NamespaceView, namespace_descriptors},
@@ -10,32 +14,31 @@ use spec::{
 #[derive(Debug)]
 pub struct Namespace {
     id: u32,
-    data: Box<Page>,
     geometry: Option<Geometry>,
+    /// The Identify data up to their last byte that is not zero.
+    data: Box<[u8]>,
+    /// All of them, once the program has looked.
+    page: OnceCell<Box<[Page]>>,
+}
+
+/// What I/O must know of an active namespace.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Geometry {
+    sectors: u64,
+    sector_size: u32,
     command_set: u8,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Geometry {
-    sectors: u64,
-    sector_size: u32,
-}
-
-impl Namespace {
-    /// A namespace that the controller does not have now.
-    pub(super) fn inactive(id: u32) -> Self {
-        Self { id, data: Box::new(Page([0; IDENTIFY_SIZE])), geometry: None, command_set: CSI_NVM }
-    }
-
-    /// A namespace from its Identify data and, if the controller has them, its identification descriptors.
-    pub(super) fn new(
-        id: u32,
-        data: Box<Page>,
+impl Geometry {
+    /// The geometry of a namespace with this Identify data and, if the controller has them, these identification
+    /// descriptors. None if it is inactive.
+    pub(super) fn of(
+        data: &[u8; IDENTIFY_SIZE],
         descriptors: Option<&[u8; IDENTIFY_SIZE]>,
-    ) -> Result<Self, Error> {
-        let view = NamespaceView(&data);
+    ) -> Result<Option<Self>, Error> {
+        let view = NamespaceView(data);
         if view.nsze() == 0 {
-            return Ok(Self { data, ..Self::inactive(id) }); // Base 2.0, 5.17.2.1: an inactive one is all zeros
+            return Ok(None); // Base 2.0, 5.17.2.1: an inactive one is all zeros
         }
         let bad = |why: String| Error::BadData { what: "Identify Namespace data", why };
         let format =
@@ -55,8 +58,19 @@ impl Namespace {
                 })
             })
             .unwrap_or(CSI_NVM);
-        let geometry = Some(Geometry { sectors: view.nsze(), sector_size });
-        Ok(Self { id, data, geometry, command_set })
+        Ok(Some(Self { sectors: view.nsze(), sector_size, command_set }))
+    }
+}
+
+impl Namespace {
+    /// A namespace that the controller does not have now.
+    pub(super) fn inactive(id: u32) -> Self {
+        Self { id, geometry: None, data: Box::default(), page: OnceCell::new() }
+    }
+
+    /// An active namespace, and its Identify data up to their last byte that is not zero.
+    pub(super) fn new(id: u32, geometry: Geometry, data: &[u8]) -> Self {
+        Self { id, geometry: Some(geometry), data: data.into(), page: OnceCell::new() }
     }
 
     /// The namespace id.
@@ -85,14 +99,20 @@ impl Namespace {
         self.sectors().saturating_mul(u64::from(self.sector_size()))
     }
 
-    /// The Identify Namespace data as the controller sent them.
-    pub fn identify_data(&self) -> &[u8; IDENTIFY_SIZE] {
-        &self.data
+    /// The Identify Namespace data as the controller sent them, zeros if it is inactive. Their address stays the same.
+    /// None if there is no memory for them.
+    pub fn identify_data(&self) -> Option<&[u8; IDENTIFY_SIZE]> {
+        static ZEROS: Page = Page([0; BUFFER_SIZE]);
+        if self.data.is_empty() {
+            return Some(&ZEROS);
+        }
+        let page = self.page.get_or_try_init(|| Page::with(&self.data).ok_or(())).ok()?;
+        page.first().map(|page| &page.0)
     }
 
     /// The command set identifier.
     pub fn csi(&self) -> u8 {
-        self.command_set
+        self.geometry.map_or(CSI_NVM, |geometry| geometry.command_set)
     }
 }
 
@@ -104,21 +124,21 @@ mod tests {
     use super::*;
     use spec::namespace::{LbaFormat, NamespaceImage};
 
-    fn image(blocks: u64, lbads: u8) -> Box<Page> {
+    fn geometry(blocks: u64, lbads: u8) -> Result<Option<Geometry>, Error> {
         let mut image = NamespaceImage::default();
         image.set_nsze(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads, rp: 0 });
-        Box::new(Page(image.0))
+        Geometry::of(&image.0, None)
     }
 
     #[test]
     fn geometry_from_the_wire_is_checked() {
-        let namespace = Namespace::new(3, image(1000, 12), None).unwrap();
+        let namespace = Namespace::new(3, geometry(1000, 12).unwrap().unwrap(), &[]);
         assert_eq!((namespace.sectors(), namespace.sector_size(), namespace.size()), (1000, 4096, 4_096_000));
         assert!(namespace.is_active());
         for (blocks, lbads) in [(1, 0), (1, 8), (1, 21), (1, 63), (1, 255), (u64::MAX, 9)] {
-            let result = Namespace::new(3, image(blocks, lbads), None);
+            let result = geometry(blocks, lbads);
             assert!(matches!(result, Err(Error::BadData { .. })), "{blocks} blocks of 2^{lbads}");
         }
-        assert!(!Namespace::new(3, image(0, 9), None).unwrap().is_active());
+        assert!(geometry(0, 9).unwrap().is_none());
     }
 }

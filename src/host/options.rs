@@ -1,8 +1,9 @@
 //! Where a controller is, and how it is to be used.
 
 use super::{Error, identity::identity};
+use spec::printable;
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ pub enum AddressFamily {
 pub struct TransportId {
     /// The family of `traddr`.
     pub address_family: AddressFamily,
-    /// The numeric address.
+    /// The numeric address; one of IPv6 may stand in brackets and have a zone, as `fe80::1%eth0`.
     pub traddr: String,
     /// The port.
     pub trsvcid: String,
@@ -33,6 +34,63 @@ impl TransportId {
     pub fn address(&self) -> Result<SocketAddr, Error> {
         socket_address(self.address_family, &self.traddr, &self.trsvcid)
     }
+
+    /// Address, port and NQN for a log line, fit to be shown.
+    pub(super) fn label(&self) -> String {
+        let (address, port, nqn) =
+            (printable(&self.traddr), printable(&self.trsvcid), printable(&self.subnqn));
+        match self.address_family {
+            AddressFamily::Ipv6 if !self.traddr.starts_with('[') => format!("[{address}]:{port} {nqn}"),
+            _ => format!("{address}:{port} {nqn}"),
+        }
+    }
+
+    /// The zone of the address as it is written, if there is one.
+    pub(super) fn zone(&self) -> Option<&str> {
+        split_address(&self.traddr).ok()?.1
+    }
+
+    /// Whether the address says nothing without a zone and has none.
+    pub(super) fn needs_zone(&self) -> bool {
+        matches!(split_address(&self.traddr), Ok((IpAddr::V6(ip), None)) if ip.is_unicast_link_local())
+    }
+}
+
+/// Whether two texts name the same address, however they are written.
+pub fn is_same_address(one: &str, other: &str) -> bool {
+    let numeric = |text| split_address(text).and_then(|(ip, zone)| Ok((ip, zone.map(scope_of).transpose()?)));
+    match (numeric(one), numeric(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one.eq_ignore_ascii_case(other),
+    }
+}
+
+/// The parts of a numeric address: `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`, and the last two in brackets.
+fn split_address(text: &str) -> Result<(IpAddr, Option<&str>), Error> {
+    let trimmed = text.trim();
+    let invalid = || {
+        let text = printable(text);
+        Error::InvalidArgument(format!(
+            "address '{text}' is not numeric, as 192.0.2.1, 2001:db8::1 or fe80::1%eth0"
+        ))
+    };
+    let inner = match trimmed.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').filter(|inner| inner.contains(':')).ok_or_else(invalid)?,
+        None => trimmed,
+    };
+    match inner.split_once('%') {
+        Some((ip, zone)) => Ok((IpAddr::V6(ip.parse::<Ipv6Addr>().map_err(|_| invalid())?), Some(zone))),
+        None => Ok((inner.parse().map_err(|_| invalid())?, None)),
+    }
+}
+
+/// The scope id of a zone: the number, or the name, of an interface (RFC 4007, 11).
+fn scope_of(zone: &str) -> Result<u32, Error> {
+    let number = zone.parse().ok().filter(|number| *number != 0);
+    number.or_else(|| verbs::interface_index(zone)).ok_or_else(|| {
+        let text = printable(zone);
+        Error::InvalidArgument(format!("'{text}' behind '%' is not a network interface of this machine"))
+    })
 }
 
 /// The socket address of a numeric address and port. Names are not looked up: that could block.
@@ -41,19 +99,28 @@ pub(super) fn socket_address(
     address: &str,
     service: &str,
 ) -> Result<SocketAddr, Error> {
-    let invalid =
-        |what: &str, value: &str| Error::InvalidArgument(format!("{what} '{value}' is not numeric"));
-    let port: u16 = service.trim().parse().map_err(|_| invalid("port", service))?;
-    let ip: IpAddr = address.trim().parse().map_err(|_| invalid("address", address))?;
-    let matches = match family {
-        AddressFamily::Ipv4 => ip.is_ipv4(),
-        AddressFamily::Ipv6 => ip.is_ipv6(),
+    let (ip, zone) = split_address(address)?;
+    let port: u16 = service.trim().parse().map_err(|_| {
+        let text = printable(service);
+        Error::InvalidArgument(format!("port '{text}' is not a number from 0 to 65535"))
+    })?;
+    let other_family = |other: &str| {
+        let text = printable(address);
+        Error::InvalidArgument(format!("address '{text}' is not of the family {other}"))
     };
-    if !matches {
-        let text = format!("address '{address}' is not of the family {family:?}");
-        return Err(Error::InvalidArgument(text));
+    match (family, ip) {
+        (AddressFamily::Ipv4, IpAddr::V4(ip)) => Ok(SocketAddr::from((ip, port))),
+        (AddressFamily::Ipv6, IpAddr::V6(ip)) => {
+            let scope = zone.map(scope_of).transpose()?.unwrap_or(0);
+            if ip.is_unicast_link_local() && scope == 0 {
+                let text = format!("address '{ip}' is link-local: name its interface, as {ip}%eth0");
+                return Err(Error::InvalidArgument(text));
+            }
+            Ok(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope)))
+        }
+        (AddressFamily::Ipv4, IpAddr::V6(_)) => Err(other_family("IPv4")),
+        (AddressFamily::Ipv6, IpAddr::V4(_)) => Err(other_family("IPv6")),
     }
-    Ok(SocketAddr::new(ip, port))
 }
 
 /// How a controller is to be used. The defaults are those of SPDK v26.05.
@@ -75,7 +142,7 @@ pub struct ControllerOptions {
     pub connect_timeout: Duration,
     /// How long a CM event may take.
     pub cm_timeout: Duration,
-    /// The host's NQN.
+    /// The host's NQN; an empty one is sent as it is, and it is for the controller to take or refuse such a host.
     pub hostnqn: String,
     /// The host's identifier.
     pub hostid: [u8; 16],
@@ -147,16 +214,55 @@ mod tests {
             Ok(SocketAddr::from(([10, 0, 0, 1], 4420)))
         );
         assert_eq!(address(AddressFamily::Ipv6, "::1", "1").unwrap().to_string(), "[::1]:1");
-        for (family, traddr, trsvcid) in [
-            (AddressFamily::Ipv6, "10.0.0.1", "4420"),
-            (AddressFamily::Ipv4, "::1", "4420"),
-            (AddressFamily::Ipv4, "localhost", "4420"),
-            (AddressFamily::Ipv4, "10.0.0.1", "nvme"),
-            (AddressFamily::Ipv4, "10.0.0.1", "65536"),
-            (AddressFamily::Ipv4, "", ""),
+        assert_eq!(
+            address(AddressFamily::Ipv6, "[2001:db8::1]", "1").unwrap().to_string(),
+            "[2001:db8::1]:1"
+        );
+        for (family, traddr, trsvcid, why) in [
+            (AddressFamily::Ipv6, "10.0.0.1", "4420", "family IPv6"),
+            (AddressFamily::Ipv4, "::1", "4420", "family IPv4"),
+            (AddressFamily::Ipv4, "[10.0.0.1]", "4420", "not numeric"),
+            (AddressFamily::Ipv4, "10.0.0.1%lo", "4420", "not numeric"),
+            (AddressFamily::Ipv6, "[::1", "4420", "not numeric"),
+            (AddressFamily::Ipv4, "localhost", "4420", "not numeric"),
+            (AddressFamily::Ipv4, "10.0.0.1", "nvme", "port"),
+            (AddressFamily::Ipv4, "10.0.0.1", "65536", "port"),
+            (AddressFamily::Ipv4, "", "", "not numeric"),
+            (AddressFamily::Ipv6, "fe80::1", "4420", "link-local"),
+            (AddressFamily::Ipv6, "fe80::1%", "4420", "interface"),
+            (AddressFamily::Ipv6, "fe80::1%0", "4420", "interface"),
+            (AddressFamily::Ipv6, "fe80::1%no\u{1b}such", "4420", "\\u{1b}such"),
         ] {
             let result = address(family, traddr, trsvcid);
-            assert!(matches!(result, Err(Error::InvalidArgument(_))), "{traddr} {trsvcid}: {result:?}");
+            let Err(Error::InvalidArgument(text)) = result else { panic!("{traddr} {trsvcid}: {result:?}") };
+            assert!(text.contains(why), "{traddr} {trsvcid}: {text}");
         }
+    }
+
+    #[test]
+    fn a_zone_is_an_interface_by_name_or_number() {
+        let lo = verbs::interface_index("lo").expect("every Linux has one");
+        for traddr in [format!("fe80::1%{lo}"), String::from("fe80::1%lo"), String::from("[fe80::1%lo]")] {
+            let SocketAddr::V6(address) = socket_address(AddressFamily::Ipv6, &traddr, "4420").unwrap()
+            else {
+                panic!("{traddr}")
+            };
+            assert_eq!((address.scope_id(), address.ip().to_string().as_str()), (lo, "fe80::1"), "{traddr}");
+            assert!(is_same_address(&traddr, "FE80:0::1%lo"), "{traddr}");
+        }
+        assert!(!is_same_address("fe80::1%lo", &format!("fe80::1%{}", lo + 1)));
+        assert!(!is_same_address("fe80::1%lo", "fe80::1"));
+        assert!(is_same_address("[::1]", "::1") && is_same_address("no address", "NO ADDRESS"));
+    }
+
+    #[test]
+    fn a_label_can_be_shown() {
+        let id = TransportId {
+            address_family: AddressFamily::Ipv6,
+            traddr: String::from("fe80::1%lo"),
+            trsvcid: String::from("44\n20"),
+            subnqn: String::from("nqn\u{1b}[2J"),
+        };
+        assert_eq!(id.label(), "[fe80::1%lo]:44\\n20 nqn\\u{1b}[2J");
     }
 }

@@ -189,8 +189,8 @@ impl Qpair {
     }
 
     /// How many requests can be accepted at a time.
-    pub fn request_count(&self) -> usize {
-        self.requests.count() - 1 // the last is that of Fabrics Connect
+    pub fn request_count(&self) -> u32 {
+        u32::from(self.requests.connect_slot()) // the last slot
     }
 
     /// Requests that were accepted and whose callback did not run yet.

@@ -1,0 +1,151 @@
+//! The namespaces of a controller, in memory that the program decides on and not the controller.
+//!
+//! Bring-up learns of each active namespace its geometry and its Identify data. Of the data it keeps what comes before
+//! their last byte that is not zero, all in one room: of a common namespace 132 to 384 bytes of the 4096. A [`Namespace`]
+//! is made when the program asks for it, its page when the program looks at that; both stay where they are until
+//! detach.
+//!
+//! Why nothing is fetched from the controller later: `spdk_nvme_ns_get_data` would then block on an admin command, run
+//! other callbacks of the program meanwhile, and fail once the controller has failed; programs expect none of it. The
+//! price is [`DATA_MAX`] for a controller that fills the pages of many namespaces.
+//!
+//! What must hold: memory for what a controller claims is asked for and may be refused; ids ascend.
+
+use super::{
+    Error,
+    namespace::{Geometry, Namespace},
+};
+use spec::identify::IDENTIFY_SIZE;
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
+
+/// Namespace ids that are looked at in at most; the others of a longer list are left out.
+pub(super) const NAMESPACES_MAX: usize = 65_536;
+/// Bytes of Identify data that are kept in all.
+const DATA_MAX: usize = 32 << 20;
+
+/// The namespaces of one controller.
+#[derive(Default)]
+pub(super) struct Namespaces {
+    active: Vec<Active>,
+    data: Vec<u8>,
+    handed_out: Cell<BTreeMap<u32, Arc<Namespace>>>,
+}
+
+/// What is kept of an active namespace.
+struct Active {
+    id: u32,
+    at: u32,
+    length: u32,
+    geometry: Geometry,
+}
+
+impl Namespaces {
+    /// Takes in an active namespace, whose id is higher than all before.
+    pub(super) fn add(
+        &mut self,
+        id: u32,
+        geometry: Geometry,
+        page: &[u8; IDENTIFY_SIZE],
+    ) -> Result<(), Error> {
+        if self.active.last().is_some_and(|last| last.id >= id) {
+            return Err(Error::Internal("namespaces are taken in by ascending ids"));
+        }
+        let length = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let kept = page.get(..length).unwrap_or(page);
+        if self.data.len() + length > DATA_MAX {
+            let why = format!("those of all namespaces have more than {DATA_MAX} bytes");
+            return Err(Error::BadData { what: "Identify Namespace data", why });
+        }
+        self.active.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        self.data.try_reserve(length).map_err(|_| Error::NoMemory)?;
+        let place =
+            |value: usize| u32::try_from(value).map_err(|_| Error::Internal("namespace data at 4 GiB"));
+        let (at, length) = (place(self.data.len())?, place(length)?);
+        self.active.push(Active { id, at, length, geometry });
+        self.data.extend_from_slice(kept);
+        Ok(())
+    }
+
+    /// The namespace of that id: the same each time, and an inactive one if there is none.
+    pub(super) fn get(&self, id: u32) -> Arc<Namespace> {
+        let mut handed_out = self.handed_out.take();
+        let namespace = handed_out.entry(id).or_insert_with(|| Arc::new(self.make(id))).clone();
+        self.handed_out.set(handed_out);
+        namespace
+    }
+
+    /// The lowest id of an active namespace above `id`; 0 if there is none.
+    pub(super) fn after(&self, id: u32) -> u32 {
+        let next = self.active.partition_point(|active| active.id <= id);
+        self.active.get(next).map_or(0, |active| active.id)
+    }
+
+    fn make(&self, id: u32) -> Namespace {
+        let found = self.active.binary_search_by_key(&id, |active| active.id).ok();
+        match found.and_then(|place| self.active.get(place)) {
+            Some(Active { at, length, geometry, .. }) => {
+                let kept = self.data.get(*at as usize..).and_then(|data| data.get(..*length as usize));
+                Namespace::new(id, *geometry, kept.unwrap_or_default())
+            }
+            None => Namespace::inactive(id),
+        }
+    }
+
+    /// The bytes that are allocated.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.active.capacity() * size_of::<Active>() + self.data.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spec::namespace::{LbaFormat, NamespaceImage};
+
+    fn image(blocks: u64) -> Box<[u8; IDENTIFY_SIZE]> {
+        let mut image = NamespaceImage::default();
+        image.set_nsze(blocks).set_nlbaf(1).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+        image.set_lba_format(1, LbaFormat { ms: 0, lbads: 12, rp: 0 });
+        Box::new(image.0)
+    }
+
+    fn add(namespaces: &mut Namespaces, id: u32, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
+        let geometry = Geometry::of(page, None).unwrap().unwrap();
+        namespaces.add(id, geometry, page)
+    }
+
+    #[test]
+    fn many_namespaces_need_little_memory_and_come_back_whole() {
+        let mut namespaces = Namespaces::default();
+        for id in 1..=65_536 {
+            add(&mut namespaces, id * 2, &image(u64::from(id))).unwrap();
+        }
+        assert!(namespaces.bytes() < 24 << 20, "{} bytes", namespaces.bytes());
+        let namespace = namespaces.get(4000);
+        assert!(namespace.is_active());
+        assert_eq!((namespace.id(), namespace.sectors(), namespace.sector_size()), (4000, 2000, 512));
+        assert_eq!(namespace.identify_data().unwrap(), &*image(2000));
+        assert!(Arc::ptr_eq(&namespace, &namespaces.get(4000)), "the same each time");
+        assert_eq!(namespace.identify_data().unwrap().as_ptr(), namespace.identify_data().unwrap().as_ptr());
+        let inactive = namespaces.get(4001);
+        assert!(!inactive.is_active());
+        assert_eq!(inactive.identify_data().unwrap(), &[0; IDENTIFY_SIZE]);
+        assert_eq!((namespaces.after(0), namespaces.after(2), namespaces.after(3)), (2, 4, 4));
+        assert_eq!((namespaces.after(131_071), namespaces.after(131_072)), (131_072, 0));
+        assert_eq!(namespaces.after(u32::MAX), 0);
+    }
+
+    #[test]
+    fn pages_that_are_full_are_kept_up_to_a_bound() {
+        let mut namespaces = Namespaces::default();
+        let mut page = image(1);
+        page[384..].fill(0xff);
+        let refused = (1..).find_map(|id| add(&mut namespaces, id, &page).err().map(|error| (id, error)));
+        assert!(matches!(refused, Some((8193, Error::BadData { .. }))), "{refused:?}");
+        assert!(namespaces.bytes() < 2 * DATA_MAX + (1 << 20));
+        assert_eq!(namespaces.get(8192).identify_data().unwrap(), &*page);
+        assert!(!namespaces.get(8193).is_active());
+        assert!(matches!(add(&mut namespaces, 8192, &image(1)), Err(Error::Internal(_))), "does not ascend");
+    }
+}
