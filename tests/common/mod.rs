@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code, dead_code, missing_docs)]
 
+pub mod lines;
+
 use {env as _, softverbs as _};
 
 use spdk_nvme_rdma::{
@@ -110,8 +112,12 @@ impl World {
     }
 
     pub fn start_target(&mut self, options: Options) {
+        self.start_target_at("127.0.0.1:4420".parse().unwrap(), options);
+    }
+
+    pub fn start_target_at(&mut self, address: SocketAddr, options: Options) {
         let options = Options {
-            listen: vec!["127.0.0.1:4420".parse::<SocketAddr>().unwrap()],
+            listen: vec![address],
             subsystems: vec![SubsystemOptions::parse(&format!("{NQN},ns=8M")).unwrap()],
             ..options
         };
@@ -128,6 +134,11 @@ impl World {
         TARGET.with_borrow_mut(|target| {
             target.as_mut().unwrap().control(&command.parse().unwrap()).unwrap();
         });
+    }
+
+    /// Has each answer of the target go through a function.
+    pub fn set_liar(&self, liar: impl FnMut(&mut target::Answer<'_>) + 'static) {
+        TARGET.with_borrow_mut(|target| target.as_mut().unwrap().set_liar(Some(Box::new(liar))));
     }
 
     pub fn connections(&self) -> usize {
