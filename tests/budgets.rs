@@ -198,12 +198,10 @@ fn control_characters_of_a_target_reach_no_log_line() {
 }
 
 /// A program takes all admin requests that it can get, of a queue as small as a controller may make it, and the
-/// controller answers none of them: Keep Alive still goes out.
+/// controller answers none of them: Keep Alive still goes out. What event requests do not take is the program's.
 #[test]
 fn one_admin_request_is_always_left_for_keep_alive() {
-    for (crqsize, expected) in
-        [(None, 26), (Some(8), 3), (Some(4), 1), (Some(3), 1), (Some(2), 1), (Some(1), 0)]
-    {
+    for (crqsize, expected) in [(None, 27), (Some(8), 27), (Some(4), 29), (Some(3), 30), (Some(2), 31)] {
         let world = World::new();
         if let Some(crqsize) = crqsize {
             world.control(&format!("lie crqsize={crqsize}"));
@@ -240,6 +238,16 @@ fn one_admin_request_is_always_left_for_keep_alive() {
         assert_eq!(ended.get(), accepted);
         world.finish(Some(controller));
     }
+}
+
+/// With room for one command at a time a Keep Alive could wait for ever.
+#[test]
+fn a_controller_with_no_room_for_a_keep_alive_is_refused() {
+    let world = World::new();
+    world.control("lie crqsize=1");
+    let error = Controller::connect(world.id(), world.options()).err().unwrap().to_string();
+    assert!(error.contains("CRQSIZE") && error.contains("at least 2"), "{error}");
+    world.finish(None);
 }
 
 /// A17: the controller's Keep Alive timer ran out because the program did not poll; the line says so.

@@ -296,10 +296,7 @@ fn t56_n_rounds_leave_nothing() {
         let again = member(&controller, &group, synchronous(&controller));
         ids.push(again.id());
         again.free();
-        until("the target's half, and its answer", || {
-            controller.process_admin_completions().unwrap();
-            softverbs::ledger() == rest
-        });
+        until_let_go(&controller, &rest);
     }
     // Those that were never used first, then the one that has been free for longest.
     let round = (3..=queues).count();

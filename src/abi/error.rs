@@ -141,6 +141,7 @@ fn of_connect(error: ConnectError) -> c_int {
         ConnectError::Rejected { .. } => libc::ECONNREFUSED,
         ConnectError::Status(status) => of_refused_connect(status),
         ConnectError::AuthenticationRequired => libc::EACCES,
+        ConnectError::TooShallow { .. } => libc::EPROTO,
         ConnectError::TimedOut => libc::ETIMEDOUT,
         ConnectError::Lost => libc::ECONNRESET,
         ConnectError::Resources(errno) => errno,

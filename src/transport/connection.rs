@@ -95,14 +95,16 @@ pub(super) struct Fit {
 impl Fit {
     /// Each command needs a SEND and a receive, and the queue pair one more of each; each command two completions, and
     /// the queue two more.
-    pub(super) fn of(limits: &verbs::DeviceLimits, depth: u16) -> Result<Self, Error> {
+    /// At least one command must fit beside those that are `reserved`.
+    fn of(limits: &verbs::DeviceLimits, depth: u16, reserved: u16) -> Result<Self, Error> {
         let too_small = |what, is, needed| Err(Error::DeviceTooSmall { what, is, needed });
         let (requests, entries) = (limits.queue_pair_work_requests, limits.completion_entries);
-        if requests < 2 {
-            return too_small("max_qp_wr", requests, 2);
+        let least = reserved + 1;
+        if requests < u32::from(least) + 1 {
+            return too_small("max_qp_wr", requests, u32::from(least) + 1);
         }
-        if entries < completions(1) {
-            return too_small("max_cqe", entries, completions(1));
+        if entries < completions(least) {
+            return too_small("max_cqe", entries, completions(least));
         }
         if limits.segments < 1 {
             return too_small("max_sge", limits.segments, 1);
@@ -156,7 +158,7 @@ impl Connection {
         let Resolver { id, channel, devices } = resolver;
         let device = id.device(&devices).ok_or(Error::Connect(ConnectError::Address))?;
         let device = DeviceShare::of(&device)?;
-        let Fit { depth, send_segments } = Fit::of(device.limits(), blueprint.depth)?;
+        let Fit { depth, send_segments } = Fit::of(device.limits(), blueprint.depth, blueprint.reserved)?;
         if depth < blueprint.depth {
             let label = blueprint.label;
             tracing::info!(

@@ -127,6 +127,14 @@ pub enum ConnectError {
     /// The controller wants authentication, which this host does not offer yet.
     #[error("the controller requires authentication, which is not supported")]
     AuthenticationRequired,
+    /// The controller takes fewer commands at a time than the queue needs to work at all.
+    #[error("the controller takes {crqsize} commands at a time (CRQSIZE); at least {needed} are needed")]
+    TooShallow {
+        /// What the controller said when it accepted.
+        crqsize: u16,
+        /// What the queue needs.
+        needed: u16,
+    },
     /// There was no answer in time.
     #[error("no answer in time")]
     TimedOut,

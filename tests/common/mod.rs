@@ -351,6 +351,14 @@ pub fn detach(controller: &Controller) {
     until("the detach", || controller.detach_poll());
 }
 
+/// Polls the Admin Queue until what freed qpairs left, of which the peer's answer is waited for, is gone, too.
+pub fn until_let_go(controller: &Controller, rest: &softverbs::Ledger) {
+    until("what was freed to be let go of", || {
+        let _ = controller.process_admin_completions();
+        softverbs::ledger() == *rest
+    });
+}
+
 pub fn nobody(_: &Rc<IoQpair>) {}
 
 /// Polls the group until `done`; a lost member is no reason to stop.

@@ -170,7 +170,7 @@ fn at_each_step(in_group: bool, faults_of: &str, then: impl Fn(&Polled)) -> u32 
         polled.free();
         no_faults();
         only_the_admin_queue(&world);
-        assert_eq!(softverbs::ledger(), rest, "after {steps} steps");
+        until_let_go(&controller, &rest);
         // The delays of 10 ms after a stale connection are not tried turn by turn.
         steps += if steps < 60 { 1 } else { 97 };
         tried += 1;
@@ -223,7 +223,7 @@ fn t77_s11_failed_allocations_give_their_queue_id_back() {
     let rest = softverbs::ledger();
     for round in 0..1_000 {
         let qpair = controller.alloc_io_qpair(synchronous(&controller)).unwrap();
-        assert_eq!(qpair.id(), 4, "round {round}");
+        assert_eq!(u32::from(qpair.id()), 4 + round % (few - 3), "the one that has been free for longest");
         assert!(qpair.connect().is_err());
         drop(qpair); // nobody frees it
     }
@@ -262,7 +262,7 @@ fn t78_connect_is_answered_too_late() {
             }
             polled.free();
             only_the_admin_queue(&world);
-            assert_eq!(softverbs::ledger(), rest);
+            until_let_go(&controller, &rest);
             works(&world, &controller);
             world.finish(Some(controller));
         }

@@ -330,10 +330,10 @@ impl Qpair {
             CmEventKind::Unreachable => self.attempt_failed(ConnectError::Unreachable),
             CmEventKind::ConnectError => self.attempt_failed(ConnectError::Lost),
             CmEventKind::Rejected => self.rejected(event),
-            CmEventKind::Established => {
-                self.accepted(event);
-                self.apply(Event::Established);
-            }
+            CmEventKind::Established => match self.accepted(event) {
+                Ok(()) => self.apply(Event::Established),
+                Err(error) => self.attempt_failed(error),
+            },
             CmEventKind::Disconnected => {
                 self.with(|state| connection(state).map(|connection| connection.saw_disconnected()));
                 self.connection_failed(FailureReason::Remote, &"the controller ended it");
@@ -372,18 +372,27 @@ impl Qpair {
 
     /// Takes what an accepting controller says of its queue. Private data that is missing, as some providers give
     /// none, leaves the depth as it is.
-    fn accepted(&self, event: &CmEvent) {
+    fn accepted(&self, event: &CmEvent) -> Result<(), ConnectError> {
+        let crqsize = match rdma::Accept::decode(event.private_data.as_slice()) {
+            Ok(accept) => accept.crqsize,
+            Err(error) => {
+                tracing::debug!("{}: accepted without usable private data: {error}", self.label());
+                0
+            }
+        };
+        let needed = self.configuration.reserved + 1;
         self.with(|state| {
-            let State::Connecting(connection) = state else { return };
+            let State::Connecting(connection) = state else { return Ok(()) };
             connection.saw_established();
-            match rdma::Accept::decode(event.private_data.as_slice()) {
-                Ok(accept) if accept.crqsize > 0 => connection.wire().limit_depth(u32::from(accept.crqsize)),
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!("{}: accepted without usable private data: {error}", self.label());
+            match crqsize {
+                0 => Ok(()),
+                crqsize if crqsize < needed => Err(ConnectError::TooShallow { crqsize, needed }),
+                crqsize => {
+                    connection.wire().limit_depth(u32::from(crqsize));
+                    Ok(())
                 }
             }
-        });
+        })
     }
 
     pub(super) fn apply(&self, event: QpairEvent) {
