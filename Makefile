@@ -28,6 +28,7 @@ OBJECTS := $(TARGET_DIR)/c-objects
 export DIST
 
 LIBRARIES := spdk_nvme_rdma spdk_env_rdma softverbs nvme_rdma_target
+ARCHIVES := spdk_nvme_rdma spdk_env_rdma
 RUST_PROGRAMS := nvme-rdma-target
 
 WARNINGS := -Wall -Wextra -Wpedantic -Werror
@@ -76,7 +77,7 @@ toolchain:
 .PHONY: libraries
 libraries: packages-build toolchain
 	$(CARGO) build $(CARGO_FLAGS) --release --workspace
-	@scripts/stage.sh $(RELEASE) $(DIST) '$(LIBRARIES)' '$(RUST_PROGRAMS)'
+	@scripts/stage.sh $(RELEASE) $(DIST) '$(LIBRARIES)' '$(ARCHIVES)' '$(RUST_PROGRAMS)'
 
 STAGED := $(patsubst %,$(DIST)/lib/lib%.so,$(LIBRARIES))
 $(STAGED): libraries ;
@@ -181,13 +182,13 @@ check-generated: packages-build packages-test toolchain
 	$(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test abi --test compatibility
 
 check-install: all
-	scripts/check-install.sh
+	CC='$(CC)' scripts/check-install.sh
 
 # ----------------------------------------------------------------------------------------------------------------------
 
 .PHONY: install
 install: all
-	scripts/install.sh '$(DIST)' '$(RELEASE)' '$(DESTDIR)' '$(PREFIX)'
+	scripts/install.sh '$(DIST)' '$(DESTDIR)' '$(PREFIX)'
 
 .PHONY: clean
 clean:

@@ -5,7 +5,9 @@
 //! * `cbindgen` writes the C headers that declare the functions of `src/abi` into `OUT_DIR/include`. The committed
 //!   ones under `include/` must be equal; `tests/headers.rs` compares them. With `NVME_RDMA_UPDATE_HEADERS=1` in the
 //!   environment the committed ones are written. No other build touches the source tree.
-//! * The shared library gets its soname.
+//! * The shared library gets its soname, and its own way to the environment (`src/abi/env/loaded.c`), so that it has no
+//!   undefined symbol that could keep it from being loaded; everything else that has this code is linked with an
+//!   environment (`src/abi/env/linked.c`).
 
 use std::{
     env, fs,
@@ -78,9 +80,12 @@ fn main() {
     println!("cargo:rerun-if-changed=src/abi");
     println!("cargo:rerun-if-changed=include");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libspdk_nvme_rdma.so.0");
+    // Whatever is undefined is said now and not by the loader of some program.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,defs");
 
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(variable("OUT_DIR"));
+    compile_environment(&root.join("src/abi/env"));
     write_types(&root, &out);
     for header in HEADERS {
         let text = declare(&root, header);
@@ -89,6 +94,20 @@ fn main() {
             write(&root.join("include").join(header.path), &text);
         }
     }
+}
+
+/// The two ways to the environment's symbols: the shared library's, which only it is linked with, and everybody else's.
+fn compile_environment(folder: &Path) {
+    let compiler = |file: &str| {
+        let mut build = cc::Build::new();
+        build.file(folder.join(file)).std("c11").define("_GNU_SOURCE", None);
+        build.warnings(true).extra_warnings(true).flag_if_supported("-fvisibility=hidden");
+        build
+    };
+    for object in compiler("loaded.c").compile_intermediates() {
+        println!("cargo:rustc-cdylib-link-arg={}", object.display());
+    }
+    compiler("linked.c").compile("nvme_rdma_env_linked");
 }
 
 /// The types of the hand-written headers as Rust. `_Bool` becomes `u8` and enums become integer newtypes, since C can

@@ -1,13 +1,13 @@
 #!/bin/bash
-# install.sh DIST RELEASE DESTDIR PREFIX: libraries, headers, programs and pkg-config files, laid out as distributions
+# install.sh DIST DESTDIR PREFIX: libraries, headers, programs and pkg-config files, laid out as distributions
 # do.
 #
 # spdk_nvme_rdma.pc is the host alone: its environment is the program's. A program that has none adds spdk_env_rdma,
-# one that is built on SPDK its spdk_env_dpdk.
+# one that is built on SPDK its spdk_env_dpdk; before or after, as it likes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-dist=$1 release=$2 destdir=$3 prefix=$4
+dist=$1 destdir=$2 prefix=$3
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 lib=$destdir$prefix/lib
 install -d "$lib/pkgconfig" "$destdir$prefix/bin" "$destdir$prefix/include/spdk"
@@ -25,7 +25,7 @@ for name in spdk_nvme_rdma spdk_env_rdma softverbs nvme_rdma_target; do
 	fi
 done
 for name in spdk_nvme_rdma spdk_env_rdma; do
-	[ ! -f "$release/lib$name.a" ] || install -m 644 "$release/lib$name.a" "$lib/"
+	install -m 644 "$dist/lib/lib$name.a" "$lib/"
 done
 
 install -m 644 include/spdk/*.h "$destdir$prefix/include/spdk/"
@@ -35,6 +35,7 @@ for header in crates/target/include/*.h crates/softverbs/include/*.h; do
 done
 install -m 755 "$dist/bin/nvme-rdma-target" "$dist/bin/nvme-rdma-demo" "$destdir$prefix/bin/"
 
+# pc NAME DESCRIPTION LIBS REQUIRES-PRIVATE
 pc() {
 	cat >"$lib/pkgconfig/$1.pc" <<-END
 		prefix=$prefix
@@ -44,10 +45,14 @@ pc() {
 		Name: $1
 		Description: $2
 		Version: $version
-		Libs: -L\${libdir} -l$1
-		Libs.private: $3
+		Requires.private: $4
+		Libs: -L\${libdir} $3
+		Libs.private: -lpthread -ldl -lm
 		Cflags: -I\${includedir}
 	END
 }
-pc spdk_nvme_rdma 'NVMe-oF RDMA host with the API of libspdk_nvme' '-lrdmacm -libverbs -lpthread -ldl -lm'
-pc spdk_env_rdma 'Environment for spdk_nvme_rdma with no DPDK, hugepages or root' '-lpthread -ldl -lm'
+pc spdk_nvme_rdma 'NVMe-oF RDMA host with the API of libspdk_nvme' -lspdk_nvme_rdma 'librdmacm libibverbs'
+# The host looks for the environment when it runs, so a program that calls none of it by name needs it all the same:
+# neither a linker that leaves out what nobody asks for nor one that reads archives in order may pass it over.
+pc spdk_env_rdma 'Environment for spdk_nvme_rdma with no DPDK, hugepages or root' \
+	'-Wl,--push-state,--no-as-needed,--undefined=spdk_get_ticks -lspdk_env_rdma -Wl,--pop-state' ''

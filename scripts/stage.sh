@@ -1,9 +1,10 @@
 #!/bin/bash
-# stage.sh RELEASE DIST LIBRARIES PROGRAMS: copies what cargo built from RELEASE into DIST/lib and DIST/bin, with the
-# links that the dynamic linker looks for (the soname). Files that are the same stay untouched, so make sees no change.
+# stage.sh RELEASE DIST LIBRARIES ARCHIVES PROGRAMS: copies what cargo built from RELEASE into DIST/lib and DIST/bin, with
+# the links that the dynamic linker looks for (the soname). Those libraries that are ARCHIVES as well get one that can be
+# linked with anything. Files that are the same stay untouched, so make sees no change.
 set -euo pipefail
 
-release=$1 dist=$2
+release=$1 dist=$2 scripts=$(dirname "$0")
 mkdir -p "$dist/lib" "$dist/bin"
 
 copy() {
@@ -19,5 +20,15 @@ for name in $3; do
 	fi
 done
 for name in $4; do
+	# Made anew when what it is made of is; cargo touches no file that stays the same.
+	archive=$dist/lib/lib$name.a
+	for part in "$release/lib$name.a" "$release/lib$name.so" "$scripts/archive.sh"; do
+		if [ ! "$archive" -nt "$part" ]; then
+			"$scripts/archive.sh" "$release/lib$name.a" "$release/lib$name.so" "$archive"
+			break
+		fi
+	done
+done
+for name in $5; do
 	copy "$release/$name" "$dist/bin/$name"
 done

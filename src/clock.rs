@@ -3,6 +3,9 @@
 //! Nothing in the host or the transport reads a clock of its own, sleeps or blocks: ticks come from the
 //! environment, and every synchronous call waits in [`wait`], which calls the relax hook once a turn. A simulation
 //! installs virtual ticks and a hook that moves its peers.
+//!
+//! What must hold: the clock that is installed has a rate. SPDK's has none before `spdk_env_init`, and one that was taken
+//! then would make each deadline be over at once for as long as the process lives.
 
 use once_cell::sync::OnceCell;
 use std::{sync::atomic::AtomicU64, sync::atomic::Ordering, time::Duration};
@@ -21,13 +24,25 @@ pub struct Clock {
 static CLOCK: OnceCell<Clock> = OnceCell::new();
 static TICKS_PER_MILLISECOND: AtomicU64 = AtomicU64::new(1);
 
-/// Installs the clock. The first one stays; returns whether it was this one.
-pub fn install(clock: Clock) -> bool {
-    let first = CLOCK.set(clock).is_ok();
-    if first {
-        TICKS_PER_MILLISECOND.store(((clock.ticks_hz)() / 1000).max(1), Ordering::Relaxed);
-    }
-    first
+/// A clock was not installed: it has no rate, so no deadline could be made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the environment's clock has no rate yet (spdk_get_ticks_hz() is 0)")]
+pub struct NoRate;
+
+/// Installs the clock. The first one that has a rate stays; returns whether it was this one.
+pub fn install(clock: Clock) -> Result<bool, NoRate> {
+    let mut first = false;
+    CLOCK.get_or_try_init(|| {
+        let rate = (clock.ticks_hz)();
+        if rate == 0 {
+            return Err(NoRate);
+        }
+        // Before the clock is there to be read, so that nobody makes a deadline without it.
+        TICKS_PER_MILLISECOND.store((rate / 1000).max(1), Ordering::Relaxed);
+        first = true;
+        Ok(clock)
+    })?;
+    Ok(first)
 }
 
 /// A moment, in ticks.
@@ -96,7 +111,8 @@ pub(crate) mod test_clock {
     }
 
     pub(crate) fn install() {
-        super::install(Clock {
+        // Another test may have been first.
+        let _ = super::install(Clock {
             ticks: || TICKS.get(),
             ticks_hz: || 1_000_000,
             relax: || advance(Duration::from_millis(1)),

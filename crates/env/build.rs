@@ -3,6 +3,8 @@
 fn main() {
     println!("cargo:rerun-if-changed=c/variadic.c");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libspdk_env_rdma.so.0");
+    // Whatever is undefined is said now and not by the loader of some program.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,defs");
     cc::Build::new()
         .file("c/variadic.c")
         .std("c11")

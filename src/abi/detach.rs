@@ -4,11 +4,11 @@
 //! ours carries.
 
 use super::{
+    attached::forget,
     ctrlr::Ctrlr,
     entry::{entry, next, next_of},
     env,
     handles::{self, Claim, Found, Kind, Object, find, share, shared_by},
-    probe::forget,
     types::{spdk_nvme_ctrlr, spdk_nvme_detach_ctx},
 };
 use crate::{abi::entry::guard_plain, clock};

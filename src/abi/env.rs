@@ -1,15 +1,36 @@
 //! SPDK's environment: the clock, and what a waiting thread does.
 //!
-//! These symbols stay undefined in the shared library: preloaded or linked into an SPDK program they are SPDK's own,
-//! else `libspdk_env_rdma`'s.
+//! Preloaded or linked into an SPDK program it is SPDK's own, else `libspdk_env_rdma`. Where this code is linked with it
+//! (the static archive, a Rust program) its symbols are the linker's business. The shared library has no undefined
+//! symbol of it, so that it loads anywhere, and looks for it among what is loaded when it is first needed:
+//! `env/loaded.c`.
+//!
+//! What must hold: an entry that makes something which needs the environment calls [`install`] first, and goes no
+//! further without it.
 
-use crate::clock::{self, Clock};
-use libc::c_void;
+use crate::clock::{self, Clock, NoRate};
+use libc::{c_char, c_void};
 use parking_lot::Mutex;
+use std::ffi::CStr;
 
 unsafe extern "C" {
     safe fn spdk_get_ticks() -> u64;
     safe fn spdk_get_ticks_hz() -> u64;
+
+    /// The name of a symbol that the environment lacks; NULL if it is complete.
+    safe fn nvme_rdma_env_missing() -> *const c_char;
+}
+
+/// Why there is no environment to work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotReady {
+    #[error(
+        "there is no SPDK environment in this process: no library has {0}; libspdk_env_rdma is one, \
+         SPDK's libspdk_env_dpdk another"
+    )]
+    Missing(&'static str),
+    #[error("{0}; spdk_env_init comes first")]
+    NoRate(#[from] NoRate),
 }
 
 /// What a program wants to be called once a turn while the library waits.
@@ -27,9 +48,16 @@ unsafe impl Send for Hook {}
 
 static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 
-/// Makes the environment's clock the library's.
-pub(super) fn install() {
-    clock::install(Clock { ticks: || spdk_get_ticks(), ticks_hz: || spdk_get_ticks_hz(), relax });
+/// Finds the environment, and makes its clock the library's. Once that is done this does nothing more.
+pub(super) fn install() -> Result<(), NotReady> {
+    let missing = nvme_rdma_env_missing();
+    if !missing.is_null() {
+        // SAFETY: it is NULL or a string of the C code that lives as long as the library.
+        let name = unsafe { CStr::from_ptr::<'static>(missing) };
+        return Err(NotReady::Missing(name.to_str().unwrap_or("a symbol")));
+    }
+    clock::install(Clock { ticks: || spdk_get_ticks(), ticks_hz: || spdk_get_ticks_hz(), relax })?;
+    Ok(())
 }
 
 pub(super) fn set_wait_hook(function: Option<WaitHook>, argument: *mut c_void) {

@@ -73,6 +73,8 @@ pub(super) const UNWOUND: c_int = libc::ENOTRECOVERABLE;
 pub(super) enum AttachError {
     #[error("address family {0} cannot be used over RDMA")]
     AddressFamily(u32),
+    #[error("it is being attached")]
+    Attaching,
     #[error("it is being detached")]
     Detaching,
     #[error("out of handles")]
@@ -86,7 +88,7 @@ impl AttachError {
     pub(super) fn errno(&self) -> c_int {
         match self {
             Self::AddressFamily(_) => libc::EAFNOSUPPORT,
-            Self::Detaching => libc::EBUSY,
+            Self::Attaching | Self::Detaching => libc::EBUSY,
             Self::Handles => libc::ENOMEM,
             Self::Host(error) => negated_errno(error).saturating_neg(),
         }

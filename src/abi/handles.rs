@@ -302,7 +302,7 @@ impl LongCall {
 }
 
 /// A number that tells this thread from all others.
-fn this_thread() -> u32 {
+pub(super) fn this_thread() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     thread_local!(static NUMBER: u32 = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)

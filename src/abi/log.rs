@@ -3,14 +3,13 @@
 //! `SPDK_NVME_RDMA_LOG` (off, error, warn, notice, info, debug) says how much is delivered; notice is the default. A
 //! program that has set a subscriber of its own keeps it.
 
-use libc::{c_char, c_int, c_void};
+use libc::{c_char, c_int};
 use once_cell::sync::OnceCell;
 use spec::printable;
 use std::{
     ffi::CString,
     fmt::{self, Write as _},
     io::Write as _,
-    mem::transmute,
 };
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -20,8 +19,20 @@ use tracing::{
     subscriber::{Interest, set_global_default},
 };
 
-/// `spdk_log`, which is variadic: level, file, line, function, format.
-type SpdkLog = unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, *const c_char, ...);
+unsafe extern "C" {
+    /// Level, file, line, function, format. To be called only if there is one.
+    fn spdk_log(
+        level: c_int,
+        file: *const c_char,
+        line: c_int,
+        func: *const c_char,
+        format: *const c_char,
+        ...
+    );
+
+    /// Whether there is an `spdk_log`. Asked for each line, since its library may be loaded later than this one.
+    safe fn nvme_rdma_env_has_log() -> bool;
+}
 
 /// Makes log lines go somewhere. Only the first call does anything.
 pub(super) fn install() {
@@ -32,7 +43,7 @@ pub(super) fn install() {
             Err(_) => LevelFilter::INFO,
         };
         // An error means that the program has a subscriber of its own, which then gets the lines.
-        let _ = set_global_default(Delivery { level, spdk_log: find_spdk_log() });
+        let _ = set_global_default(Delivery { level });
     });
 }
 
@@ -60,16 +71,8 @@ fn spdk_level(level: &Level) -> (c_int, &'static str) {
     }
 }
 
-fn find_spdk_log() -> Option<SpdkLog> {
-    // SAFETY: the name is a C string.
-    let address: *mut c_void = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"spdk_log".as_ptr()) };
-    // SAFETY: every library that defines the symbol gives it this type.
-    (!address.is_null()).then(|| unsafe { transmute::<*mut c_void, SpdkLog>(address) })
-}
-
 struct Delivery {
     level: LevelFilter,
-    spdk_log: Option<SpdkLog>,
 }
 
 impl Subscriber for Delivery {
@@ -96,11 +99,10 @@ impl Subscriber for Delivery {
         // There is no function's name to be had; the module's is near enough.
         let module = metadata.target().rsplit("::").next().unwrap_or_default();
         let (level, name) = spdk_level(metadata.level());
-        match self.spdk_log {
-            Some(spdk_log) => to_spdk(spdk_log, level, file, line, module, &text),
-            None => {
-                let _ = writeln!(std::io::stderr(), "[{}] {file}:{line}:{module}: *{name}*: {text}", now());
-            }
+        if nvme_rdma_env_has_log() {
+            to_spdk(level, file, line, module, &text);
+        } else {
+            let _ = writeln!(std::io::stderr(), "[{}] {file}:{line}:{module}: *{name}*: {}", now(), text);
         }
     }
 
@@ -114,11 +116,11 @@ impl Subscriber for Delivery {
     fn exit(&self, _: &span::Id) {}
 }
 
-fn to_spdk(spdk_log: SpdkLog, level: c_int, file: &str, line: c_int, module: &str, text: &str) {
+fn to_spdk(level: c_int, file: &str, line: c_int, module: &str, text: &str) {
     // A text with a zero byte in it cannot be a C string; none of ours has one.
     let string = |text: &str| CString::new(text.replace('\0', "?")).unwrap_or_default();
     let (file, module, text) = (string(file), string(module), string(text));
-    // SAFETY: the arguments are C strings, and the format takes one.
+    // SAFETY: there is an spdk_log; the arguments are C strings, and the format takes one.
     unsafe { spdk_log(level, file.as_ptr(), line, module.as_ptr(), c"%s\n".as_ptr(), text.as_ptr()) };
 }
 

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod attached;
 mod callback;
 pub mod ctrlr;
 pub mod detach;

@@ -1,6 +1,7 @@
 //! Finding and attaching controllers.
 
 use super::{
+    attached::{self, Known},
     ctrlr::Ctrlr,
     entry::{guard_plain, next},
     env,
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::{clock, host};
 use libc::{c_int, c_void, size_t};
-use parking_lot::Mutex;
 use spec::printable;
 use std::{ptr, sync::Arc, time::Duration};
 
@@ -28,8 +28,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(300);
 /// log can name thousands that are not there.
 const PROBE_FAILURES_MAX: usize = 64;
 
-/// All attached controllers. Attaching one of them again gives the same handle.
-static ATTACHED: Mutex<Vec<Arc<Ctrlr>>> = Mutex::new(Vec::new());
+/// How long one thread waits for another that is attaching the same controller.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Attaches the controllers at a transport id, and waits for that.
 ///
@@ -54,7 +54,6 @@ pub unsafe extern "C" fn spdk_nvme_probe(
     remove_cb: spdk_nvme_remove_cb,
 ) -> c_int {
     let result = guard_plain("spdk_nvme_probe", Err(error::UNWOUND), || {
-        env::install();
         // SAFETY: the caller vouches for trid.
         if !unsafe { transport_id::is_rdma(trid) } {
             let next = next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
@@ -66,6 +65,9 @@ pub unsafe extern "C" fn spdk_nvme_probe(
         }
         // SAFETY: as above.
         let trid = unsafe { transport_id::read(trid) };
+        if !environment_is_ready(&trid) {
+            return Err(libc::ENOSYS);
+        }
         let program = Program { cb_ctx, probe_cb, attach_cb };
         let probed = if text(&trid.subnqn) == DISCOVERY_NQN {
             program.discover(&trid)
@@ -97,7 +99,6 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     opts_size: size_t,
 ) -> *mut spdk_nvme_ctrlr {
     let result = guard_plain("spdk_nvme_connect", Err(error::UNWOUND), || {
-        env::install();
         if trid.is_null() {
             tracing::error!("no transport id given");
             return Err(libc::EINVAL);
@@ -112,6 +113,9 @@ pub unsafe extern "C" fn spdk_nvme_connect(
         }
         // SAFETY: as above.
         let trid = unsafe { transport_id::read(trid) };
+        if !environment_is_ready(&trid) {
+            return Err(libc::ENOSYS);
+        }
         let mut merged = options::default_ctrlr_opts();
         if !opts.is_null() {
             // SAFETY: the caller vouches for opts_size bytes.
@@ -132,9 +136,11 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     })
 }
 
-/// The controller was detached: from now on its transport id is attached anew.
-pub(super) fn forget(ctrlr: &Arc<Ctrlr>) {
-    ATTACHED.lock().retain(|attached| !Arc::ptr_eq(attached, ctrlr));
+/// Whether there is an environment to attach a controller with. Says why not.
+fn environment_is_ready(trid: &spdk_nvme_transport_id) -> bool {
+    env::install()
+        .inspect_err(|error| tracing::error!("{}: no controller: {error}", transport_id::describe(trid)))
+        .is_ok()
 }
 
 /// What a program gave to spdk_nvme_probe.
@@ -210,20 +216,22 @@ impl Program {
 
 /// Attaches a controller, or attaches it once more.
 fn attach(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<Arc<Ctrlr>, AttachError> {
-    let same = |ctrlr: &&Arc<Ctrlr>| {
-        transport_id::is_same(ctrlr.transport_id(), trid)
-            && text(&ctrlr.opts().hostnqn) == text(&opts.hostnqn)
+    let known = clock::wait(clock::now().after(ATTACH_TIMEOUT), || match attached::look_for(trid, opts) {
+        Known::Coming => None,
+        known => Some(known),
+    });
+    let place = match known {
+        Some(Known::Attached(ctrlr)) if ctrlr.attach_again() => return Ok(ctrlr),
+        Some(Known::Attached(_)) => return Err(AttachError::Detaching),
+        Some(Known::Nothing(place)) => place,
+        Some(Known::Coming | Known::ComingHere) | None => return Err(AttachError::Attaching),
     };
-    let known = ATTACHED.lock().iter().find(same).cloned();
-    if let Some(ctrlr) = known {
-        return if ctrlr.attach_again() { Ok(ctrlr) } else { Err(AttachError::Detaching) };
-    }
     let id = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
     let mut opts = *opts;
     options::settle(&mut opts);
     let controller = host::Controller::connect(id, options::controller_options(&opts))?;
     let ctrlr = Ctrlr::insert(controller, *trid, opts).ok_or(AttachError::Handles)?;
-    ATTACHED.lock().push(ctrlr.clone());
+    place.fill(&ctrlr);
     Ok(ctrlr)
 }
 

@@ -91,11 +91,9 @@ impl World {
         let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         START.call_once(|| {
             softverbs::sim::start(7);
-            assert!(clock::install(Clock {
-                ticks: softverbs::sim::now,
-                ticks_hz: || 1_000_000_000,
-                relax: turn
-            }));
+            let first =
+                clock::install(Clock { ticks: softverbs::sim::now, ticks_hz: || 1_000_000_000, relax: turn });
+            assert_eq!(first, Ok(true));
         });
         assert_clean("before the test");
         if let Some(seed) = seed {

@@ -9,7 +9,7 @@ use crate::face::{
 use std::{sync::Barrier, thread, time::Instant};
 
 /// How often two threads meet.
-const ROUNDS: u32 = 60;
+const ROUNDS: u32 = 30;
 
 fn free(qpair: Shared) -> i32 {
     // SAFETY: what happens when two threads use a handle is what the tests are about.

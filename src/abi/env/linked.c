@@ -1,0 +1,30 @@
+/*
+ * The environment of a program that is linked with this library's code: a static archive's, or a Rust program's. The
+ * linker found every symbol of it, or said which one it did not find, so there is nothing to look for.
+ *
+ * The shared library has definitions of the same names that look (loaded.c); they are not weak, so they are taken.
+ */
+
+#include <stdbool.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Called by env.rs: the name of a symbol that the environment lacks, NULL if it is complete. */
+const char *nvme_rdma_env_missing(void);
+
+/* Called by log.rs: whether there is an spdk_log to be called. */
+bool nvme_rdma_env_has_log(void);
+
+#pragma GCC visibility pop
+
+__attribute__((weak)) const char *
+nvme_rdma_env_missing(void)
+{
+	return (const char *)0;
+}
+
+__attribute__((weak)) bool
+nvme_rdma_env_has_log(void)
+{
+	return true;
+}
