@@ -54,7 +54,8 @@ void spdk_nvme_trid_populate_transport(struct spdk_nvme_transport_id *trid,
  * never called over RDMA.
  *
  * Returns 0, also if a controller could not be attached: then a log line says why, and attach_cb is not called.
- * Returns -1 if no controller was tried: no RDMA device, discovery failed, or probe_cb declined the only one.
+ * Returns -1 if no controller was tried: no RDMA device, discovery failed, or probe_cb declined the only one
+ * (ECANCELED). errno says why.
  *
  * What must hold:
  * trid is NULL (PCIe) or points to a transport id.
@@ -71,7 +72,7 @@ int spdk_nvme_probe(const struct spdk_nvme_transport_id *trid,
  *
  * Options are read up to opts_size bytes; the rest, or all if opts is NULL, are defaults. A controller that is
  * attached already is attached once more, with the same handle. Returns NULL, after a log line, if it cannot be
- * attached.
+ * attached; errno says why, as EINVAL, ENODEV, EHOSTUNREACH, ECONNREFUSED, ETIMEDOUT or EACCES.
  *
  * What must hold:
  * trid is NULL, which is refused, or points to a transport id. opts is NULL or points to opts_size bytes.
@@ -279,7 +280,8 @@ uint64_t spdk_nvme_ns_get_num_sectors(struct spdk_nvme_ns *ns);
 uint32_t spdk_nvme_ns_get_sector_size(struct spdk_nvme_ns *ns);
 
 /**
- * The namespace's Identify data; zeros if it is not active. NULL for a handle that is no namespace.
+ * The namespace's Identify data; zeros if it is not active. They stay where they are as long as the controller is
+ * attached. NULL for a handle that is no namespace, or if there is no memory for them.
  *
  * What must hold:
  * ns is a handle whose controller nobody else is detaching.
