@@ -9,7 +9,6 @@ use softverbs as _;
 mod support;
 
 use nvme_rdma_target::Options;
-use nvme_rdma_target::options::LINGER_MS;
 use spec::fabrics::{CNTLID_DYNAMIC, PropertySize};
 use spec::identify::{Cns, ControllerView};
 use spec::rdma::{Accept, Reject, RejectReason, Request};
@@ -20,7 +19,7 @@ use verbs::CmEventKind;
 
 const NQN: &str = "nqn.test:1";
 /// How long queue ids linger, in nanoseconds.
-const MOMENT: u64 = LINGER_MS as u64 * 1_000_000;
+const MOMENT: u64 = 20_000_000;
 
 fn pattern(seed: u8, length: usize) -> Vec<u8> {
     (0..length).map(|index| (index as u8).wrapping_mul(31).wrapping_add(seed)).collect()
@@ -251,6 +250,7 @@ fn a_queue_id_is_free_again_a_moment_after_its_connection() {
     let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
     let (_admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
     let io = Raw::io(&mut bed, 1, cntlid, NQN);
+    bed.control("linger 20");
     // The test's own clock stands still, so that a busy machine does not let the moment pass.
     bed.stop_clock();
     io.disconnect();

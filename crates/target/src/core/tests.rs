@@ -29,6 +29,7 @@ fn world(subsystems: &[&str]) -> World {
     };
     let mut core = Core::new(&options);
     core.set_listeners(options.listen);
+    core.set_linger(20);
     World { core, now: 0 }
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use nvme_rdma_target::options::parse_address;
 use nvme_rdma_target::{Options, SubsystemOptions, Target};
 use spec::fabrics::{CNTLID_DYNAMIC, ConnectData, PropertySize};
 use spec::rdma::Request;
@@ -54,8 +55,10 @@ impl Bed {
 
     pub fn with(subsystems: &[&str], options: Options) -> Bed {
         let address = std::env::var("NVME_RDMA_TARGET_TEST_ADDRESS").unwrap_or("127.0.0.1".to_owned());
+        let mut address = parse_address(&address).unwrap();
+        address.set_port(0);
         let options = Options {
-            listen: vec![SocketAddr::new(address.parse().unwrap(), 0)],
+            listen: vec![address],
             subsystems: subsystems.iter().map(|text| SubsystemOptions::parse(text).unwrap()).collect(),
             ..options
         };
