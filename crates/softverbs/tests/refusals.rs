@@ -218,6 +218,48 @@ fn destroying_what_has_events_in_the_programs_hands_would_block_and_is_reported(
     nothing_left(1);
 }
 
+/// `struct ibv_gid_entry`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct GidEntry([u64; 4]);
+
+unsafe extern "C" {
+    fn _ibv_query_gid_table(
+        context: *mut ibv_context,
+        table: *mut GidEntry,
+        most: usize,
+        flags: u32,
+        size: usize,
+    ) -> isize;
+    fn ibv_query_gid_type(context: *mut ibv_context, port: u8, index: u32, kind: *mut u32) -> i32;
+}
+
+#[test]
+fn a_table_is_not_cut_to_the_room_there_is() {
+    let _alone = alone();
+    let p = Pair::new();
+    unsafe {
+        let context = (*p.a.id).verbs;
+        let untouched = GidEntry([7; 4]);
+        let query = |room: usize| {
+            let mut table = [untouched; 64];
+            let got = _ibv_query_gid_table(context, table.as_mut_ptr(), room, 0, size_of::<GidEntry>());
+            (got, table.iter().filter(|e| e.0 != untouched.0).count())
+        };
+        let (all, written) = query(64);
+        assert!(all > 0 && written == all as usize, "this machine has addresses, and no 64 of them");
+        assert_eq!(query(all as usize), (all, written));
+        for room in 0..all as usize {
+            assert_eq!(query(room), (-(libc::EINVAL as isize), 0), "{room} of {all}");
+        }
+        let mut kind = 0;
+        assert_eq!(ibv_query_gid_type(context, 1, all as u32 - 1, &mut kind), 0);
+        assert_eq!((ibv_query_gid_type(context, 1, all as u32, &mut kind), errno()), (-1, libc::EINVAL));
+        assert_eq!((ibv_query_gid_type(context, 2, 0, &mut kind), errno()), (-1, libc::EINVAL));
+    }
+    p.destroy();
+}
+
 #[test]
 fn wrong_commands_are_refused() {
     let _alone = alone();

@@ -519,7 +519,7 @@ pub unsafe extern "C" fn _ibv_query_gid_ex(
     }
 }
 
-/// All GIDs of the port; how many.
+/// All GIDs of the port; how many, or an errno negated: EINVAL if there are more than there is room for.
 ///
 /// # Safety
 /// `table` has room for `most` entries of `size` bytes.
@@ -539,13 +539,16 @@ pub unsafe extern "C" fn _ibv_query_gid_table(
     {
         return -(libc::EINVAL as isize);
     }
-    let mut count = 0;
-    for entry in entries().into_iter().take(most) {
-        // SAFETY: the caller has room for `most` entries.
-        unsafe { table.add(count).write(entry) };
-        count += 1;
+    let all = entries();
+    if all.len() > most {
+        // As the kernel: a table that does not fit is not cut.
+        return -(libc::EINVAL as isize);
     }
-    count as isize
+    for (at, entry) in all.iter().enumerate() {
+        // SAFETY: the caller has room for `most` entries, which are as many at least.
+        unsafe { table.add(at).write(*entry) };
+    }
+    all.len() as isize
 }
 
 /// Whether a GID is of the first or the second version of RoCE: all are of the second.
@@ -555,12 +558,13 @@ pub unsafe extern "C" fn _ibv_query_gid_table(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ibv_query_gid_type(
     context: *mut ibv_context,
-    _port: u8,
-    _index: c_uint,
+    port: u8,
+    index: c_uint,
     kind: *mut c_uint,
 ) -> c_int {
     enter!(ibv_query_gid_type);
-    if with(|rt| find_context(rt, context)).is_err() || kind.is_null() {
+    let known = with(|rt| find_context(rt, context)).is_ok() && port == 1 && (index as usize) < gids().len();
+    if !known || kind.is_null() {
         sys::set_errno(libc::EINVAL);
         return -1;
     }
