@@ -6,8 +6,8 @@
 //!
 //! `fabric` is the model: objects, work requests, links; no I/O, no lock, time as a parameter. `cm` is connection management on
 //! it. `carrier` moves bytes between processes. `capi` is the C face. `runtime` holds them together behind one lock. `faults` is what
-//! was told to go wrong, `control` reads the commands that tell it, `ledger` and `place` know what is alive and who made it, and `sim`
-//! is the fabric in one thread with time by hand.
+//! was told to go wrong, `control` reads the commands that tell it, `ledger` and `place` know what is alive and who made it, `process`
+//! and `exit` what a process begins and ends with, and `sim` is the fabric in one thread with time by hand.
 
 mod capi;
 mod carrier;
@@ -19,6 +19,7 @@ mod faults;
 mod ledger;
 mod log;
 mod place;
+mod process;
 mod runtime;
 pub mod sim;
 

@@ -7,9 +7,8 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 use rdma_sys::{
     ibv_comp_channel, ibv_context, ibv_cq_ex, ibv_device, ibv_mr, ibv_pd, ibv_qp_ex, ibv_srq,
     rdma_event_channel, verbs_context,
@@ -30,6 +29,7 @@ use crate::fabric::objects::{BellOf, Context, Pd};
 use crate::fabric::qp::Qp;
 use crate::fabric::slab::{Key, Slab};
 use crate::fabric::{Clock, Fabric};
+use crate::process;
 
 /// The memory of all C structs, by kind.
 pub struct AllCells {
@@ -87,12 +87,12 @@ pub struct Runtime {
     pub polls: u64,
     /// One thread, time by hand: see [`crate::sim`].
     pub manual: bool,
+    /// The process that made it.
+    pub pid: u32,
 }
 
-static RUNTIME: OnceLock<Mutex<Runtime>> = OnceLock::new();
-
 impl Runtime {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let flag = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
         let seed = sys::random();
         let mut runtime = Self {
@@ -122,6 +122,7 @@ impl Runtime {
             helper: None,
             polls: 0,
             manual: false,
+            pid: std::process::id(),
         };
         runtime.fabric.has_device = !flag("SOFTVERBS_NO_DEVICE");
         if let Ok(commands) = std::env::var("SOFTVERBS_CONTROL")
@@ -131,13 +132,17 @@ impl Runtime {
         }
         if let Some(path) = std::env::var_os("SOFTVERBS_CONTROL_SOCKET").filter(|p| !p.is_empty()) {
             // A shell script gives the same variable to all its programs: %p tells them apart.
-            let path = path.to_string_lossy().replace("%p", &std::process::id().to_string());
+            let given = path.to_string_lossy();
+            let path = given.replace("%p", &std::process::id().to_string());
+            if process::is_child() && path == given {
+                // It is the parent's.
+                return runtime;
+            }
             match ControlSocket::new(path.into()) {
                 Ok(socket) => runtime.net.take_commands(socket),
                 Err(why) => crate::log::line(&format!("SOFTVERBS_CONTROL_SOCKET: {why}")),
             }
         }
-        crate::exit::install();
         runtime
     }
 
@@ -256,12 +261,7 @@ impl Runtime {
 /// Locks, making the fabric at the first call.
 #[inline]
 pub fn lock() -> MutexGuard<'static, Runtime> {
-    RUNTIME.get_or_init(|| Mutex::new(Runtime::new())).lock()
-}
-
-/// Locks if there is a fabric and nobody holds it for long: for the end of the process.
-pub fn lock_at_exit() -> Option<MutexGuard<'static, Runtime>> {
-    RUNTIME.get()?.try_lock_for(std::time::Duration::from_secs(1))
+    process::current().lock()
 }
 
 /// Does one call's work behind the lock.
