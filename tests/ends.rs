@@ -7,11 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
-#[path = "entries/log.rs"]
-mod log;
 
-use common::*;
-use log::logged;
+use common::{lines::logged, *};
 use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, IoQpair, IoQpairOptions, PollGroup};
 use spec::Status;
 use std::{rc::Rc, time::Duration};

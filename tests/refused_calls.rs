@@ -9,8 +9,8 @@
 
 mod common;
 
-use common::*;
-use std::process::Command;
+use common::{lines::recorded, *};
+use std::{ffi::c_void, process::Command};
 
 /// What makes something, or asks for something: after its refusal nothing is left behind.
 const MAKING: [&str; 14] = [
@@ -34,11 +34,13 @@ const MAKING: [&str; 14] = [
 const MOVING: [&str; 3] = ["ibv_poll_cq", "ibv_post_recv", "ibv_post_send"];
 
 /// What gives something back: after its refusal that very thing is left, with what it is made of.
-const GIVING_BACK: [&str; 6] = [
+const GIVING_BACK: [&str; 8] = [
     "ibv_dealloc_pd 1",
     "ibv_dereg_mr 1-3",
     "ibv_destroy_cq 1",
     "ibv_destroy_qp 1",
+    "rdma_ack_cm_event 1",
+    "rdma_ack_cm_event 3-9",
     "rdma_destroy_id 1",
     "rdma_disconnect 1-",
 ];
@@ -83,19 +85,28 @@ fn what_moves_data_is_refused_once() {
 /// What cannot be given back stays in the process, so each case has one of its own.
 #[test]
 fn what_gives_back_is_refused() {
-    // A queue pair that can neither be stopped nor destroyed: its requests are ended, and its memory is never used again.
-    let stuck = "fail ibv_modify_qp 1- EIO; fail ibv_destroy_qp 1- EBUSY";
-    let cases = GIVING_BACK.map(|case| format!("fail {case} EBUSY"));
-    for faults in cases.iter().map(String::as_str).chain([stuck]) {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "one_life_with_faults", "--ignored", "--nocapture"])
-            .env("TEST_FAULTS", faults)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&child.stderr).into_owned();
-        assert!(child.status.success(), "{faults}: {}\n{said}", child.status);
-        assert!(said.contains("softverbs: fault: "), "{faults} did not happen\n{said}");
+    for case in GIVING_BACK {
+        in_a_process_of_its_own("one_life_with_faults", &format!("fail {case} EBUSY"));
     }
+}
+
+/// Queue pairs that can be neither stopped nor destroyed.
+#[test]
+fn what_cannot_be_stopped_is_left_alone() {
+    let faults = "fail ibv_modify_qp 1- EIO; fail ibv_destroy_qp 1- EBUSY";
+    in_a_process_of_its_own("an_end_with_faults", faults);
+}
+
+/// Runs one of the ignored tests, which `faults` must reach.
+fn in_a_process_of_its_own(test: &str, faults: &str) {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("TEST_FAULTS", faults)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stderr).into_owned();
+    assert!(child.status.success(), "{faults}: {}\n{said}", child.status);
+    assert!(said.contains("softverbs: fault: "), "{faults} did not happen\n{said}");
 }
 
 #[test]
@@ -104,6 +115,124 @@ fn one_life_with_faults() {
     let faults = std::env::var("TEST_FAULTS").expect("TEST_FAULTS says what fails");
     let world = World::new();
     softverbs::control(&faults).unwrap();
-    world.live(world.options());
+    let ((), lines) = recorded(|| {
+        world.live(world.options());
+        world.end_target();
+    });
+    let told = assert_told(&lines);
+    if faults.contains("rdma_disconnect") {
+        assert_eq!((told, softverbs::ledger()), (0, softverbs::Ledger::EMPTY), "{faults}: {lines:#?}");
+    } else {
+        assert!(told > 0, "{faults}: {lines:#?}");
+    }
+}
+
+/// Each object that is left has one line, and nothing was pulled away from under one. Returns how many there are.
+fn assert_told(lines: &[String]) -> usize {
+    let told = lines.iter().filter(|line| is_kept(line)).count();
+    assert_eq!(verbs::kept(), told, "{lines:#?}");
+    assert_eq!(softverbs::ledger().violations, 0, "{lines:#?}");
+    assert_eq!(softverbs::ledger().is_clean(), told == 0, "{lines:#?}");
+    told
+}
+
+#[test]
+#[ignore = "what_cannot_be_stopped_is_left_alone runs it in a process of its own"]
+fn an_end_with_faults() {
+    let faults = std::env::var("TEST_FAULTS").expect("TEST_FAULTS says what fails");
+    let world = World::new();
+    let ((), lines) = recorded(|| {
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let qpair = connected(&controller);
+        world.control("misbehave silent");
+        let reads = world.read_many(&qpair, &namespace, 100);
+        softverbs::control(&faults).unwrap();
+        qpair.free();
+        assert_eq!(count_with(&reads, spec::Status::ABORTED_SQ_DELETION), reads.len());
+        drop(qpair);
+        detach(&controller);
+        drop(controller);
+        world.end_target();
+    });
+    assert!(assert_told(&lines) >= 4, "two queue pairs of the host and of the target: {lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("the device may still use the buffers")), "{lines:#?}");
+}
+
+/// The lines of `verbs`, of a connection of the host, and of one of the target.
+fn is_kept(line: &str) -> bool {
+    line.contains("; it is kept, with all that it needs")
+        || line.contains("kept for good")
+        || line.contains("its memory is lost")
+}
+
+/// The program takes memory back that the device does not let go (the cases' M5).
+#[test]
+fn memory_that_the_device_keeps_is_told() {
+    for faults in ["fail ibv_dereg_mr 1 EBUSY", "fail ibv_dereg_mr 2 EBUSY", "fail ibv_dereg_mr 1-2 EBUSY"] {
+        in_a_process_of_its_own("unregister_with_faults", faults);
+    }
+}
+
+#[test]
+#[ignore = "memory_that_the_device_keeps_is_told runs it in processes of its own"]
+fn unregister_with_faults() {
+    const LENGTH: usize = 2 << 20;
+    let faults = std::env::var("TEST_FAULTS").expect("TEST_FAULTS says what fails");
+    let refused = if faults.contains("1-2") { 2 } else { 1 };
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let qpair = connected(&controller);
+    let memory = own_memory(LENGTH);
+    // SAFETY: the test's own memory, here and below.
+    assert_eq!(unsafe { spdk_mem_register(memory, LENGTH) }, 0);
+    let before = softverbs::ledger().mrs;
+
+    softverbs::control(&faults).unwrap();
+    // SAFETY: as above.
+    let (result, lines) = recorded(|| unsafe { spdk_mem_unregister(memory, LENGTH) });
+    assert_eq!(result, -libc::EBUSY);
+    assert_eq!(
+        softverbs::ledger().mrs,
+        before - 2 + refused,
+        "of two registrations, what was refused is left"
+    );
+    assert_eq!((verbs::kept(), lines.len()), (refused, refused), "{lines:#?}");
+    let place = format!("{LENGTH} bytes at {memory:p}");
+    assert!(lines.iter().all(|line| is_kept(line) && line.contains(&place)), "{lines:#?}");
+
+    // For this host the memory is gone, and all else is as before.
+    let read = |buffer| read(buffer, &qpair, &namespace);
+    assert!(!read(memory).1);
+    let (number, _) = read(world.buffer());
+    until("a read", || {
+        let _ = qpair.process_completions(0);
+        status(number).is_some()
+    });
+    assert_eq!(status(number), Some(spec::Status::SUCCESS));
+    // SAFETY: as above.
+    assert_eq!(unsafe { spdk_mem_unregister(memory, LENGTH) }, -libc::EINVAL, "it is not registered");
+    // SAFETY: as above.
+    assert_eq!(unsafe { (spdk_mem_register(memory, LENGTH), spdk_mem_unregister(memory, LENGTH)) }, (0, 0));
+    qpair.free();
+    drop(qpair);
+    detach(&controller);
+    drop(controller);
     world.end_target();
+    let left = softverbs::ledger();
+    assert_eq!((left.mrs, left.pds, left.cm_ids, left.violations), (refused, 1, 0, 0), "{left:?}");
+}
+
+unsafe extern "C" {
+    fn spdk_mem_register(address: *mut c_void, length: usize) -> i32;
+    fn spdk_mem_unregister(address: *mut c_void, length: usize) -> i32;
+}
+
+/// Memory that the environment does not know, at a multiple of its length.
+fn own_memory(length: usize) -> *mut c_void {
+    // SAFETY: a new mapping.
+    let room = unsafe { libc::mmap(std::ptr::null_mut(), 2 * length, 3, 0x22, -1, 0) };
+    assert_ne!(room, libc::MAP_FAILED);
+    room.wrapping_byte_add(room.addr().next_multiple_of(length) - room.addr())
 }

@@ -8,6 +8,7 @@ use crate::{
     transport::{ConnectError, Error as TransportError},
 };
 use libc::c_int;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// 0, or the negated errno.
 #[inline]
@@ -30,10 +31,38 @@ pub(super) fn submission(result: Result<(), Error>) -> c_int {
 
 #[cold]
 fn refused(error: &Error) -> c_int {
-    if matches!(error, Error::InvalidArgument(_) | Error::Transport(TransportError::NotRegistered { .. })) {
-        tracing::error!("{error}");
+    match error {
+        Error::InvalidArgument(_) => tracing::error!("{error}"),
+        Error::Transport(TransportError::NotRegistered { .. }) => {
+            static REFUSED: AtomicU64 = AtomicU64::new(0);
+            let nth = REFUSED.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            match worth_a_line(nth) {
+                Line::None => {}
+                Line::Plain => tracing::error!("{error}"),
+                Line::Sum => tracing::error!("{error} ({nth} buffers were refused so far)"),
+            }
+        }
+        _ => {}
     }
     negated_errno(error)
+}
+
+/// What is said of a mistake that a program may repeat with each I/O.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    None,
+    Plain,
+    /// With how often it happened.
+    Sum,
+}
+
+/// The first three times have a line, then each power of two has one that sums up.
+fn worth_a_line(nth: u64) -> Line {
+    match nth {
+        0..=3 => Line::Plain,
+        nth if nth.is_power_of_two() => Line::Sum,
+        _ => Line::None,
+    }
 }
 
 /// The status of adding a qpair to a poll group or removing it, which a qpair that is connected is refused.
@@ -164,6 +193,18 @@ fn of_refused_connect(status: spec::Status) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_buffer_that_is_not_registered_is_told_a_few_times() {
+        let error = TransportError::NotRegistered { address: 0x1000, length: 512 };
+        let text = error.to_string();
+        assert!(text.contains("512 bytes at 0x1000"), "{text}");
+        assert!(text.contains("spdk_dma_malloc()") && text.contains("spdk_mem_register()"), "{text}");
+        assert_eq!(submission(Err(error.into())), -libc::EFAULT);
+        let said: Vec<_> = (1..=1000).filter(|nth| worth_a_line(*nth) != Line::None).collect();
+        assert_eq!(said, [1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512]);
+        assert_eq!((worth_a_line(3), worth_a_line(4)), (Line::Plain, Line::Sum));
+    }
 
     #[test]
     fn programs_get_the_errnos_that_they_know() {

@@ -231,7 +231,7 @@ impl AdminQueue {
     /// Memory that the controller may write to while this queue is connected.
     pub(super) fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
         let domain = self.qpair.domain().ok_or(Error::ControllerFailed)?;
-        RegisteredMemory::new(&domain, length, Access::Remote)
+        RegisteredMemory::new(&domain, length, Access::RemoteWrite)
             .map(Rc::new)
             .map_err(|error| Error::Transport(error.into()))
     }

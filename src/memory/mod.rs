@@ -2,16 +2,22 @@
 //!
 //! The environment knows which memory the program may use for I/O: `spdk_mem_map_alloc` announces every region that
 //! exists and every change. [`Map`] is the counterpart of one protection domain: it registers each announced region
-//! with the device and stores its keys as the map's translation. A look-up never follows a pointer that it finds
-//! there, so a buffer whose memory was given back meanwhile yields at worst a key that the device refuses.
+//! with the device, once for each right, and stores the place of its keys as the map's translation. A look-up never follows
+//! a pointer that it finds there, so a buffer whose memory was given back meanwhile yields nothing, or at worst a key that
+//! the device refuses.
 //!
-//! All unsafe calls of the environment's memory map are in this module.
+//! What a key opens, and for how long, is in `docs/security.md`. All unsafe calls of the environment's memory map are in
+//! this module.
 
 #![allow(unsafe_code)]
 
+mod keys;
+mod region;
 mod sys;
 
+use keys::{Free, KeyTable, Translation};
 use parking_lot::Mutex;
+use region::{Budget, Region, Short};
 use std::{
     cell::Cell,
     collections::BTreeMap,
@@ -22,15 +28,17 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use verbs::{Access, MemoryRegion, ProtectionDomain};
+use verbs::{DeviceLimits, Error, ProtectionDomain};
 
-/// A buffer's place in registered memory.
+/// The keys of the registered memory that a buffer lies in. Each remote key opens the whole region, for one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys {
-    /// The key for local work requests.
+    /// The key for local work requests that read.
     pub local: u32,
-    /// The key that the controller gets.
-    pub remote: u32,
+    /// The key for a controller that reads from here: data of a write command.
+    pub readable: u32,
+    /// The key for a controller that writes here: data of a read command.
+    pub writable: u32,
 }
 
 /// What a look-up answers. A request slot has room for either.
@@ -53,12 +61,28 @@ pub struct Map {
     inner: Arc<Inner>,
 }
 
-/// What the environment's notifications reach.
+/// What the environment's notifications reach. They come one after the other; nothing is logged and no function of the
+/// environment called with `regions` locked, since that may lead to the next one.
 struct Inner {
     domain: Arc<ProtectionDomain>,
-    regions: Mutex<BTreeMap<usize, MemoryRegion>>,
+    budget: Budget,
+    keys: KeyTable,
+    regions: Mutex<Regions>,
     /// Counts the regions that went away; a cached look-up of an older generation is void.
     generation: AtomicU64,
+}
+
+/// What is registered now.
+#[derive(Default)]
+struct Regions {
+    by_address: BTreeMap<usize, (Region, Translation)>,
+    free_keys: Free,
+    /// Regions of the device that these are made of.
+    count: u32,
+    /// Bytes, each as often as it is registered.
+    locked: u64,
+    /// Whether it was said that memory is registered once for all rights.
+    said_short: bool,
 }
 
 // SAFETY: the environment's map may be used from any thread, and `Inner` is Sync.
@@ -67,13 +91,15 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 impl Map {
-    /// Registers all of the environment's memory with `domain`, now and as it changes.
-    pub fn new(domain: &Arc<ProtectionDomain>) -> Result<Self, NoMap> {
+    /// Registers all of the environment's memory with `domain`, whose device has these limits, now and as it changes.
+    pub fn new(domain: &Arc<ProtectionDomain>, limits: &DeviceLimits) -> Result<Self, NoMap> {
         static OPERATIONS: sys::spdk_mem_map_ops =
             sys::spdk_mem_map_ops { notify_cb: Some(notify), are_contiguous: Some(are_contiguous) };
         let inner = Arc::new(Inner {
             domain: domain.clone(),
-            regions: Mutex::new(BTreeMap::new()),
+            budget: Budget::new(limits),
+            keys: KeyTable::default(),
+            regions: Mutex::default(),
             generation: AtomicU64::new(0),
         });
         // SAFETY: `inner` lives until the map was freed in drop, which ends the notifications; `OPERATIONS` is
@@ -106,9 +132,32 @@ impl Map {
         if translation == NOTHING || covered < u64::from(length) {
             return Covered::No;
         }
-        let keys = unpack(translation);
+        let Some(keys) = self.inner.keys.get(Translation(translation)) else { return Covered::No };
         cache.entry.set(Entry { start: address, end: address.saturating_add(covered), keys, generation });
         Covered::Registered(keys)
+    }
+
+    /// The key for a command whose data go both ways, as no command of the NVMe specifications' do: it is registered when
+    /// the first such command uses the region. None if no one region covers the buffer.
+    #[cold]
+    pub fn key_for_both_ways(&self, address: u64, length: u32) -> Result<Option<u32>, Error> {
+        let (Ok(first), Ok(length)) = (usize::try_from(address), usize::try_from(length)) else {
+            return Ok(None);
+        };
+        let Inner { domain, regions, .. } = &*self.inner;
+        let Regions { by_address, count, locked, .. } = &mut *regions.lock();
+        let Some((start, (region, _))) = by_address.range_mut(..=first).next_back() else { return Ok(None) };
+        let end = first.checked_add(length);
+        if end.is_none_or(|end| end > start.saturating_add(region.length())) {
+            return Ok(None);
+        }
+        let before = region.count();
+        // SAFETY: the region was registered at this address, with this domain.
+        let key = unsafe { region.key_for_both(domain, std::ptr::with_exposed_provenance_mut(*start)) }?;
+        let added = region.count().saturating_sub(before);
+        *count = count.saturating_add(added);
+        *locked = locked.saturating_add(u64::from(added).saturating_mul(region.length() as u64));
+        Ok(Some(key))
     }
 }
 
@@ -117,50 +166,121 @@ impl Drop for Map {
         let mut raw = self.raw.as_ptr();
         // SAFETY: allocated in `new`, freed once. No notification comes afterwards.
         unsafe { sys::spdk_mem_map_free(&mut raw) };
-        self.inner.regions.lock().clear();
+        let left = std::mem::take(&mut self.inner.regions.lock().by_address);
+        drop(left);
     }
 }
 
 impl Inner {
+    /// Registers a range, in as many pieces as the device needs. All of them, or none.
     fn register(&self, map: *mut sys::spdk_mem_map, address: *mut c_void, length: usize) -> Result<(), i32> {
+        for (at, size) in self.budget.pieces(address.addr(), length) {
+            let before = at.saturating_sub(address.addr());
+            if let Err(errno) = self.register_piece(map, address.wrapping_byte_add(before), size) {
+                if before > 0 {
+                    let _ = self.unregister(map, address, before);
+                }
+                return Err(errno);
+            }
+        }
+        Ok(())
+    }
+
+    fn register_piece(
+        &self,
+        map: *mut sys::spdk_mem_map,
+        address: *mut c_void,
+        length: usize,
+    ) -> Result<(), i32> {
+        let short = {
+            let regions = self.regions.lock();
+            self.budget.allows_split(regions.count, regions.locked, length).err()
+        };
         // SAFETY: the environment announces memory that the program handed to it for I/O; this library reads and
         // writes user buffers through the device alone.
-        let region = unsafe { MemoryRegion::register(&self.domain, address, length, Access::Remote) };
-        let region = region.map_err(|error| {
+        let region = unsafe { Region::register(&self.domain, address, length, short.is_none()) };
+        let (region, refused) = region.map_err(|error| {
             tracing::error!("registering {length} bytes at {address:p} with the RDMA device: {error}");
             error.errno
         })?;
-        let translation = pack(Keys { local: region.local_key(), remote: region.remote_key() });
+        if let Some(why) = short.or(refused.map(Short::Refused)) {
+            self.say_short(why);
+        }
+        let translation = {
+            let regions = &mut *self.regions.lock();
+            self.keys.insert(&mut regions.free_keys, region.keys())
+        };
+        let Some(translation) = translation else {
+            let _ = region.deregister();
+            return Err(libc::ENOMEM);
+        };
         // SAFETY: the map announces this range itself, during this call.
         let result = unsafe {
-            sys::spdk_mem_map_set_translation(map, address.addr() as u64, length as u64, translation)
+            sys::spdk_mem_map_set_translation(map, address.addr() as u64, length as u64, translation.0)
         };
         if result != 0 {
+            self.keys.remove(&mut self.regions.lock().free_keys, translation);
+            let _ = region.deregister();
             tracing::error!(
                 "the environment refused a translation for {length} bytes at {address:p}: {result}"
             );
             return Err(result.saturating_abs());
         }
-        self.regions.lock().insert(address.addr(), region);
+        let regions = &mut *self.regions.lock();
+        regions.count = regions.count.saturating_add(region.count());
+        regions.locked = regions.locked.saturating_add(locked_by(&region));
+        // `key_for_both_ways` has nothing but the number.
+        let start = address.expose_provenance();
+        regions.by_address.insert(start, (region, translation));
         Ok(())
     }
 
+    /// Ends the registrations in a range, all of them: the first error is returned.
     fn unregister(
         &self,
         map: *mut sys::spdk_mem_map,
         address: *mut c_void,
         length: usize,
     ) -> Result<(), i32> {
-        // SAFETY: as in register.
+        // SAFETY: as in register_piece.
         let result =
             unsafe { sys::spdk_mem_map_clear_translation(map, address.addr() as u64, length as u64) };
         self.generation.fetch_add(1, Ordering::Relaxed);
-        let mut regions = self.regions.lock();
-        let end = address.addr().saturating_add(length);
-        let gone: Vec<usize> = regions.range(address.addr()..end).map(|(start, _)| *start).collect();
-        gone.iter().for_each(|start| drop(regions.remove(start)));
-        if result == 0 { Ok(()) } else { Err(result.saturating_abs()) }
+        let gone = self.take_out(address.addr(), address.addr().saturating_add(length));
+        let mut outcome = if result == 0 { Ok(()) } else { Err(result.saturating_abs()) };
+        for region in gone {
+            outcome = outcome.and(region.deregister().map_err(|error| error.errno));
+        }
+        outcome
     }
+
+    /// Takes the regions that begin in a range off the account: nobody finds their keys any more.
+    fn take_out(&self, from: usize, to: usize) -> Vec<Region> {
+        let regions = &mut *self.regions.lock();
+        let starts: Vec<usize> = regions.by_address.range(from..to).map(|(start, _)| *start).collect();
+        let mut gone = Vec::with_capacity(starts.len());
+        for (region, translation) in starts.iter().filter_map(|start| regions.by_address.remove(start)) {
+            self.keys.remove(&mut regions.free_keys, translation);
+            regions.count = regions.count.saturating_sub(region.count());
+            regions.locked = regions.locked.saturating_sub(locked_by(&region));
+            gone.push(region);
+        }
+        gone
+    }
+
+    fn say_short(&self, why: Short) {
+        let said = std::mem::replace(&mut self.regions.lock().said_short, true);
+        if !said {
+            tracing::warn!(
+                "{}: memory is registered once for reading and writing, not once for each: {why}",
+                self.domain.device().name()
+            );
+        }
+    }
+}
+
+fn locked_by(region: &Region) -> u64 {
+    u64::from(region.count()).saturating_mul(region.length() as u64)
 }
 
 /// The last look-up of one user of a map. Void by itself when the map's memory changed.
@@ -180,7 +300,7 @@ struct Entry {
 impl Cache {
     /// A cache that knows nothing.
     pub fn new() -> Self {
-        let keys = Keys { local: 0, remote: 0 };
+        let keys = Keys { local: 0, readable: 0, writable: 0 };
         Self { entry: Cell::new(Entry { start: 1, end: 0, keys, generation: 0 }) }
     }
 }
@@ -191,19 +311,11 @@ impl Default for Cache {
     }
 }
 
-/// The translation of memory that is not registered. No pair of keys looks like it: key 0 is reserved.
+/// The translation of memory that is not registered. No region's looks like it.
 const NOTHING: u64 = 0;
 
 /// How far beyond a buffer a look-up asks, so that its neighbours are found in the cache.
 const LOOK_AHEAD: u64 = 32 << 20;
-
-const fn pack(keys: Keys) -> u64 {
-    (keys.local as u64) << 32 | keys.remote as u64
-}
-
-const fn unpack(translation: u64) -> Keys {
-    Keys { local: (translation >> 32) as u32, remote: translation as u32 }
-}
 
 /// # Safety
 ///
@@ -225,23 +337,11 @@ unsafe extern "C" fn notify(
     result.map_or_else(|errno| -errno, |()| 0)
 }
 
-/// Two granules belong to one region exactly if their translations, which hold the region's keys, are equal.
+/// Two granules belong to one region exactly if their translations, of which each region has its own, are equal.
 ///
 /// # Safety
 ///
 /// None; unsafe only by the type of the C callback.
 unsafe extern "C" fn are_contiguous(first: u64, second: u64) -> i32 {
     i32::from(first == second)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_survive_their_translation() {
-        let keys = Keys { local: 0x8000_0001, remote: 0xffff_fffe };
-        assert_eq!(unpack(pack(keys)), keys);
-        assert_ne!(pack(Keys { local: 1, remote: 0 }), NOTHING);
-    }
 }

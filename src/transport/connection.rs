@@ -13,7 +13,7 @@ use super::{
     poller::{Poller, PollerShare},
     qpair::{ConnectTarget, Qpair},
     requests::Requests,
-    wire::Wire,
+    wire::{RESPONSE_SIZE, Wire},
 };
 use crate::clock::Moment;
 use std::{
@@ -25,8 +25,8 @@ use std::{
     },
 };
 use verbs::{
-    Access, CmId, ConnectParameters, DeviceList, EventChannel, IdOption, QueuePair, QueuePairCapabilities,
-    RegisteredMemory,
+    Access, CmId, ConnectParameters, DeviceList, EventChannel, IdOption, Memory, QueuePair,
+    QueuePairCapabilities, RegisteredMemory,
 };
 
 /// An id on its way to a device.
@@ -166,12 +166,14 @@ impl Connection {
                 blueprint.depth
             );
         }
-        let connect_data =
-            RegisteredMemory::new(device.domain(), spec::fabrics::ConnectData::SIZE, Access::Remote)?;
+        let sizes = [usize::from(depth) * RESPONSE_SIZE, spec::fabrics::ConnectData::SIZE];
+        let [responses, connect_data] = Memory::several(sizes)?;
+        let connect_data = RegisteredMemory::of(&connect_data, device.domain(), Access::RemoteRead)?;
         let entries = completions(depth);
         let poller = poller(&device, entries)?;
-        let (share, wire) = poller
-            .share(entries, blueprint.qpair, |owner| Wire::new(blueprint.requests, &device, owner, depth))?;
+        let (share, wire) = poller.share(entries, blueprint.qpair, |owner| {
+            Wire::new(blueprint.requests, &device, owner, depth, &responses)
+        })?;
         wire.reserve(u32::from(blueprint.reserved));
         // In-capsule data is the second segment of its SEND.
         wire.set_in_capsule_data(if send_segments < 2 { 0 } else { blueprint.in_capsule_data });
@@ -357,7 +359,8 @@ fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined
                 "{label}: {error}; the connection's memory is kept for good ({count} connections so far)"
             );
             rest.share.disown();
-            std::mem::forget((queue_pair, rest));
+            queue_pair.keep();
+            std::mem::forget(rest);
             Err(Quarantined)
         }
     }

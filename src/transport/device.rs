@@ -30,7 +30,7 @@ impl DeviceShare {
         }
         let limits = device.limits()?;
         let domain = ProtectionDomain::new(device)?;
-        let share = Arc::new(Self { map: Map::new(&domain)?, domain, limits });
+        let share = Arc::new(Self { map: Map::new(&domain, &limits)?, domain, limits });
         in_use.push(Arc::downgrade(&share));
         Ok(share)
     }

@@ -50,7 +50,8 @@ pub enum Error {
     NoRequests,
     /// The buffer is not memory that was registered for I/O.
     #[error(
-        "{length} bytes at {address:#x} are not memory of the environment that is registered as one region"
+        "{length} bytes at {address:#x} are not registered for I/O as one region: allocate the buffer with spdk_dma_malloc() \
+         or register its memory with spdk_mem_register()"
     )]
     NotRegistered {
         /// The buffer's address.

@@ -18,9 +18,13 @@ use super::{
 use crate::memory::{Cache, Covered};
 use spec::{Command, Completion, Sgl, opcode::DataTransfer};
 use std::{cell::Cell, rc::Rc, sync::Arc};
-use verbs::{Access, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus, WorkCompletion};
+use verbs::{
+    Access, Memory, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus,
+    WorkCompletion,
+};
 
-const RESPONSE_SIZE: usize = 16;
+/// The bytes of a response.
+pub(super) const RESPONSE_SIZE: usize = 16;
 
 /// A slot that the rings or the memory, which were made for it, do not have.
 const OUTSIDE: Error = Error::Internal("a slot outside of its rings");
@@ -82,17 +86,18 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Prepares the work requests of `owner` for `depth` commands at a time.
+    /// Prepares the work requests of `owner` for `depth` commands at a time, whose responses arrive in `responses`: memory
+    /// for `depth` times [`RESPONSE_SIZE`].
     pub(super) fn new(
         requests: &Rc<Requests>,
         device: &Arc<DeviceShare>,
         owner: Owner,
         depth: u16,
+        responses: &Rc<Memory>,
     ) -> Result<Rc<Self>, Error> {
         let domain = device.domain();
         let commands = RegisteredMemory::of(requests.commands(), domain, Access::LocalRead)?;
-        let responses =
-            RegisteredMemory::new(domain, usize::from(depth) * RESPONSE_SIZE, Access::LocalWrite)?;
+        let responses = RegisteredMemory::of(responses, domain, Access::LocalWrite)?;
         let sends = SendRing::new(requests.count(), 2).ok_or(Error::NoMemory)?;
         let receives = ReceiveRing::new(usize::from(depth)).ok_or(Error::NoMemory)?;
         for slot in 0..=requests.connect_slot() {
@@ -186,17 +191,20 @@ impl Wire {
                 else {
                     return Err(Error::NotRegistered { address, length });
                 };
-                if length <= self.in_capsule_data.get()
-                    && DataTransfer::of(command.opcode()) == DataTransfer::HostToController
-                {
-                    let segment = Segment { address, length, local_key: keys.local };
-                    if !self.sends.set_segment(usize::from(slot), 1, segment) {
-                        return Err(self.internal("a slot without a second segment"));
+                match DataTransfer::of(command.opcode()) {
+                    DataTransfer::HostToController if length <= self.in_capsule_data.get() => {
+                        let segment = Segment { address, length, local_key: keys.local };
+                        if !self.sends.set_segment(usize::from(slot), 1, segment) {
+                            return Err(self.internal("a slot without a second segment"));
+                        }
+                        segments = 2;
+                        Sgl::in_capsule(0, length)
                     }
-                    segments = 2;
-                    Sgl::in_capsule(0, length)
-                } else {
-                    Sgl::keyed(address, length, keys.remote)
+                    DataTransfer::HostToController => Sgl::keyed(address, length, keys.readable),
+                    DataTransfer::Bidirectional => self.both_ways(address, length)?,
+                    DataTransfer::ControllerToHost | DataTransfer::None => {
+                        Sgl::keyed(address, length, keys.writable)
+                    }
                 }
             }
         };
@@ -222,6 +230,13 @@ impl Wire {
         self.distrusted.set(true);
         self.set_fault(Fault::Internal(what));
         Error::Internal(what)
+    }
+
+    /// The descriptor of a buffer that the controller may both read and write.
+    #[cold]
+    fn both_ways(&self, address: u64, length: u32) -> Result<Sgl, Error> {
+        let key = self.device.map().key_for_both_ways(address, length)?;
+        Ok(Sgl::keyed(address, length, key.ok_or(Error::NotRegistered { address, length })?))
     }
 
     /// Whether commands were pushed that the device does not have yet.

@@ -1,20 +1,32 @@
-//! The library's log lines while something runs, as a program at the default level gets them.
+//! The library's log lines while something runs, as a program at the default level or below it gets them.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tracing::{Event, Level, Metadata, Subscriber, field, span};
 
 /// A line: its level, and its text.
 pub type Line = (Level, String);
 
-/// Runs `work` and gives what it logged.
+/// Runs `work` and gives what it logged on this thread, information included.
 pub fn record<R>(work: impl FnOnce() -> R) -> (R, Vec<Line>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let result = tracing::subscriber::with_default(Lines(lines.clone()), work);
-    let found = std::mem::take(&mut *lines.lock().unwrap());
+    let found = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
     (result, found)
+}
+
+/// Runs `work` and gives the texts of its warnings and errors.
+pub fn recorded<R>(work: impl FnOnce() -> R) -> (R, Vec<String>) {
+    let (result, lines) = record(work);
+    (result, texts(&lines, Level::WARN))
+}
+
+/// The texts of the lines of `most` and more severe levels while `work` runs.
+pub fn logged(most: Level, work: impl FnOnce()) -> Vec<String> {
+    let ((), lines) = record(work);
+    texts(&lines, most)
 }
 
 /// The texts of the error lines.
@@ -22,19 +34,24 @@ pub fn errors(lines: &[Line]) -> Vec<&str> {
     lines.iter().filter(|(level, _)| *level == Level::ERROR).map(|(_, text)| text.as_str()).collect()
 }
 
+fn texts(lines: &[Line], most: Level) -> Vec<String> {
+    lines.iter().filter(|(level, _)| *level <= most).map(|(_, text)| text.clone()).collect()
+}
+
 struct Lines(Arc<Mutex<Vec<Line>>>);
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = ["spdk_nvme_rdma", "verbs"];
         metadata.is_event()
             && *metadata.level() <= Level::INFO
-            && metadata.target().starts_with("spdk_nvme_rdma")
+            && ours.iter().any(|name| metadata.target().starts_with(name))
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        self.0.lock().unwrap().push((*event.metadata().level(), text.0));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((*event.metadata().level(), text.0));
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -50,7 +67,9 @@ impl Subscriber for Lines {
 struct Text(String);
 
 impl field::Visit for Text {
-    fn record_debug(&mut self, _: &field::Field, value: &dyn fmt::Debug) {
-        self.0 += &format!("{value:?}");
+    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
     }
 }

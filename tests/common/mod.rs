@@ -45,6 +45,7 @@ thread_local! {
     static RECORDS: RefCell<Vec<Record>> = const { RefCell::new(Vec::new()) };
     static HOOKS: RefCell<HashMap<usize, Hook>> = RefCell::new(HashMap::new());
     static ORDER: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static WATCH: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
 }
 
 /// What became of one I/O.
@@ -69,6 +70,16 @@ pub fn turn() {
         }
     });
     softverbs::sim::advance(TURN);
+    WATCH.with_borrow_mut(|watch| {
+        if let Some(look) = watch {
+            look();
+        }
+    });
+}
+
+/// Runs `look`, which takes no turn itself, at the end of each turn of this thread, until it is replaced.
+pub fn watch(look: Option<Box<dyn FnMut()>>) {
+    WATCH.with_borrow_mut(|watch| *watch = look);
 }
 
 impl World {

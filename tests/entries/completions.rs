@@ -1,6 +1,6 @@
 //! Completion queues, and work completions that are late, wrong, strange or of nobody.
 
-use super::{log::logged, *};
+use super::{lines::logged, *};
 use spdk_nvme_rdma::host::{FailureReason, Namespace};
 use spec::Status;
 use std::{ffi::c_void, sync::Arc};

@@ -1,6 +1,6 @@
 //! Controllers: bring-up, failure and detach, and devices and subsystems that go and come back.
 
-use super::{log::logged, memory::Region, *};
+use super::{lines::logged, memory::Region, *};
 use spdk_nvme_rdma::{
     host::{Callback, Context, ControllerOptions},
     transport::{Completer, Payload},

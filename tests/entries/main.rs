@@ -14,7 +14,6 @@ mod connecting;
 mod controllers;
 mod draining;
 mod groups;
-mod log;
 mod memory;
 mod requests;
 

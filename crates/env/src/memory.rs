@@ -307,9 +307,15 @@ fn new_arena(length: usize, size: usize, align: usize) -> Option<usize> {
 
 /// Ends an arena that has left the pool.
 fn unmap(arena: Arena) {
-    // A program that unregistered the region itself has seen to its maps already.
-    let _ = registry::unregister(arena.mapping.address, arena.mapping.length);
-    drop(arena);
+    match registry::unregister(arena.mapping.address, arena.mapping.length) {
+        Err(reason @ registry::Error::Kept(_)) => {
+            let Mapping { address, length } = arena.mapping;
+            error!("{length} bytes at {address:#x} stay mapped for good: {reason}");
+            std::mem::forget(arena);
+        }
+        // A program that unregistered the region itself has seen to its maps already.
+        Ok(()) | Err(_) => drop(arena),
+    }
 }
 
 fn align_of_request(align: usize) -> Option<usize> {

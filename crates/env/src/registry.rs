@@ -43,6 +43,8 @@ pub(crate) enum Error {
     PartOfRegion,
     #[error("no memory for the translation table")]
     NoMemory,
+    #[error("a memory map could not let it go (errno {0}), so that a device may go on using it")]
+    Kept(c_int),
 }
 
 impl Error {
@@ -53,6 +55,7 @@ impl Error {
             Error::Registered => libc::EBUSY,
             Error::PartOfRegion => libc::ERANGE,
             Error::NoMemory => libc::ENOMEM,
+            Error::Kept(errno) => errno,
         }
     }
 }
@@ -109,7 +112,8 @@ pub(crate) fn register(address: usize, length: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Unregisters one or more neighbouring regions, each as a whole, and tells every map, the youngest first.
+/// Unregisters one or more neighbouring regions, each as a whole, and tells every map, the youngest first. The regions are
+/// gone from here even if a map could not let one go, which is the error then; the other maps are told all the same.
 pub(crate) fn unregister(address: usize, length: usize) -> Result<(), Error> {
     check_range(address, length)?;
     let _order = ORDER.lock();
@@ -121,12 +125,16 @@ pub(crate) fn unregister(address: usize, length: usize) -> Result<(), Error> {
         }
         (regions, state.maps.clone())
     };
+    let mut result = Ok(());
     for (start, size) in regions {
         for map in maps.iter().rev() {
-            deliver(*map, NOTIFY_UNREGISTER, start, size);
+            match deliver(*map, NOTIFY_UNREGISTER, start, size) {
+                0 => {}
+                refusal => result = result.and(Err(Error::Kept(refusal.saturating_abs()))),
+            }
         }
     }
-    Ok(())
+    result
 }
 
 /// Prepares all maps for a range, so that registering it later needs no memory.

@@ -111,10 +111,11 @@ impl Runtime {
         }
         for (_, m) in s.mrs.iter() {
             let text = format!(
-                "mr {:p} of {} bytes at {:#x}, lkey {:#x}, rkey {:#x}, in pd {:?}",
+                "mr {:p} of {} bytes at {:#x}, rights {:#x}, lkey {:#x}, rkey {:#x}, in pd {:?}",
                 m.cell,
                 m.length,
                 m.iova,
+                m.access,
                 m.lkey,
                 m.rkey,
                 pd(m.pd)

@@ -31,6 +31,11 @@ pub fn ledger() -> Ledger {
     runtime::with(|rt| rt.ledger())
 }
 
+/// One line for each object alive, in the order in which they were made.
+pub fn ledger_lines() -> Vec<String> {
+    runtime::with(|rt| rt.ledger_lines())
+}
+
 /// Carries out commands of the control grammar (see the README), separated by `;`. The error says what is wrong with which.
 pub fn control(commands: &str) -> Result<(), String> {
     runtime::with(|rt| rt.control(commands))

@@ -1,16 +1,17 @@
 //! The communication manager: event channels, ids and events.
 //!
 //! An event is copied and acknowledged in one step, so no event is ever outstanding when an id is destroyed, and
-//! `rdma_destroy_id` cannot wait for one.
+//! `rdma_destroy_id` cannot wait for one. Should the acknowledgement itself be refused, the ids that the event counts for
+//! are never destroyed: that call would wait for ever.
 
-use crate::{Device, DeviceList, Error};
+use crate::{Device, DeviceList, Error, kept};
 use rdma_sys as sys;
 use std::{
     mem::MaybeUninit,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     os::fd::RawFd,
     ptr::NonNull,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,6 +22,8 @@ pub const MAXIMUM_PRIVATE_DATA: usize = 255;
 #[derive(Debug)]
 pub struct EventChannel {
     channel: NonNull<sys::rdma_event_channel>,
+    /// The [`CmId::key`]s of ids that have an event which could not be acknowledged; as a rule none.
+    unacknowledged: Mutex<Vec<usize>>,
 }
 
 // SAFETY: librdmacm allows reading a channel from any thread.
@@ -34,7 +37,7 @@ impl EventChannel {
         // SAFETY: takes no arguments.
         let channel = NonNull::new(unsafe { sys::rdma_create_event_channel() })
             .ok_or_else(|| Error::last("rdma_create_event_channel"))?;
-        let channel = Self { channel };
+        let channel = Self { channel, unacknowledged: Mutex::default() };
         // SAFETY: fcntl on a descriptor that the channel owns.
         let result = unsafe {
             let flags = libc::fcntl(channel.descriptor(), libc::F_GETFL);
@@ -67,9 +70,19 @@ impl EventChannel {
         };
         // SAFETY: librdmacm returned the event; it is valid until acknowledged below.
         let copy = unsafe { CmEvent::copy(event.as_ref(), self) };
+        // SAFETY: as above. librdmacm counts a connect request for the id that listens, too.
+        let ids = unsafe { [event.as_ref().id.addr(), event.as_ref().listen_id.addr()] };
         // SAFETY: the event is acknowledged exactly once and not used afterwards.
-        unsafe { sys::rdma_ack_cm_event(event.as_ptr()) };
+        let result = unsafe { sys::rdma_ack_cm_event(event.as_ptr()) };
+        if let Err(error) = Error::check_errno("rdma_ack_cm_event", result) {
+            kept::keep(format_args!("an event of the CM ({:?})", copy.kind), &error, ());
+            self.unacknowledged().extend(ids.into_iter().filter(|id| *id != 0));
+        }
         Ok(Some(copy))
+    }
+
+    fn unacknowledged(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
+        self.unacknowledged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,7 +97,7 @@ impl Drop for EventChannel {
 #[derive(Debug)]
 pub struct CmId {
     id: NonNull<sys::rdma_cm_id>,
-    _channel: Arc<EventChannel>,
+    channel: Arc<EventChannel>,
 }
 
 // SAFETY: librdmacm allows every operation on an id from any thread.
@@ -134,7 +147,7 @@ impl CmId {
             sys::rdma_create_id(channel.channel.as_ptr(), &mut id, std::ptr::null_mut(), space)
         })?;
         let id = NonNull::new(id).ok_or(Error::new("rdma_create_id", libc::EIO))?;
-        Ok(Arc::new(Self { id, _channel: channel.clone() }))
+        Ok(Arc::new(Self { id, channel: channel.clone() }))
     }
 
     /// A number that tells the id apart from all others that live; events carry it.
@@ -267,9 +280,16 @@ impl CmId {
 
 impl Drop for CmId {
     fn drop(&mut self) {
+        if self.channel.unacknowledged().contains(&self.key()) {
+            let error = Error::new("rdma_destroy_id, which would wait for that event,", libc::EBUSY);
+            return kept::keep("an id with an unacknowledged event", &error, self.channel.clone());
+        }
         // SAFETY: created or received once, destroyed once. The queue pair holds a share of `self`, so it is gone;
         // all events were acknowledged when they were read.
-        let _ = unsafe { sys::rdma_destroy_id(self.as_ptr()) };
+        let result = unsafe { sys::rdma_destroy_id(self.as_ptr()) };
+        if let Err(error) = Error::check_errno("rdma_destroy_id", result) {
+            kept::keep("an id of the CM", &error, self.channel.clone());
+        }
     }
 }
 
@@ -419,7 +439,7 @@ impl CmEvent {
         let request = (kind == CmEventKind::ConnectRequest)
             .then(|| NonNull::new(event.id))
             .flatten()
-            .map(|id| Arc::new(CmId { id, _channel: channel.clone() }));
+            .map(|id| Arc::new(CmId { id, channel: channel.clone() }));
         Self {
             kind,
             status: event.status,

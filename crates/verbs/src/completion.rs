@@ -1,6 +1,6 @@
 //! Completion queues and what comes out of them.
 
-use crate::{Device, Error};
+use crate::{Device, Error, kept};
 use rdma_sys as sys;
 use std::{ffi::CStr, fmt, ptr::NonNull, sync::Arc};
 
@@ -8,7 +8,7 @@ use std::{ffi::CStr, fmt, ptr::NonNull, sync::Arc};
 #[derive(Debug)]
 pub struct CompletionQueue {
     cq: NonNull<sys::ibv_cq>,
-    _device: Device,
+    device: Device,
 }
 
 // SAFETY: libibverbs allows every operation on a CQ from any thread.
@@ -25,7 +25,7 @@ impl CompletionQueue {
             sys::ibv_create_cq(device.context(), entries, std::ptr::null_mut(), std::ptr::null_mut(), 0)
         };
         let cq = NonNull::new(cq).ok_or_else(|| Error::last("ibv_create_cq"))?;
-        Ok(Arc::new(Self { cq, _device: device.clone() }))
+        Ok(Arc::new(Self { cq, device: device.clone() }))
     }
 
     /// The number of completions that the queue has room for now.
@@ -62,7 +62,10 @@ impl CompletionQueue {
 impl Drop for CompletionQueue {
     fn drop(&mut self) {
         // SAFETY: created in `new`, destroyed once. Queue pairs hold a share of `self`, so none uses it.
-        let _ = unsafe { sys::ibv_destroy_cq(self.cq.as_ptr()) };
+        let result = unsafe { sys::ibv_destroy_cq(self.cq.as_ptr()) };
+        if let Err(error) = Error::check_value("ibv_destroy_cq", result) {
+            kept::keep("a completion queue", &error, self.device.clone());
+        }
     }
 }
 

@@ -87,6 +87,10 @@ pub struct DeviceLimits {
     pub segments: u32,
     /// Entries of a completion queue.
     pub completion_entries: u32,
+    /// Memory regions that can exist at a time.
+    pub memory_regions: u32,
+    /// Bytes of the largest memory region.
+    pub memory_region_size: u64,
     /// RDMA READs that a queue pair can have outstanding as target of them.
     pub responder_resources: u8,
     /// RDMA READs that a queue pair can have outstanding as their initiator.
@@ -131,6 +135,8 @@ impl Device {
             queue_pair_work_requests: positive(attributes.max_qp_wr),
             segments: positive(attributes.max_sge),
             completion_entries: positive(attributes.max_cqe),
+            memory_regions: positive(attributes.max_mr),
+            memory_region_size: attributes.max_mr_size,
             responder_resources: small(attributes.max_qp_rd_atom),
             initiator_depth: small(attributes.max_qp_init_rd_atom),
         })

@@ -11,7 +11,8 @@
 //! - each CM event is acknowledged at the moment it is read, after it was copied ([`CmEvent`]), so destroying an
 //!   id can never wait for an acknowledgement;
 //! - a work request that was handed to the device lies in memory ([`SendRing`], [`ReceiveRing`],
-//!   [`RegisteredMemory`]) that its owner keeps until the queue pair has ended.
+//!   [`RegisteredMemory`]) that its owner keeps until the queue pair has ended;
+//! - an object that cannot be given back is [`kept`], with its share of all that it needs: whoever is made of it stays.
 //!
 //! libibverbs and librdmacm may be called from any thread (`ibv_*(3)`, `rdma_cm(7)`), hence the owners are `Send`
 //! and `Sync` unless they hold cells.
@@ -25,7 +26,9 @@ mod device;
 mod error;
 mod event_set;
 mod interface;
+mod kept;
 mod memory;
+mod pages;
 mod queue_pair;
 mod work_request;
 
@@ -38,6 +41,8 @@ pub use device::{Device, DeviceLimits, DeviceList};
 pub use error::Error;
 pub use event_set::EventSet;
 pub use interface::interface_index;
-pub use memory::{Access, Memory, MemoryRegion, ProtectionDomain, RegisteredMemory};
+pub use kept::kept;
+pub use memory::{Access, MemoryRegion, ProtectionDomain, RegisteredMemory};
+pub use pages::Memory;
 pub use queue_pair::{QueuePair, QueuePairCapabilities, QueuePairState};
 pub use work_request::{ReceiveRing, RemoteTransfer, Segment, SendRing};

@@ -1,25 +1,24 @@
 //! Protection domains and registered memory.
 
-use crate::{Device, Error};
+use crate::{Device, Error, Memory, kept};
 use rdma_sys as sys;
-use std::{
-    alloc::{Layout, alloc_zeroed, dealloc},
-    ffi::c_void,
-    mem::ManuallyDrop,
-    ops::Deref,
-    ptr::NonNull,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{ffi::c_void, fmt, mem::ManuallyDrop, ops::Deref, ptr::NonNull, rc::Rc, sync::Arc};
 
-/// What the device may do with registered memory, local reads apart, which it always may.
+/// What may be done with registered memory through its keys, local reads apart, which the device always may. A remote key
+/// is the peer's licence for the whole region, for as long as the region is registered: it gets no right that its use does
+/// not need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Only local reads: the memory of commands that are sent.
     LocalRead,
     /// Local reads and writes: receive buffers, and the source and sink of a target's own RDMA operations.
     LocalWrite,
-    /// Local access, and RDMA READ and WRITE by the peer: the data buffers of an NVMe-oF host.
+    /// Local reads, and RDMA READ by the peer: what a host sends to a controller.
+    RemoteRead,
+    /// Local access, and RDMA WRITE by the peer: what a host gets from a controller. (Without the right
+    /// of local writes there is none of remote ones: `ibv_reg_mr(3)`.)
+    RemoteWrite,
+    /// Local access, and RDMA READ and WRITE by the peer: where one key must do for both ways.
     Remote,
 }
 
@@ -29,6 +28,8 @@ impl Access {
         match self {
             Self::LocalRead => 0,
             Self::LocalWrite => flag::IBV_ACCESS_LOCAL_WRITE.0,
+            Self::RemoteRead => flag::IBV_ACCESS_REMOTE_READ.0,
+            Self::RemoteWrite => flag::IBV_ACCESS_LOCAL_WRITE.0 | flag::IBV_ACCESS_REMOTE_WRITE.0,
             Self::Remote => {
                 flag::IBV_ACCESS_LOCAL_WRITE.0
                     | flag::IBV_ACCESS_REMOTE_READ.0
@@ -72,8 +73,11 @@ impl ProtectionDomain {
 impl Drop for ProtectionDomain {
     fn drop(&mut self) {
         // SAFETY: the domain came from ibv_alloc_pd and is freed once; regions and queue pairs hold a share of
-        // `self`, so none is left. An error (a device that is gone) leaves nothing to do.
-        let _ = unsafe { sys::ibv_dealloc_pd(self.pd.as_ptr()) };
+        // `self`, so none is left.
+        let result = unsafe { sys::ibv_dealloc_pd(self.pd.as_ptr()) };
+        if let Err(error) = Error::check_value("ibv_dealloc_pd", result) {
+            kept::keep("a protection domain", &error, self.device.clone());
+        }
     }
 }
 
@@ -84,7 +88,7 @@ impl Drop for ProtectionDomain {
 #[derive(Debug)]
 pub struct MemoryRegion {
     mr: NonNull<sys::ibv_mr>,
-    _domain: Arc<ProtectionDomain>,
+    domain: Arc<ProtectionDomain>,
 }
 
 // SAFETY: an ibv_mr is only read after registration, and deregistration may happen on any thread.
@@ -97,17 +101,19 @@ impl MemoryRegion {
     ///
     /// # Safety
     ///
-    /// With [`Access::LocalWrite`] or [`Access::Remote`] the device writes there: nobody may hold a Rust
-    /// reference to the memory while work requests or the peer can name it.
+    /// With an access that writes, the device writes there: nobody may hold a Rust reference to the memory while work
+    /// requests or the peer can name it.
     pub unsafe fn register(
         domain: &Arc<ProtectionDomain>,
         address: *mut c_void,
         length: usize,
         access: Access,
     ) -> Result<Self, Error> {
-        // SAFETY: the caller's contract is the same.
-        let mr = unsafe { register(domain, address, length, access) }?;
-        Ok(Self { mr, _domain: domain.clone() })
+        // SAFETY: the domain is alive; the memory's use by the device is the caller's contract. The flags hold no
+        // optional access, for which this wrapper takes the plain ibv_reg_mr.
+        let mr = unsafe { sys::__ibv_reg_mr(domain.as_ptr(), address, length, access.flags(), 1) };
+        let mr = NonNull::new(mr).ok_or_else(|| Error::last("ibv_reg_mr"))?;
+        Ok(Self { mr, domain: domain.clone() })
     }
 
     /// The key for local work requests.
@@ -121,127 +127,33 @@ impl MemoryRegion {
         // SAFETY: as in local_key.
         unsafe { self.mr.as_ref().rkey }
     }
+
+    /// Ends the registration. After an error it is [kept](crate::kept), which a log line has told: the device may use the
+    /// memory for as long as the process lives.
+    pub fn deregister(self) -> Result<(), Error> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is neither used nor dropped afterwards, so each is taken out and deregistered once.
+        unsafe {
+            let domain = std::ptr::read(&this.domain);
+            deregister(this.mr, &domain)
+        }
+    }
 }
 
 impl Drop for MemoryRegion {
     fn drop(&mut self) {
-        // An error means that the device is gone or still uses the region; either way there is nothing to undo.
-        // SAFETY: registered by `register`, deregistered once, here.
-        let _ = unsafe { deregister(self.mr) };
-    }
-}
-
-/// Zeroed, page-aligned memory of our own that a device may be let at: commands, responses, staging buffers.
-///
-/// The device reads and writes it at any time, so it is reached by copies in and out, never by reference.
-#[derive(Debug)]
-pub struct Memory {
-    base: NonNull<u8>,
-    layout: Layout,
-}
-
-// SAFETY: the memory is owned by the value, and its content is reached by plain copies.
-unsafe impl Send for Memory {}
-
-impl Memory {
-    const ALIGNMENT: usize = 4096;
-
-    /// Allocates `length` bytes; ENOMEM if there are none, EINVAL for length 0.
-    pub fn new(length: usize) -> Result<Rc<Self>, Error> {
-        let layout = Layout::from_size_align(length, Self::ALIGNMENT)
-            .ok()
-            .filter(|layout| layout.size() > 0)
-            .ok_or(Error::new("allocation of device memory", libc::EINVAL))?;
-        // SAFETY: the layout has a size above zero.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) })
-            .ok_or(Error::new("allocation of device memory", libc::ENOMEM))?;
-        Ok(Rc::new(Self { base, layout }))
-    }
-
-    /// The number of bytes.
-    pub fn length(&self) -> usize {
-        self.layout.size()
-    }
-
-    /// The address of the first byte, as work requests name it.
-    pub fn address(&self) -> u64 {
-        self.base.as_ptr() as u64
-    }
-
-    /// Copies `data` to `offset`. False, with nothing written, if it does not fit.
-    #[must_use]
-    #[inline]
-    pub fn write(&self, offset: usize, data: &[u8]) -> bool {
-        let Some(place) = self.place(offset, data.len()) else { return false };
-        // SAFETY: `place` is `data.len()` bytes of this memory; a copy of plain bytes makes no reference to it.
-        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), place, data.len()) };
-        true
-    }
-
-    /// Copies from `offset` into `data`. False, with nothing read, if the range is outside.
-    #[must_use]
-    #[inline]
-    pub fn read(&self, offset: usize, data: &mut [u8]) -> bool {
-        let Some(place) = self.place(offset, data.len()) else { return false };
-        // SAFETY: as in write, the other way.
-        unsafe { std::ptr::copy_nonoverlapping(place, data.as_mut_ptr(), data.len()) };
-        true
-    }
-
-    /// Stores the 64 bytes of `dwords` as they are at `offset`, a multiple of 4. False if it is outside or not
-    /// aligned.
-    #[must_use]
-    #[inline]
-    pub fn write_dwords(&self, offset: usize, dwords: &[u32; 16]) -> bool {
-        if !offset.is_multiple_of(4) {
-            return false;
-        }
-        let Some(place) = self.place(offset, 64) else { return false };
-        // SAFETY: 64 bytes of this memory, aligned for u32 since the base is page-aligned.
-        unsafe { place.cast::<[u32; 16]>().write(*dwords) };
-        true
-    }
-
-    /// Loads the 64 bytes at `offset`, a multiple of 4. None if they are outside or not aligned.
-    #[inline]
-    pub fn read_dwords(&self, offset: usize) -> Option<[u32; 16]> {
-        offset.is_multiple_of(4).then_some(())?;
-        let place = self.place(offset, 64)?.cast::<[u32; 16]>();
-        // SAFETY: 64 bytes of this memory, aligned for u32 since the base is page-aligned.
-        Some(unsafe { place.read() })
-    }
-
-    /// Loads the 16 bytes at `offset`, a multiple of 8. None if they are outside.
-    #[inline]
-    pub fn read_16(&self, offset: usize) -> Option<[u8; 16]> {
-        let place = self.place(offset, 16)?.cast::<[u8; 16]>();
-        // SAFETY: sixteen bytes of this memory; bytes have no alignment.
-        Some(unsafe { place.read() })
-    }
-
-    #[inline]
-    fn place(&self, offset: usize, length: usize) -> Option<*mut u8> {
-        let end = offset.checked_add(length)?;
-        // SAFETY: `offset` is within the allocation, as `end` is.
-        (end <= self.layout.size()).then(|| unsafe { self.base.as_ptr().add(offset) })
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout. Registrations hold a share, so no device knows it.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+        // SAFETY: registered by `register`, deregistered once, here. What a failure means is done with.
+        let _ = unsafe { deregister(self.mr, &self.domain) };
     }
 }
 
 /// [`Memory`] that is registered with a device.
 ///
-/// When deregistration fails the memory is leaked rather than handed back while the device may still use it.
+/// When deregistration fails the memory is kept rather than handed back while the device may still use it.
 #[derive(Debug)]
 pub struct RegisteredMemory {
-    memory: ManuallyDrop<Rc<Memory>>,
-    mr: NonNull<sys::ibv_mr>,
-    _domain: Arc<ProtectionDomain>,
+    region: ManuallyDrop<MemoryRegion>,
+    memory: Rc<Memory>,
 }
 
 impl RegisteredMemory {
@@ -253,20 +165,18 @@ impl RegisteredMemory {
     /// Registers memory that exists.
     pub fn of(memory: &Rc<Memory>, domain: &Arc<ProtectionDomain>, access: Access) -> Result<Self, Error> {
         // SAFETY: the memory lives as long as the registration, and no reference to its content is ever made.
-        let mr = unsafe { register(domain, memory.base.as_ptr().cast(), memory.length(), access) }?;
-        Ok(Self { memory: ManuallyDrop::new(memory.clone()), mr, _domain: domain.clone() })
+        let region = unsafe { MemoryRegion::register(domain, memory.as_ptr(), memory.length(), access) }?;
+        Ok(Self { region: ManuallyDrop::new(region), memory: memory.clone() })
     }
 
     /// The key for local work requests.
     pub fn local_key(&self) -> u32 {
-        // SAFETY: the region is registered as long as `self` lives, and its keys do not change.
-        unsafe { self.mr.as_ref().lkey }
+        self.region.local_key()
     }
 
-    /// The key that is given to the peer, if the access is [`Access::Remote`].
+    /// The key that is given to the peer. What it opens is the access that was registered.
     pub fn remote_key(&self) -> u32 {
-        // SAFETY: as in local_key.
-        unsafe { self.mr.as_ref().rkey }
+        self.region.remote_key()
     }
 }
 
@@ -280,54 +190,30 @@ impl Deref for RegisteredMemory {
 
 impl Drop for RegisteredMemory {
     fn drop(&mut self) {
-        // SAFETY: registered in `of`, deregistered once, here.
-        if unsafe { deregister(self.mr) }.is_err() {
-            return; // leaked on purpose, see the type
+        // SAFETY: taken out once, here; `region` is not used afterwards.
+        let region = unsafe { ManuallyDrop::take(&mut self.region) };
+        if region.deregister().is_err() {
+            std::mem::forget(self.memory.clone()); // kept on purpose, see the type
         }
-        // SAFETY: dropped once, here; `memory` is not used afterwards.
-        unsafe { ManuallyDrop::drop(&mut self.memory) };
     }
 }
 
 /// # Safety
 ///
-/// As [`MemoryRegion::register`].
-unsafe fn register(
-    domain: &ProtectionDomain,
-    address: *mut c_void,
-    length: usize,
-    access: Access,
-) -> Result<NonNull<sys::ibv_mr>, Error> {
-    // SAFETY: the domain is alive; the memory's use by the device is the caller's contract. The flags hold no
-    // optional access, for which this wrapper takes the plain ibv_reg_mr.
-    let mr = unsafe { sys::__ibv_reg_mr(domain.as_ptr(), address, length, access.flags(), 1) };
-    NonNull::new(mr).ok_or_else(|| Error::last("ibv_reg_mr"))
-}
-
-/// # Safety
-///
-/// `mr` came from [`register`] and is not used afterwards.
-unsafe fn deregister(mr: NonNull<sys::ibv_mr>) -> Result<(), Error> {
+/// `mr` came from [`MemoryRegion::register`] with this domain and is not used afterwards.
+unsafe fn deregister(mr: NonNull<sys::ibv_mr>, domain: &Arc<ProtectionDomain>) -> Result<(), Error> {
+    // SAFETY: the region is registered until the call below.
+    let place = unsafe { Place(mr.as_ref().addr, mr.as_ref().length) };
     // SAFETY: the caller's contract.
-    Error::check_value("ibv_dereg_mr", unsafe { sys::ibv_dereg_mr(mr.as_ptr()) })
+    let result = Error::check_value("ibv_dereg_mr", unsafe { sys::ibv_dereg_mr(mr.as_ptr()) });
+    result.inspect_err(|error| kept::keep(place, error, domain.clone()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How a region reads in a log line.
+struct Place(*mut c_void, usize);
 
-    #[test]
-    fn copies_stay_inside() {
-        let memory = Memory::new(128).unwrap();
-        let dwords = std::array::from_fn(|index| index as u32);
-        assert!(memory.write_dwords(64, &dwords));
-        assert_eq!(memory.read_dwords(64), Some(dwords));
-        assert_eq!(memory.read_16(64).map(|bytes| bytes[4]), Some(1));
-        assert!(!memory.write_dwords(62, &dwords), "not aligned");
-        assert!(!memory.write_dwords(68, &dwords), "past the end");
-        assert_eq!(memory.read_dwords(usize::MAX - 3), None);
-        assert_eq!(memory.read_16(113), None);
-        assert!(!memory.write(128, &[1]) && memory.write(127, &[1]) && memory.write(128, &[]));
-        assert_eq!(Memory::new(0).unwrap_err().errno, libc::EINVAL);
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the registration of {} bytes at {:p}", self.1, self.0)
     }
 }

@@ -1,6 +1,6 @@
 //! Reliable-connected queue pairs.
 
-use crate::{CmId, CompletionQueue, Error, PostError, ProtectionDomain, ReceiveRing, SendRing};
+use crate::{CmId, CompletionQueue, Error, PostError, ProtectionDomain, ReceiveRing, SendRing, kept};
 use rdma_sys as sys;
 use std::{mem::ManuallyDrop, ptr::NonNull, sync::Arc};
 
@@ -33,8 +33,8 @@ impl QueuePairState {
 pub struct QueuePair {
     qp: NonNull<sys::ibv_qp>,
     id: Arc<CmId>,
-    _queue: Arc<CompletionQueue>,
-    _domain: Arc<ProtectionDomain>,
+    queue: Arc<CompletionQueue>,
+    domain: Arc<ProtectionDomain>,
 }
 
 // SAFETY: libibverbs allows every operation on a queue pair from any thread.
@@ -67,7 +67,7 @@ impl QueuePair {
         })?;
         // SAFETY: rdma_create_qp succeeded, so the id's `qp` is set.
         let qp = NonNull::new(unsafe { (*raw).qp }).ok_or(Error::new("rdma_create_qp", libc::EIO))?;
-        Ok(Self { qp, id: id.clone(), _queue: queue.clone(), _domain: domain.clone() })
+        Ok(Self { qp, id: id.clone(), queue: queue.clone(), domain: domain.clone() })
     }
 
     /// The queue pair's number.
@@ -130,21 +130,35 @@ impl QueuePair {
         unsafe { (*this.id.as_ptr()).qp = std::ptr::null_mut() };
         // SAFETY: `this` is never dropped, so each share is taken out exactly once.
         unsafe {
-            drop(std::ptr::read(&this._queue));
-            drop(std::ptr::read(&this._domain));
+            drop(std::ptr::read(&this.queue));
+            drop(std::ptr::read(&this.domain));
             drop(std::ptr::read(&this.id));
         }
         Ok(())
+    }
+
+    /// Keeps a queue pair that could not be destroyed, with all that it needs, for good. Returns how many objects are
+    /// [kept](crate::kept) now. The log line is the caller's, who keeps the memory of its work requests.
+    pub fn keep(self) -> usize {
+        std::mem::forget(self);
+        kept::count()
     }
 }
 
 impl Drop for QueuePair {
     fn drop(&mut self) {
-        // SAFETY: as in destroy. A failure leaves the id's pointer set and the queue pair to the kernel's own
-        // clean-up; who must know uses destroy.
-        unsafe {
-            if sys::ibv_destroy_qp(self.qp.as_ptr()) == 0 {
-                (*self.id.as_ptr()).qp = std::ptr::null_mut();
+        // SAFETY: as in destroy.
+        let result = unsafe { sys::ibv_destroy_qp(self.qp.as_ptr()) };
+        match Error::check_value("ibv_destroy_qp", result) {
+            // SAFETY: as in destroy.
+            Ok(()) => unsafe { (*self.id.as_ptr()).qp = std::ptr::null_mut() },
+            // Whoever has memory that it may use must know, and takes destroy.
+            Err(error) => {
+                kept::keep(
+                    "a queue pair",
+                    &error,
+                    (self.id.clone(), self.queue.clone(), self.domain.clone()),
+                );
             }
         }
     }

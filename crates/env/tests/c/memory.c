@@ -152,6 +152,8 @@ struct told {
 	size_t bytes;
 	void *last;
 	void *refused;
+	/* Says so of each region that goes. */
+	int keeps;
 	bool allocate;
 };
 
@@ -164,7 +166,8 @@ notify(void *ctx, struct spdk_mem_map *map, enum spdk_mem_map_notify_action acti
 	if (action == SPDK_MEM_MAP_NOTIFY_UNREGISTER) {
 		told->unregistered++;
 		told->bytes -= size;
-		return spdk_mem_map_clear_translation(map, (uint64_t)vaddr, size);
+		int rc = spdk_mem_map_clear_translation(map, (uint64_t)vaddr, size);
+		return told->keeps != 0 ? told->keeps : rc;
 	}
 	CHECK(action == SPDK_MEM_MAP_NOTIFY_REGISTER);
 	if (vaddr == told->refused) {
@@ -299,6 +302,44 @@ registering(void)
 	spdk_mem_map_free(&map);
 }
 
+/* A map that cannot let memory go: the caller hears of it, and buffers in it are never handed out again. */
+static void
+memory_that_is_kept(void)
+{
+	struct told keeping = { 0 }, other = { 0 };
+	struct spdk_mem_map *first = spdk_mem_map_alloc(0, &ops, &other);
+	struct spdk_mem_map *second = spdk_mem_map_alloc(0, &ops, &keeping);
+	char *area = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	unsigned char there;
+
+	CHECK(first != NULL && second != NULL && area != MAP_FAILED);
+	area = (char *)(((uintptr_t)area + 2 * MIB - 1) & ~(2 * MIB - 1));
+	CHECK(spdk_mem_register(area, 2 * MIB) == 0);
+	keeping.keeps = -EBUSY;
+	CHECK(spdk_mem_unregister(area, 2 * MIB) == -EBUSY);
+	CHECK(keeping.unregistered == 1 && other.unregistered == 1);
+	CHECK(spdk_mem_unregister(area, 2 * MIB) == -EINVAL);
+	CHECK(spdk_mem_map_translate(second, (uint64_t)area, NULL) == 0);
+
+	/* Too large to be kept for later, so it goes back at once. */
+	char *buffer = spdk_malloc(66 * MIB, 0, NULL, -1, FLAGS);
+	CHECK(buffer != NULL);
+	fprintf(stderr, "expect 1 errors\n");
+	spdk_free(buffer);
+	fprintf(stderr, "end of errors\n");
+	CHECK(keeping.unregistered == 2);
+	CHECK(mincore(buffer, 4096, &there) == 0);
+	CHECK(spdk_vtophys(buffer, NULL) == SPDK_VTOPHYS_ERROR);
+
+	keeping.keeps = 0;
+	buffer = spdk_malloc(66 * MIB, 0, NULL, -1, FLAGS);
+	CHECK(buffer != NULL);
+	spdk_free(buffer);
+	CHECK(mincore(buffer, 4096, &there) == -1 && errno == ENOMEM);
+	spdk_mem_map_free(&second);
+	spdk_mem_map_free(&first);
+}
+
 static void
 maps_without_functions(void)
 {
@@ -355,6 +396,7 @@ main(void)
 	several_threads();
 	maps_follow_buffers();
 	registering();
+	memory_that_is_kept();
 	maps_without_functions();
 	foreign_pointers();
 	limits();

@@ -554,7 +554,7 @@ impl Drop for Connection {
         if let Err((qp, error)) = qp.destroy() {
             // The device may still use the memory: better lost than handed out again.
             tracing::error!(%error, qid = self.queue.qid, "a queue pair cannot be destroyed; its memory is lost");
-            std::mem::forget(qp);
+            qp.keep();
             std::mem::forget(self.io.clone());
             std::mem::forget(std::mem::take(&mut self.slots));
         }
