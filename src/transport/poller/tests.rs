@@ -9,7 +9,10 @@ const ENTRIES: u32 = DEPTH as u32 * 2 + 2;
 
 fn share(poller: &Rc<Poller>, device: &Arc<DeviceShare>) -> (PollerShare, Rc<Wire>) {
     let requests = Requests::new(DEPTH, 1).unwrap();
-    poller.share(ENTRIES, &Weak::new(), |owner| Wire::new(&requests, device, owner, DEPTH)).unwrap()
+    let responses = verbs::Memory::new(usize::from(DEPTH) * 16).unwrap();
+    poller
+        .share(ENTRIES, &Weak::new(), |owner| Wire::new(&requests, device, owner, DEPTH, &responses))
+        .unwrap()
 }
 
 fn device() -> Arc<DeviceShare> {
