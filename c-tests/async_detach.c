@@ -2,8 +2,8 @@
 
 /*
  * Controllers that go: several in one detach context; with I/O qpairs still there and requests in flight, which the
- * program left to the library (S19); and the same controller handle once more afterwards, which is then just an
- * error.
+ * program left to the library (S19); one that was attached twice; and the same controller handle once more afterwards,
+ * which is then just an error. They are different controllers because they belong to different hosts.
  */
 
 #include <errno.h>
@@ -29,7 +29,10 @@ static void detach_together(const struct spdk_nvme_transport_id *trid, bool with
 	REQUIRE(buffer != NULL);
 	memset(singles, 0, sizeof(singles));
 	for (controller = 0; controller < CONTROLLERS; controller++) {
-		session_open(&sessions[controller], trid);
+		session_open_as(&sessions[controller], trid, controller + 1);
+		for (index = 0; index < controller; index++) {
+			CHECK(sessions[index].ctrlr != sessions[controller].ctrlr);
+		}
 		if (with_qpairs) {
 			struct spdk_nvme_qpair *qpair = qpair_open(&sessions[controller], NULL, false);
 
@@ -46,12 +49,39 @@ static void detach_together(const struct spdk_nvme_transport_id *trid, bool with
 	if (context != NULL) {
 		spdk_nvme_detach_poll(context);
 	}
+	for (controller = 0; controller < CONTROLLERS; controller++) {
+		CHECK(ctrlr_is_gone(sessions[controller].ctrlr));
+	}
 	for (controller = 0; with_qpairs && controller < CONTROLLERS; controller++) {
 		for (index = 0; index < IN_FLIGHT; index++) {
 			CHECK_INT(singles[controller][index].calls, 1);
 		}
 	}
 	spdk_dma_free(buffer);
+}
+
+/* The same host at the same transport id once more: one controller, which stays until the last has let go of it. */
+static void attached_twice(const struct spdk_nvme_transport_id *trid)
+{
+	struct session first, second, other;
+	struct spdk_nvme_qpair *qpair;
+
+	session_open(&first, trid);
+	session_open(&second, trid);
+	session_open_as(&other, trid, 1);
+	CHECK(first.ctrlr == second.ctrlr);
+	CHECK(first.ctrlr != other.ctrlr);
+	session_close(&first);
+	CHECK(!ctrlr_is_gone(second.ctrlr));
+	qpair = qpair_open(&second, NULL, false);
+	CHECK(qpair_works(&second, NULL, qpair, 1));
+	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(qpair), 0);
+	first.ctrlr = second.ctrlr;
+	session_close(&second);
+	CHECK(ctrlr_is_gone(first.ctrlr));
+	first.ctrlr = other.ctrlr;
+	session_close(&other);
+	CHECK(ctrlr_is_gone(first.ctrlr));
 }
 
 static void detach_twice(const struct spdk_nvme_transport_id *trid)
@@ -79,6 +109,7 @@ int main(int argc, char **argv)
 	for (round = 0; round < 3; round++) {
 		detach_together(&trid, round != 0);
 	}
+	attached_twice(&trid);
 	detach_twice(&trid);
 	CHECK_INT(count_fds(), before);
 	test_end();

@@ -17,8 +17,11 @@
 #include "common.h"
 #include "session.h"
 
-/* Resolving an address and a route may take 2 s each, the CM answer 1 s. */
-#define REFUSED_SECONDS 6.0
+/*
+ * Resolving an address and a route may take 2 s each, the CM answer 1 s. A busy machine adds to that; what must not be waited for are
+ * librdmacm's own deadlines, which are minutes.
+ */
+#define REFUSED_SECONDS 30.0
 
 /* Must be refused within the deadline, with one line that has `word` in it, and leave no file descriptor behind. */
 static void refused(const char *what, const struct spdk_nvme_transport_id *trid, const char *word)

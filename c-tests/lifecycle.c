@@ -161,7 +161,7 @@ static void disconnect_often(bool in_group)
 	struct spdk_nvme_poll_group *group = in_group ? group_open(NULL) : NULL;
 	struct spdk_nvme_qpair *never = qpair_create_only();
 	struct spdk_nvme_qpair *qpair = qpair_open(&g_session, group, in_group);
-	double deadline = deadline_in(1.0);
+	double deadline = deadline_in(STEP_SECONDS);
 
 	spdk_nvme_ctrlr_disconnect_io_qpair(never);
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(never), 0);
@@ -169,9 +169,12 @@ static void disconnect_often(bool in_group)
 	spdk_nvme_ctrlr_disconnect_io_qpair(qpair);
 	spdk_nvme_ctrlr_disconnect_io_qpair(qpair);
 	CHECK(!spdk_nvme_qpair_is_connected(qpair));
-	while (group != NULL && !deadline_passed(deadline)) {
+	/* Polled until the group says that it is disconnected, and a few times more. */
+	g_disconnected = 0;
+	while (group != NULL && g_disconnected < 5 && !deadline_passed(deadline)) {
 		poll_step(group, qpair);
 	}
+	CHECK(group == NULL || g_disconnected >= 5);
 	spdk_nvme_ctrlr_disconnect_io_qpair(qpair);
 	if (group == NULL) {
 		CHECK_INT(spdk_nvme_qpair_process_completions(qpair, 0), -ENXIO);
@@ -272,7 +275,9 @@ static void many_controllers(void)
 	unsigned controller, index, later;
 
 	for (controller = 0; controller < CONTROLLERS; controller++) {
-		session_open(&sessions[controller], &g_session.trid);
+		session_open_as(&sessions[controller], &g_session.trid, controller + 1);
+		CHECK(sessions[controller].ctrlr != g_session.ctrlr);
+		CHECK(controller == 0 || sessions[controller].ctrlr != sessions[controller - 1].ctrlr);
 	}
 	/* Interleaved, so that the CQ grows and shrinks in no nice order. */
 	for (index = 0; index < QPAIRS; index++) {
@@ -341,14 +346,18 @@ static void controller_rounds(void)
 	for (round = 0; round < 10; round++) {
 		struct session session;
 		struct spdk_nvme_poll_group *group = group_open(NULL);
+		struct spdk_nvme_ctrlr *gone;
 		struct spdk_nvme_qpair *qpair;
 
-		session_open(&session, &g_session.trid);
+		session_open_as(&session, &g_session.trid, 1);
+		CHECK(session.ctrlr != g_session.ctrlr);
 		qpair = qpair_open(&session, group, round % 2 == 0);
 		CHECK(qpair_works(&session, group, qpair, 20));
 		CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(qpair), 0);
 		CHECK_INT(spdk_nvme_poll_group_destroy(group), 0);
+		gone = session.ctrlr;
 		session_close(&session);
+		CHECK(ctrlr_is_gone(gone));
 		if (round == 1) {
 			before = count_fds();
 		}

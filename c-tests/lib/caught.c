@@ -4,6 +4,7 @@
 
 #include "caught.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,24 @@ static char g_text[65536];
 static FILE *g_file;
 static int g_stderr = -1;
 
+/* The program ends while something is caught: that may be what explains it. */
+static void show_what_was_caught(void)
+{
+	const char *text;
+
+	if (g_stderr >= 0) {
+		(void)caught_end(&text);
+		fputs(text, stderr);
+	}
+}
+
 void caught_begin(void)
 {
+	static bool registered;
+
+	if (!registered) {
+		registered = atexit(show_what_was_caught) == 0;
+	}
 	fflush(stderr);
 	g_file = tmpfile();
 	g_stderr = dup(STDERR_FILENO);
@@ -33,6 +50,7 @@ unsigned caught_end(const char **text)
 	fflush(stderr);
 	dup2(g_stderr, STDERR_FILENO);
 	close(g_stderr);
+	g_stderr = -1;
 	rewind(g_file);
 	length = fread(g_text, 1, sizeof(g_text) - 1, g_file);
 	g_text[length] = '\0';

@@ -4,7 +4,7 @@
 #ifndef CAUGHT_H
 #define CAUGHT_H
 
-/* From here on stderr goes to a file that nobody sees. */
+/* From here on stderr goes to a file that nobody sees, unless the program ends before caught_end(): then it is shown. */
 void caught_begin(void);
 
 /*

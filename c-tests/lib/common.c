@@ -58,10 +58,21 @@ bool trid_read(struct spdk_nvme_transport_id *trid, const char *text)
 
 struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *trid)
 {
+	return connect_as_host(trid, 0);
+}
+
+struct spdk_nvme_ctrlr *connect_as_host(const struct spdk_nvme_transport_id *trid, unsigned host)
+{
 	struct spdk_nvme_ctrlr_opts opts;
 
 	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
 	opts.fabrics_connect_timeout_us = FABRICS_CONNECT_SECONDS * 1000 * 1000;
+	if (host != 0) {
+		snprintf(opts.hostnqn, sizeof(opts.hostnqn), "nqn.2016-06.io.spdk:host%u", host);
+		/* A subsystem may refuse one Host Identifier with two Host NQNs. */
+		memset(opts.extended_host_id, 0, sizeof(opts.extended_host_id));
+		memcpy(opts.extended_host_id, &host, sizeof(host));
+	}
 	return spdk_nvme_connect(trid, &opts, sizeof(opts));
 }
 

@@ -32,8 +32,14 @@ bool trid_read(struct spdk_nvme_transport_id *trid, const char *text);
  * answer it when many queues come at once, above all in an emulated machine, so it has FABRICS_CONNECT_SECONDS instead
  * of half a second. NULL if there is no controller; the library has said why.
  */
-#define FABRICS_CONNECT_SECONDS 10
+#define FABRICS_CONNECT_SECONDS 30
 struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *trid);
+
+/*
+ * The same as another host: its Host NQN and Host Identifier are made of the number, from 1. Two controllers at one transport id
+ * need it, since the same host that connects again gets the controller that it has.
+ */
+struct spdk_nvme_ctrlr *connect_as_host(const struct spdk_nvme_transport_id *trid, unsigned host);
 
 /* Reads a size with an optional K, M or G (powers of 1024). Returns false if it is none, or beyond `maximum`. */
 bool size_read(const char *text, uint64_t maximum, uint64_t *size);

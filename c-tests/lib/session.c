@@ -53,11 +53,16 @@ void test_end(void)
 
 void session_open(struct session *session, const struct spdk_nvme_transport_id *trid)
 {
+	session_open_as(session, trid, 0);
+}
+
+void session_open_as(struct session *session, const struct spdk_nvme_transport_id *trid, unsigned host)
+{
 	uint32_t nsid;
 
 	memset(session, 0, sizeof(*session));
 	session->trid = *trid;
-	session->ctrlr = connect_patiently(trid);
+	session->ctrlr = connect_as_host(trid, host);
 	if (session->ctrlr == NULL) {
 		fprintf(stderr, "cannot connect to %s at %s port %s\n", trid->subnqn, trid->traddr, trid->trsvcid);
 		exit(EXIT_WRONG);
@@ -198,6 +203,12 @@ bool qpair_works(struct session *session, struct spdk_nvme_poll_group *group, st
 	spdk_dma_free(written);
 	spdk_dma_free(found);
 	return good && write.calls == 1 && read.calls == 1;
+}
+
+bool ctrlr_is_gone(struct spdk_nvme_ctrlr *ctrlr)
+{
+	return spdk_nvme_ctrlr_get_data(ctrlr) == NULL && spdk_nvme_ctrlr_process_admin_completions(ctrlr) < 0 &&
+	       spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, NULL, 0) == NULL;
 }
 
 bool was_aborted(const struct single *single)

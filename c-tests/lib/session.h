@@ -13,8 +13,8 @@
 
 #include "spdk/nvme.h"
 
-/* No single step of a test may take longer. */
-#define STEP_SECONDS 20.0
+/* A deadline for failure alone: no single step of a test takes so long, on a busy machine or under valgrind either. */
+#define STEP_SECONDS 60.0
 
 struct session {
 	struct spdk_nvme_transport_id trid;
@@ -40,7 +40,12 @@ struct single {
 void test_begin(int argc, char **argv, struct spdk_nvme_transport_id *trid, unsigned watchdog_seconds);
 void test_end(void);
 
+/*
+ * Connects. The same transport id again is the same controller once more, which is the same handle and has to be closed as often;
+ * session_open_as() is for another controller beside it: as host number `host`, from 1.
+ */
 void session_open(struct session *session, const struct spdk_nvme_transport_id *trid);
+void session_open_as(struct session *session, const struct spdk_nvme_transport_id *trid, unsigned host);
 void session_close(struct session *session);
 
 /* A connected qpair, in `group` if that is not NULL. `async`: connect_io_qpair only starts, polling does the rest. */
@@ -70,6 +75,9 @@ bool single_wait(struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpa
 
 /* A write and a read of one sector at `lba`, compared: the qpair is alive. */
 bool qpair_works(struct session *session, struct spdk_nvme_poll_group *group, struct spdk_nvme_qpair *qpair, uint64_t lba);
+
+/* Does the library know this handle no more? It was a controller's. */
+bool ctrlr_is_gone(struct spdk_nvme_ctrlr *ctrlr);
 
 /* Was the request given up by the host because its queue went away? */
 bool was_aborted(const struct single *single);
