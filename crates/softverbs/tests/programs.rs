@@ -9,9 +9,9 @@
 
 mod foreign;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use foreign::{Side, free_port, gid_index, words};
+use foreign::{PATIENCE, Side, free_port, gid_index, words};
 
 /// What a program leaves to the kernel at its end, on each side that does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -218,9 +218,9 @@ fn wait_for_traffic(server: &Side, client: &Side) {
         let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         times.filter_map(|t| t.parse::<u64>().ok()).sum::<u64>()
     };
-    let end = std::time::Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + PATIENCE;
     while ticks(server) < 20 || ticks(client) < 20 {
-        assert!(std::time::Instant::now() < end, "nothing moves");
+        assert!(Instant::now() < end, "nothing moves");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -239,22 +239,25 @@ fn a_server_without_descriptors_turns_peers_away() {
     let few = ["sh", "-c", "ulimit -n 16; exec \"$@\"", "sh"].map(String::from);
     let mut server = Side::start(&few, &words("rping -s -P -a {a} -p {p}", "127.0.0.1", port), false);
     server.wait_until_ready(port);
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let before = descriptors();
     let tcp = (20_000 + (u32::from(port) * 7) % 12_000) as u16;
     let mut callers: Vec<_> =
         (0..40).map(|_| std::net::TcpStream::connect(("127.0.0.1", tcp)).unwrap()).collect();
     // The last of them are too many for sure, and are not left to wait.
     for caller in &mut callers[20..] {
-        caller.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        caller.set_read_timeout(Some(PATIENCE)).unwrap();
         assert!(matches!(caller.read(&mut [0; 8]), Ok(0)));
     }
+    assert!(descriptors() > before, "the first of them are served");
     drop(callers);
-    // It takes a moment until the server has its descriptors again.
-    let served = (0..20).any(|_| {
-        std::thread::sleep(Duration::from_millis(100));
-        let line = words("rping -c -a {a} -p {p} -V -C 3", "127.0.0.1", port);
-        Side::start(&[], &line, false).finish().status.success()
-    });
-    assert!(served);
+    let end = Instant::now() + PATIENCE;
+    while descriptors() > before {
+        assert!(Instant::now() < end, "the server keeps the descriptors of callers that are gone");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let line = words("rping -c -a {a} -p {p} -V -C 3", "127.0.0.1", port);
+    Side::start(&[], &line, false).finish().expect_success();
     server.terminate().expect_text("softverbs: no file descriptor left");
 }
 
@@ -273,7 +276,7 @@ impl Namespaces {
         // The second one is a child of the first, which owns both ends of the wire at first.
         const SETUP: &str = "
             ip link set lo up
-            unshare -n sleep 300 & inner=$!
+            unshare -n sleep 3600 & inner=$!
             trap 'kill $inner' EXIT
             while [ \"$(readlink /proc/$inner/ns/net)\" = \"$(readlink /proc/$$/ns/net)\" ]; do sleep 0.05; done
             ip link add softverbs0 type veth peer name softverbs1 || exit

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long anything may take on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take on a machine that is busy with other things: only a failure takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A port that neither a TCP program nor an RDMA program of this machine has now, below those that the library uses.
 pub fn free_port() -> u16 {
@@ -75,10 +75,8 @@ impl Side {
     /// Waits until it listens, for a TCP exchange of its own or on one of the TCP ports that stand for an RDMA port. It may end
     /// before that, which its end will tell.
     pub fn wait_until_ready(&mut self, port: u16) {
-        let rdma = |n: u32| (20_000 + (u32::from(port) * 7 + n * 3571) % 12_000) as u16;
-        let ports = [port, rdma(0), rdma(1), rdma(2), rdma(3)];
         let end = Instant::now() + PATIENCE;
-        while !listens(self.child.id(), &ports) && self.child.try_wait().unwrap().is_none() {
+        while !preload::listens(self.child.id(), port) && self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < end, "{} does not listen", self.name);
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -157,26 +155,6 @@ impl Ended {
     pub fn expect_text(&self, words: &str) {
         assert!(self.text.contains(words), "{} does not say {words:?}:\n{}", self.name, self.text);
     }
-}
-
-/// Whether a process itself listens on one of these TCP ports, in whichever network namespace it is.
-fn listens(pid: u32, ports: &[u16]) -> bool {
-    let is_ours = |address: &str| ports.iter().any(|p| address.ends_with(&format!(":{p:04X}")));
-    let sockets: Vec<String> = ["tcp", "tcp6"]
-        .iter()
-        .flat_map(|table| {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-            let listener = |line: &str| {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                let listens = words.len() > 9 && words[3] == "0A" && is_ours(words[1]);
-                listens.then(|| format!("socket:[{}]", words[9]))
-            };
-            text.lines().filter_map(listener).collect::<Vec<_>>()
-        })
-        .collect();
-    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    let names = descriptors.filter_map(|d| std::fs::read_link(d.ok()?.path()).ok());
-    names.into_iter().any(|name| sockets.iter().any(|s| name.to_str() == Some(s)))
 }
 
 /// Cuts a command line into words; `{a}` and `{p}` in it stand for address and port.

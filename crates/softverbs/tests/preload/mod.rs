@@ -35,3 +35,30 @@ pub fn compile(source: &str, options: &[&str]) -> PathBuf {
     assert!(cc.status().expect("a C compiler is needed").success());
     program
 }
+
+/// Whether a process itself listens, in whichever network namespace it is: on this TCP port, or on one of the TCP ports that stand for the
+/// RDMA port of that number.
+pub fn listens(pid: u32, port: u16) -> bool {
+    let rdma = |n: u32| (20_000 + (u32::from(port) * 7 + n * 3571) % 12_000) as u16;
+    listens_on(pid, &[port, rdma(0), rdma(1), rdma(2), rdma(3)])
+}
+
+/// The same, for TCP ports.
+fn listens_on(pid: u32, ports: &[u16]) -> bool {
+    let is_ours = |address: &str| ports.iter().any(|p| address.ends_with(&format!(":{p:04X}")));
+    let sockets: Vec<String> = ["tcp", "tcp6"]
+        .iter()
+        .flat_map(|table| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+            let listener = |line: &str| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let listens = words.len() > 9 && words[3] == "0A" && is_ours(words[1]);
+                listens.then(|| format!("socket:[{}]", words[9]))
+            };
+            text.lines().filter_map(listener).collect::<Vec<_>>()
+        })
+        .collect();
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let names = descriptors.filter_map(|d| std::fs::read_link(d.ok()?.path()).ok());
+    names.into_iter().any(|name| sockets.iter().any(|s| name.to_str() == Some(s)))
+}
