@@ -18,8 +18,12 @@ CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 DESTDIR ?=
-# How often make test-vm and make t43 run their regression test.
+# How often make test-vm and make t43 run their regression test, and how many queues end and begin in make test-vm.
 RUNS ?=
+QUEUES ?=
+# make replay: which world of which storm.
+SEED ?=
+STORM ?= fault_storm
 
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 RELEASE := $(TARGET_DIR)/release
@@ -53,7 +57,8 @@ help:
 	@echo 'make            libraries, target program and C programs (release), in $(DIST)'
 	@echo 'make demo       a target and a host on this machine, with no RDMA device; the target is killed under load'
 	@echo 'make test       Rust tests, C tests, C tests under valgrind memcheck'
-	@echo 'make test-vm    the same C programs on the real RDMA stack of a Linux kernel, in a virtual machine; RUNS=n'
+	@echo 'make test-vm    the same C programs on the real RDMA stack of a Linux kernel, in a virtual machine; RUNS=n, QUEUES=n'
+	@echo 'make replay     one world of a storm again, with all that it logs; SEED=n, STORM=name of the test binary'
 	@echo 'make bench      instructions and allocations per I/O, by callgrind'
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
@@ -148,9 +153,15 @@ test-c: all packages-test
 test-valgrind: all packages-test
 	scripts/c-tests.sh --valgrind
 
+# A storm that fails prints this with its seed, and the commit that it was seen at.
+.PHONY: replay
+replay: packages-build toolchain
+	@[[ '$(SEED)' =~ ^[0-9]+$$ ]] || { echo 'make replay SEED=number [STORM=test binary]' >&2; exit 1; }
+	STORM_SEEDS=$(SEED)..$$(($(SEED) + 1)) $(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test '$(STORM)' -- --nocapture
+
 .PHONY: test-vm
 test-vm: all verbs-compare packages-vm
-	RUNS='$(RUNS)' vm/test.sh
+	RUNS='$(RUNS)' QUEUES='$(QUEUES)' vm/test.sh
 
 .PHONY: bench
 bench: all packages-test

@@ -30,7 +30,7 @@
 #define PROGRAM "nvme-rdma-demo"
 
 /* Nothing came back for so long: the host should have noticed by itself, and the program says so. */
-#define STALL_SECONDS 30.0
+#define STALL_SECONDS 60.0
 /* After the first failure, how long the poll group may take to bring back what is in flight before it is freed. */
 #define SETTLE_SECONDS 5.0
 /* The admin queue is polled this often; its keep-alive has to go out in time. */
@@ -46,6 +46,8 @@ struct options {
 	uint32_t io_size;  /* bytes of one request */
 	uint64_t limit;    /* bytes of each namespace that are used; 0 = all */
 	double seconds;    /* of random load */
+	uint64_t count;    /* requests of the random load; 0 = until time is up */
+	uint64_t announce; /* say so when this many requests of the load came back; 0 = do not */
 	uint32_t qpairs;   /* of the random load */
 	unsigned read_mix; /* percent of the random load that reads */
 	bool load;
@@ -123,6 +125,8 @@ static void usage(FILE *out)
 		"  -n, --size BYTES      use only so much of each namespace (default all of it)\n"
 		"  -l, --load            random I/O to the first namespace instead of the pattern\n"
 		"  -t, --time SECONDS    how long the load runs (default 10); without --load: a load of so long follows the pattern\n"
+		"  -c, --count N         end the load when N requests came back, however long that takes\n"
+		"  -a, --announce N      print 'N requests of the load came back' when it is so, for a script that waits for it\n"
 		"  -P, --qpairs N        qpairs of the load, 1 to 64, all in one poll group (default 4)\n"
 		"  -M, --read-mix N      percent of the load that reads (default 50)\n"
 		"  -h, --help            this text\n"
@@ -151,6 +155,7 @@ static bool parse_options(struct options *options, int argc, char **argv, enum e
 		{"io-size", required_argument, NULL, 'o'},  {"size", required_argument, NULL, 'n'},
 		{"load", no_argument, NULL, 'l'},           {"time", required_argument, NULL, 't'},
 		{"qpairs", required_argument, NULL, 'P'},   {"read-mix", required_argument, NULL, 'M'},
+		{"count", required_argument, NULL, 'c'},    {"announce", required_argument, NULL, 'a'},
 		{"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
 	};
 	bool have_trid = false, have_time = false, good = true;
@@ -160,7 +165,7 @@ static bool parse_options(struct options *options, int argc, char **argv, enum e
 	*options = (struct options){.depth = 128, .io_size = 4096, .qpairs = 4, .read_mix = 50};
 	*status = EXIT_WRONG;
 
-	while (good && (letter = getopt_long(argc, argv, "r:q:o:n:lt:P:M:h", names, NULL)) != -1) {
+	while (good && (letter = getopt_long(argc, argv, "r:q:o:n:lt:c:a:P:M:h", names, NULL)) != -1) {
 		number = 0;
 		switch (letter) {
 		case 'r':
@@ -183,6 +188,12 @@ static bool parse_options(struct options *options, int argc, char **argv, enum e
 		case 't':
 			good = have_time = read_number("--time", optarg, 1, 7 * 24 * 3600, &number);
 			options->seconds = (double)number;
+			break;
+		case 'c':
+			good = read_number("--count", optarg, 1, UINT64_MAX >> 1, &options->count);
+			break;
+		case 'a':
+			good = read_number("--announce", optarg, 1, UINT64_MAX >> 1, &options->announce);
 			break;
 		case 'P':
 			good = read_number("--qpairs", optarg, 1, MAX_QPAIRS, &number);
@@ -213,7 +224,7 @@ static bool parse_options(struct options *options, int argc, char **argv, enum e
 		fprintf(stderr, "Try '" PROGRAM " --help'.\n");
 		return false;
 	}
-	if (options->load && !have_time) {
+	if (options->load && !have_time && options->count == 0) {
 		options->seconds = 10;
 	}
 	return true;
@@ -568,21 +579,30 @@ static const char *work_name(enum work work)
 	return work == WORK_WRITE ? "write" : work == WORK_VERIFY ? "verify" : "random";
 }
 
-static void show_progress(const struct stream *stream, double seconds)
+static void show_progress(const struct stream *stream, const struct options *options)
 {
 	double elapsed = now() - stream->started;
-	double share = stream->work == WORK_RANDOM ? elapsed / seconds
-						   : (double)stream->blocks_done / (double)stream->sectors;
+	double share = stream->work != WORK_RANDOM ? (double)stream->blocks_done / (double)stream->sectors
+		       : options->count != 0	   ? (double)stream->ledger.completed / (double)options->count
+						   : elapsed / options->seconds;
 
 	printf("\r  %-8s %3.0f %%   %s IOPS \033[K", work_name(stream->work), share < 1.0 ? share * 100.0 : 100.0,
 	       digits((uint64_t)((double)stream->ledger.completed / (elapsed > 0 ? elapsed : 1))));
 	fflush(stdout);
 }
 
-/* Runs a stream until its work is done, `seconds` are over (WORK_RANDOM), or it is lost. */
-static void stream_run(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, double seconds)
+/* Is the load at its end? */
+static bool load_is_over(const struct stream *stream, const struct options *options, double time)
+{
+	return (options->count != 0 && stream->ledger.completed >= options->count) ||
+	       (options->seconds > 0 && time - stream->started >= options->seconds);
+}
+
+/* Runs a stream until its work is done, the load is at its end (WORK_RANDOM), or it is lost. */
+static void stream_run(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, const struct options *options)
 {
 	bool tty = isatty(STDOUT_FILENO) != 0;
+	uint64_t announce = stream->work == WORK_RANDOM ? options->announce : 0;
 	double next_admin, next_progress, stalled;
 	uint64_t seen = 0;
 
@@ -591,7 +611,7 @@ static void stream_run(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, dou
 	stalled = deadline_in(STALL_SECONDS);
 	for (;;) {
 		double time = now();
-		bool over = g_stop || (stream->work == WORK_RANDOM && time - stream->started >= seconds);
+		bool over = g_stop || (stream->work == WORK_RANDOM && load_is_over(stream, options, time));
 
 		if (!over) {
 			submit_idle(stream);
@@ -608,7 +628,11 @@ static void stream_run(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, dou
 		}
 		if (tty && time >= next_progress) {
 			next_progress = time + PROGRESS_SECONDS;
-			show_progress(stream, seconds);
+			show_progress(stream, options);
+		}
+		if (announce != 0 && stream->ledger.completed >= announce) {
+			printf("%s%llu requests of the load came back\n", tty ? "\r\033[K" : "", (unsigned long long)announce);
+			announce = 0;
 		}
 		if (stream->ledger.completed != seen) {
 			seen = stream->ledger.completed;
@@ -705,7 +729,7 @@ static enum exit_status run_stream(struct spdk_nvme_ctrlr *ctrlr, struct spdk_nv
 	bool released;
 
 	if (opened) {
-		stream_run(&stream, ctrlr, options->seconds);
+		stream_run(&stream, ctrlr, options);
 		print_speed(&stream);
 		reason = failure_name(stream.qpairs[0]);
 	}
@@ -758,9 +782,16 @@ static enum exit_status run(struct spdk_nvme_ctrlr *ctrlr, const struct options 
 			}
 		}
 	}
-	if (options->seconds > 0 && status == EXIT_GOOD && !g_stop) {
-		printf("Random load on namespace %u for %.0f s, %u %% reads, %u byte requests, %u qpairs of depth %u\n", first,
-		       options->seconds, options->read_mix, options->io_size, options->qpairs, options->depth);
+	if ((options->seconds > 0 || options->count != 0) && status == EXIT_GOOD && !g_stop) {
+		char length[64] = "";
+
+		if (options->count != 0) {
+			snprintf(length, sizeof(length), " of %s requests", digits(options->count));
+		} else {
+			snprintf(length, sizeof(length), " for %.0f s", options->seconds);
+		}
+		printf("Random load on namespace %u%s, %u %% reads, %u byte requests, %u qpairs of depth %u\n", first, length,
+		       options->read_mix, options->io_size, options->qpairs, options->depth);
 		status = run_stream(ctrlr, spdk_nvme_ctrlr_get_ns(ctrlr, first), options, WORK_RANDOM);
 	}
 	return status;

@@ -9,7 +9,8 @@
  * is not the program's business.
  *
  * COUNT (60) queues end and begin, a third of them in each of three ways: freed and allocated; the same in a poll group, where
- * connecting is asynchronous; disconnected and connected again.
+ * connecting is asynchronous; disconnected and connected again. Each ends with reads in flight, since a target that has commands of
+ * a queue to finish keeps the queue until then: where they take a second, its id is taken for a second.
  */
 
 #include <errno.h>
@@ -23,8 +24,31 @@
 #include "session.h"
 
 #define DEFAULT_COUNT 60u
+#define IN_FLIGHT 4u
 
 static struct session g_session;
+static struct single g_reads[IN_FLIGHT];
+static uint8_t *g_buffer;
+
+/* Sent, and not polled for. */
+static void leave_reads_in_flight(struct spdk_nvme_qpair *qpair)
+{
+	unsigned index;
+
+	memset(g_reads, 0, sizeof(g_reads));
+	for (index = 0; index < IN_FLIGHT; index++) {
+		CHECK_INT(single_read(&g_session, qpair, &g_reads[index], g_buffer, index, 1), 0);
+	}
+}
+
+static void check_reads_came_back(void)
+{
+	unsigned index;
+
+	for (index = 0; index < IN_FLIGHT; index++) {
+		CHECK_INT(g_reads[index].calls, 1);
+	}
+}
 
 /* One queue, which works. */
 static void allocate(struct spdk_nvme_poll_group *group, unsigned round)
@@ -32,7 +56,9 @@ static void allocate(struct spdk_nvme_poll_group *group, unsigned round)
 	struct spdk_nvme_qpair *qpair = qpair_open(&g_session, group, group != NULL);
 
 	CHECK(qpair_works(&g_session, group, qpair, round % 64));
+	leave_reads_in_flight(qpair);
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(qpair), 0);
+	check_reads_came_back();
 }
 
 static void connect_again(struct spdk_nvme_qpair *qpair, unsigned round)
@@ -40,6 +66,7 @@ static void connect_again(struct spdk_nvme_qpair *qpair, unsigned round)
 	double deadline = deadline_in(STEP_SECONDS);
 	int rc;
 
+	leave_reads_in_flight(qpair);
 	spdk_nvme_ctrlr_disconnect_io_qpair(qpair);
 	do {
 		poll_step(NULL, qpair);
@@ -50,6 +77,7 @@ static void connect_again(struct spdk_nvme_qpair *qpair, unsigned round)
 	}
 	CHECK(spdk_nvme_qpair_is_connected(qpair));
 	CHECK(qpair_works(&g_session, NULL, qpair, round % 64));
+	check_reads_came_back();
 }
 
 /* `COUNT` of `-n COUNT`, which is taken out of the arguments. */
@@ -83,7 +111,8 @@ int main(int argc, char **argv)
 	session_open(&g_session, &trid);
 	group = spdk_nvme_poll_group_create(NULL, NULL);
 	stays = qpair_open(&g_session, NULL, false);
-	REQUIRE(group != NULL);
+	g_buffer = spdk_dma_zmalloc(4096, 4096, NULL);
+	REQUIRE(group != NULL && g_buffer != NULL);
 	before = count_fds();
 	begin = now();
 	for (round = 0; round < count && g_failed_checks == 0; round++) {
@@ -110,6 +139,7 @@ int main(int argc, char **argv)
 	CHECK_INT(count_fds(), before);
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(stays), 0);
 	CHECK_INT(spdk_nvme_poll_group_destroy(group), 0);
+	spdk_dma_free(g_buffer);
 	session_close(&g_session);
 	test_end();
 	return check_result("queue-ids");

@@ -43,7 +43,8 @@ verdict() {
 	fi
 }
 
-# finish NAME BEGIN EXPECTED SECONDS HAS_TARGET: waits for the program, then for its target, and says how it went.
+# finish NAME BEGIN EXPECTED SECONDS HAS_TARGET [REASON]: waits for the program, then for its target, and says how it went. With a REASON
+# it went wrong already.
 finish() {
 	local status reason=''
 	wait_end "$PROGRAM" "$4"
@@ -54,9 +55,10 @@ finish() {
 	99) reason='valgrind found something' ;;
 	*) if [ "$status" -gt 128 ]; then reason="died of signal $((status - 128))"; else reason="status $status, not $3"; fi ;;
 	esac
+	reason=${6:-$reason}
 	if [ "$5" = yes ]; then
 		kill -TERM "$TARGET" 2>/dev/null || true
-		wait_end "$TARGET" 20
+		wait_end "$TARGET" "$PATIENCE"
 		[ -n "$reason" ] || [ "$STATUS" = 0 ] || reason="its target ended with $STATUS"
 	fi
 	verdict "$1" "$([ -z "$reason" ] && echo 1 || echo 0)" $((($(microseconds) - $2) / 1000)) "$reason"
@@ -94,42 +96,43 @@ with_target() {
 }
 
 # target_dies NAME SECONDS LINE SUBSYSTEM COMMAND...: a program that gets -r TRID of a target with two subsystems, of
-# which SUBSYSTEM is 1, 2 or %d; when the program says LINE, the target is killed. Must end with 2.
+# which SUBSYSTEM is 1, 2 or %d; when the program says LINE, the target is killed. It must say that, and end with 2.
 target_dies() {
-	local name=$1 seconds=$2 line=$3 subsystem=$4 begin
+	local name=$1 seconds=$2 line=$3 subsystem=$4 begin reason=''
 	shift 4
 	wanted "$name" || return 0
 	begin=$(microseconds)
 	start_target 2 16M
 	start program "${VALGRIND[@]}" "$@" -r "$(trid "$subsystem")"
 	PROGRAM=$PID
-	# If it does not get there, its status tells.
-	reached program "$line" $((30 * SLOWNESS)) "$PROGRAM" || true
-	sleep 0.5
+	reached program "$line" $((PATIENCE * SLOWNESS)) "$PROGRAM" || reason="did not get as far as '$line'"
 	kill -KILL "$TARGET"
-	wait_end "$TARGET" 5
-	finish "$name" "$begin" 2 $((seconds * SLOWNESS)) no
+	wait_end "$TARGET" "$PATIENCE"
+	finish "$name" "$begin" 2 $((seconds * SLOWNESS)) no "$reason"
 }
 
 bin=$DIST/bin
 
 # Host and target in one process and thread: each run is the same, and the program sees each step of both.
-alone readwrite-in-process 60 "$bin/readwrite" --in-process
-alone lifecycle-in-process 60 "$bin/lifecycle" --in-process
-alone async-detach-in-process 30 "$bin/async-detach" --in-process
-alone bad-input-in-process 60 "$bin/bad-input" --in-process
-alone hostile 60 "$bin/hostile"
-alone bench-runs 30 "$bin/bench" -n 5000 -g
+# The deadlines are for failures: a program that hangs.
+alone readwrite-in-process 180 "$bin/readwrite" --in-process
+alone lifecycle-in-process 180 "$bin/lifecycle" --in-process
+alone async-detach-in-process 180 "$bin/async-detach" --in-process
+alone queue-ids-in-process 180 "$bin/queue-ids" --in-process
+alone bad-input-in-process 180 "$bin/bad-input" --in-process
+alone hostile 180 "$bin/hostile"
+alone bench-runs 180 "$bin/bench" -n 5000 -g
 
-with_target readwrite 60 16M "$bin/readwrite"
-with_target lifecycle 60 16M "$bin/lifecycle"
-with_target async-detach 30 16M "$bin/async-detach"
-with_target bad-input 60 16M "$bin/bad-input"
-SOFTVERBS_NO_DEVICE=1 alone no-device 10 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
-with_target demo-pattern 30 16M "$bin/nvme-rdma-demo" -n 8M
-with_target demo-load 30 16M "$bin/nvme-rdma-demo" -l -t 1 -q 16
-target_dies demo-target-killed 30 '^Random load' 1 "$bin/nvme-rdma-demo" -l -t 120 -q 32
-target_dies t43-target-killed 60 '^running' %d "$bin/t43-seed" -t 120 --subsystems 2
+with_target readwrite 180 16M "$bin/readwrite"
+with_target lifecycle 180 16M "$bin/lifecycle"
+with_target async-detach 180 16M "$bin/async-detach"
+with_target queue-ids 180 16M "$bin/queue-ids"
+with_target bad-input 180 16M "$bin/bad-input"
+SOFTVERBS_NO_DEVICE=1 alone no-device 60 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
+with_target demo-pattern 180 16M "$bin/nvme-rdma-demo" -n 8M
+with_target demo-load 180 16M "$bin/nvme-rdma-demo" -l -c 10000 -q 16
+target_dies demo-target-killed 180 '^2000 requests of the load' 1 "$bin/nvme-rdma-demo" -l -t 36000 -q 32 -a 2000
+target_dies t43-target-killed 180 '^running' %d "$bin/t43-seed" -t 36000 --subsystems 2
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

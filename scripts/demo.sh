@@ -8,7 +8,9 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 SIZE=${SIZE:-64M}
-LOAD_SECONDS=${LOAD_SECONDS:-2}
+# How many requests of the load come back before the target is killed.
+LOAD=${LOAD:-100000}
+[[ $LOAD =~ ^[1-9][0-9]*$ ]] || die "LOAD must be a number from 1, not '$LOAD'"
 
 headline() {
 	printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi
@@ -20,18 +22,16 @@ echo "nvme-rdma-target runs as process $TARGET and listens on 127.0.0.1 port $PO
 
 headline '2. A C program writes a pattern over the namespace, reads it back and compares'
 status=0
-(on_softverbs timeout -k 5 180 "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)") || status=$?
+(on_softverbs timeout -k 5 600 "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)") || status=$?
 [ "$status" = 0 ] || die "the demo program ended with $status"
 
-headline '3. The same program under random load; after a while the target is killed with SIGKILL'
-start load "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)" --load --time 60
-LOAD=$PID
-wait_for_line load '^Random load' 30 "$LOAD"
-sleep "$LOAD_SECONDS"
-alive "$LOAD" || { cat "$WORK/load.out"; die 'the load ended before the target was killed'; }
+headline "3. The same program under random load; after $LOAD requests the target is killed with SIGKILL"
+start load "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)" --load --time 36000 --announce "$LOAD"
+PROGRAM=$PID
+wait_for_line load "^$LOAD requests of the load" 300 "$PROGRAM"
 kill -KILL "$TARGET"
-wait_end "$TARGET" 5
-wait_end "$LOAD" 60
+wait_end "$TARGET" "$PATIENCE"
+wait_end "$PROGRAM" "$PATIENCE"
 sed -n '/^Random load/,$p' "$WORK/load.out"
 
 case $STATUS in

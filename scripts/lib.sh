@@ -1,11 +1,16 @@
 # shellcheck shell=bash disable=SC2034 # what is set here is for the scripts that source it
 # Shell functions of the scripts here: processes on softverbs, each with a deadline, none left behind. To be sourced.
 #
+# Nothing is waited for by time: each wait is for a condition, and its deadline is one that only a failure reaches, PATIENCE where nothing
+# else is said. A machine that is busy with other things may take many times what an idle one does.
+#
 # Every process that is started is remembered by its id, and whatever is still there when the script ends is killed.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 DIST=${DIST:-${CARGO_TARGET_DIR:-$ROOT/target}/dist}
 NQN=nqn.2016-06.io.spdk:cnode
+
+PATIENCE=${PATIENCE:-120}
 
 WORK=$(mktemp -d)
 STARTED=()
@@ -109,8 +114,34 @@ start_target() {
 	start target "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --queue-entries 256 --control "$WORK/target.sock" \
 		"${arguments[@]}"
 	TARGET=$PID
-	wait_for_line target ^listening 20 "$TARGET"
+	wait_for_line target ^listening "$PATIENCE" "$TARGET"
 	PORT=$(sed -n 's/^listening on 127[.]0[.]0[.]1:\([0-9]*\).*/\1/p' "$WORK/target.out")
+}
+
+# listens PID PORT...: whether the process itself listens on one of these TCP ports. In the kernel's tables an address is followed by the port
+# in hexadecimal, 0A is TCP_LISTEN, and the tenth word is the inode of the socket.
+listens() {
+	local pid=$1 port inode
+	shift
+	for port; do
+		port=$(printf '%04X' "$port")
+		for inode in $(awk -v port=":$port" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10 }' \
+			"/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null); do
+			if find "/proc/$pid/fd" -lname "socket:\[$inode\]" 2>/dev/null | grep -q .; then return 0; fi
+		done
+	done
+	return 1
+}
+
+# wait_until_listens PID PORT: for a TCP exchange of its own, or on a TCP port that stands for the RDMA port (crates/softverbs/README.md). False
+# if it ends or time is up before.
+wait_until_listens() {
+	local deadline=$(($(microseconds) + PATIENCE * 1000000)) number ports=("$2")
+	for number in 0 1 2 3; do ports+=($((20000 + ($2 * 7 + number * 3571) % 12000))); done
+	until listens "$1" "${ports[@]}"; do
+		if ! alive "$1" || [ "$(microseconds)" -gt "$deadline" ]; then return 1; fi
+		sleep 0.02
+	done
 }
 
 # trid NUMBER: the transport id of that target's subsystem.

@@ -30,15 +30,15 @@ for ((run = 1; run <= RUNS; run++)); do
 	[ $((run / 2 % 2)) = 0 ] || options=(--at-end)
 	rm -f "$WORK/host.sock"
 	export SOFTVERBS_CONTROL_SOCKET=$WORK/host.sock
-	start host "$DIST/bin/t43-seed" -r "$(trid %d)" --subsystems "$SUBSYSTEMS" --qpairs 8 --depth 4 --time 30 \
+	start host "$DIST/bin/t43-seed" -r "$(trid %d)" --subsystems "$SUBSYSTEMS" --qpairs 8 --depth 4 --time 36000 \
 		"${options[@]}"
 	unset SOFTVERBS_CONTROL_SOCKET
 	HOST=$PID
-	wait_for_line host '^running' 60 "$HOST"
+	wait_for_line host '^running' "$PATIENCE" "$HOST"
 
-	sleep 0.3
-	"$DIST/bin/send-command" "$WORK/host.sock" "delay data rx $DELAY" "delay cm rx $DELAY"
-	sleep 0.1
+	# Carried out in this order, and the last one says so.
+	"$DIST/bin/send-command" "$WORK/host.sock" "delay data rx $DELAY" "delay cm rx $DELAY" faults
+	wait_for_line host 'faults armed' "$PATIENCE" "$HOST"
 	ways=(kill drop terminate)
 	way=${ways[run % 3]}
 	case $way in
@@ -46,10 +46,10 @@ for ((run = 1; run <= RUNS; run++)); do
 	drop) "$DIST/bin/send-command" "$WORK/target.sock" "${drops[@]}" ;;
 	terminate) kill -TERM "$TARGET" ;;
 	esac
-	wait_end "$HOST" 60
+	wait_end "$HOST" "$PATIENCE"
 	status=$STATUS
 	[ "$way" != drop ] || kill -TERM "$TARGET"
-	wait_end "$TARGET" 20
+	wait_end "$TARGET" "$PATIENCE"
 
 	verdict=good
 	if [ "$status" != 2 ] || { [ "$way" != kill ] && [ "$STATUS" != 0 ]; }; then

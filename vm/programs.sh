@@ -3,14 +3,15 @@
 #
 # Boots the guest once, runs a list of programs in it, and brings the exit code and the output of each back. A PROGRAM is a command line
 # in one argument. Its first word is a program of this machine, which is packed with the shared libraries that it loads, or one of the
-# guest. A command line that begins with `&` runs beside those behind it, which begin half a second later; the others follow each other.
+# guest. A command line that begins with `&` runs beside those behind it, which begin when it listens, for RDMA or TCP, has printed something
+# or has ended; one that does none of this holds them up for 20 s. The others follow each other.
 #
 #   vm/programs.sh '& rping -s -a $ADDR -C 10' 'rping -c -a $ADDR -C 10' './my-test --all'
 #
 #   -t  how long each may take (60); then it is killed, with 124 as its exit code
 #   -o  where the results go; default: programs/ in $VM_WORK, emptied before
 #   -x  shell text that is carried out in the guest before: the network, a target, faults (see vm/README.md); default: rxe_up veth. It
-#       may leave things in the background: -x 'rxe_up veth; nvmet_up null 64; (sleep 3; nvmet_unlink 1) &'
+#       may leave things in the background: -x 'rxe_up veth; nvmet_up null 64; (wait_for grep -q "^Random load" /share/demo.log; nvmet_unlink 1) &'
 #   -l  a further file that a program needs at run time: a library goes to where libraries are found, all else beside the programs
 #
 # Results, by the program's NAME (a second one of the same name is NAME.2): NAME.exit, the exit code, 128 + N after signal N, and 124
@@ -65,7 +66,7 @@ for line; do
 done
 
 status=0
-"$VM_DIR/run.sh" -t $((60 + seconds * $#)) -s "$results" -m 1G -- "bash /share/programs.sh $seconds" || status=$?
+"$VM_DIR/run.sh" -t $((120 + (seconds + 20) * $#)) -s "$results" -m 1G -- "bash /share/programs.sh $seconds" || status=$?
 for name in "${names[@]}"; do
   if [ -e "$results/$name.running" ]; then
     echo "$name: the guest $([ "$status" -eq 124 ] && echo hung || echo died) while it ran; see $results/$name.log"

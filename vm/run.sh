@@ -6,15 +6,19 @@
 # one command with its arguments, passed on as they are. Default SHARE: a new directory under $VM_WORK, which is removed
 # again after exit code 0.
 #
-# Exit code 124: the command did not end in time. 125: the guest died. 2: the bed itself could not start. The last line on stderr says
-# which of these it was, since a command may use these numbers itself.
+# -t is how long the command may take, from its own beginning (default 300): the guest may boot as slowly as the machine lets it, up to
+# BOOT_SECONDS. Both are for failures alone; what is waited for is the command's end.
+#
+# Exit code 124: the command did not end in time. 125: the guest died, or did not come up. 2: the bed itself could not start. The last line
+# on stderr says which of these it was, since a command may use these numbers itself.
 #
 # In SHARE afterwards: job.log (output of COMMAND), dmesg.log, console.log, rc, and after a time-out hang.log.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-seconds=120 share='' own_share='' cpus=2 memory=512M kernel_arguments='' verbose=''
+BOOT_SECONDS=${BOOT_SECONDS:-300}
+seconds=300 share='' own_share='' cpus=2 memory=512M kernel_arguments='' verbose=''
 while getopts t:s:c:m:k:v option; do
   case $option in
     t) seconds=$OPTARG ;;
@@ -42,9 +46,9 @@ cp "$VM_DIR"/scenarios/*.sh "$share/scenarios/"
 if [ $# -eq 1 ]; then printf '%s\n' "$1"; else printf '%q ' "$@"; fi >"$share/job.sh"
 
 # oops=panic: a kernel bug ends the guest at once instead of leaving the job hanging until the deadline.
-# The guest's own deadline comes first; QEMU's is for a guest that does not answer any more.
+# The guest's own deadline comes first; what is killed here is a guest that does not answer any more.
 begin=$EPOCHREALTIME
-timeout -k 5 "$((seconds + 20))" qemu-system-x86_64 \
+qemu-system-x86_64 \
   -accel tcg,thread=multi -cpu max -smp "$cpus" -m "$memory" \
   -nodefaults -display none -no-reboot -serial "file:$share/console.log" \
   -kernel "$VM_KERNEL" -initrd "$VM_INITRAMFS" \
@@ -54,8 +58,20 @@ timeout -k 5 "$((seconds + 20))" qemu-system-x86_64 \
 qemu=$!
 # Without this an interrupted run.sh would leave QEMU running.
 trap 'kill "$qemu" 2>/dev/null' EXIT
+# The guest makes job.log when it begins with the command. init has set its own deadline by then.
+silent=''
+deadline=$((SECONDS + BOOT_SECONDS)) booted=''
+while kill -0 "$qemu" 2>/dev/null; do
+  if [ -z "$booted" ] && [ -e "$share/job.log" ]; then booted=1 deadline=$((SECONDS + seconds + 120)); fi
+  if [ "$SECONDS" -ge "$deadline" ]; then
+    silent=1
+    kill -KILL "$qemu"
+    break
+  fi
+  sleep 0.1
+done
 qemu_status=0
-wait "$qemu" || qemu_status=$?
+wait "$qemu" 2>/dev/null || qemu_status=$?
 trap - EXIT
 took=$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }')
 
@@ -64,12 +80,16 @@ tail_of() { if [ -s "$share/$1" ]; then sed "s/^/[vm] $1: /" "$share/$1" | tail 
 
 if [ -e "$share/timedout" ]; then
   tail_of hang.log 60
-  say "TIMED OUT: the command had not ended $seconds s after power-on; logs in $share"
+  say "TIMED OUT: the command had not ended after $seconds s; logs in $share"
   exit 124
-elif [ "$qemu_status" -eq 124 ] || [ "$qemu_status" -eq 137 ]; then
+elif [ -n "$silent" ] && [ -n "$booted" ]; then
   tail_of console.log 40
-  say "TIMED OUT: the guest did not answer any more $seconds s after power-on, and was killed; logs in $share"
+  say "TIMED OUT: the guest did not answer any more $seconds s after the command's beginning, and was killed; logs in $share"
   exit 124
+elif [ -n "$silent" ]; then
+  tail_of console.log 40
+  say "GUEST DIED: it had not come up after $BOOT_SECONDS s, and was killed; logs in $share"
+  exit 125
 elif [ ! -s "$share/rc" ]; then
   tail_of qemu.log 10
   tail_of console.log 60

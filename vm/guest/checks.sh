@@ -1,7 +1,12 @@
 # shellcheck shell=bash
-# Sourced in the guest by the scenarios: running a program and judging how it ended.
+# Sourced in the guest by the scenarios: running a program, waiting for what it does, and judging how it ended.
 #
 # A scenario is a bash script that exits 0 if all its checks held. Each check prints one line, `ok:` or `not ok:`.
+#
+# Nothing here waits by time: each wait is for a condition, and has one deadline, PATIENCE, that only a failure reaches. The guest is
+# emulated, and the machine under it may be busy with other things, so it is long.
+
+PATIENCE=${PATIENCE:-180}
 
 failures=0
 ok() { echo "  ok: $*"; }
@@ -25,38 +30,54 @@ must() { check "$@" || finish; }
 # finish: the scenario's end and exit status.
 finish() { exit $((failures > 0)); }
 
-# wait_for SECONDS COMMAND...: until COMMAND succeeds.
+# wait_for COMMAND...: until COMMAND succeeds. What it printed last is printed.
 wait_for() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || return 1
+  local deadline=$((SECONDS + PATIENCE)) said
+  until said=$("$@" 2>&1); do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      printf '%s\nnot within %s s: %s\n' "$said" "$PATIENCE" "$*"
+      return 1
+    fi
     sleep 0.1
   done
+  [ -z "$said" ] || printf '%s\n' "$said"
 }
 
-# run_program NAME SECONDS PROGRAM [ARGUMENT...]: runs it in the background under witness (see witness.c), which leaves
+# in_time COMMAND...: a program that has to end by itself; 124 if it does not.
+in_time() { timeout "$PATIENCE" "$@"; }
+
+# run_program NAME PROGRAM [ARGUMENT...]: runs it in the background under witness, and returns when witness watches it. That leaves
 #   /tmp/NAME.log      what it printed
-#   /tmp/NAME.status   one line: `exit N`, `signal N` or `timeout`
+#   /tmp/NAME.watched  its pid
+#   /tmp/NAME.status   one line: `exit N`, `signal N`, or `timeout` after RUN_SECONDS
 #   /tmp/NAME.left     rdma's list of objects that the program still had at its exit, before the kernel took them away
 # The program's libraries come from /share/lib. End it with `kill $!`, wait with `wait $!`.
+RUN_SECONDS=${RUN_SECONDS:-400}
 run_program() {
-  local name=$1 seconds=$2
-  shift 2
-  rm -f "/tmp/$name".{log,status,left}
-  LD_LIBRARY_PATH=/share/lib witness "$seconds" "/tmp/$name.status" "/tmp/$name.left" "$@" >"/tmp/$name.log" 2>&1 &
+  local name=$1
+  shift
+  rm -f "/tmp/$name".{log,watched,status,left}
+  LD_LIBRARY_PATH=/share/lib witness "$RUN_SECONDS" "/tmp/$name" "$@" >"/tmp/$name.log" 2>&1 &
+  wait_for watched_or_over "$name" || not_ok "witness does not say that it watches $name"
 }
+watched_or_over() { [ -e "/tmp/$1.watched" ] || [ -e "/tmp/$1.status" ]; }
+over() { [ -e "/tmp/$1.status" ]; }
 
 # show_log NAME [LINES]: what it printed, or the last lines of it.
 show_log() { tail -n "${2:-30}" "/tmp/$1.log" | sed 's/^/    | /'; }
 
-# prints NAME SECONDS PATTERN: waits until the program has printed a line that matches, or has ended.
+# prints NAME PATTERN: waits until the program has printed a line that matches; false if it ends without.
 prints() {
-  local deadline=$((SECONDS + $2))
-  until grep -q "$3" "/tmp/$1.log"; do
-    if [ -e "/tmp/$1.status" ] || [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
-    sleep 0.1
-  done
+  wait_for has_printed_or_is_over "$1" "$2" && grep -q "$2" "/tmp/$1.log"
+}
+has_printed_or_is_over() { over "$1" || grep -q "$2" "/tmp/$1.log"; }
+
+# listens NAME: waits until the program has an RDMA CM id that listens; false if it ends without.
+listens() {
+  wait_for listens_or_is_over "$1" && ! over "$1"
+}
+listens_or_is_over() {
+  over "$1" || rdma resource show cm_id | grep -q " state LISTEN .* pid $(cat "/tmp/$1.watched") "
 }
 
 # ended NAME STATUS: it ended by itself with exit status STATUS; not another one, no signal, no time-out.
@@ -79,16 +100,25 @@ released() {
   else
     ok "$1 had released every QP, CQ, MR, PD and CM id when it ended"
   fi
-  if wait_for 5 nothing_left; then ok "rdma resource shows nothing of any program"; else
+  if wait_for nothing_left >/dev/null; then ok "rdma resource shows nothing of any program"; else
     not_ok "rdma resource shows objects of programs that are gone"
     user_objects | head -20 | sed 's/^/    | /'
   fi
 }
 
-# Objects of user space have a pid; the kernel's own have only a name in brackets.
+# Objects of user space have a pid; the kernel's own have only a name in brackets. False if the kernel does not say.
 user_objects() {
-  local kind
-  for kind in qp cm_id mr pd cq; do rdma resource show "$kind" | grep -E ' pid [0-9]+' | sed "s/^/$kind: /"; done
+  local kind list
+  for kind in qp cm_id mr pd cq; do
+    list=$(rdma resource show "$kind") || return 1
+    grep -E ' pid [0-9]+' <<<"$list" | sed "s/^/$kind: /"
+  done
   return 0
 }
-nothing_left() { [ -z "$(user_objects)" ]; }
+nothing_left() {
+  local objects
+  objects=$(user_objects) && [ -z "$objects" ]
+}
+
+# no_errors NAME: it printed no error line.
+no_errors() { ! grep -F '*ERROR*' "/tmp/$1.log"; }

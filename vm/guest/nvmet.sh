@@ -81,6 +81,10 @@ nvmet_port() {
   if [ -n "${INLINE_DATA_SIZE:-}" ]; then echo "$INLINE_DATA_SIZE" >"$port/param_inline_data_size"; fi
 }
 
+# kernel_says: what the kernel has to say, the target above all, since kernel_heard.
+kernel_heard() { KERNEL_LINES=$(dmesg | wc -l); }
+kernel_says() { dmesg | tail -n "+$((KERNEL_LINES + 1))"; }
+
 # nvmet_trid NUMBER: the transport id string of a subsystem, as the programs take it.
 nvmet_trid() {
   echo "trtype:RDMA adrfam:IPv4 traddr:$ADDR trsvcid:$(cat $NVMET/ports/1/addr_trsvcid) subnqn:$NQN_PREFIX$1"

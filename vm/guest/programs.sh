@@ -52,6 +52,11 @@ run() {
     "$([ "$code" -ne 124 ] || [ ! -e "/share/$name.hang" ] || echo ", killed: it had not ended in $seconds s, see $name.hang")"
 }
 
+# How many listen for connections now: RDMA CM ids of programs, and TCP sockets. 0A is TCP_LISTEN.
+listeners() { { rdma resource show cm_id | grep ' state LISTEN .* pid '; grep -hE '^ *[0-9]+: [0-9A-F:]+ [0-9A-F:]+ 0A ' /proc/net/tcp /proc/net/tcp6; } | wc -l; }
+# ready NAME BEFORE: a program that runs beside others has come so far that they may begin.
+ready() { [ -s "/share/$1.log" ] || [ -e "/share/$1.exit" ] || [ "$(listeners)" -gt "$2" ]; }
+
 # Not in a subshell: it sets ADDR and the like, which the programs get.
 set -a
 eval "$(cat /share/programs.setup)" || { echo "the setup failed: $(cat /share/programs.setup)" && exit 2; }
@@ -59,9 +64,12 @@ set +a
 beside=()
 while IFS=$'\t' read -r name how line <&3; do
   if [ "$how" = '&' ]; then
+    before=$(listeners)
+    rm -f "/share/$name".{log,exit}
     run "$name" "$line" &
     beside+=($!)
-    sleep 0.5
+    # Nobody knows what a silent one waits for: that is no failure.
+    PATIENCE=20 wait_for ready "$name" "$before" >/dev/null || true
   else
     run "$name" "$line"
   fi

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced in the guest: RDMA over Ethernet in software, and the faults of its wire.
 #
-# rxe_up sets ADDR (the target's address), IF (its network device) and, with veth, HADDR (the host's address).
+# Waits with checks.sh. rxe_up sets ADDR (the target's address), IF (its network device) and, with veth, HADDR (the host's address).
 
 TARGET_MAC=02:00:00:00:00:01
 HOST_MAC=02:00:00:00:00:02
@@ -84,17 +84,37 @@ wire_ok() {
   tc qdisc del dev vh0 root 2>/dev/null
   return 0
 }
-# wire_down_for SECONDS: everything lost both ways, then well again. Prefer it to link_down, see vm/README.md.
-wire_down_for() {
+# wire_lost [vt0|vh0]...: how many packets netem threw away there since wire_ok; both ends unless told otherwise.
+wire_lost() { wire_count '(dropped ' "$@"; }
+# wire_carried [vt0|vh0]...: how many it let through.
+wire_carried() { wire_count ' bytes ' "$@"; }
+# In netem's words: `Sent 5684 bytes 42 pkt (dropped 3, overlimits 0 requeues 0)`.
+wire_count() {
+  local device sum=0 number before=$1
+  shift
+  [ $# -gt 0 ] || set -- vt0 vh0
+  for device; do
+    number=$(tc -s qdisc show dev "$device" root | sed -n "s/.*$before\([0-9]*\).*/\1/p" | head -n 1)
+    sum=$((sum + ${number:-0}))
+  done
+  echo "$sum"
+}
+# wire_loses N: an outage: everything is lost both ways until N more packets were, then all is well again. Somebody has to send. Prefer it to
+# link_down, see vm/README.md.
+wire_loses() {
   wire loss 100%
   wire_from_host loss 100%
-  sleep "$1"
+  wait_for lost_at_least $(($(wire_lost) + $1)) || return 1
   wire_ok
 }
-link_down() { ip link set "${1:-vt0}" down; }
-link_up() { ip link set "${1:-vt0}" up && veth_routes; }
+lost_at_least() { [ "$(wire_lost)" -ge "$1" ]; }
+carried_at_least() { [ "$(wire_carried)" -ge "$1" ]; }
+# Both return when the RDMA device has heard of it. Not while a program has a QP there, see vm/README.md.
+link_down() { ip link set "${1:-vt0}" down && wait_for rdma_state "${1:-vt0}" DOWN; }
+link_up() { ip link set "${1:-vt0}" up && veth_routes && wait_for rdma_state "${1:-vt0}" ACTIVE; }
+rdma_state() { rdma link show | grep -q " state $2 .*netdev $1 *$"; }
 # remove_device rxeh|rxe0: the RDMA device goes away. For the host's it does not return before the program let go of it.
-remove_device() { rdma link delete "$1"; }
+remove_device() { in_time rdma link delete "$1"; }
 # add_device rxeh|rxe0: and comes back.
 add_device() {
   case $1 in

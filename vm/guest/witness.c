@@ -1,12 +1,17 @@
 /*
- * witness SECONDS STATUS-FILE LEFT-FILE PROGRAM [ARGUMENT...]
+ * witness SECONDS PREFIX PROGRAM [ARGUMENT...]
  *
  * Runs PROGRAM and looks at the RDMA objects that it holds at the moment of its exit. Afterwards would be too late: the kernel takes
  * away what a dead process leaves, so a program that releases nothing looks the same as one that releases everything. The program
- * is traced for this one event only (PTRACE_EVENT_EXIT: its files are still open), so it runs at full speed and unmodified.
+ * is traced for its exec and its exit only (PTRACE_EVENT_EXIT: its files are still open), so it runs at full speed and unmodified.
  *
- * STATUS-FILE gets one line, "exit N", "signal N" or "timeout"; LEFT-FILE the lines of `rdma resource show` with the program's pid. After
- * SECONDS the program is killed; SIGTERM and SIGINT are passed on to it. The exit status is the program's, 128 + N after a signal, 124 after the time-out, 125 for own errors.
+ * Leaves three files, each there in whole or not at all:
+ *   PREFIX.watched  the program's pid, as soon as it runs and its exit cannot be missed any more. Who means to kill it waits for this
+ *   PREFIX.left     the lines of `rdma resource show` with the program's pid, at its exit
+ *   PREFIX.status   one line, "exit N", "signal N" or "timeout"; the last of the three
+ *
+ * After SECONDS the program is killed; SIGTERM and SIGINT are passed on to it, however early they come. The exit status is the
+ * program's, 128 + N after a signal, 124 after the time-out, 125 for own errors.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +25,7 @@
 
 static volatile sig_atomic_t timed_out;
 static pid_t program;
+static const char *prefix;
 
 static void on_alarm(int number)
 {
@@ -42,15 +48,52 @@ static void fail(const char *what)
 	exit(125);
 }
 
+/* A file that is being written has another name, so that nobody reads half of it. */
+static void path_of(char *path, size_t room, const char *suffix, const char *more)
+{
+	if ((size_t)snprintf(path, room, "%s.%s%s", prefix, suffix, more) >= room) {
+		errno = ENAMETOOLONG;
+		fail(prefix);
+	}
+}
+
+static FILE *file_begin(const char *suffix)
+{
+	char path[4096];
+	FILE *out;
+
+	path_of(path, sizeof(path), suffix, ".new");
+	out = fopen(path, "w");
+	if (out == NULL)
+		fail(path);
+	return out;
+}
+
+static void file_end(FILE *out, const char *suffix)
+{
+	char from[4096], to[4096];
+
+	path_of(from, sizeof(from), suffix, ".new");
+	path_of(to, sizeof(to), suffix, "");
+	if (fclose(out) != 0 || rename(from, to) != 0)
+		fail(to);
+}
+
+static void say_watched(void)
+{
+	FILE *out = file_begin("watched");
+
+	fprintf(out, "%d\n", (int)program);
+	file_end(out, "watched");
+}
+
 /* Copies the lines about the program's objects of each kind to the file. */
-static void list_objects(const char *path)
+static void list_objects(void)
 {
 	static const char *const kinds[] = { "qp", "cm_id", "mr", "pd", "cq" };
 	char wanted[32], command[64], line[512];
-	FILE *out = fopen(path, "w");
+	FILE *out = file_begin("left");
 
-	if (out == NULL)
-		fail(path);
 	snprintf(wanted, sizeof(wanted), " pid %d ", (int)program);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		FILE *list;
@@ -67,25 +110,23 @@ static void list_objects(const char *path)
 		if (pclose(list) != 0)
 			fail(command);
 	}
-	fclose(out);
+	file_end(out, "left");
 }
 
-static int finish(const char *path, const char *word, int number, int code)
+static int finish(const char *word, int number, int code)
 {
-	FILE *out = fopen(path, "w");
+	FILE *out = file_begin("status");
 
-	if (out == NULL)
-		fail(path);
 	if (number >= 0)
 		fprintf(out, "%s %d\n", word, number);
 	else
 		fprintf(out, "%s\n", word);
-	fclose(out);
+	file_end(out, "status");
 	return code;
 }
 
-/* The program waits at the pipe until it is traced, so that no exit can be missed. */
-static void start(char **arguments)
+/* The program waits at the pipe until it is traced, so that no exit can be missed. `unblocked` is the signal mask it runs with. */
+static void start(char **arguments, const sigset_t *unblocked)
 {
 	int gate[2];
 	char byte = 0;
@@ -100,12 +141,14 @@ static void start(char **arguments)
 		if (read(gate[0], &byte, 1) != 1)
 			_exit(125);
 		close(gate[0]);
+		sigprocmask(SIG_SETMASK, unblocked, NULL);
 		execvp(arguments[0], arguments);
 		fprintf(stderr, "witness: %s: %s\n", arguments[0], strerror(errno));
 		_exit(127);
 	}
 	close(gate[0]);
-	if (ptrace(PTRACE_SEIZE, program, NULL, (void *)(long)(PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)) != 0)
+	if (ptrace(PTRACE_SEIZE, program, NULL,
+		   (void *)(long)(PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)) != 0)
 		fail("ptrace");
 	if (write(gate[1], &byte, 1) != 1)
 		fail("pipe");
@@ -115,16 +158,24 @@ static void start(char **arguments)
 int main(int argc, char **argv)
 {
 	struct sigaction alarm_action = { .sa_handler = on_alarm }, pass_on_action = { .sa_handler = pass_on };
+	sigset_t passed_on, unblocked;
 	int status;
 
-	if (argc < 5 || atoi(argv[1]) <= 0) {
-		fprintf(stderr, "usage: witness SECONDS STATUS-FILE LEFT-FILE PROGRAM [ARGUMENT...]\n");
+	if (argc < 4 || atoi(argv[1]) <= 0) {
+		fprintf(stderr, "usage: witness SECONDS PREFIX PROGRAM [ARGUMENT...]\n");
 		return 125;
 	}
-	start(argv + 4);
+	prefix = argv[2];
+	/* What comes before there is a program waits until there is one. */
+	sigemptyset(&passed_on);
+	sigaddset(&passed_on, SIGTERM);
+	sigaddset(&passed_on, SIGINT);
+	sigprocmask(SIG_BLOCK, &passed_on, &unblocked);
+	start(argv + 3, &unblocked);
 	sigaction(SIGALRM, &alarm_action, NULL);
 	sigaction(SIGTERM, &pass_on_action, NULL);
 	sigaction(SIGINT, &pass_on_action, NULL);
+	sigprocmask(SIG_SETMASK, &unblocked, NULL);
 	alarm((unsigned int)atoi(argv[1]));
 
 	for (;;) {
@@ -138,7 +189,9 @@ int main(int argc, char **argv)
 		if (!WIFSTOPPED(status))
 			break;
 		if (status >> 16 == PTRACE_EVENT_EXIT)
-			list_objects(argv[3]);
+			list_objects();
+		else if (status >> 16 == PTRACE_EVENT_EXEC)
+			say_watched();
 		else if (status >> 16 == PTRACE_EVENT_STOP)
 			number = 0;
 		else
@@ -148,8 +201,8 @@ int main(int argc, char **argv)
 			fail("ptrace");
 	}
 	if (timed_out)
-		return finish(argv[2], "timeout", -1, 124);
+		return finish("timeout", -1, 124);
 	if (WIFSIGNALED(status))
-		return finish(argv[2], "signal", WTERMSIG(status), 128 + WTERMSIG(status));
-	return finish(argv[2], "exit", WEXITSTATUS(status), WEXITSTATUS(status));
+		return finish("signal", WTERMSIG(status), 128 + WTERMSIG(status));
+	return finish("exit", WEXITSTATUS(status), WEXITSTATUS(status));
 }

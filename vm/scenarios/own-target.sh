@@ -15,36 +15,51 @@
 NQN=${NQN_PREFIX}1
 DISK=/dev/nvme0n1
 
-connect() { timeout 20 nvme connect -t rdma -a "$ADDR" -s 4420 -n "$NQN" -i 2 -l 1 -c 1 && wait_for 5 ls "$DISK"; }
+connect() { in_time nvme connect -t rdma -a "$ADDR" -s 4420 -n "$NQN" -i 2 -l 1 -c 1 && wait_for ls "$DISK"; }
 write_and_verify() {
   dd if=/dev/urandom of=/tmp/pattern bs=64k count=32 2>/dev/null &&
-    dd if=/tmp/pattern of="$DISK" bs=64k oflag=direct 2>/dev/null &&
-    dd if="$DISK" of=/tmp/read-back bs=64k count=32 iflag=direct 2>/dev/null &&
+    in_time dd if=/tmp/pattern of="$DISK" bs=64k oflag=direct 2>/dev/null &&
+    in_time dd if="$DISK" of=/tmp/read-back bs=64k count=32 iflag=direct 2>/dev/null &&
     cmp /tmp/pattern /tmp/read-back
 }
+# The disk's reads and writes that are done; see Documentation/block/stat.rst of the kernel.
+done_so_far() {
+  local counts
+  read -ra counts <"/sys/block/${DISK##*/}/stat" && echo "${counts[0]} ${counts[4]}"
+}
+# both_grow READS WRITES: by a hundred each, since then.
+both_grow() {
+  local reads writes
+  read -r reads writes < <(done_so_far) && [ "$reads" -ge $(($1 + 100)) ] && [ "$writes" -ge $(($2 + 100)) ]
+}
+keep_busy() { while in_time dd "$@" 2>/dev/null; do :; done; }
 
 must "rxe over veth" rxe_up veth
 modprobe nvme-rdma
-run_program target 100 /share/bin/nvme-rdma-target --listen "$ADDR:4420" --subsystem "$NQN,ns=64M"
+run_program target /share/bin/nvme-rdma-target --listen "$ADDR:4420" --subsystem "$NQN,ns=64M"
 target=$!
-must "it listens" prints target 20 '^listening'
+must "it listens" prints target '^listening'
 check "the kernel's host connects" connect
 check "2 MiB written and read back" write_and_verify
-check "and disconnects" timeout 20 nvme disconnect -n "$NQN"
+check "and disconnects" in_time nvme disconnect -n "$NQN"
 
-run_program pattern 60 /share/bin/nvme-rdma-demo -r "trtype:RDMA adrfam:IPv4 traddr:$ADDR trsvcid:4420 subnqn:$NQN" -q 32 -n 8M
+run_program pattern /share/bin/nvme-rdma-demo -r "trtype:RDMA adrfam:IPv4 traddr:$ADDR trsvcid:4420 subnqn:$NQN" -q 32 -n 8M
 wait $!
 show_log pattern
 ended pattern 0
 
-check "the kernel's host connects again" connect
-timeout 30 dd if=/dev/zero of="$DISK" bs=44k oflag=direct 2>/dev/null &
-timeout 30 dd if="$DISK" of=/dev/null bs=4k iflag=direct 2>/dev/null &
-sleep 2
+must "the kernel's host connects again" connect
+keep_busy if=/dev/zero of="$DISK" bs=44k count=1000 oflag=direct conv=nocreat &
+writer=$!
+keep_busy if="$DISK" of=/dev/null bs=4k iflag=direct &
+reader=$!
+# shellcheck disable=SC2046 # two words
+check "it reads and writes" wait_for both_grow $(done_so_far)
 kill "$target"
 wait "$target"
 show_log target
 ended target 0
 released target
-wait
+# Its host gives up after a second, and their commands fail.
+wait "$writer" "$reader"
 finish
