@@ -2,17 +2,20 @@
 //! late, lost, doubled or forged, and the device, the port and the target come to harm. Whatever happens, nothing crashes or
 //! hangs, each I/O that was accepted has exactly one callback, and once the trouble is over nothing is left behind.
 //!
-//! The seed decides everything; a failure names it. `STORM_SEEDS=first..last` runs others than the usual ones.
+//! The seed decides everything; a failure names it, and the command that runs it again. `STORM_SEEDS=first..last` runs others than the
+//! usual ones.
 
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+#[path = "common/replay.rs"]
+mod replay;
 
 use common::*;
 use spdk_nvme_rdma::host::ControllerOptions;
 use spec::Status;
-use std::{ops::Range, panic::AssertUnwindSafe, time::Duration};
+use std::time::Duration;
 
 /// What the seed draws from.
 struct Dice(u64);
@@ -125,12 +128,7 @@ fn storm(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let world = World::drawn(seed);
     // Thousands of lines help only whoever looks at one seed.
-    softverbs::control(if std::env::var_os("STORM_SEEDS").is_some() {
-        "faults loud"
-    } else {
-        "faults quiet"
-    })
-    .unwrap();
+    softverbs::control(if replay::is_chosen() { "faults loud" } else { "faults quiet" }).unwrap();
     if dice.roll(2) == 0 {
         softverbs::control("purge off").unwrap();
     }
@@ -149,20 +147,11 @@ fn storm(seed: u64) {
     world.finish(None);
 }
 
-fn seeds() -> Range<u64> {
-    let Ok(text) = std::env::var("STORM_SEEDS") else { return 0..150 };
-    let (first, last) = text.split_once("..").expect("STORM_SEEDS=first..last");
-    first.parse().expect("a number")..last.parse().expect("a number")
-}
-
 #[test]
 fn any_fault_leaves_nothing_behind() {
-    let seeds = seeds();
+    let seeds = replay::seeds(0..150);
     let count = (seeds.end - seeds.start) as usize;
-    for seed in seeds {
-        let result = std::panic::catch_unwind(AssertUnwindSafe(|| storm(seed)));
-        assert!(result.is_ok(), "seed {seed}: STORM_SEEDS={seed}..{} runs it alone", seed + 1);
-    }
+    replay::each("fault_storm", seeds, storm);
     // A world in which nothing ever works would prove little.
     let (good, aborted) = (ever_ended_with(Status::SUCCESS), ever_ended_with(Status::ABORTED_SQ_DELETION));
     eprintln!("{count} worlds: {good} reads succeeded, {aborted} were aborted");
