@@ -108,6 +108,7 @@ target_dies() {
 	reached program "$line" $((PATIENCE * SLOWNESS)) "$PROGRAM" || reason="did not get as far as '$line'"
 	kill -KILL "$TARGET"
 	wait_end "$TARGET" "$PATIENCE"
+	[ "$STATUS" = 137 ] || reason="its target was not killed, but ended with $STATUS"
 	finish "$name" "$begin" 2 $((seconds * SLOWNESS)) no "$reason"
 }
 

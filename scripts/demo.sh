@@ -31,6 +31,7 @@ PROGRAM=$PID
 wait_for_line load "^$LOAD requests of the load" 300 "$PROGRAM"
 kill -KILL "$TARGET"
 wait_end "$TARGET" "$PATIENCE"
+[ "$STATUS" = 137 ] || die "the target was not killed, but ended with $STATUS"
 wait_end "$PROGRAM" "$PATIENCE"
 sed -n '/^Random load/,$p' "$WORK/load.out"
 

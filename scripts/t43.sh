@@ -52,7 +52,9 @@ for ((run = 1; run <= RUNS; run++)); do
 	wait_end "$TARGET" "$PATIENCE"
 
 	verdict=good
-	if [ "$status" != 2 ] || { [ "$way" != kill ] && [ "$STATUS" != 0 ]; }; then
+	expected=0
+	[ "$way" != kill ] || expected=137
+	if [ "$status" != 2 ] || [ "$STATUS" != "$expected" ]; then
 		verdict=BAD
 		bad=$((bad + 1))
 	fi

@@ -30,7 +30,7 @@ done_so_far() {
 # both_grow READS WRITES: by a hundred each, since then.
 both_grow() {
   local reads writes
-  read -r reads writes < <(done_so_far) && [ "$reads" -ge $(($1 + 100)) ] && [ "$writes" -ge $(($2 + 100)) ]
+  read -r reads writes <<<"$(done_so_far)" && [ "$reads" -ge $(($1 + 100)) ] && [ "$writes" -ge $(($2 + 100)) ]
 }
 keep_busy() { while in_time dd "$@" 2>/dev/null; do :; done; }
 
