@@ -73,6 +73,7 @@ static void liar(enum misbehaviour how, bool in_group, unsigned honest)
 	const char *log;
 	double deadline;
 
+	REQUIRE(!in_group || group != NULL);
 	session_open(&session, &g_trid);
 	bystander = qpair_open(&session, NULL, false);
 	victim = qpair_open(&session, group, in_group);
@@ -140,6 +141,7 @@ static void silence(bool in_group)
 	unsigned index;
 	double begin;
 
+	REQUIRE(!in_group || group != NULL);
 	session_open(&session, &g_trid);
 	qpair = qpair_open(&session, group, false);
 	in_process_misbehave(SILENT, 0);
