@@ -194,6 +194,7 @@ fn t132_an_io_qpair_fails_alone() {
         faults(fault);
         let reads = world.read_many(&polled.qpair, &namespace, 5);
         polled.until("the end", |polled| polled.qpair.has_ended() && all_ended(&reads));
+        assert!(polled.poll());
         polled.free();
         assert!(!controller.has_failed() && controller.process_admin_completions().is_ok());
         let read = world.read(&other, &namespace);

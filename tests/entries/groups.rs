@@ -79,6 +79,44 @@ fn t53_t54_each_loss_is_told_once_and_the_others_go_on() {
     }
 }
 
+/// T57: the queue of a group has no room for another member, and the device does not make it larger. Whether that is the end of the attempt or
+/// a way around is found, those that are there go on, and nothing is left behind.
+#[test]
+fn f05_t57_a_queue_that_cannot_grow() {
+    for errno in ["EOPNOTSUPP", "ENOMEM"] {
+        let world = World::new();
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let group = PollGroup::new().unwrap();
+        let first = member(&controller, &group, synchronous(&controller));
+        let rest = softverbs::ledger();
+        for _ in 0..5 {
+            faults(&format!("fail ibv_resize_cq always {errno}"));
+            let mut others = Vec::new();
+            for _ in 0..3 {
+                let other = controller.alloc_io_qpair(synchronous(&controller)).unwrap();
+                group.add(&other).unwrap();
+                let result = other.connect();
+                assert_eq!(other.is_connected(), result.is_ok());
+                others.push(other);
+            }
+            let connected = others.iter().chain([&first]).filter(|qpair| qpair.is_connected());
+            let reads: Vec<_> = connected.flat_map(|qpair| world.read_many(qpair, &namespace, 128)).collect();
+            poll_until(&group, "the reads", || all_ended(&reads));
+            assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
+            no_faults();
+            others.iter().for_each(|qpair| qpair.free());
+            until("the target to let go", || world.connections() == 2);
+            assert_eq!(softverbs::ledger(), rest);
+        }
+        let next = member(&controller, &group, synchronous(&controller));
+        [&first, &next].into_iter().for_each(|qpair| qpair.free());
+        group.destroy().unwrap();
+        drop((first, next, group));
+        world.finish(Some(controller));
+    }
+}
+
 #[test]
 fn t59_requests_that_wait_are_sent_without_more_calls() {
     for delay_cmd_submit in [false, true] {

@@ -14,7 +14,7 @@ use {env as _, softverbs as _, spdk_nvme_rdma as _};
 
 use face::*;
 use std::{
-    ffi::c_void,
+    ffi::{c_int, c_void},
     ptr::{null, null_mut},
     sync::{
         Mutex, MutexGuard,
@@ -34,6 +34,14 @@ unsafe extern "C" {
     fn spdk_get_ticks() -> u64;
     fn spdk_get_ticks_hz() -> u64;
     fn spdk_nvme_ctrlr_get_first_active_ns(controller: *mut c_void) -> u32;
+    fn spdk_nvme_poll_group_create(context: *mut c_void, table: *mut c_void) -> *mut c_void;
+    fn spdk_nvme_poll_group_add(group: *mut c_void, qpair: *mut c_void) -> c_int;
+    fn spdk_nvme_poll_group_destroy(group: *mut c_void) -> c_int;
+    fn spdk_nvme_poll_group_process_completions(
+        group: *mut c_void,
+        most: u32,
+        disconnected: extern "C" fn(*mut c_void, *mut c_void),
+    ) -> i64;
 }
 
 /// A handle or a buffer that may go from thread to thread.
@@ -230,11 +238,16 @@ impl Drop for Leaving<'_> {
     }
 }
 
+/// Leaves the processor to the others for a moment: there are more threads than processors, and the target must come to its turn.
+fn pause() {
+    thread::sleep(Duration::from_micros(100));
+}
+
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(begin.elapsed() < DEADLINE, "waited too long for {what}");
-        thread::yield_now();
+        pause();
     }
 }
 
@@ -308,6 +321,7 @@ fn f20_t161_the_admin_side_is_used_by_many_threads() {
                         )
                     };
                     assert_eq!((first, namespace), (1, shared.namespace.0));
+                    pause();
                 }
             });
             scope.spawn(|| {
@@ -335,11 +349,60 @@ fn f20_t161_the_admin_side_is_used_by_many_threads() {
                 while making.load(Ordering::Acquire) > 0 {
                     accepted += shared.read(qpair, &reads, 16);
                     assert!(shared.poll(qpair) >= 0);
+                    pause();
                 }
                 shared.free(qpair);
                 assert_eq!(reads.ended(), accepted);
                 assert!(reads.succeeded.load(Ordering::Relaxed) > 0);
                 reads.check();
+            });
+        }
+    });
+    world.finish();
+}
+
+extern "C" fn disconnected(_qpair: *mut c_void, _context: *mut c_void) {}
+
+/// Qpairs of one controller in a poll group for each thread, each with a completion queue of its own on the one device.
+#[test]
+fn f20_i28_a_group_on_each_thread() {
+    let world = World::new();
+    let shared = &world;
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let reads = Reads::new();
+                    // SAFETY: group and qpairs are this thread's.
+                    let group = unsafe { spdk_nvme_poll_group_create(null_mut(), null_mut()) };
+                    assert!(!group.is_null());
+                    let qpairs: Vec<_> = (0..3).map(|_| shared.alloc()).collect();
+                    for qpair in &qpairs {
+                        // SAFETY: as above.
+                        unsafe {
+                            spdk_nvme_ctrlr_disconnect_io_qpair(qpair.0);
+                            assert_eq!(spdk_nvme_poll_group_add(group, qpair.0), 0);
+                            assert_eq!(spdk_nvme_ctrlr_connect_io_qpair(shared.controller.0, qpair.0), 0);
+                        }
+                    }
+                    let mut accepted = 0;
+                    until("the reads", || {
+                        if accepted < 600 {
+                            accepted +=
+                                qpairs.iter().map(|qpair| shared.read(*qpair, &reads, 8)).sum::<u32>();
+                        }
+                        // SAFETY: as above.
+                        let polled =
+                            unsafe { spdk_nvme_poll_group_process_completions(group, 0, disconnected) };
+                        assert!(polled >= 0);
+                        accepted >= 600 && reads.ended() == accepted
+                    });
+                    assert_eq!(reads.succeeded.load(Ordering::Relaxed), accepted);
+                    reads.check();
+                    qpairs.into_iter().for_each(|qpair| shared.free(qpair));
+                    // SAFETY: as above; it has no members any more.
+                    assert_eq!(unsafe { spdk_nvme_poll_group_destroy(group) }, 0);
+                }
             });
         }
     });
@@ -357,6 +420,7 @@ fn f20_a_qpair_moves_from_thread_to_thread() {
         scope.spawn(|| {
             while working.load(Ordering::Acquire) > 0 {
                 assert!(shared.admin_poll() >= 0);
+                pause();
             }
         });
         let on_a_thread = |work: &(dyn Fn() + Sync)| thread::scope(|scope| scope.spawn(work).join().unwrap());
