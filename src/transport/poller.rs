@@ -153,15 +153,14 @@ fn enter(
         None => {
             let index = entries.len();
             entries.try_reserve(1).map_err(|_| Error::NoMemory)?;
-            let number = u32::try_from(index).map_err(|_| Error::NoMemory)?;
-            if number >= 1 << Owner::INDEX_BITS {
-                return Err(Error::NoMemory);
-            }
+            // Each owner has a file descriptor, of which a process has fewer.
+            let number = u32::try_from(index).ok().filter(|number| *number < 1 << Owner::INDEX_BITS);
+            let number = number.ok_or(Error::Internal("more owners than a token can tell apart"))?;
             entries.push(Lane::new(Owner { index: number, generation: 0 }));
             index
         }
     };
-    let lane = entries.get_mut(index).ok_or(Error::NoMemory)?;
+    let lane = entries.get_mut(index).ok_or(Error::Internal("a place outside of its table"))?;
     let wire = build(lane.owner)?;
     lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone(), queue });
     Ok((lane.owner, wire))
@@ -212,7 +211,8 @@ impl Poller {
         qpair: &Weak<Qpair>,
         build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
     ) -> Result<(PollerShare, Rc<Wire>), Error> {
-        let needed = self.reserved.get().checked_add(entries).ok_or(Error::NoMemory)?;
+        let full = Error::Internal("a completion queue of more than 2^32 entries");
+        let needed = self.reserved.get().checked_add(entries).ok_or(full)?;
         if needed > self.queue.capacity() {
             self.queue.resize(needed)?;
         }

@@ -610,7 +610,8 @@ fn as_connect_error(error: &Error) -> ConnectError {
     match error {
         Error::Connect(error) => *error,
         Error::Verbs(error) | Error::NoDevice(error) => ConnectError::Resources(error.errno),
-        Error::NoMemory | Error::NoMap(_) => ConnectError::Resources(libc::ENOMEM),
+        Error::NoMemory => ConnectError::Resources(libc::ENOMEM),
+        Error::NoMap(_) => ConnectError::Resources(libc::ENOSYS),
         Error::FirstReceives(errno) => ConnectError::Resources(*errno),
         Error::DeviceTooSmall { .. } => ConnectError::Resources(libc::EOPNOTSUPP),
         _ => ConnectError::Resources(libc::EIO),
