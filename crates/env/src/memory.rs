@@ -311,7 +311,7 @@ fn unmap(arena: Arena) {
         Err(reason @ registry::Error::Kept(_)) => {
             let Mapping { address, length } = arena.mapping;
             error!("{length} bytes at {address:#x} stay mapped for good: {reason}");
-            std::mem::forget(arena);
+            std::mem::forget(arena.mapping);
         }
         // A program that unregistered the region itself has seen to its maps already.
         Ok(()) | Err(_) => drop(arena),
