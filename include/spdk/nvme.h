@@ -82,20 +82,22 @@ struct spdk_nvme_ctrlr *spdk_nvme_connect(const struct spdk_nvme_transport_id *t
                                           size_t opts_size);
 
 /**
- * Detaches a controller, and waits until that is done. Queue pairs that it still has are freed.
+ * Detaches a controller, and waits until that is done. Queue pairs that it still has are freed, all at once: a silent
+ * controller costs one deadline, however many they are.
  *
- * A controller that was attached more than once is only detached with the last of these calls. Returns 0, or -EINVAL
- * for a handle that is no controller.
+ * A controller that was attached more than once is only detached with the last of these calls. Returns 0, also if it is
+ * being detached already, or -EINVAL for a handle that is no controller.
  *
  * What must hold:
- * Nobody else uses ctrlr, its namespaces or its queue pairs, and nobody does afterwards.
+ * Nobody else uses ctrlr, its namespaces or its queue pairs, but to free or detach them, too; nobody does afterwards.
  */
 int spdk_nvme_detach(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
- * Begins to detach a controller. The context is made if *detach_ctx is NULL; it takes any number of controllers.
+ * Begins to detach a controller, and returns at once. The context is made if *detach_ctx is NULL; it takes any number of
+ * controllers. Callbacks run while the context is polled.
  *
- * Returns 0, -EINVAL for a handle that is no controller, -ENOMEM.
+ * Returns 0, also if the controller is being detached already, -EINVAL for a handle that is no controller, -ENOMEM.
  *
  * What must hold:
  * As for spdk_nvme_detach(). detach_ctx points to NULL or to a context that was not polled to its end.
@@ -335,12 +337,13 @@ int spdk_nvme_ns_cmd_write(struct spdk_nvme_ns *ns,
 /**
  * Ends a queue pair. NULL is allowed.
  *
- * Waits until the hardware is done with every buffer. Callbacks of requests that were not done are called with
- * "aborted, SQ deletion" before this returns, unless this is called from one of its own callbacks and the rest
- * comes from the poll that called it. The queue pair leaves its poll group. Returns 0.
+ * Waits until the hardware is done with every buffer, but not for a controller that is silent. Callbacks of requests that
+ * were not done are called with "aborted, SQ deletion" before this returns, in the order of their submission. The queue
+ * pair leaves its poll group. Returns 0, also if it is being freed already: by a callback of this call, by another
+ * thread, or with its controller; those go on with it.
  *
  * What must hold:
- * No other thread uses qpair, and nobody uses it afterwards.
+ * No other thread uses qpair, but for one that frees it or detaches its controller, too, and nobody uses it afterwards.
  */
 int spdk_nvme_ctrlr_free_io_qpair(struct spdk_nvme_qpair *qpair);
 

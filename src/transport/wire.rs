@@ -19,8 +19,7 @@ use crate::memory::{Cache, Covered};
 use spec::{Command, Completion, Sgl, opcode::DataTransfer};
 use std::{cell::Cell, rc::Rc, sync::Arc};
 use verbs::{
-    Access, Memory, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus,
-    WorkCompletion,
+    Access, Memory, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus, WorkCompletion,
 };
 
 /// The bytes of a response.

@@ -11,22 +11,29 @@ pub type Line = (Level, String);
 
 /// Runs `work` and gives what it logged on this thread, information included.
 pub fn record<R>(work: impl FnOnce() -> R) -> (R, Vec<Line>) {
+    up_to(Level::INFO, &HOST, work)
+}
+
+/// Whose lines are the host's.
+const HOST: [&str; 2] = ["spdk_nvme_rdma", "verbs"];
+
+fn up_to<R>(most: Level, of: &'static [&'static str], work: impl FnOnce() -> R) -> (R, Vec<Line>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let result = tracing::subscriber::with_default(Lines(lines.clone()), work);
+    let result = tracing::subscriber::with_default(Lines { most, of, lines: lines.clone() }, work);
     let found = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
     (result, found)
 }
 
-/// Runs `work` and gives the texts of its warnings and errors.
+/// Runs `work` and gives the texts of all warnings and errors, those of the target in this thread included.
 pub fn recorded<R>(work: impl FnOnce() -> R) -> (R, Vec<String>) {
-    let (result, lines) = record(work);
-    (result, texts(&lines, Level::WARN))
+    let (result, lines) = up_to(Level::WARN, &[""], work);
+    (result, texts(lines))
 }
 
 /// The texts of the lines of `most` and more severe levels while `work` runs.
 pub fn logged(most: Level, work: impl FnOnce()) -> Vec<String> {
-    let ((), lines) = record(work);
-    texts(&lines, most)
+    let ((), lines) = up_to(most, &HOST, work);
+    texts(lines)
 }
 
 /// The texts of the error lines.
@@ -34,24 +41,28 @@ pub fn errors(lines: &[Line]) -> Vec<&str> {
     lines.iter().filter(|(level, _)| *level == Level::ERROR).map(|(_, text)| text.as_str()).collect()
 }
 
-fn texts(lines: &[Line], most: Level) -> Vec<String> {
-    lines.iter().filter(|(level, _)| *level <= most).map(|(_, text)| text.clone()).collect()
+fn texts(lines: Vec<Line>) -> Vec<String> {
+    lines.into_iter().map(|(_, text)| text).collect()
 }
 
-struct Lines(Arc<Mutex<Vec<Line>>>);
+struct Lines {
+    most: Level,
+    /// What the names of the modules begin with.
+    of: &'static [&'static str],
+    lines: Arc<Mutex<Vec<Line>>>,
+}
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = ["spdk_nvme_rdma", "verbs"];
         metadata.is_event()
-            && *metadata.level() <= Level::INFO
-            && ours.iter().any(|name| metadata.target().starts_with(name))
+            && *metadata.level() <= self.most
+            && self.of.iter().any(|name| metadata.target().starts_with(name))
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((*event.metadata().level(), text.0));
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push((*event.metadata().level(), text.0));
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

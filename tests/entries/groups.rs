@@ -106,8 +106,7 @@ fn f05_t57_a_queue_that_cannot_grow() {
             assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
             no_faults();
             others.iter().for_each(|qpair| qpair.free());
-            until("the target to let go", || world.connections() == 2);
-            assert_eq!(softverbs::ledger(), rest);
+            until_let_go(&controller, &rest);
         }
         let next = member(&controller, &group, synchronous(&controller));
         [&first, &next].into_iter().for_each(|qpair| qpair.free());
