@@ -233,9 +233,7 @@ impl Poller {
         };
         if count > 0 {
             let entries = self.lanes.entries.take();
-            for completion in batch.iter().take(count) {
-                self.account_one(&entries, completion);
-            }
+            self.account_batch(&entries, batch.get(..count).unwrap_or_default());
             self.lanes.entries.set(entries);
         }
         self.batch.set(batch);
@@ -245,17 +243,42 @@ impl Poller {
         count
     }
 
+    /// Hands each completion to the wire that its token names. Completions come in rows of one owner, so an owner is
+    /// looked up, and marked, once for a row.
     #[inline]
-    fn account_one(&self, entries: &[Lane], completion: &WorkCompletion) {
-        let token = Token::from_raw(completion.work_request_id());
-        if let Some(lane) = entries.get(token.index())
-            && lane.token.has_owner_of(token)
-            && let (Some(occupant), Some(kind)) = (&lane.occupant, token.kind())
-        {
-            occupant.wire.account(kind, token.slot(), completion);
-            self.lanes.mark(lane.owner, &occupant.wire);
-        } else {
-            self.stray.set(self.stray.get() + 1);
+    fn account_batch(&self, entries: &[Lane], batch: &[WorkCompletion]) {
+        let mut row: Option<(Token, &Wire)> = None;
+        for completion in batch {
+            let token = Token::from_raw(completion.work_request_id());
+            let wire = match row {
+                Some((owner, wire)) if owner.has_owner_of(token) => wire,
+                _ => match self.begin_row(entries, token) {
+                    Some(wire) => {
+                        row = Some((token, wire));
+                        wire
+                    }
+                    None => continue,
+                },
+            };
+            match token.kind() {
+                Some(kind) => wire.account(kind, token.slot(), completion),
+                None => self.stray.set(self.stray.get() + 1),
+            }
+        }
+    }
+
+    /// The wire of a token's owner; None, and counted, if it has left, or was never one.
+    fn begin_row<'a>(&self, entries: &'a [Lane], token: Token) -> Option<&'a Wire> {
+        let lane = entries.get(token.index()).filter(|lane| lane.token.has_owner_of(token));
+        match lane.and_then(|lane| Some((lane, lane.occupant.as_ref()?))) {
+            Some((lane, occupant)) => {
+                self.lanes.mark(lane.owner, &occupant.wire);
+                Some(&occupant.wire)
+            }
+            None => {
+                self.stray.set(self.stray.get() + 1);
+                None
+            }
         }
     }
 

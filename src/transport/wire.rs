@@ -191,6 +191,9 @@ impl Wire {
                     return Err(Error::NotRegistered { address, length });
                 };
                 match DataTransfer::of(command.opcode()) {
+                    DataTransfer::ControllerToHost | DataTransfer::None => {
+                        Sgl::keyed(address, length, keys.writable)
+                    }
                     DataTransfer::HostToController if length <= self.in_capsule_data.get() => {
                         let segment = Segment { address, length, local_key: keys.local };
                         if !self.sends.set_segment(usize::from(slot), 1, segment) {
@@ -201,9 +204,6 @@ impl Wire {
                     }
                     DataTransfer::HostToController => Sgl::keyed(address, length, keys.readable),
                     DataTransfer::Bidirectional => self.both_ways(address, length)?,
-                    DataTransfer::ControllerToHost | DataTransfer::None => {
-                        Sgl::keyed(address, length, keys.writable)
-                    }
                 }
             }
         };
