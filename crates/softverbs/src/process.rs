@@ -25,8 +25,11 @@ static MAKING: sync::Mutex<()> = sync::Mutex::new(());
 /// This process was forked from one that had a fabric.
 static CHILD: AtomicBool = AtomicBool::new(false);
 
-/// What a fork holds from before to after it.
-struct Held(UnsafeCell<Option<(sync::MutexGuard<'static, ()>, Option<MutexGuard<'static, Runtime>>)>>);
+/// What a fork holds from before to after it: nobody makes a fabric, and nobody is in a call (none if one does not leave it).
+type Locks = (sync::MutexGuard<'static, ()>, Option<MutexGuard<'static, Runtime>>);
+
+/// Where that is kept meanwhile.
+struct Held(UnsafeCell<Option<Locks>>);
 
 // SAFETY: only the handlers below use it, and the C library lets one thread at a time fork.
 unsafe impl Sync for Held {}
