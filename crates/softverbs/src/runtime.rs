@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use rdma_sys::{
@@ -70,7 +71,7 @@ pub struct Runtime {
     /// Events that the program holds.
     pub fetched: Slab<Fetched>,
     /// Ports that identifiers hold.
-    pub ports: BTreeMap<Key<CmId>, Held>,
+    pub ports: BTreeMap<Key<CmId>, Arc<Held>>,
     /// Asynchronous events that the program holds.
     pub async_taken: Taken,
     /// QPs that take requests by function calls.

@@ -20,6 +20,8 @@ enum Leaves {
     Nothing,
     /// perftest with -R: the identifier, its event channel and the device.
     TheConnection,
+    /// rstream: the socket that it listened on, and librdmacm's rsocket the context by which it asked for the device's limits.
+    ItsSockets,
     /// perftest's sender of SENDs closes the device with its receive queue still there.
     TheReceiveQueue,
 }
@@ -35,6 +37,10 @@ fn run(server: &str, client: &str, address: &str, leaves: Leaves) -> (foreign::E
     for side in [&client, &server] {
         if strict {
             assert!(!side.text.contains("softverbs:"), "{}:\n{}", side.name, side.text);
+        }
+        if leaves == Leaves::ItsSockets {
+            let others = |l: &str| l.contains("softverbs:") && !l.contains("alive at exit: ");
+            assert!(!side.text.lines().any(others), "{}:\n{}", side.name, side.text);
         }
     }
     (server, client)
@@ -127,6 +133,22 @@ fn cmtime() {
         // The first QP's queues stay: its other QPs use them when it destroys them. The server serves until it is told to end.
         let server = server.terminate();
         assert!(!server.status.success());
+    }
+}
+
+/// rsocket is librdmacm's own, on identifiers of this library.
+#[test]
+fn rsockets() {
+    for program in ["rstream", "riostream"] {
+        // Without -T b connecting does not block. With -T a rstream takes it for a failure if its peer is done before it looks.
+        for how in ["", "-T b", "-T n", "-T v"] {
+            let server = format!("{program} -p {{p}} -C 10 -S 1000 {how}");
+            let client = format!("{program} -s {{a}} -p {{p}} -C 10 -S 1000 {how}");
+            let (server, client) = run(&server, &client, "127.0.0.1", Leaves::ItsSockets);
+            for side in [&server, &client] {
+                side.expect_text("custom    1000    10 ");
+            }
+        }
     }
 }
 

@@ -54,9 +54,46 @@ pub fn hold(name: &str) -> Option<Held> {
     UnixDatagram::bind_addr(&address).ok().map(|socket| Held { _socket: socket })
 }
 
-/// Takes an RDMA port on an address.
+/// How many processes can share a port (RDMA_OPTION_ID_REUSEADDR).
+const SHARERS: u32 = 16;
+
+fn port_name(address: SocketAddr, space: u32) -> String {
+    format!("softverbs/port/{space:x}/{address}")
+}
+
+fn sharer_name(address: SocketAddr, space: u32, sharer: u32) -> String {
+    format!("{}/shared/{sharer}", port_name(address, space))
+}
+
+/// Whether any process holds a name.
+fn is_held(name: &str) -> bool {
+    let asked = UnixAddr::from_abstract_name(name.as_bytes())
+        .and_then(|address| UnixDatagram::unbound()?.connect_addr(&address));
+    asked.is_ok()
+}
+
+/// Takes an RDMA port on an address, for this process alone.
+///
+/// Whoever takes a port takes its own name first and then looks for the names of the others, so of two that must not both have it,
+/// never both get it.
 pub fn hold_port(address: SocketAddr, space: u32) -> Option<Held> {
-    hold(&format!("softverbs/port/{space:x}/{address}"))
+    let held = hold(&port_name(address, space))?;
+    (!is_port_shared(address, space)).then_some(held)
+}
+
+/// Takes an RDMA port on an address together with other processes that do the same.
+pub fn share_port(address: SocketAddr, space: u32) -> Option<Held> {
+    let held = (0..SHARERS).find_map(|sharer| hold(&sharer_name(address, space, sharer)))?;
+    (!is_held(&port_name(address, space))).then_some(held)
+}
+
+fn is_port_shared(address: SocketAddr, space: u32) -> bool {
+    (0..SHARERS).any(|sharer| is_held(&sharer_name(address, space, sharer)))
+}
+
+/// Whether another process shares a port that this one shares.
+pub fn is_port_shared_by_others(address: SocketAddr, space: u32) -> bool {
+    (0..SHARERS).filter(|sharer| is_held(&sharer_name(address, space, *sharer))).count() > 1
 }
 
 /// Takes a block of QP numbers, starting to look at `start`.

@@ -13,6 +13,8 @@ use crate::fabric::qp::{State as QpState, mask};
 
 /// 4096 bytes, in the encoding of `enum ibv_mtu`.
 pub const MTU_4096: u32 = 5;
+/// How many routers may be on the way.
+pub const HOP_LIMIT: u8 = 64;
 /// The kernel's choice for RoCE: about half a second.
 const ACK_TIMEOUT: u8 = 17;
 
@@ -43,7 +45,7 @@ impl CmId {
                 attr.ah_attr.grh.dgid =
                     ibv_gid { raw: self.target.map_or([0; 16], |a: SocketAddr| gid_of(a.ip())) };
                 attr.ah_attr.grh.sgid_index = sgid_index;
-                attr.ah_attr.grh.hop_limit = 64;
+                attr.ah_attr.grh.hop_limit = HOP_LIMIT;
                 attr.ah_attr.grh.traffic_class = self.options.tos;
                 attr.ah_attr.is_global = 1;
                 attr.ah_attr.port_num = 1;

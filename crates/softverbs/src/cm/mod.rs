@@ -117,6 +117,8 @@ pub struct CmId {
     pub state: State,
     /// Its own address.
     pub source: Option<SocketAddr>,
+    /// The port of `source` was taken for it; that of a request's identifier is its listener's.
+    pub owns_port: bool,
     /// The peer's address.
     pub target: Option<SocketAddr>,
     /// The interface of a link-local target.
@@ -181,6 +183,7 @@ impl CmId {
             space,
             state: State::Idle,
             source: None,
+            owns_port: false,
             target: None,
             scope: 0,
             link: None,
@@ -251,6 +254,29 @@ impl Cm {
             peer_timeout: PEER_TIMEOUT,
             timewait: TIMEWAIT,
         }
+    }
+
+    /// Whether an identifier may have an address beside those that the others of this process have, as the kernel decides it. The
+    /// error is an errno. `reuse`: whether it shares with others that do.
+    pub fn check_port(&self, id: Key<CmId>, wanted: SocketAddr, reuse: bool) -> Result<(), i32> {
+        let Some(own) = self.ids.get(id) else { return Err(libc::EINVAL) };
+        for (key, other) in self.ids.iter() {
+            let Some(taken) = other.source.filter(|s| other.owns_port && s.port() == wanted.port()) else {
+                continue;
+            };
+            let families_apart =
+                own.options.only_family && other.options.only_family && taken.is_ipv4() != wanted.is_ipv4();
+            if key == id || other.space != own.space || (reuse && other.options.reuse) || families_apart {
+                continue;
+            }
+            if taken.ip().is_unspecified() || wanted.ip().is_unspecified() {
+                return Err(libc::EADDRNOTAVAIL);
+            }
+            if taken.ip() == wanted.ip() {
+                return Err(libc::EADDRINUSE);
+            }
+        }
+        Ok(())
     }
 
     /// Who listens for this address.

@@ -155,18 +155,29 @@ fn own_cqs(id: *mut rdma_cm_id, attr: &mut ibv_qp_init_attr) -> Result<(), i32> 
 fn destroy_own_cqs(id: *mut rdma_cm_id) {
     // SAFETY: the cell of an identifier that the caller just found alive.
     let cm = unsafe { &mut *id };
-    for (cq, channel) in
-        [(&mut cm.recv_cq, &mut cm.recv_cq_channel), (&mut cm.send_cq, &mut cm.send_cq_channel)]
-    {
-        // Only queues on a channel of the identifier were made here.
-        if !channel.is_null() {
-            if !cq.is_null() {
-                completion::ibv_destroy_cq(*cq);
-                *cq = std::ptr::null_mut();
-            }
-            completion::ibv_destroy_comp_channel(*channel);
-            *channel = std::ptr::null_mut();
+    // Sends and receives may have one queue, and two may have one channel: rsocket makes them so, and leaves destroying them to this.
+    let one_cq = cm.send_cq == cm.recv_cq;
+    let one_channel = cm.send_cq_channel == cm.recv_cq_channel;
+    let mut channels = Vec::new();
+    for (cq, channel, seen) in [
+        (&mut cm.recv_cq, &mut cm.recv_cq_channel, (false, false)),
+        (&mut cm.send_cq, &mut cm.send_cq_channel, (one_cq, one_channel)),
+    ] {
+        // Only queues on a channel of the identifier are its own.
+        let channel = std::mem::replace(channel, std::ptr::null_mut());
+        if channel.is_null() {
+            continue;
         }
+        let cq = std::mem::replace(cq, std::ptr::null_mut());
+        if !cq.is_null() && !seen.0 {
+            completion::ibv_destroy_cq(cq);
+        }
+        if !seen.1 {
+            channels.push(channel);
+        }
+    }
+    for channel in channels {
+        completion::ibv_destroy_comp_channel(channel);
     }
 }
 

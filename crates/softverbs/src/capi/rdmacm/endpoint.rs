@@ -149,10 +149,15 @@ pub unsafe extern "C" fn rdma_create_srq(
     let pd = with(|rt| {
         find_id(rt, id)?;
         // SAFETY: the cell of an identifier that is alive.
-        if !unsafe { (*id).srq }.is_null() {
+        let (srq, own_pd) = unsafe { ((*id).srq, (*id).pd) };
+        if !srq.is_null() {
             return Err(libc::EINVAL);
         }
-        if pd.is_null() { shared_pd(rt).map(|(_, pd)| pd) } else { Ok(pd) }
+        match (pd.is_null(), own_pd.is_null()) {
+            (false, _) => Ok(pd),
+            (true, false) => Ok(own_pd),
+            (true, true) => shared_pd(rt).map(|(_, pd)| pd),
+        }
     });
     let pd = match pd {
         Ok(pd) => pd,
@@ -165,7 +170,9 @@ pub unsafe extern "C" fn rdma_create_srq(
             return -1;
         }
         (*id).srq = srq;
-        (*id).pd = pd;
+        if (*id).pd.is_null() {
+            (*id).pd = pd;
+        }
     }
     0
 }

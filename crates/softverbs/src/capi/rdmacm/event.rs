@@ -10,7 +10,7 @@ use rdma_sys::{
 };
 
 use super::super::{find, verbs};
-use super::{connect, id, shared_context};
+use super::{connect, id};
 use crate::carrier::sys;
 use crate::cm::{CmId, Event, EventChannel};
 use crate::fabric::objects::Bell;
@@ -159,14 +159,10 @@ fn hand_out(rt: &mut Runtime, event: Event) -> Option<*mut rdma_cm_event> {
     let (cell, connect_error) = (i.cell, i.connect_error);
     match kind {
         event_type::RDMA_CM_EVENT_ADDR_RESOLVED => {
-            let context = shared_context(rt).map(|(_, c)| c);
+            id::give_device(rt, cell);
             id::show_addresses(rt, key);
-            // SAFETY: the cell of an identifier that is alive.
-            unsafe {
-                (*cell).verbs = context.unwrap_or(std::ptr::null_mut());
-                (*cell).port_num = 1;
-            }
         }
+        event_type::RDMA_CM_EVENT_ROUTE_RESOLVED => id::give_path(rt, key, cell),
         event_type::RDMA_CM_EVENT_CONNECT_RESPONSE => {
             // SAFETY: the cell of an identifier that is alive.
             let qp = unsafe { (*cell).qp };

@@ -4,15 +4,18 @@
 
 use std::ffi::{c_int, c_void};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use rdma_sys::{
-    ibv_qp_init_attr, rdma_cm_event_type as event_type, rdma_cm_id, rdma_event_channel, rdma_port_space,
+    ibv_qp_init_attr, ibv_sa_path_rec, rdma_cm_event_type as event_type, rdma_cm_id, rdma_event_channel,
+    rdma_port_space,
 };
 
 use super::super::find;
 use super::super::verbs::Patience;
-use super::{event, shared_context};
+use super::{event, shared_context, shared_pd};
 use crate::carrier::{address, sys};
+use crate::cm::attributes::{HOP_LIMIT, MTU_4096};
 use crate::cm::{CmId, Param, State};
 use crate::fabric::slab::Key;
 use crate::faults::calls::enter;
@@ -25,8 +28,24 @@ const QPT_RC: u32 = 2;
 pub struct IdCell {
     /// What the program sees.
     pub id: rdma_cm_id,
+    /// What librdmacm's own rsocket looks at behind it.
+    pub behind: Behind,
     /// Of a listening endpoint: what the QPs of its requests are made with.
     pub listen_attr: Option<ibv_qp_init_attr>,
+}
+
+/// What follows an identifier in librdmacm (the same from release 12 to 64), as far as its rsocket reads it: rsocket is left to the
+/// real library, whose functions for it wait for an identifier's events if `sync` says so.
+#[repr(C)]
+pub struct Behind {
+    /// NULL: rsocket asks for the device's limits itself.
+    device: *mut c_void,
+    connect: *mut c_void,
+    connect_len: usize,
+    events_completed: c_int,
+    connect_error: c_int,
+    /// Not 0: calls wait for their event.
+    pub sync: c_int,
 }
 
 /// Looks an identifier up.
@@ -41,6 +60,7 @@ fn new_cell(
     channel: *mut rdma_event_channel,
     context: *mut c_void,
     ps: u32,
+    sync: bool,
 ) -> *mut rdma_cm_id {
     // SAFETY: `rdma_cm_id` is numbers, raw pointers and unions of numbers: all zero is a value of it.
     let mut id: rdma_cm_id = unsafe { std::mem::zeroed() };
@@ -48,7 +68,15 @@ fn new_cell(
     id.context = context;
     id.ps = ps;
     id.qp_type = QPT_RC;
-    rt.cells.ids.alloc(key, IdCell { id, listen_attr: None }).cast()
+    let behind = Behind {
+        device: std::ptr::null_mut(),
+        connect: std::ptr::null_mut(),
+        connect_len: 0,
+        events_completed: 0,
+        connect_error: 0,
+        sync: c_int::from(sync),
+    };
+    rt.cells.ids.alloc(key, IdCell { id, behind, listen_attr: None }).cast()
 }
 
 /// Makes an identifier. Without a channel it is synchronous: its calls wait.
@@ -77,7 +105,7 @@ pub unsafe extern "C" fn rdma_create_id(
             (event::find_channel(rt, channel)?, channel)
         };
         let key = rt.fabric.cm.ids.next_key();
-        let cell = new_cell(rt, key, channel, context, ps);
+        let cell = new_cell(rt, key, channel, context, ps, sync);
         let serial = rt.fabric.next_serial();
         rt.fabric.cm.ids.insert(CmId { sync, ..CmId::new(cell, on, ps, serial) });
         if let Some(c) = rt.fabric.cm.channels.get_mut(on) {
@@ -106,16 +134,12 @@ pub fn make_for_request(rt: &mut Runtime, key: Key<CmId>, listener: Key<CmId>) -
         let made = event::create_channel(rt, true).ok()?;
         (on, channel) = made;
     }
-    let cell = new_cell(rt, key, channel, context, ps);
+    let cell = new_cell(rt, key, channel, context, ps, sync);
     if let Some(c) = rt.fabric.cm.channels.get_mut(on) {
         c.children += 1;
     }
-    let verbs = shared_context(rt).map_or(std::ptr::null_mut(), |(_, c)| c);
-    // SAFETY: a cell made just now.
-    unsafe {
-        (*cell).verbs = verbs;
-        (*cell).port_num = 1;
-    }
+    give_device(rt, cell);
+    give_path(rt, key, cell);
     let i = rt.fabric.cm.ids.get_mut(key)?;
     i.cell = cell;
     i.sync = sync;
@@ -123,6 +147,62 @@ pub fn make_for_request(rt: &mut Runtime, key: Key<CmId>, listener: Key<CmId>) -
     i.listener = None;
     show_addresses(rt, key);
     Some(())
+}
+
+/// An identifier is bound to the device from now on: its context, and the protection domain that librdmacm keeps for it.
+pub fn give_device(rt: &mut Runtime, id: *mut rdma_cm_id) {
+    let Some((_, context)) = shared_context(rt) else { return };
+    let pd = shared_pd(rt).map_or(std::ptr::null_mut(), |(_, pd)| pd);
+    // SAFETY: the cell of an identifier that is alive.
+    unsafe {
+        if (*id).verbs.is_null() {
+            (*id).verbs = context;
+            (*id).pd = pd;
+            (*id).port_num = 1;
+        }
+    }
+}
+
+/// Shows the program the way to an identifier's peer: one path, as the kernel describes it for RoCE. To be freed by `free_path`.
+pub fn give_path(rt: &Runtime, key: Key<CmId>, id: *mut rdma_cm_id) {
+    /// Of a selector: exactly this.
+    const EXACTLY: u8 = 2;
+    /// 100 Gb/s, in the encoding of `enum ibv_rate`.
+    const RATE_100_GBPS: u8 = 16;
+    let Some(i) = rt.fabric.cm.ids.get(key) else { return };
+    let (Some(source), Some(target)) = (i.source, i.target) else { return };
+    // SAFETY: calloc of a whole struct of numbers, of which all zero is a value; the identifier's cell is alive.
+    unsafe {
+        if !(*id).route.path_rec.is_null() {
+            return;
+        }
+        let path = libc::calloc(1, size_of::<ibv_sa_path_rec>()).cast::<ibv_sa_path_rec>();
+        let Some(p) = path.as_mut() else { return };
+        p.sgid.raw = address::gid_of(source.ip());
+        p.dgid.raw = address::gid_of(target.ip());
+        p.hop_limit = HOP_LIMIT;
+        p.traffic_class = i.options.tos;
+        p.reversible = 1;
+        p.numb_path = 1;
+        p.pkey = u16::MAX;
+        p.mtu_selector = EXACTLY;
+        p.mtu = MTU_4096 as u8;
+        p.rate_selector = EXACTLY;
+        p.rate = RATE_100_GBPS;
+        p.packet_life_time_selector = EXACTLY;
+        (*id).route.path_rec = path;
+        (*id).route.num_paths = 1;
+    }
+}
+
+/// Takes back what `give_path` gave.
+fn free_path(id: *mut rdma_cm_id) {
+    // SAFETY: the cell of an identifier that is alive; what it points to was made by calloc, or is NULL.
+    unsafe {
+        libc::free((*id).route.path_rec.cast());
+        (*id).route.path_rec = std::ptr::null_mut();
+        (*id).route.num_paths = 0;
+    }
 }
 
 /// Writes what is known of an identifier's addresses where the program sees it.
@@ -144,36 +224,46 @@ pub fn show_addresses(rt: &mut Runtime, key: Key<CmId>) {
     }
 }
 
-/// Takes a port for an identifier: the one wanted, or any.
-fn take_port(
-    rt: &mut Runtime,
-    key: Key<CmId>,
-    ip: IpAddr,
-    port: u16,
-    reuse: bool,
-) -> Result<SocketAddr, i32> {
-    let Some(space) = rt.fabric.cm.ids.get(key).map(|i| i.space) else { return Err(libc::EINVAL) };
-    let manual = rt.manual;
-    let take = |rt: &mut Runtime, wanted: SocketAddr| {
-        if manual {
-            // A simulation has no other processes, and does not depend on what this machine runs.
-            return rt.fabric.cm.ids.iter().all(|(k, i)| k == key || i.source != Some(wanted));
-        }
-        let held = address::hold_port(wanted, space);
-        held.map(|h| rt.ports.insert(key, h)).is_some()
-    };
+/// Takes a port for an identifier: the one wanted, or any that nobody has.
+fn take_port(rt: &mut Runtime, key: Key<CmId>, ip: IpAddr, port: u16) -> Result<SocketAddr, i32> {
+    let Some(reuse) = rt.fabric.cm.ids.get(key).map(|i| i.options.reuse) else { return Err(libc::EINVAL) };
     if port != 0 {
         let wanted = SocketAddr::new(ip, port);
-        return if take(rt, wanted) || reuse { Ok(wanted) } else { Err(libc::EADDRINUSE) };
+        rt.fabric.cm.check_port(key, wanted, reuse)?;
+        return if hold_port(rt, key, wanted, reuse) { Ok(wanted) } else { Err(libc::EADDRINUSE) };
     }
     for _ in 0..28_000 {
         rt.next_port = if rt.next_port >= 60_999 { 32_768 } else { rt.next_port + 1 };
         let wanted = SocketAddr::new(ip, rt.next_port);
-        if take(rt, wanted) {
+        if rt.fabric.cm.check_port(key, wanted, false).is_ok() && hold_port(rt, key, wanted, false) {
+            if reuse {
+                // It is the first; from now on others may share it.
+                rt.ports.remove(&key);
+                hold_port(rt, key, wanted, true);
+            }
             return Ok(wanted);
         }
     }
     Err(libc::EADDRNOTAVAIL)
+}
+
+/// Holds a port against other processes, which this process may have already; false if another one has it.
+///
+/// A simulation has no other processes, and does not depend on what this machine runs.
+fn hold_port(rt: &mut Runtime, key: Key<CmId>, wanted: SocketAddr, reuse: bool) -> bool {
+    let Some(space) = rt.fabric.cm.ids.get(key).map(|i| i.space) else { return false };
+    if rt.manual {
+        return true;
+    }
+    let has_it = |i: &CmId| i.owns_port && i.source == Some(wanted) && i.space == space;
+    let shared = rt.fabric.cm.ids.iter().filter(|(k, i)| *k != key && has_it(i));
+    let held = shared.filter_map(|(k, _)| rt.ports.get(&k)).next().cloned();
+    let held = match (held, reuse) {
+        (Some(held), true) => Some(held),
+        (_, true) => address::share_port(wanted, space).map(Arc::new),
+        (_, false) => address::hold_port(wanted, space).map(Arc::new),
+    };
+    held.map(|h| rt.ports.insert(key, h)).is_some()
 }
 
 /// Binds an identifier to an address of this machine. Port 0 takes any.
@@ -192,7 +282,6 @@ pub unsafe extern "C" fn rdma_bind_addr(id: *mut rdma_cm_id, addr: *mut libc::so
         if i.state != State::Idle {
             return Err(libc::EINVAL);
         }
-        let reuse = i.options.reuse;
         let any = wanted.ip().is_unspecified();
         if !any {
             address::check_local(wanted.ip(), scope)?;
@@ -200,19 +289,15 @@ pub unsafe extern "C" fn rdma_bind_addr(id: *mut rdma_cm_id, addr: *mut libc::so
                 return Err(libc::ENODEV);
             }
         }
-        let bound = take_port(rt, key, wanted.ip(), wanted.port(), reuse)?;
-        let verbs = if any { None } else { shared_context(rt) };
+        let bound = take_port(rt, key, wanted.ip(), wanted.port())?;
         if let Some(i) = rt.fabric.cm.ids.get_mut(key) {
             i.state = State::Bound;
             i.source = Some(bound);
+            i.owns_port = true;
             i.scope = scope;
         }
-        if let Some((_, context)) = verbs {
-            // SAFETY: the cell of an identifier that is alive.
-            unsafe {
-                (*id).verbs = context;
-                (*id).port_num = 1;
-            }
+        if !any {
+            give_device(rt, id);
         }
         show_addresses(rt, key);
         Ok(())
@@ -266,10 +351,11 @@ pub unsafe extern "C" fn rdma_resolve_addr(
         };
         let source = match bound {
             Some(b) => SocketAddr::new(source, b.port()),
-            None => take_port(rt, key, source, from.map_or(0, |f| f.0.port()), false)?,
+            None => take_port(rt, key, source, from.map_or(0, |f| f.0.port()))?,
         };
         if let Some(i) = rt.fabric.cm.ids.get_mut(key) {
             i.source = Some(source);
+            i.owns_port = true;
             i.state = State::AddrResolved;
         }
         rt.fabric.cm_event(key, event_type::RDMA_CM_EVENT_ADDR_RESOLVED, 0, Param::default());
@@ -295,6 +381,16 @@ pub extern "C" fn rdma_resolve_route(id: *mut rdma_cm_id, _timeout_ms: c_int) ->
     sys::minus_one(started.and_then(|()| event::complete(id)))
 }
 
+/// Whoever listens must have its port alone, whatever it said before (RDMA_OPTION_ID_REUSEADDR), as in the kernel.
+fn check_alone(rt: &Runtime, key: Key<CmId>) -> Result<(), i32> {
+    let Some((i, own)) = rt.fabric.cm.ids.get(key).and_then(|i| i.source.map(|s| (i, s))) else {
+        return Err(libc::EINVAL);
+    };
+    rt.fabric.cm.check_port(key, own, false)?;
+    let others = i.options.reuse && !rt.manual && address::is_port_shared_by_others(own, i.space);
+    if others { Err(libc::EADDRINUSE) } else { Ok(()) }
+}
+
 /// Listens on the bound address.
 #[unsafe(no_mangle)]
 pub extern "C" fn rdma_listen(id: *mut rdma_cm_id, backlog: c_int) -> c_int {
@@ -307,13 +403,15 @@ pub extern "C" fn rdma_listen(id: *mut rdma_cm_id, backlog: c_int) -> c_int {
             (State::Bound, Some(_)) => {}
             // As in the kernel, listening without an address is listening on any, on any port.
             (State::Idle, _) => {
-                let bound = take_port(rt, key, [0u8; 4].into(), 0, false)?;
+                let bound = take_port(rt, key, [0u8; 4].into(), 0)?;
                 if let Some(i) = rt.fabric.cm.ids.get_mut(key) {
                     i.source = Some(bound);
+                    i.owns_port = true;
                 }
             }
             _ => return Err(libc::EINVAL),
         }
+        check_alone(rt, key)?;
         rt.listen_on_wire(key)?;
         let Some(i) = rt.fabric.cm.ids.get_mut(key) else { return Err(libc::EINVAL) };
         i.backlog.0 =
@@ -357,6 +455,7 @@ pub unsafe extern "C" fn rdma_set_option(
                 (0, value.cast::<c_int>().read_unaligned())
             }
         };
+        let mut reuse = None;
         let in_time = match name {
             1 => i.state == State::Idle || (number != 0 && i.state != State::Listening),
             2 => matches!(i.state, State::Idle | State::Bound),
@@ -365,11 +464,21 @@ pub unsafe extern "C" fn rdma_set_option(
         match name {
             0 => i.options.tos = byte,
             1 | 2 if !in_time => return Err(libc::EINVAL),
-            1 => i.options.reuse = number != 0,
+            1 => reuse = Some(number != 0),
             2 => i.options.only_family = number != 0,
             3 if byte < 32 => i.options.ack_timeout = Some(byte),
             3 => return Err(libc::EINVAL),
             _ => return Err(libc::ENOSYS),
+        }
+        if let Some(reuse) = reuse {
+            i.options.reuse = reuse;
+            // A port that it has already: other processes hear of it that they may share.
+            if let Some(own) = i.source.filter(|_| reuse && i.owns_port) {
+                rt.ports.remove(&key);
+                if !hold_port(rt, key, own, true) {
+                    hold_port(rt, key, own, false);
+                }
+            }
         }
         Ok(())
     }))
@@ -425,8 +534,11 @@ pub extern "C" fn rdma_migrate_id(id: *mut rdma_cm_id, channel: *mut rdma_event_
         if was_sync {
             event::destroy_channel(rt, old);
         }
-        // SAFETY: the cell of an identifier that is alive.
-        unsafe { (*id).channel = cell };
+        // SAFETY: the cell of an identifier that is alive, which is a whole `IdCell`.
+        unsafe {
+            (*id).channel = cell;
+            (*id.cast::<IdCell>()).behind.sync = c_int::from(sync);
+        }
         Ok(())
     });
     sys::minus_one(moved.and_then(|()| wait_for_acks(id, "rdma_migrate_id")))
@@ -480,6 +592,7 @@ pub extern "C" fn rdma_destroy_id(id: *mut rdma_cm_id) -> c_int {
         with(|rt| {
             let key = find_id(rt, id)?;
             rt.ports.remove(&key);
+            free_path(id);
             if let Some(gone) = rt.fabric.cm.ids.remove(key) {
                 if let Some(c) = rt.fabric.cm.channels.get_mut(gone.channel) {
                     c.children -= 1;
