@@ -45,6 +45,7 @@ cp "$VM_DIR"/guest/*.sh "$share/"
 cp "$VM_DIR"/scenarios/*.sh "$share/scenarios/"
 if [ $# -eq 1 ]; then printf '%s\n' "$1"; else printf '%q ' "$@"; fi >"$share/job.sh"
 
+# no_timer_check: at boot the kernel counts timer interrupts for a moment, and gives up if a busy machine lets too few of them through.
 # oops=panic: a kernel bug ends the guest at once instead of leaving the job hanging until the deadline.
 # The guest's own deadline comes first; what is killed here is a guest that does not answer any more.
 begin=$EPOCHREALTIME
@@ -52,7 +53,7 @@ qemu-system-x86_64 \
   -accel tcg,thread=multi -cpu max -smp "$cpus" -m "$memory" \
   -nodefaults -display none -no-reboot -serial "file:$share/console.log" \
   -kernel "$VM_KERNEL" -initrd "$VM_INITRAMFS" \
-  -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off tsc=reliable random.trust_cpu=on vm.deadline=$seconds $kernel_arguments" \
+  -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off tsc=reliable no_timer_check random.trust_cpu=on vm.deadline=$seconds $kernel_arguments" \
   -virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" \
   </dev/null >"$share/qemu.log" 2>&1 &
 qemu=$!
