@@ -142,6 +142,7 @@ fn the_number_of_a_destroyed_queue_pair_is_used_again_while_its_completion_is_on
     let number = qpn(&p.b);
     control("wc recv late 1ms").unwrap();
     message(&p, 1);
+    assert!(p.b.try_poll().is_none(), "its completion is on the way");
     unsafe { rdma_destroy_qp(p.b.id) };
     control(&format!("next qp_num {number}")).unwrap();
     let mut attr: ibv_qp_init_attr = unsafe { std::mem::zeroed() };
@@ -375,6 +376,7 @@ fn queues_that_go_while_something_is_held_back() {
     let p = Pair::new();
     control("wc any always late 1s").unwrap();
     message(&p, 1);
+    assert!(p.a.try_poll().is_none() && p.b.try_poll().is_none(), "something is held back");
     p.destroy();
     sim::advance(2_000 * MS);
     control("faults off").unwrap();
