@@ -412,8 +412,3 @@ fn wire_flags(slot: &SendSlot) -> u8 {
     };
     if solicited(slot) { word | flag::SOLICITED } else { word }
 }
-
-/// The rights that the two kinds of remote access need.
-pub const READ_RIGHT: u32 = access::REMOTE_READ;
-/// As [`READ_RIGHT`].
-pub const WRITE_RIGHT: u32 = access::REMOTE_WRITE;

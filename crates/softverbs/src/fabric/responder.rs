@@ -6,10 +6,9 @@
 use super::Fabric;
 use super::cq::status;
 use super::link::Link;
-use super::memory;
+use super::memory::{self, access};
 use super::objects::{Shared, Subject};
 use super::qp::{Qp, Response};
-use super::requester::{READ_RIGHT, WRITE_RIGHT};
 use super::slab::Key;
 use super::wire::{FRAGMENT, Header, Kind, flag};
 
@@ -53,10 +52,10 @@ impl Qp {
     /// Checks an RDMA READ; where its bytes are.
     #[inline]
     pub fn readable(&self, shared: &Shared, rkey: u32, address: u64, length: u32) -> Result<u64, Refused> {
-        if self.attr.qp_access_flags & READ_RIGHT == 0 || self.attr.max_dest_rd_atomic == 0 {
+        if self.attr.qp_access_flags & access::REMOTE_READ == 0 || self.attr.max_dest_rd_atomic == 0 {
             return Err(INVALID_REQUEST);
         }
-        shared.mrs.remote(self.made.pd, rkey, address, length, READ_RIGHT).map_err(|_| ACCESS_DENIED)
+        shared.mrs.remote(self.made.pd, rkey, address, length, access::REMOTE_READ).map_err(|_| ACCESS_DENIED)
     }
 
     /// Checks an RDMA WRITE; where its bytes go. With immediate data it needs a receive.
@@ -69,11 +68,11 @@ impl Qp {
         length: u32,
         immediate: bool,
     ) -> Result<u64, Refused> {
-        if self.attr.qp_access_flags & WRITE_RIGHT == 0 {
+        if self.attr.qp_access_flags & access::REMOTE_WRITE == 0 {
             return Err(INVALID_REQUEST);
         }
         let to =
-            shared.mrs.remote(self.made.pd, rkey, address, length, WRITE_RIGHT).map_err(|_| ACCESS_DENIED)?;
+            shared.mrs.remote(self.made.pd, rkey, address, length, access::REMOTE_WRITE).map_err(|_| ACCESS_DENIED)?;
         if immediate && !self.has_receive(shared) {
             return Err(Refused::NotReady);
         }
