@@ -10,51 +10,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
-use rdma_sys::{
-    ibv_comp_channel, ibv_context, ibv_cq_ex, ibv_device, ibv_mr, ibv_pd, ibv_qp_ex, ibv_srq,
-    rdma_event_channel, verbs_context,
-};
+use rdma_sys::{ibv_context, ibv_device, ibv_pd};
 
-use crate::capi::async_events::Taken;
-use crate::capi::extended_qp::Poster;
-use crate::capi::rdmacm::event::{EventCell, Fetched};
-use crate::capi::rdmacm::id::IdCell;
+use crate::c_structs::{AllCells, Fetched, Poster, Taken, new_device};
 use crate::carrier::address::Held;
 use crate::carrier::control_socket::ControlSocket;
 use crate::carrier::helper::Helper;
 use crate::carrier::net::Net;
 use crate::carrier::sys;
 use crate::cm::CmId;
-use crate::fabric::cells::Cells;
 use crate::fabric::objects::{BellOf, Context, Pd};
 use crate::fabric::qp::Qp;
 use crate::fabric::slab::{Key, Slab};
 use crate::fabric::{Clock, Fabric};
 use crate::process;
-
-/// The memory of all C structs, by kind.
-pub struct AllCells {
-    /// Contexts.
-    pub contexts: Cells<verbs_context>,
-    /// Protection domains.
-    pub pds: Cells<ibv_pd>,
-    /// Memory regions.
-    pub mrs: Cells<ibv_mr>,
-    /// Completion channels.
-    pub channels: Cells<ibv_comp_channel>,
-    /// Completion queues.
-    pub cqs: Cells<ibv_cq_ex>,
-    /// Queue pairs.
-    pub qps: Cells<ibv_qp_ex>,
-    /// Shared receive queues.
-    pub srqs: Cells<ibv_srq>,
-    /// Event channels.
-    pub event_channels: Cells<rdma_event_channel>,
-    /// Connection identifiers.
-    pub ids: Cells<IdCell>,
-    /// Events handed to the program.
-    pub events: Cells<EventCell>,
-}
 
 /// Everything of this process.
 pub struct Runtime {
@@ -98,19 +67,8 @@ impl Runtime {
         let seed = sys::random();
         let mut runtime = Self {
             fabric: Fabric::new(Clock::Real, seed, flag("SOFTVERBS_STRICT")),
-            cells: AllCells {
-                contexts: Cells::new(),
-                pds: Cells::new(),
-                mrs: Cells::new(),
-                channels: Cells::new(),
-                cqs: Cells::new(),
-                qps: Cells::new(),
-                srqs: Cells::new(),
-                event_channels: Cells::new(),
-                ids: Cells::new(),
-                events: Cells::new(),
-            },
-            device: crate::capi::device::make(),
+            cells: AllCells::new(),
+            device: new_device(),
             cm_context: None,
             cm_pd: None,
             fetched: Slab::new(),

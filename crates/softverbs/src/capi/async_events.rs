@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::mem::offset_of;
 
@@ -23,39 +22,6 @@ const PATH_MIG_ERR: u32 = 7;
 const SRQ_ERR: u32 = 14;
 const SRQ_LIMIT_REACHED: u32 = 15;
 const QP_LAST_WQE_REACHED: u32 = 16;
-
-/// How many events of each object the program has fetched and not acknowledged.
-#[derive(Default)]
-pub struct Taken(BTreeMap<Subject, u32>);
-
-impl Taken {
-    fn taken(&mut self, subject: Subject) {
-        // A port and the device are not destroyed: nothing waits for theirs.
-        if !matches!(subject, Subject::Port(_) | Subject::Device) {
-            *self.0.entry(subject).or_default() += 1;
-        }
-    }
-
-    /// False if none was out.
-    fn acknowledged(&mut self, subject: Subject) -> bool {
-        let Some(count) = self.0.get_mut(&subject) else { return false };
-        *count -= 1;
-        if *count == 0 {
-            self.0.remove(&subject);
-        }
-        true
-    }
-
-    /// How many of an object's are out.
-    pub fn of(&self, subject: Subject) -> u32 {
-        self.0.get(&subject).copied().unwrap_or(0)
-    }
-
-    /// The object is destroyed with the device: nobody waits for its events.
-    pub fn forget(&mut self, subject: Subject) {
-        self.0.remove(&subject);
-    }
-}
 
 impl Runtime {
     /// Whether an object may be destroyed as far as its fetched events go. If another thread may still acknowledge them: not yet.

@@ -24,24 +24,6 @@ const ABI_EXTENDED: usize = usize::MAX;
 /// "SV" and locally administered, so no real device has it.
 const NODE_GUID: u64 = u64::from_be_bytes([0x02, b's', b'o', b'f', b't', b'v', b'r', b'b']);
 
-/// The device's C struct.
-pub fn make() -> *mut ibv_device {
-    // SAFETY: `ibv_device` is numbers, byte arrays and optional function pointers: all zero is a value of it.
-    let mut device: ibv_device = unsafe { std::mem::zeroed() };
-    device.node_type = 1;
-    device.transport_type = 0;
-    let put = |room: &mut [c_char], text: &str| {
-        for (to, from) in room.iter_mut().zip(text.bytes()) {
-            *to = from as c_char;
-        }
-    };
-    put(&mut device.name, limits::NAME);
-    put(&mut device.dev_name, "uverbs_softverbs0");
-    put(&mut device.dev_path, "/nonexistent/softverbs0");
-    put(&mut device.ibdev_path, "/nonexistent/softverbs0");
-    Box::into_raw(Box::new(device))
-}
-
 /// Opens the device.
 pub fn open(rt: &mut Runtime, internal: bool) -> Option<(Key<Context>, *mut ibv_context)> {
     if !rt.fabric.has_device {

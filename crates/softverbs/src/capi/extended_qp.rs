@@ -5,12 +5,13 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_void};
 
 use rdma_sys::{ibv_ah, ibv_data_buf, ibv_mw, ibv_mw_bind_info, ibv_qp_ex, ibv_send_wr, ibv_sge};
 
 use super::data::gone;
 use super::verbs::Patience;
+use crate::c_structs::{Batch, Data, Poster, Request};
 use crate::fabric::cells::key_of;
 use crate::fabric::posting::MAX_MESSAGE;
 use crate::fabric::qp::{Qp, State, opcode, send_flag};
@@ -27,38 +28,6 @@ mod ops {
     pub const READ: u64 = 1 << 4;
     pub const SEND_INV: u64 = 1 << 9;
     pub const ALL: u64 = WRITE | WRITE_IMM | SEND | SEND_IMM | READ | SEND_INV;
-}
-
-/// A queue pair that takes requests in this way.
-#[derive(Default)]
-pub struct Poster {
-    /// What it was made for: [`ops`].
-    ops: u64,
-    /// Between start and completion: the requests so far.
-    open: Option<Batch>,
-}
-
-#[derive(Default)]
-struct Batch {
-    requests: Vec<Request>,
-    /// The first thing that was wrong: an errno.
-    wrong: Option<i32>,
-}
-
-struct Request {
-    wr_id: u64,
-    flags: c_uint,
-    opcode: u32,
-    word: u32,
-    rkey: u32,
-    address: u64,
-    data: Data,
-}
-
-enum Data {
-    None,
-    Segments(Vec<ibv_sge>),
-    Inline(Vec<u8>),
 }
 
 /// Whether all of these operations are offered.

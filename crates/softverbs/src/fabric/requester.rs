@@ -6,7 +6,7 @@
 use super::Fabric;
 use super::cq::status;
 use super::link::{Far, Link};
-use super::memory::{self, access};
+use super::memory;
 use super::objects::Shared;
 use super::qp::{Qp, SendSlot, opcode, send_flag};
 use super::responder::Refused;

@@ -71,8 +71,10 @@ impl Qp {
         if self.attr.qp_access_flags & access::REMOTE_WRITE == 0 {
             return Err(INVALID_REQUEST);
         }
-        let to =
-            shared.mrs.remote(self.made.pd, rkey, address, length, access::REMOTE_WRITE).map_err(|_| ACCESS_DENIED)?;
+        let to = shared
+            .mrs
+            .remote(self.made.pd, rkey, address, length, access::REMOTE_WRITE)
+            .map_err(|_| ACCESS_DENIED)?;
         if immediate && !self.has_receive(shared) {
             return Err(Refused::NotReady);
         }

@@ -9,8 +9,9 @@ use rdma_sys::{
 };
 
 use super::super::shared_receive;
-use super::id::{IdCell, find_id};
+use super::id::find_id;
 use super::{connect, event, id as ids, shared_pd};
+use crate::c_structs::IdCell;
 use crate::carrier::sys;
 use crate::faults::calls::enter;
 use crate::runtime::with;

@@ -11,27 +11,13 @@ use rdma_sys::{
 
 use super::super::{find, verbs};
 use super::{connect, id};
+use crate::c_structs::{EventCell, Fetched};
 use crate::carrier::sys;
-use crate::cm::{CmId, Event, EventChannel};
+use crate::cm::{Event, EventChannel};
 use crate::fabric::objects::Bell;
 use crate::fabric::slab::Key;
 use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
-
-/// An event as the program holds it.
-#[repr(C)]
-pub struct EventCell {
-    event: rdma_cm_event,
-    private: [u8; 256],
-}
-
-/// An event that the program holds.
-pub struct Fetched {
-    /// Whose it is: for a request, who listened.
-    pub owner: Key<CmId>,
-    /// Its memory.
-    pub cell: *mut EventCell,
-}
 
 /// Looks an event channel up.
 pub fn find_channel(rt: &mut Runtime, channel: *const rdma_event_channel) -> Result<Key<EventChannel>, i32> {
@@ -275,6 +261,3 @@ pub fn complete(id: *mut rdma_cm_id) -> Result<(), i32> {
         _ => Err(status.abs()),
     }
 }
-
-// SAFETY: the pointer is only used behind the fabric's lock.
-unsafe impl Send for Fetched {}

@@ -7,13 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rdma_sys::{
-    ibv_qp_init_attr, ibv_sa_path_rec, rdma_cm_event_type as event_type, rdma_cm_id, rdma_event_channel,
-    rdma_port_space,
+    ibv_sa_path_rec, rdma_cm_event_type as event_type, rdma_cm_id, rdma_event_channel, rdma_port_space,
 };
 
 use super::super::find;
 use super::super::verbs::Patience;
 use super::{event, shared_context, shared_pd};
+use crate::c_structs::{Behind, IdCell};
 use crate::carrier::{address, sys};
 use crate::cm::attributes::{HOP_LIMIT, MTU_4096};
 use crate::cm::{CmId, Param, State};
@@ -22,31 +22,6 @@ use crate::faults::calls::enter;
 use crate::runtime::{Runtime, with};
 
 const QPT_RC: u32 = 2;
-
-/// An identifier as the program holds it.
-#[repr(C)]
-pub struct IdCell {
-    /// What the program sees.
-    pub id: rdma_cm_id,
-    /// What librdmacm's own rsocket looks at behind it.
-    pub behind: Behind,
-    /// Of a listening endpoint: what the QPs of its requests are made with.
-    pub listen_attr: Option<ibv_qp_init_attr>,
-}
-
-/// What follows an identifier in librdmacm (the same from release 12 to 64), as far as its rsocket reads it: rsocket is left to the
-/// real library, whose functions for it wait for an identifier's events if `sync` says so.
-#[repr(C)]
-pub struct Behind {
-    /// NULL: rsocket asks for the device's limits itself.
-    device: *mut c_void,
-    connect: *mut c_void,
-    connect_len: usize,
-    events_completed: c_int,
-    connect_error: c_int,
-    /// Not 0: calls wait for their event.
-    pub sync: c_int,
-}
 
 /// Looks an identifier up.
 pub fn find_id(rt: &mut Runtime, id: *const rdma_cm_id) -> Result<Key<CmId>, i32> {
