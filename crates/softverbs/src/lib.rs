@@ -5,10 +5,10 @@
 //! What is offered, and how the fabric can be made to misbehave, is in the README.
 //!
 //! `fabric` is the model: objects, work requests, links; no I/O, no lock, time as a parameter. `cm` is connection management on
-//! it. `carrier` moves bytes between processes. `capi` is the C face, `c_structs` what
-//! its callers hold. `runtime` holds them together behind one lock. `faults` is what
-//! was told to go wrong, `control` reads the commands that tell it, `ledger` and `place` know what is alive and who made it, `process`
-//! and `exit` what a process begins and ends with, and `sim` is the fabric in one thread with time by hand.
+//! it. `carrier` moves bytes between processes. `capi` is the C face, `c_structs` what its callers hold. `runtime` holds them
+//! together behind one lock. `faults` is what was told to go wrong, `control` reads the commands that tell it, `ledger` and `place`
+//! know what is alive and who made it, `process` and `exit` what a process begins and ends with, and `sim` is the fabric in one
+//! thread with time by hand.
 
 mod c_structs;
 mod capi;

@@ -11,6 +11,7 @@ pub mod device;
 pub mod link;
 pub mod meeting;
 pub mod memory;
+mod misuse;
 pub mod objects;
 pub mod order;
 pub mod posting;
