@@ -5,9 +5,8 @@
 
 use super::{
     ControllerOptions, Error, TransportId,
-    admin::AdminQueue,
+    admin::{AdminQueue, Page},
     budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
-    controller::{Found, Properties},
     namespace::Geometry,
     namespaces::{NAMESPACES_MAX, Namespaces},
 };
@@ -24,6 +23,22 @@ use std::{ops::Deref, time::Duration};
 
 /// How long CSTS is left alone between two reads: twice as long each time, up to this.
 const READY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What bring-up learnt from the controller's properties.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Properties {
+    pub(super) cap: registers::Cap,
+    pub(super) vs: registers::Vs,
+    pub(super) cc: Cc,
+}
+
+/// What bring-up found.
+pub(super) struct Found {
+    pub(super) properties: Properties,
+    pub(super) identify: Box<Page>,
+    pub(super) namespaces: Namespaces,
+    pub(super) io_queues: u16,
+}
 
 /// Brings the controller up, in the order of Base 2.0, 3.5.2 and Fabrics 1.1, 4.6.
 pub(super) fn run(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {

@@ -6,19 +6,19 @@
 use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
     admin::{AdminQueue, Answer, Page},
-    bring_up,
+    bring_up::{self, Found, Properties},
     events::{self, Events},
-    graveyard::Graveyard,
     keep_alive::{KeepAlive, Pulse},
     namespaces::Namespaces,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
+    shared::Shared,
 };
 use crate::{
     clock::{self, Moment},
     transport::{Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
 };
 use spec::{
-    Command,
+    Command, Completion,
     fabrics::{CNTLID_DYNAMIC, NqnError, PropertySize, check_host_nqn, check_nqn},
     identify::{ControllerView, IDENTIFY_SIZE},
     printable,
@@ -28,10 +28,7 @@ use std::{
     cell::Cell,
     net::SocketAddr,
     rc::{Rc, Weak},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -48,31 +45,6 @@ pub struct Controller {
     keep_alive: KeepAlive,
     events: Events,
     detach: Cell<Detach>,
-}
-
-/// What bring-up learnt from the controller's properties.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Properties {
-    pub(super) cap: registers::Cap,
-    pub(super) vs: registers::Vs,
-    pub(super) cc: Cc,
-}
-
-/// What bring-up found.
-pub(super) struct Found {
-    pub(super) properties: Properties,
-    pub(super) identify: Box<Page>,
-    pub(super) namespaces: Namespaces,
-    pub(super) io_queues: u16,
-}
-
-/// What I/O qpairs use of their controller, from any thread.
-pub(super) struct Shared {
-    failed: AtomicBool,
-    largest_transfer: AtomicU32,
-    /// I/O queues that the controller grants.
-    queues: u16,
-    graveyard: Graveyard,
 }
 
 /// How far a detach has come.
@@ -92,24 +64,6 @@ enum Detach {
 const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
 /// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
-
-impl Shared {
-    /// Whether the controller has failed: its qpairs end at their next poll.
-    #[inline]
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that one command may transfer.
-    #[inline]
-    pub(super) fn largest_transfer(&self) -> u32 {
-        self.largest_transfer.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn graveyard(&self) -> &Graveyard {
-        &self.graveyard
-    }
-}
 
 impl Controller {
     /// Connects to a controller and brings it up: Admin Queue, enable, Identify, namespaces. Waits for all of it, but
@@ -140,12 +94,7 @@ impl Controller {
         let view = ControllerView(&found.identify);
         let limit = view.max_transfer(found.properties.cap.mpsmin()).unwrap_or(u64::MAX);
         let largest = u32::try_from(limit.min(u64::from(LARGEST_TRANSFER))).unwrap_or(LARGEST_TRANSFER);
-        let shared = Arc::new(Shared {
-            failed: AtomicBool::new(false),
-            largest_transfer: AtomicU32::new(largest),
-            queues: found.io_queues,
-            graveyard: Graveyard::new(found.io_queues),
-        });
+        let shared = Shared::new(found.io_queues, largest);
         let async_events = events::requests(view.aerl(), &admin);
         let controller = Rc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -160,7 +109,7 @@ impl Controller {
             namespaces: found.namespaces,
             detach: Cell::new(Detach::No),
         });
-        (0..async_events).for_each(|_| controller.arm_async_event());
+        (0..async_events).for_each(|_| controller.request_async_event());
         controller
     }
 
@@ -230,7 +179,7 @@ impl Controller {
 
     /// How many I/O qpairs the controller grants.
     pub fn io_queue_count(&self) -> u32 {
-        u32::from(self.shared.queues)
+        u32::from(self.shared.queues())
     }
 
     /// Makes an I/O qpair, with a queue id of its own; connecting is the caller's next step. A queue larger than
@@ -248,7 +197,7 @@ impl Controller {
         let target = connect_target(&self.id, &self.options, "")?;
         let admin = admin_configuration(&self.id, &self.options, "")?;
         // Nothing fails from here on that does not give the id back.
-        let id = self.shared.graveyard.take_queue_id().ok_or(Error::NoQueueId)?;
+        let id = self.shared.graveyard().take_queue_id().ok_or(Error::NoQueueId)?;
         let configuration = QpairConfiguration {
             queue_id: id,
             queue_size,
@@ -264,7 +213,7 @@ impl Controller {
         match Qpair::new(configuration) {
             Ok(qpair) => Ok(IoQpair::new(qpair, self.shared.clone(), options)),
             Err(error) => {
-                self.shared.graveyard.give_back(id, None);
+                self.shared.graveyard().give_back(id, None);
                 Err(error.into())
             }
         }
@@ -282,7 +231,7 @@ impl Controller {
     /// Polls the Admin Queue: callbacks, asynchronous events, keep-alive. Returns the number of callbacks that ran;
     /// an error says that the controller has failed.
     pub fn process_admin_completions(&self) -> Result<u32, Error> {
-        self.shared.graveyard.tend();
+        self.shared.graveyard().tend();
         let now = clock::now();
         let neglected = self.keep_alive.neglected(now);
         self.keep_alive.note_poll(now);
@@ -317,22 +266,25 @@ impl Controller {
         self.admin.submit(command, payload, completer)
     }
 
-    pub(super) fn admin_queue(&self) -> &AdminQueue {
-        &self.admin
-    }
-
-    pub(super) fn events(&self) -> &Events {
-        &self.events
+    /// Keeps one Asynchronous Event Request outstanding, and another after each event, until the controller goes.
+    fn request_async_event(&self) {
+        if !self.takes_events() {
+            return;
+        }
+        let me = self.me.clone();
+        let told = Rc::new(move |completion: &Completion| {
+            if let Some(controller) = me.upgrade()
+                && controller.events.heard(&controller.admin, completion, controller.takes_events())
+            {
+                controller.request_async_event();
+            }
+        });
+        self.events.request(&self.admin, told);
     }
 
     /// Whether requests for events are to be outstanding.
-    pub(super) fn takes_events(&self) -> bool {
+    fn takes_events(&self) -> bool {
         !self.has_failed() && matches!(self.detach_state(), DetachState::No)
-    }
-
-    /// A share of itself for what may outlive it.
-    pub(super) fn share(&self) -> Weak<Self> {
-        self.me.clone()
     }
 
     /// Whether the controller has failed.
@@ -346,7 +298,7 @@ impl Controller {
     }
 
     fn fail_because(&self, why: std::fmt::Arguments<'_>) {
-        if !self.shared.failed.swap(true, Ordering::Relaxed) {
+        if self.shared.fail() {
             tracing::error!("{}: the controller has failed{why}", self.admin.qpair().label());
         }
     }
@@ -400,7 +352,7 @@ impl Controller {
             },
             Detach::Disconnecting => {
                 if self.admin.qpair().is_at_rest() {
-                    self.shared.graveyard.admit(self.admin.qpair().take_parting());
+                    self.shared.graveyard().admit(self.admin.qpair().take_parting());
                     self.detach.set(Detach::Burying);
                     self.admin.qpair().deliver(u32::MAX);
                 } else {
@@ -408,8 +360,8 @@ impl Controller {
                 }
             }
             Detach::Burying => {
-                if self.shared.graveyard.tend() {
-                    self.shared.graveyard.close();
+                if self.shared.graveyard().tend() {
+                    self.shared.graveyard().close();
                 } else {
                     self.detach.set(Detach::Burying);
                 }
@@ -454,7 +406,7 @@ impl Drop for Controller {
             qpair.wait_until_at_rest();
             qpair.deliver(u32::MAX);
         }
-        self.shared.graveyard.close();
+        self.shared.graveyard().close();
     }
 }
 

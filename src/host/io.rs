@@ -1,6 +1,6 @@
 //! I/O qpairs: building reads and writes, and splitting those that are too long for the controller.
 
-use super::{Error, Namespace, PollGroup, controller::Shared, options::IoQpairOptions};
+use super::{Error, Namespace, PollGroup, options::IoQpairOptions, shared::Shared};
 use crate::transport::{self, Callback, Completer, FailureReason, Payload, Qpair};
 use spec::{Command, Completion};
 use std::{

@@ -1,7 +1,7 @@
 //! Controllers and namespaces: bring-up, admin commands, keep-alive, events, I/O.
 //!
 //! A [`Controller`] is used under one lock, an [`IoQpair`] and a [`PollGroup`] by one thread at a time. What an I/O
-//! qpair needs of its controller is in `controller::Shared`, which any thread may use. Nothing here names a verbs
+//! qpair needs of its controller is in `shared::Shared`, which any thread may use. Nothing here names a verbs
 //! object, apart from the registered pages that the host's own admin commands need.
 
 mod admin;
@@ -19,6 +19,7 @@ mod keep_alive;
 mod namespace;
 mod namespaces;
 mod options;
+mod shared;
 
 pub use crate::transport::{Callback, Completer, Context, FailureReason, Payload};
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
