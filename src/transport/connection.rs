@@ -8,10 +8,11 @@
 
 use super::{
     ConnectError, Error,
+    config::ConnectTarget,
     device::DeviceShare,
     parting::Parting,
     poller::{Poller, PollerShare},
-    qpair::{ConnectTarget, Qpair},
+    qpair::Qpair,
     requests::Requests,
     wire::{RESPONSE_SIZE, Wire},
 };

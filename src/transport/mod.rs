@@ -11,8 +11,10 @@
 //!
 //! Nothing here names a C handle; nothing here is unsafe. Values are used by one thread at a time.
 
+mod config;
 mod connection;
 mod device;
+mod group_core;
 mod parting;
 mod poll_group;
 mod poller;
@@ -22,9 +24,10 @@ mod state;
 mod token;
 mod wire;
 
+pub use config::{ConnectTarget, QpairConfiguration};
 pub use parting::Parting;
 pub use poll_group::PollGroup;
-pub use qpair::{ConnectTarget, Qpair, QpairConfiguration};
+pub use qpair::Qpair;
 pub use requests::{Callback, Completer, Context, Payload};
 pub use state::FailureReason;
 

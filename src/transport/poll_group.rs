@@ -7,94 +7,12 @@
 //! Joining and leaving carry no transport work (T46): what a member needs of the group it acquires when it connects,
 //! and holds by itself until its release (T43, I16).
 
-use super::{
-    Error,
-    device::DeviceShare,
-    poller::{Lanes, Poller},
-    qpair::Qpair,
-    token::Owner,
-};
+use super::{Error, group_core::GroupCore, qpair::Qpair};
 use crate::clock::{self, Moment};
-use std::{
-    cell::Cell,
-    rc::{Rc, Weak},
-    time::Duration,
-};
-use verbs::{EventChannel, EventSet};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 /// How often the event channels of live members are looked at.
 const EVENT_INTERVAL: Duration = Duration::from_millis(1);
-
-/// Entries of a group's completion queue to begin with, so that most groups need one queue that never grows. Where it
-/// cannot grow, or a queue has a small most, later members get further queues.
-const QUEUE_ENTRIES: u32 = 4096;
-
-/// What members hold of their group.
-pub(super) struct GroupCore {
-    lanes: Rc<Lanes>,
-    pollers: Cell<Vec<(usize, Weak<Poller>)>>,
-    events: EventSet,
-    busy: Cell<usize>,
-}
-
-impl GroupCore {
-    /// A poller of the group on the device with room for `entries` more: one that other members use already, if its
-    /// queue has the room or can grow, or else a new one.
-    pub(super) fn poller(&self, device: &DeviceShare, entries: u32) -> Result<Rc<Poller>, Error> {
-        let key = device.device().key();
-        let mut pollers = self.pollers.take();
-        pollers.retain(|(_, poller)| poller.strong_count() > 0);
-        let on_device = pollers.iter().filter(|(other, _)| *other == key);
-        let roomy =
-            on_device.filter_map(|(_, poller)| poller.upgrade()).find(|poller| poller.has_room_for(entries));
-        let result = match roomy {
-            Some(poller) => Ok(poller),
-            None => self.new_poller(device, entries, &mut pollers),
-        };
-        self.pollers.set(pollers);
-        result
-    }
-
-    fn new_poller(
-        &self,
-        device: &DeviceShare,
-        entries: u32,
-        pollers: &mut Vec<(usize, Weak<Poller>)>,
-    ) -> Result<Rc<Poller>, Error> {
-        pollers.try_reserve(1).map_err(|_| Error::NoMemory)?;
-        // A device that has less memory than it says may still have enough for this one member.
-        let poller = Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES))
-            .or_else(|_| Poller::new(device, &self.lanes, entries))?;
-        pollers.push((device.device().key(), Rc::downgrade(&poller)));
-        Ok(poller)
-    }
-
-    /// Lets the events of a live member's channel be found.
-    pub(super) fn watch(&self, channel: &EventChannel, owner: Owner) -> Result<(), verbs::Error> {
-        self.events.add(channel, u64::from(owner.index) << 32 | u64::from(owner.generation))
-    }
-
-    pub(super) fn count_busy(&self, more: bool) {
-        let busy = self.busy.get();
-        self.busy.set(if more { busy + 1 } else { busy.saturating_sub(1) });
-    }
-
-    #[inline]
-    fn account(&self, at_most: usize) {
-        let pollers = self.pollers.take();
-        for poller in pollers.iter().filter_map(|(_, poller)| poller.upgrade()) {
-            let mut found = 0;
-            loop {
-                let count = poller.account();
-                found += count;
-                if count == 0 || found >= at_most {
-                    break;
-                }
-            }
-        }
-        self.pollers.set(pollers);
-    }
-}
 
 /// A poll group, used by one thread at a time.
 pub struct PollGroup {
@@ -115,14 +33,8 @@ pub struct Polled {
 impl PollGroup {
     /// A group with no members.
     pub fn new() -> Result<Rc<Self>, Error> {
-        let core = GroupCore {
-            lanes: Lanes::new(),
-            pollers: Cell::default(),
-            events: EventSet::new()?,
-            busy: Cell::new(0),
-        };
         Ok(Rc::new(Self {
-            core: Rc::new(core),
+            core: GroupCore::new()?,
             members: Cell::default(),
             next_events: Cell::new(Moment::START),
         }))
@@ -168,9 +80,9 @@ impl PollGroup {
         let mut polled = Polled::default();
         self.core.account(per_qpair.min(4096) as usize);
         // Those who ask again, or only now, wait for the next poll.
-        for _ in 0..self.core.lanes.asking() {
-            let Some(owner) = self.core.lanes.next_asking() else { break };
-            if let Some(qpair) = self.core.lanes.qpair(owner) {
+        for _ in 0..self.core.lanes().asking() {
+            let Some(owner) = self.core.lanes().next_asking() else { break };
+            if let Some(qpair) = self.core.lanes().qpair(owner) {
                 self.look_after(&qpair, per_qpair, now, &mut polled);
             }
         }
@@ -178,7 +90,7 @@ impl PollGroup {
             self.next_events.set(now.after(EVENT_INTERVAL));
             self.read_events(per_qpair, now, &mut polled);
         }
-        if self.core.busy.get() > 0 {
+        if self.core.has_busy() {
             self.progress_busy(per_qpair, now, &mut polled);
         }
         polled
@@ -211,14 +123,11 @@ impl PollGroup {
 
     #[cold]
     fn read_events(&self, per_qpair: u32, now: Moment, polled: &mut Polled) {
-        let mut ready = Vec::new();
-        let result = self.core.events.ready(|number| {
-            ready.push(Owner { index: (number >> 32) as u32, generation: number as u32 });
-        });
-        if let Err(error) = result {
+        let owners = self.core.owners_with_events().unwrap_or_else(|error| {
             tracing::error!("waiting for CM events of a poll group: {error}");
-        }
-        for qpair in ready.into_iter().filter_map(|owner| self.core.lanes.qpair(owner)) {
+            Vec::new()
+        });
+        for qpair in owners.into_iter().filter_map(|owner| self.core.lanes().qpair(owner)) {
             let was_live = qpair.is_connected();
             qpair.look_for_events(now);
             self.after_progress(&qpair, was_live, per_qpair, polled);

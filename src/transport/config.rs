@@ -1,0 +1,53 @@
+//! What a qpair is told when it is made.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// Where a qpair connects to, and how.
+#[derive(Debug, Clone)]
+pub struct ConnectTarget {
+    /// The controller's address and port.
+    pub address: SocketAddr,
+    /// The local address to come from.
+    pub source: Option<SocketAddr>,
+    /// What log lines call this qpair: address, NQN and queue id.
+    pub label: String,
+    /// The type of service of the connection's packets.
+    pub type_of_service: Option<u8>,
+    /// The local acknowledge timeout, 4.096 µs × 2^value.
+    pub acknowledge_timeout: Option<u8>,
+    /// Retransmissions after a timeout, 0 to 7.
+    pub retry_count: u8,
+    /// How long a CM event may be waited for.
+    pub cm_timeout: Duration,
+    /// How long the Fabrics Connect command may take.
+    pub connect_timeout: Duration,
+}
+
+/// What a qpair is made of.
+#[derive(Debug, Clone)]
+pub struct QpairConfiguration {
+    /// Where it connects to.
+    pub target: ConnectTarget,
+    /// The queue id, 0 for the Admin Queue.
+    pub queue_id: u16,
+    /// Entries of the submission queue, at least 2; one less may be outstanding.
+    pub queue_size: u16,
+    /// Requests that may be accepted at a time; those that the queue has no room for wait.
+    pub requests: u16,
+    /// Commands of the queue that only [`super::Qpair::submit_ahead`] may use.
+    pub reserved: u16,
+    /// Whether submissions ring the doorbell at the next poll instead of at once.
+    pub delay_submit: bool,
+    /// The controller to connect to: [`spec::fabrics::CNTLID_DYNAMIC`] for the Admin Queue.
+    pub controller_id: u16,
+    /// The subsystem's NQN.
+    pub subnqn: String,
+    /// The host's NQN.
+    pub hostnqn: String,
+    /// The host's identifier.
+    pub hostid: [u8; 16],
+    /// The Keep Alive Timeout in milliseconds, 0 for none; the Admin Queue's alone.
+    pub keep_alive_timeout: u32,
+    /// Bytes of data that a capsule may carry.
+    pub in_capsule_data: u32,
+}

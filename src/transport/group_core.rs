@@ -1,0 +1,119 @@
+//! What the members of a poll group hold of it: where their completions and their CM events are found.
+//!
+//! A member takes what it needs from here when it connects, and holds that by itself until its release (T43, I16). The group that
+//! knows its members is in `poll_group`; nothing here does.
+
+use super::{
+    Error,
+    device::DeviceShare,
+    poller::{Lanes, Poller},
+    token::Owner,
+};
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+};
+use verbs::{EventChannel, EventSet};
+
+/// Entries of a group's completion queue to begin with, so that most groups need one queue that never grows. Where it
+/// cannot grow, or a queue has a small most, later members get further queues.
+const QUEUE_ENTRIES: u32 = 4096;
+
+/// What members hold of their group.
+pub(super) struct GroupCore {
+    lanes: Rc<Lanes>,
+    pollers: Cell<Vec<(usize, Weak<Poller>)>>,
+    events: EventSet,
+    busy: Cell<usize>,
+}
+
+impl GroupCore {
+    /// Of a group with no members.
+    pub(super) fn new() -> Result<Rc<Self>, Error> {
+        Ok(Rc::new(Self {
+            lanes: Lanes::new(),
+            pollers: Cell::default(),
+            events: EventSet::new()?,
+            busy: Cell::new(0),
+        }))
+    }
+
+    #[inline]
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Whose channels have events that wait.
+    pub(super) fn owners_with_events(&self) -> Result<Vec<Owner>, verbs::Error> {
+        let mut ready = Vec::new();
+        self.events.ready(|number| {
+            ready.push(Owner { index: (number >> 32) as u32, generation: number as u32 });
+        })?;
+        Ok(ready)
+    }
+
+    /// Whether members connect, drain, or are at rest with callbacks that are due.
+    #[inline]
+    pub(super) fn has_busy(&self) -> bool {
+        self.busy.get() > 0
+    }
+
+    /// A poller of the group on the device with room for `entries` more: one that other members use already, if its
+    /// queue has the room or can grow, or else a new one.
+    pub(super) fn poller(&self, device: &DeviceShare, entries: u32) -> Result<Rc<Poller>, Error> {
+        let key = device.device().key();
+        let mut pollers = self.pollers.take();
+        pollers.retain(|(_, poller)| poller.strong_count() > 0);
+        let on_device = pollers.iter().filter(|(other, _)| *other == key);
+        let roomy =
+            on_device.filter_map(|(_, poller)| poller.upgrade()).find(|poller| poller.has_room_for(entries));
+        let result = match roomy {
+            Some(poller) => Ok(poller),
+            None => self.new_poller(device, entries, &mut pollers),
+        };
+        self.pollers.set(pollers);
+        result
+    }
+
+    fn new_poller(
+        &self,
+        device: &DeviceShare,
+        entries: u32,
+        pollers: &mut Vec<(usize, Weak<Poller>)>,
+    ) -> Result<Rc<Poller>, Error> {
+        pollers.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        // A device that has less memory than it says may still have enough for this one member.
+        let poller = Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES))
+            .or_else(|_| Poller::new(device, &self.lanes, entries))?;
+        pollers.push((device.device().key(), Rc::downgrade(&poller)));
+        Ok(poller)
+    }
+
+    /// Lets the events of a live member's channel be found.
+    pub(super) fn watch(&self, channel: &EventChannel, owner: Owner) -> Result<(), verbs::Error> {
+        self.events.add(channel, u64::from(owner.index) << 32 | u64::from(owner.generation))
+    }
+
+    /// One member more, or less, is to be visited at each poll.
+    pub(super) fn count_busy(&self, more: bool) {
+        let busy = self.busy.get();
+        self.busy.set(if more { busy + 1 } else { busy.saturating_sub(1) });
+    }
+
+    /// The account half of a poll, for all members: `at_most` completions of each queue, about.
+    #[inline]
+    pub(super) fn account(&self, at_most: usize) {
+        let pollers = self.pollers.take();
+        for poller in pollers.iter().filter_map(|(_, poller)| poller.upgrade()) {
+            let mut found = 0;
+            loop {
+                let count = poller.account();
+                found += count;
+                if count == 0 || found >= at_most {
+                    break;
+                }
+            }
+        }
+        self.pollers.set(pollers);
+    }
+}
