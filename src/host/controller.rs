@@ -287,6 +287,10 @@ impl Controller {
         !self.has_failed() && matches!(self.detach_state(), DetachState::No)
     }
 
+    pub(super) fn admin_queue(&self) -> &AdminQueue {
+        &self.admin
+    }
+
     /// Whether the controller has failed.
     pub fn has_failed(&self) -> bool {
         self.shared.has_failed()
