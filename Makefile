@@ -59,6 +59,7 @@ help:
 	@echo 'make test       Rust tests, C tests, C tests under valgrind memcheck'
 	@echo 'make test-vm    the same C programs on the real RDMA stack of a Linux kernel, in a virtual machine; RUNS=n, QUEUES=n'
 	@echo 'make replay     one world of a storm again, with all that it logs; SEED=n, STORM=name of the test binary'
+	@echo 'make fuzz       any bytes for whatever reads bytes of others, with cargo fuzz; SECONDS_EACH=n KINDS="a b"'
 	@echo 'make bench      instructions and allocations per I/O, by callgrind'
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
@@ -162,6 +163,11 @@ replay: packages-build toolchain
 .PHONY: test-vm
 test-vm: all verbs-compare packages-vm
 	RUNS='$(RUNS)' QUEUES='$(QUEUES)' vm/test.sh
+
+# The stable half of it, over the committed corpus, is one of the Rust tests.
+.PHONY: fuzz
+fuzz: packages-build toolchain
+	TARGET_DIR='$(TARGET_DIR)' scripts/fuzz.sh
 
 .PHONY: bench
 bench: all packages-test
