@@ -20,6 +20,8 @@ use std::{
     time::Duration,
 };
 
+/// Where the simulation's target listens.
+const PORT: u16 = 4420;
 const EAGAIN: i32 = -libc::EAGAIN;
 
 type Hook = Box<dyn FnOnce()>;
@@ -78,7 +80,7 @@ fn poll_to_the_end(context: Handle) {
 fn waiting(count: u32) -> (World, Vec<(Handle, Handle)>) {
     let world = World::new();
     ENDED.set(0);
-    let controllers: Vec<Handle> = (0..count).map(|host| connect(NQN, host)).collect();
+    let controllers: Vec<Handle> = (0..count).map(|host| connect(NQN, PORT, host)).collect();
     let pairs: Vec<_> = controllers.into_iter().map(|controller| (controller, alloc(controller))).collect();
     assert!(pairs.iter().all(|(controller, qpair)| !controller.is_null() && !qpair.is_null()));
     world.control("misbehave silent");
@@ -110,7 +112,7 @@ fn m1_a_callback_polls_the_detach_context_to_its_end() {
     // Both controllers are gone and can be attached anew.
     world.control("behave silent");
     for host in 0..2 {
-        let again = connect(NQN, host);
+        let again = connect(NQN, PORT, host);
         assert!(!again.is_null());
         assert_eq!(detach(again), 0);
     }
@@ -127,7 +129,7 @@ fn m2_a_callback_allocates_while_its_controller_is_detached() {
             assert!(alloc(controller).is_null());
             // SAFETY: both handles are there until the callback of their end returns.
             assert_ne!(unsafe { spdk_nvme_ctrlr_connect_io_qpair(controller, qpair) }, 0);
-            assert!(connect(NQN, 0).is_null(), "it is being detached");
+            assert!(connect(NQN, PORT, 0).is_null(), "it is being detached");
         });
         if asynchronous {
             let mut context = null_mut();
@@ -200,7 +202,7 @@ fn a_callback_of_a_connect_ends_what_connects() {
     for detached in [false, true] {
         let world = World::new();
         ENDED.set(0);
-        let controller = connect(NQN, 0);
+        let controller = connect(NQN, PORT, 0);
         let qpair = alloc(controller);
         // SAFETY: on this thread.
         unsafe { spdk_nvme_ctrlr_disconnect_io_qpair(qpair) };
@@ -226,7 +228,7 @@ fn h4_a_detach_takes_one_deadline_and_its_beginning_none() {
     for count in [1, 32, 1000] {
         let world = World::with(target::Options { io_queues: 1024, ..target::Options::default() });
         ENDED.set(0);
-        let controller = connect(NQN, 0);
+        let controller = connect(NQN, PORT, 0);
         let qpairs: Vec<Handle> = (0..count).map(|_| alloc(controller)).collect();
         assert!(qpairs.iter().all(|qpair| !qpair.is_null()));
         qpairs.iter().for_each(|qpair| read(controller, *qpair, world.buffer()));

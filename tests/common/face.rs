@@ -45,8 +45,8 @@ unsafe extern "C" {
 pub type Room = [u64; 512];
 
 /// The transport id of a subsystem on this machine.
-pub fn transport_id(nqn: &str) -> Room {
-    let text = format!("trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:4420 subnqn:{nqn}");
+pub fn transport_id(nqn: &str, port: u16) -> Room {
+    let text = format!("trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:{port} subnqn:{nqn}");
     let text = CString::new(text).unwrap();
     let mut id = [0; 512];
     // SAFETY: the id has room for a transport id, and the text is a C string.
@@ -61,8 +61,8 @@ const OPTIONS: usize = 856;
 
 /// Attaches the subsystem's controller for the host of that number: each host has a controller of its own. There are no
 /// Keep Alives. NULL is a failure.
-pub fn connect(nqn: &str, host: u32) -> Handle {
-    let id = transport_id(nqn);
+pub fn connect(nqn: &str, port: u16, host: u32) -> Handle {
+    let id = transport_id(nqn, port);
     let mut options: Room = [0; 512];
     let name = CString::new(format!("nqn.2024-01.test:host-{host}")).unwrap();
     // SAFETY: the options have room for OPTIONS bytes; the host NQN lies within them with 224 bytes, the timeout with 4.

@@ -94,6 +94,8 @@ extern "C" fn ended(argument: *mut c_void, completion: *const [u8; 16]) {
 
 /// The target's thread; it ends the target when it is dropped.
 struct Peer {
+    /// Where it listens: a port that nobody else has.
+    port: u16,
     stop: Option<mpsc::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -104,20 +106,20 @@ impl Peer {
         let (ready, up) = mpsc::channel();
         let thread = thread::spawn(move || {
             let options = Options {
-                listen: vec!["127.0.0.1:4420".parse().unwrap()],
+                listen: vec!["127.0.0.1:0".parse().unwrap()],
                 subsystems: vec![SubsystemOptions::parse(&format!("{NQN},ns=8M")).unwrap()],
                 ..Options::default()
             };
             let mut target = Target::new(options).unwrap();
             let begin = Instant::now();
-            ready.send(()).unwrap();
+            ready.send(target.addresses().next().unwrap().port()).unwrap();
             while let Err(mpsc::TryRecvError::Empty) = stopped.try_recv() {
                 target.poll(u64::try_from(begin.elapsed().as_nanos()).unwrap());
                 thread::yield_now();
             }
         });
-        up.recv().unwrap();
-        Self { stop: Some(stop), thread: Some(thread) }
+        let port = up.recv().unwrap();
+        Self { port, stop: Some(stop), thread: Some(thread) }
     }
 
     /// All of it is gone when this returns.
@@ -155,7 +157,7 @@ impl World {
         let alone = alone();
         assert!(softverbs::ledger().is_clean(), "{:?}", softverbs::ledger());
         let peer = Peer::start();
-        let id = transport_id(NQN);
+        let id = transport_id(NQN, peer.port);
         // SAFETY: as the headers describe these functions.
         unsafe {
             let controller = spdk_nvme_connect(id.as_ptr().cast(), null(), 0);
@@ -257,7 +259,7 @@ fn f20_t122_a_controller_fails_on_one_thread_while_another_reads() {
     for poll_after_failure in [false, true] {
         let mut world = World::new();
         let (running, failed) = (AtomicU32::new(0), AtomicBool::new(false));
-        let mut peer = std::mem::replace(&mut world.peer, Peer { stop: None, thread: None });
+        let mut peer = std::mem::replace(&mut world.peer, Peer { port: 0, stop: None, thread: None });
         let shared = &world;
         thread::scope(|scope| {
             for _ in 0..2 {

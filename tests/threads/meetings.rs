@@ -56,17 +56,17 @@ fn meet<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B
 }
 
 /// Each round: a controller with two qpairs, then `round`, which leaves nothing of them.
-fn rounds(mut round: impl FnMut(u32, Shared, [Shared; 2])) {
+fn rounds(mut round: impl FnMut(&Peer, u32, Shared, [Shared; 2])) {
     let _alone = super::alone();
     assert!(softverbs::ledger().is_clean(), "{:?}", softverbs::ledger());
     let mut peer = Peer::start();
     let begin = Instant::now();
     for host in 0..ROUNDS {
-        let controller = Shared(connect(NQN, host));
+        let controller = Shared(connect(NQN, peer.port, host));
         assert!(!controller.0.is_null());
         let qpairs = [(); 2].map(|()| Shared(alloc(controller.0)));
         assert!(qpairs.iter().all(|qpair| !qpair.0.is_null()));
-        round(host, controller, qpairs);
+        round(&peer, host, controller, qpairs);
         assert!(begin.elapsed() < DEADLINE, "{host} rounds took {:?}", begin.elapsed());
     }
     peer.end();
@@ -80,7 +80,7 @@ fn is_answer(rc: i32) -> bool {
 
 #[test]
 fn m7_t141_a_detach_and_a_free_meet() {
-    rounds(|_, controller, qpairs| {
+    rounds(|_, _, controller, qpairs| {
         let (freed, detached) = meet(|| qpairs.map(free), || detach(controller));
         assert_eq!(detached, 0);
         assert!(freed.iter().all(|rc| is_answer(*rc)), "{freed:?}");
@@ -89,7 +89,7 @@ fn m7_t141_a_detach_and_a_free_meet() {
 
 #[test]
 fn m7_a_free_and_a_free_meet() {
-    rounds(|_, controller, qpairs| {
+    rounds(|_, _, controller, qpairs| {
         for qpair in qpairs {
             let (one, two) = meet(|| free(qpair), || free(qpair));
             assert!(one == 0 || two == 0);
@@ -101,7 +101,7 @@ fn m7_a_free_and_a_free_meet() {
 
 #[test]
 fn m7_a_detach_and_a_detach_meet() {
-    rounds(|_, controller, _| {
+    rounds(|_, _, controller, _| {
         let (one, two) = meet(|| detach(controller), || detach(controller));
         assert!(one == 0 || two == 0);
         assert!(is_answer(one) && is_answer(two), "{one}, {two}");
@@ -111,7 +111,7 @@ fn m7_a_detach_and_a_detach_meet() {
 
 #[test]
 fn m7_a_detach_and_an_alloc_meet() {
-    rounds(|_, controller, _| {
+    rounds(|_, _, controller, _| {
         // One that is made in time goes with the controller.
         let (_qpair, detached) = meet(|| alloc_on(controller), || detach(controller));
         assert_eq!(detached, 0);
@@ -120,7 +120,7 @@ fn m7_a_detach_and_an_alloc_meet() {
 
 #[test]
 fn m7_a_detach_and_the_connect_of_a_qpair_meet() {
-    rounds(|_, controller, [qpair, _]| {
+    rounds(|_, _, controller, [qpair, _]| {
         disconnect(qpair);
         let (_connected, detached) = meet(|| connect_qpair(controller, qpair), || detach(controller));
         assert_eq!(detached, 0);
@@ -129,7 +129,7 @@ fn m7_a_detach_and_the_connect_of_a_qpair_meet() {
 
 #[test]
 fn m7_a_free_and_the_connect_of_a_qpair_meet() {
-    rounds(|_, controller, [qpair, _]| {
+    rounds(|_, _, controller, [qpair, _]| {
         disconnect(qpair);
         let (_connected, freed) = meet(|| connect_qpair(controller, qpair), || free(qpair));
         assert_eq!(freed, 0, "freed at once, or when the connect ends");
@@ -140,8 +140,9 @@ fn m7_a_free_and_the_connect_of_a_qpair_meet() {
 /// Both get the same handle, and the controller is attached twice.
 #[test]
 fn m7_a_connect_and_a_connect_meet() {
-    rounds(|host, controller, _| {
-        let attach = || Shared(connect(NQN, 1000 + host));
+    rounds(|peer, host, controller, _| {
+        let port = peer.port;
+        let attach = || Shared(connect(NQN, port, 1000 + host));
         let (one, two) = meet(attach, attach);
         assert!(!one.0.is_null() && one.0 == two.0, "one controller, one handle");
         assert_eq!(detach(one), 0);
@@ -155,8 +156,9 @@ fn m7_a_connect_and_a_connect_meet() {
 /// A controller that is attached again while it goes: the attempt is refused, or gives a new one.
 #[test]
 fn m7_a_connect_and_a_detach_meet() {
-    rounds(|host, controller, _| {
-        let (again, detached) = meet(|| Shared(connect(NQN, host)), || detach(controller));
+    rounds(|peer, host, controller, _| {
+        let port = peer.port;
+        let (again, detached) = meet(|| Shared(connect(NQN, port, host)), || detach(controller));
         assert_eq!(detached, 0);
         if !again.0.is_null() {
             assert_eq!(detach(again), 0);
