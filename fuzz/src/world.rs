@@ -84,7 +84,8 @@ impl World {
         let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         crate::lines::take();
         softverbs::sim::start(7);
-        clock::install(Clock { ticks: softverbs::sim::now, ticks_hz: || 1_000_000_000, relax: turn });
+        let clock = Clock { ticks: softverbs::sim::now, ticks_hz: || 1_000_000_000, relax: turn };
+        clock::install(clock).expect("a clock with a rate");
         let plain = "faults quiet; faults off; delay off; device on; port up; peer speaks; purge on";
         softverbs::control(plain).unwrap();
         assert_clean("before");
