@@ -3,11 +3,9 @@
 use spec::identify::IDENTIFY_SIZE;
 use spec::{AdminOpcode, Command, Completion, Status};
 
+use super::facts::ASYNC_EVENT_REQUESTS;
 use super::step::DataPointer;
 use super::{Core, Queue, Step, logs};
-
-/// Asynchronous Event Requests that a controller holds; AERL is one less.
-pub(super) const ASYNC_EVENT_REQUESTS: usize = 4;
 
 impl Core {
     pub(super) fn admin(

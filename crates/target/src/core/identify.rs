@@ -11,14 +11,12 @@ use spec::namespace::{
 };
 use spec::{Command, Status};
 
-use super::admin::ASYNC_EVENT_REQUESTS;
+use super::facts::{ASYNC_EVENT_REQUESTS, FIRMWARE};
 use super::properties::VERSION;
 use super::{Controller, Core, Limits, Namespace, Subsystem};
 
 /// Keep alive granularity in units of 100 ms.
 const KAS: u16 = 1;
-/// Firmware revision.
-pub(super) const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
 
 impl Core {
     pub(super) fn identify(&self, cntlid: u16, command: &Command) -> Result<Vec<u8>, Status> {

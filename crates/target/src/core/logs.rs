@@ -9,7 +9,7 @@ use spec::log::{
 };
 use spec::{AdminOpcode, Command, NvmOpcode, Status};
 
-use super::identify::FIRMWARE;
+use super::facts::FIRMWARE;
 use super::{Core, Queue};
 
 impl Core {

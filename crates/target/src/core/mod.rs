@@ -6,6 +6,7 @@
 
 mod admin;
 mod connect;
+mod facts;
 mod features;
 mod identify;
 mod io;

@@ -17,7 +17,7 @@ use verbs::{
     RemoteTransfer, Segment, WcStatus, WorkCompletion,
 };
 
-use super::Counters;
+use super::counters::Counters;
 use super::device::DeviceState;
 use super::io::{Failure, Io, pieces, zero};
 use super::slots::{Slots, Stage, Then, Token};

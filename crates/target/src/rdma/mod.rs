@@ -4,6 +4,7 @@
 //! to the connection that polled it.
 
 mod connection;
+mod counters;
 mod device;
 mod io;
 mod slots;
@@ -20,6 +21,7 @@ use crate::core::{Core, Ended, UnknownSubsystem};
 use crate::lies::{Liar, Lie};
 use crate::options::{OptionError, Options, check_linger};
 use connection::{Connection, Turn};
+pub use counters::Counters;
 use device::DeviceState;
 
 /// CM events are looked for this often, in nanoseconds: reading the channel is a system call.
@@ -57,19 +59,6 @@ pub struct Target {
     options: Options,
     counters: Counters,
     turns: Turns,
-}
-
-/// What a target did so far.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counters {
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connection requests rejected.
-    pub rejected: u64,
-    /// Commands taken.
-    pub commands: u64,
-    /// Responses sent.
-    pub responses: u64,
 }
 
 #[derive(Default)]
