@@ -11,6 +11,8 @@ use std::{
 pub type Handle = *mut c_void;
 /// What runs when a command is done: the program's argument, and the completion's 16 bytes.
 pub type Done = extern "C" fn(*mut c_void, *const [u8; 16]);
+/// What a poll group runs for a qpair that is disconnected: the qpair, and the group's context.
+pub type Disconnected = extern "C" fn(Handle, *mut c_void);
 
 unsafe extern "C" {
     pub fn spdk_zmalloc(size: usize, align: usize, unused: *mut u64, id: c_int, flags: u32) -> *mut c_void;
@@ -39,6 +41,22 @@ unsafe extern "C" {
         argument: *mut c_void,
         flags: u32,
     ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_write(
+        namespace: Handle,
+        qpair: Handle,
+        buffer: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+    ) -> c_int;
+    pub fn spdk_nvme_ctrlr_get_default_io_qpair_opts(controller: Handle, options: *mut c_void, size: usize);
+    pub fn spdk_nvme_poll_group_create(context: *mut c_void, table: *mut c_void) -> Handle;
+    pub fn spdk_nvme_poll_group_destroy(group: Handle) -> c_int;
+    pub fn spdk_nvme_poll_group_add(group: Handle, qpair: Handle) -> c_int;
+    pub fn spdk_nvme_poll_group_remove(group: Handle, qpair: Handle) -> c_int;
+    pub fn spdk_nvme_poll_group_process_completions(group: Handle, most: u32, ended: Disconnected) -> i64;
 }
 
 /// A transport id, or another structure of options: large enough for each, and aligned.
@@ -57,11 +75,31 @@ pub fn transport_id(nqn: &str, port: u16) -> Room {
 /// Where members of the controller options begin, and the size of all of them, as `tests/abi` compares them.
 const KEEP_ALIVE_TIMEOUT_MS: usize = 16;
 const HOSTNQN: usize = 28;
+const ADMIN_TIMEOUT_MS: usize = 576;
+const FABRICS_CONNECT_TIMEOUT_US: usize = 600;
 const OPTIONS: usize = 856;
 
 /// Attaches the subsystem's controller for the host of that number: each host has a controller of its own. There are no
 /// Keep Alives. NULL is a failure.
 pub fn connect(nqn: &str, port: u16, host: u32) -> Handle {
+    connect_with(nqn, port, host, |_| {})
+}
+
+/// As [`connect`], with deadlines of `milliseconds` for admin commands and for Fabrics Connect, and a Keep Alive Timeout.
+pub fn connect_within(nqn: &str, port: u16, host: u32, milliseconds: u32, keep_alive_ms: u32) -> Handle {
+    connect_with(nqn, port, host, |options| {
+        let timeout = u64::from(milliseconds) * 1000;
+        // SAFETY: the members lie within the options; they need not be aligned.
+        unsafe {
+            options.add(ADMIN_TIMEOUT_MS).cast::<u32>().write_unaligned(milliseconds);
+            options.add(FABRICS_CONNECT_TIMEOUT_US).cast::<u64>().write_unaligned(timeout);
+            options.add(KEEP_ALIVE_TIMEOUT_MS).cast::<u32>().write_unaligned(keep_alive_ms);
+        }
+    })
+}
+
+/// `change` gets the options' OPTIONS bytes.
+fn connect_with(nqn: &str, port: u16, host: u32, change: impl FnOnce(*mut u8)) -> Handle {
     let id = transport_id(nqn, port);
     let mut options: Room = [0; 512];
     let name = CString::new(format!("nqn.2024-01.test:host-{host}")).unwrap();
@@ -73,6 +111,7 @@ pub fn connect(nqn: &str, port: u16, host: u32) -> Handle {
         let hostnqn = options.add(HOSTNQN);
         hostnqn.write_bytes(0, 224);
         hostnqn.copy_from_nonoverlapping(name.as_ptr().cast(), name.count_bytes());
+        change(options);
         spdk_nvme_connect(id.as_ptr().cast(), options.cast(), OPTIONS)
     }
 }
@@ -81,4 +120,38 @@ pub fn connect(nqn: &str, port: u16, host: u32) -> Handle {
 pub fn alloc(controller: Handle) -> Handle {
     // SAFETY: no options are given.
     unsafe { spdk_nvme_ctrlr_alloc_io_qpair(controller, null_mut(), 0) }
+}
+
+/// Where members of an I/O qpair's options begin, and the size of all of them.
+const IO_QUEUE_SIZE: usize = 4;
+const IO_QUEUE_REQUESTS: usize = 8;
+const DELAY_CMD_SUBMIT: usize = 12;
+const CREATE_ONLY: usize = 64;
+const ASYNC_MODE: usize = 65;
+const IO_QPAIR_OPTIONS: usize = 72;
+
+/// Options of an I/O qpair.
+#[derive(Debug, Clone, Copy)]
+pub struct QpairOptions {
+    pub queue_size: u32,
+    pub requests: u32,
+    pub delay_submit: bool,
+    pub create_only: bool,
+    pub asynchronous: bool,
+}
+
+/// An I/O qpair with these options. NULL is a failure.
+pub fn alloc_with(controller: Handle, of: QpairOptions) -> Handle {
+    let mut options: Room = [0; 512];
+    // SAFETY: the options have room for IO_QPAIR_OPTIONS bytes, and their members lie within; they need not be aligned.
+    unsafe {
+        let options = options.as_mut_ptr().cast::<u8>();
+        spdk_nvme_ctrlr_get_default_io_qpair_opts(controller, options.cast(), IO_QPAIR_OPTIONS);
+        options.add(IO_QUEUE_SIZE).cast::<u32>().write_unaligned(of.queue_size);
+        options.add(IO_QUEUE_REQUESTS).cast::<u32>().write_unaligned(of.requests);
+        options.add(DELAY_CMD_SUBMIT).write(of.delay_submit.into());
+        options.add(CREATE_ONLY).write(of.create_only.into());
+        options.add(ASYNC_MODE).write(of.asynchronous.into());
+        spdk_nvme_ctrlr_alloc_io_qpair(controller, options.cast(), IO_QPAIR_OPTIONS)
+    }
 }

@@ -96,6 +96,11 @@ impl World {
         World::begin(Options::default(), Some(seed))
     }
 
+    /// As [`World::drawn`], with a target of these options.
+    pub fn drawn_with(seed: u64, options: Options) -> World {
+        World::begin(options, Some(seed))
+    }
+
     fn begin(options: Options, seed: Option<u64>) -> World {
         static ALONE: Mutex<()> = Mutex::new(());
         static START: Once = Once::new();
@@ -125,13 +130,22 @@ impl World {
     }
 
     pub fn start_target_at(&mut self, address: SocketAddr, options: Options) {
-        let options = Options {
-            listen: vec![address],
-            subsystems: vec![SubsystemOptions::parse(&format!("{NQN},ns=8M")).unwrap()],
-            ..options
-        };
-        let target = Target::new(options).unwrap();
+        let target = Target::new(offering(options, address)).unwrap();
         TARGET.with_borrow_mut(|place| assert!(place.replace(target).is_none()));
+    }
+
+    /// Whether there is a target.
+    pub fn has_target(&self) -> bool {
+        TARGET.with_borrow(Option::is_some)
+    }
+
+    /// Starts a target where there is none. False if that is refused, which a fault may bring about.
+    pub fn try_start_target(&self, options: Options) -> bool {
+        let options = offering(options, "127.0.0.1:4420".parse().unwrap());
+        let target = softverbs::without_profile(|| Target::new(options)).ok();
+        let started = target.is_some();
+        TARGET.with_borrow_mut(|place| assert!(std::mem::replace(place, target).is_none()));
+        started
     }
 
     /// The target dies: everything of it is gone at once.
@@ -208,6 +222,11 @@ impl World {
         assert_clean("after the test");
         HOOKS.with_borrow(|hooks| assert!(hooks.is_empty(), "a hook that never ran"));
     }
+}
+
+fn offering(options: Options, address: SocketAddr) -> Options {
+    let subsystems = vec![SubsystemOptions::parse(&format!("{NQN},ns=8M")).unwrap()];
+    Options { listen: vec![address], subsystems, ..options }
 }
 
 impl World {

@@ -1,0 +1,442 @@
+//! What the storms over the API have in common: a program that does anything at any time, against a target to which anything happens.
+//!
+//! The program itself is the test's: it knows one face of the library. Here is what is held against it at each step:
+//! * each I/O that was accepted has one callback, each that was refused none, and none is due once its qpair is gone;
+//! * what a qpair aborts it aborts in the order of submission;
+//! * "try again" is said only of what can pass: of a qpair with I/Os outstanding;
+//! * a call takes no more time than it may; most take none at all.
+//!
+//! A callback must not unwind into C, so what fails in one is kept, and fails the world at its next step.
+
+#![allow(dead_code)]
+
+use crate::{
+    common::{World, turn},
+    replay,
+    troubles::{Dice, PEACE, at_some_time, trouble},
+};
+use spec::Status;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ffi::c_void,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+/// Bytes of a block of the target's namespace, and of the memory for I/O.
+const BLOCK: u64 = 512;
+const BUFFER: u64 = 4 << 20;
+/// Acts of one world, those in callbacks included.
+const MOST_ACTS: u32 = 3000;
+/// How deep callbacks act in callbacks.
+const MOST_DEPTH: u32 = 4;
+
+thread_local! {
+    static TALLY: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
+    static LONGEST: RefCell<BTreeMap<&'static str, (Duration, u64)>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// One world's storm.
+pub struct Storm {
+    pub dice: Dice,
+    pub target: target::Options,
+    seed: u64,
+    loud: bool,
+    ios: RefCell<Vec<Io>>,
+    lives: RefCell<Vec<Life>>,
+    /// Callbacks act.
+    acting: Cell<bool>,
+    depth: Cell<u32>,
+    acts: Cell<u32>,
+    /// Time that calls inside of the current one took.
+    inside: Cell<Duration>,
+    /// By how much the clock may jump in this world.
+    jumps: Cell<Duration>,
+    /// The target told or tells lies: what it says proves nothing.
+    lies: Cell<bool>,
+    failed: Cell<bool>,
+}
+
+/// An I/O.
+struct Io {
+    life: usize,
+    accepted: Option<bool>,
+    ended: bool,
+    /// It must not succeed.
+    wrong: bool,
+    acts: bool,
+}
+
+/// What is known of a qpair.
+#[derive(Default, Clone)]
+struct Life {
+    outstanding: usize,
+    last_abort: Option<usize>,
+    gone: bool,
+}
+
+/// An I/O that the program is about to submit.
+pub struct Shape {
+    pub write: bool,
+    pub buffer: *mut c_void,
+    pub lba: u64,
+    pub blocks: u32,
+    pub flags: u32,
+    /// No device can reach the buffer.
+    pub wild: bool,
+    /// However often it is tried, it is refused.
+    pub impossible: bool,
+}
+
+/// Why an I/O was refused, whatever the face calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It can never be.
+    Invalid,
+    /// Try again after a poll.
+    Busy,
+    NotConnected,
+    /// The buffer is not the program's to give.
+    BadMemory,
+}
+
+impl Storm {
+    /// A storm and its world. The options of its target are drawn, too.
+    pub fn begin(seed: u64, salt: u64) -> (Self, World) {
+        let dice = Dice::new(seed ^ salt);
+        let target = target::Options {
+            mdts: dice.pick(&[0, 1, 5]),
+            io_queues: dice.pick(&[2, 4, 64]),
+            queue_entries: dice.pick(&[16, 32, 128]),
+            in_capsule_data: dice.pick(&[0, 4096]),
+            linger_ms: dice.pick(&[0, 1, 30]),
+            ..target::Options::default()
+        };
+        let world = World::drawn_with(seed, target.clone());
+        let loud = is_loud();
+        softverbs::control(if loud { "faults loud" } else { "faults quiet" }).unwrap();
+        if dice.once_in(2) {
+            softverbs::control("purge off").unwrap();
+        }
+        let storm = Self {
+            dice,
+            target,
+            seed,
+            loud,
+            ios: RefCell::default(),
+            lives: RefCell::default(),
+            acting: Cell::new(true),
+            depth: Cell::new(0),
+            acts: Cell::new(0),
+            inside: Cell::default(),
+            jumps: Cell::default(),
+            lies: Cell::new(false),
+            failed: Cell::new(false),
+        };
+        (storm, world)
+    }
+
+    pub fn roll(&self, below: usize) -> usize {
+        self.dice.roll(below)
+    }
+
+    pub fn once_in(&self, times: usize) -> bool {
+        self.dice.once_in(times)
+    }
+
+    /// Lets loose the faults of this world: on both hosts, so twice of them.
+    pub fn let_loose(&self) {
+        for _ in 0..self.roll(7) {
+            let what = trouble(&self.dice);
+            if let Some(time) = what.strip_prefix("clock jump ").and_then(|time| time.strip_suffix("ms")) {
+                self.jumps.set(self.jumps.get() + Duration::from_millis(time.parse().unwrap()));
+            }
+            let command = at_some_time(&self.dice, what, 60_000);
+            self.say(&command);
+            softverbs::control(&command).unwrap();
+        }
+    }
+
+    /// What happens outside of the program: to the target, and to the device.
+    pub fn weather(&self, world: &World) {
+        if !world.has_target() {
+            self.say("a target comes");
+            let _ = world.try_start_target(self.target.clone());
+            return;
+        }
+        match self.roll(16) {
+            0 => {
+                self.say("the target dies");
+                count("targets that died");
+                world.kill_target();
+            }
+            1 => self.tell(world, "misbehave silent"),
+            2 => self.tell(world, "misbehave reject-connections"),
+            3 => self.tell(world, self.dice.pick(&["misbehave repeat-response", "misbehave cid-idle"])),
+            4 => self.tell(world, self.dice.pick(&["linger 0", "linger 30"])),
+            5 => {
+                self.lies.set(true);
+                count("lies");
+                let lie = self.dice.pick(&[
+                    "random",
+                    "connect-status",
+                    "connect-status=0x4183",
+                    "connect-answer",
+                    "reject",
+                    "crqsize",
+                    "csts",
+                    "csts=1",
+                    "events",
+                    "namespace-size",
+                ]);
+                self.tell(world, &format!("lie {lie}"));
+            }
+            6 => {
+                let profile = self.dice.pick(&[
+                    "max_qp_wr=4",
+                    "max_qp_wr=1 max_cqe=3",
+                    "max_cqe=12 resize_cq=off",
+                    "max_sge=1 max_srq=0",
+                    "max_qp_rd_atom=1",
+                    "resize_cq=off",
+                ]);
+                self.say(profile);
+                count("other devices");
+                softverbs::control(&format!("device profile {profile}")).unwrap();
+            }
+            _ => {
+                for what in ["behave silent", "behave reject-connections", "truth all"] {
+                    world.control(what);
+                }
+                softverbs::control("device profile off; device on; port up; peer speaks").unwrap();
+            }
+        }
+    }
+
+    fn tell(&self, world: &World, what: &str) {
+        self.say(what);
+        world.control(what);
+    }
+
+    /// Peace: no fault any more, and callbacks only listen.
+    pub fn calm(&self) {
+        self.acting.set(false);
+        softverbs::control(PEACE).unwrap();
+    }
+
+    /// At the end of all: every I/O has what it was promised.
+    pub fn settle(&self) {
+        self.step();
+        for (number, io) in self.ios.borrow().iter().enumerate() {
+            assert_eq!(io.accepted, Some(io.ended), "I/O {number}: accepted, and ended");
+        }
+        assert!(self.lives.borrow().iter().all(|life| life.gone), "a qpair that nobody freed");
+    }
+
+    /// What is looked at after each act.
+    pub fn step(&self) {
+        assert!(!self.failed.get(), "something failed in a callback");
+    }
+
+    /// Whether there may be another act.
+    pub fn may_act(&self) -> bool {
+        self.acts.set(self.acts.get() + 1);
+        self.acts.get() <= MOST_ACTS
+    }
+
+    /// Whether this is an act in a callback.
+    pub fn is_inside(&self) -> bool {
+        self.depth.get() > 0
+    }
+
+    /// Runs what the program does in a callback.
+    pub fn in_callback(&self, work: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            self.failed.set(true);
+        }
+    }
+
+    /// Runs acts in a callback, if callbacks act and this one is not too deep.
+    pub fn act_in_callback(&self, work: impl FnOnce()) {
+        if self.acting.get() && self.depth.get() < MOST_DEPTH && self.acts.get() < MOST_ACTS {
+            count("callbacks that acted");
+            self.depth.set(self.depth.get() + 1);
+            work();
+            self.depth.set(self.depth.get() - 1);
+        }
+    }
+
+    pub fn say(&self, what: &str) {
+        if self.loud {
+            let depth = self.depth.get();
+            eprintln!("storm {}: {:indent$}{what}", self.seed, "", indent = 2 * depth as usize);
+        }
+    }
+
+    /// Runs a call that may take `most` of its own time: that of calls in its callbacks is theirs.
+    pub fn call<R>(&self, what: &'static str, most: Duration, call: impl FnOnce() -> R) -> R {
+        let begin = softverbs::sim::now();
+        let around = self.inside.replace(Duration::ZERO);
+        let result = call();
+        let whole = Duration::from_nanos(softverbs::sim::now() - begin);
+        let own = whole.saturating_sub(self.inside.get());
+        self.inside.set(around + whole);
+        LONGEST.with_borrow_mut(|longest| {
+            let longest = longest.entry(what).or_default();
+            *longest = (*longest).max((own, self.seed));
+        });
+        let most = most + self.jumps.get();
+        assert!(own <= most, "{what} took {own:?}, and may take {most:?}");
+        result
+    }
+
+    /// Time passes, and the other side gets its turns.
+    pub fn turns(&self, count: usize) {
+        self.call("turns", Duration::from_secs(1), || (0..count).for_each(|_| turn()));
+    }
+
+    /// Another qpair.
+    pub fn born(&self) -> usize {
+        let mut lives = self.lives.borrow_mut();
+        lives.push(Life::default());
+        lives.len() - 1
+    }
+
+    /// A qpair is gone: all that was accepted has ended.
+    pub fn gone(&self, life: usize) {
+        let life = &mut self.lives.borrow_mut()[life];
+        assert_eq!(life.outstanding, 0, "a qpair is gone and owes callbacks");
+        life.gone = true;
+    }
+
+    /// An I/O for a qpair with so many requests.
+    pub fn shape(&self, buffer: *mut c_void, requests: u32) -> Shape {
+        let mut shape = Shape {
+            write: self.once_in(2),
+            buffer,
+            lba: self.roll(1000) as u64,
+            blocks: self.dice.pick(&[1, 1, 1, 8, 64]),
+            flags: self.dice.pick(&[0, 0, 0, 1 << 30]),
+            wild: false,
+            impossible: false,
+        };
+        if self.once_in(6) {
+            match self.roll(6) {
+                0 => (shape.buffer, shape.wild) = (std::ptr::null_mut(), true),
+                1 => (shape.buffer, shape.wild) = (std::ptr::without_provenance_mut(0x1000), true),
+                2 => shape.blocks = 0,
+                3 => shape.flags = 1,
+                4 => shape.lba = self.dice.pick(&[u64::MAX - 3, 16_384]),
+                _ => shape.blocks = self.dice.pick(&[300, 2048, 8192]),
+            }
+        }
+        let bytes = u64::from(shape.blocks) * BLOCK;
+        assert!(bytes <= BUFFER);
+        let largest = if self.target.mdts == 0 { u64::from(u32::MAX) } else { 4096 << self.target.mdts };
+        let parts = bytes.div_ceil(largest);
+        shape.impossible = shape.blocks == 0 || shape.flags == 1 || parts > u64::from(requests);
+        shape
+    }
+
+    /// An I/O is about to be submitted. Its number.
+    pub fn submit(&self, life: usize, shape: &Shape) -> usize {
+        let wrong = shape.impossible || shape.wild || shape.lba > 1000;
+        let acts = self.once_in(3);
+        let mut ios = self.ios.borrow_mut();
+        ios.push(Io { life, accepted: None, ended: false, wrong, acts });
+        ios.len() - 1
+    }
+
+    /// How the submission came out. `connected` is what the qpair said before.
+    pub fn submitted(&self, number: usize, shape: &Shape, connected: bool, result: Result<(), Refusal>) {
+        // What a target lies about its limits and its namespace is what the library goes by.
+        let lies = self.lies.get();
+        let mut ios = self.ios.borrow_mut();
+        let io = &mut ios[number];
+        io.accepted = Some(result.is_ok());
+        assert!(!io.ended, "I/O {number} ended inside of its submission");
+        let life = &mut self.lives.borrow_mut()[io.life];
+        assert!(!life.gone || result.is_err(), "a qpair that is gone accepts");
+        match result {
+            Ok(()) => {
+                assert!(lies || !shape.impossible, "an I/O was accepted that cannot be");
+                life.outstanding += 1;
+                count(if connected { "I/Os on live qpairs" } else { "I/Os that waited for the connection" });
+            }
+            Err(refusal) => {
+                count("refused I/Os");
+                match refusal {
+                    Refusal::Invalid => assert!(lies || shape.impossible, "what could be is called invalid"),
+                    Refusal::Busy => {
+                        assert!(lies || !shape.impossible, "try again, for what can never be");
+                        assert!(life.outstanding > 0, "try again, and nothing is outstanding");
+                        count("busy qpairs");
+                    }
+                    Refusal::NotConnected => assert!(!connected, "it is connected, and says that it is not"),
+                    Refusal::BadMemory => {
+                        assert!(shape.wild, "good memory is refused");
+                        count("bad buffers");
+                    }
+                }
+            }
+        }
+    }
+
+    /// An I/O's callback. Whether the program is to act in it.
+    pub fn ended(&self, number: usize, status: Status) -> bool {
+        let mut ios = self.ios.borrow_mut();
+        let io = &mut ios[number];
+        assert_eq!(io.accepted, Some(true), "I/O {number} was not accepted and ended");
+        assert!(!std::mem::replace(&mut io.ended, true), "I/O {number} ended twice");
+        let life = &mut self.lives.borrow_mut()[io.life];
+        assert!(!life.gone, "I/O {number} ended after its qpair was gone");
+        life.outstanding -= 1;
+        match status {
+            Status::SUCCESS => {
+                count("good I/Os");
+                assert!(!io.wrong || self.lies.get(), "I/O {number} is wrong and succeeded");
+            }
+            Status::ABORTED_SQ_DELETION => {
+                count("aborted I/Os");
+                let last = life.last_abort.replace(number);
+                assert!(last < Some(number), "I/O {number} is aborted after {last:?}: not their order");
+            }
+            _ => count("I/Os that failed"),
+        }
+        io.acts
+    }
+}
+
+/// Whether somebody looks at one world: thousands of lines help nobody else.
+pub fn is_loud() -> bool {
+    let seeds = replay::seeds(0..u64::MAX);
+    seeds.end - seeds.start == 1
+}
+
+/// How long calls may take. Those that do not wait take no time.
+pub const NONE: Duration = Duration::ZERO;
+
+/// Counts what happened, over all worlds.
+pub fn count(what: &'static str) {
+    TALLY.with_borrow_mut(|tally| *tally.entry(what).or_default() += 1);
+}
+
+/// A storm that does nothing proves nothing: of each of these there was so much, on average of all worlds.
+pub fn assert_floors(worlds: u64, floors: &[(&'static str, f64)]) {
+    eprintln!("{worlds} worlds:");
+    TALLY.with_borrow(|tally| {
+        for (what, count) in tally {
+            eprintln!("  {what}: {count}, {:.2} a world", *count as f64 / worlds as f64);
+        }
+        LONGEST.with_borrow(|longest| {
+            for (what, (time, seed)) in longest {
+                eprintln!("  longest {what}: {time:?} (seed {seed})");
+            }
+        });
+        for (what, floor) in floors {
+            let count = tally.get(what).copied().unwrap_or(0);
+            assert!(worlds < 100 || count as f64 >= floor * worlds as f64, "{what}: only {count}");
+        }
+    });
+}
