@@ -37,7 +37,10 @@ fn storm(seed: u64) {
     for _ in 0..=dice.roll(4) {
         let command = at_some_time(&dice, trouble(&dice), 20_000);
         eprintln!("storm {seed}: {command}");
-        softverbs::control(&command).unwrap();
+        if let Err(refused) = softverbs::control(&command) {
+            // What would be injected now has nobody to reach yet.
+            assert!(refused.contains("there is no such identifier"), "{command}: {refused}");
+        }
     }
     world.live(options(&world));
     softverbs::control(PEACE).unwrap();
@@ -52,5 +55,5 @@ fn any_fault_leaves_nothing_behind() {
     // A world in which nothing ever works would prove little.
     let (good, aborted) = (ever_ended_with(Status::SUCCESS), ever_ended_with(Status::ABORTED_SQ_DELETION));
     eprintln!("{count} worlds: {good} reads succeeded, {aborted} were aborted");
-    assert!(count < 100 || (good > 20 * count && aborted > count));
+    assert!(count < 100 || (good > 20 * count && 2 * aborted > count));
 }

@@ -58,6 +58,8 @@ struct Program {
 struct Place {
     qpair: Rc<IoQpair>,
     controller: usize,
+    /// Which controller that was: after a detach another may have its place.
+    of: *const Controller,
     group: Option<usize>,
     life: usize,
 }
@@ -196,11 +198,12 @@ impl Program {
         let Ok(qpair) = made else { return };
         let id = qpair.id();
         assert!((1..=controller.io_queue_count()).contains(&u32::from(id)));
-        let same = |other: &Place| other.controller == pair && other.qpair.id() == id;
+        let of = Rc::as_ptr(&controller);
+        let same = |other: &Place| other.of == of && other.qpair.id() == id;
         let taken = self.qpairs.borrow().iter().flatten().any(same) || self.ending.borrow().iter().any(same);
         assert!(!taken, "two qpairs have the queue id {id}");
         self.qpairs.borrow_mut()[place] =
-            Some(Place { qpair, controller: pair, group: None, life: self.storm.born() });
+            Some(Place { qpair, controller: pair, of, group: None, life: self.storm.born() });
         if !self.storm.once_in(3) {
             self.join_group(place, self.storm.roll(PAIRS));
         }

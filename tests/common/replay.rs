@@ -7,6 +7,7 @@
 use std::{ops::Range, panic::AssertUnwindSafe, process::Command};
 
 /// Whether somebody chose the seeds, and so wants to read what happens.
+#[allow(dead_code)]
 pub fn is_chosen() -> bool {
     std::env::var_os("STORM_SEEDS").is_some()
 }
