@@ -168,10 +168,10 @@ fn conversations() {
     write("conversation", "log-size", &conversation(discovery, &[(0, 255, 10, 0, 8, u32::MAX)], &[]));
     write("conversation", "log-restless", &conversation(discovery, &[(0, 255, 28, 0, 0, 0)], &[]));
     // Namespaces without end: NN, and lists that go on.
-    let endless = [(0, 255, 10, 0, 516, 0xffff_fff0), (0, 255, 13, 0, 0, 0)];
+    let endless = [(0, 255, 10, 2, 516, 0xffff_fff0), (0, 255, 13, 0, 0, 0)];
     write("conversation", "namespaces-endless", &conversation(plain, &endless, &[]));
     // The same, of which none can be used (LBADS 3): none counts, and so none may be the last.
-    let useless = [endless[0], endless[1], (0, 255, 10, 0, 128, 3 << 16)];
+    let useless = [endless[0], endless[1], (0, 255, 10, 1, 128, 3 << 16)];
     write("conversation", "namespaces-useless", &conversation(plain, &useless, &[]));
     // Events without end.
     write("conversation", "events", &conversation(plain, &[(0, 255, 24, 7, 2, 0)], &[]));

@@ -120,5 +120,5 @@ pub fn run(input: &[u8]) {
         assert_eq!(softverbs::armed(), 0, "faults off leaves some");
         world.finish();
     }
-    lines::since();
+    lines::check();
 }

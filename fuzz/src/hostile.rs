@@ -453,8 +453,17 @@ impl Hostile {
         }
     }
 
-    /// Writes into the page that an answer brings.
+    /// Writes into the page that an answer brings. A number in a page (10) may be for one of the pages only: `a` is CNS + 1.
     fn spoil(&self, told: &mut Answer, lie: &Lie, command: &Command) {
+        let cns = (command.opcode() == AdminOpcode::IDENTIFY.0).then_some(command.cdw10() as u8);
+        let only = match lie.what & 0x3f {
+            10 => lie.a.checked_sub(1),
+            13 => Some(Cns::ACTIVE_NAMESPACE_LIST.0),
+            _ => None,
+        };
+        if only.is_some() && only != cns {
+            return;
+        }
         let Data::Page(page, _) = &mut told.data else { return };
         let at = lie.b as usize % PAGE;
         match lie.what & 0x3f {

@@ -63,7 +63,7 @@ pub fn run(input: &[u8]) {
     let blank = CString::new([&input[..until], b" "].concat()).unwrap();
     assert!(until == 0 || parse(&blank).0 == -libc::EINVAL, "what ends with a blank was taken");
     structure(input);
-    lines::since();
+    lines::check();
 }
 
 fn parse(text: &CString) -> (i32, spdk_nvme_transport_id) {

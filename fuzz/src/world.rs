@@ -162,7 +162,7 @@ impl World {
             }
         });
         assert_clean("after");
-        crate::lines::since();
+        crate::lines::check();
     }
 }
 

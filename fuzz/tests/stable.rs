@@ -75,7 +75,8 @@ fn run(kind: &Kind, seed: u64) {
     let begin = Instant::now();
     let current = Current::new(kind);
     if let Some(file) = std::env::var_os("FUZZ_FILE") {
-        let input = fs::read(&file).unwrap();
+        // From the folder of the package, where cargo runs its tests, or from the workspace's.
+        let input = fs::read(&file).or_else(|_| fs::read(Path::new("..").join(&file))).unwrap();
         return current.run(kind, &input, "the file");
     }
     let files = corpus(kind);
