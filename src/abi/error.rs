@@ -144,7 +144,7 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::Disconnecting => libc::EAGAIN,
         TransportError::AlreadyConnected => libc::EISCONN,
         TransportError::NotDisconnected => libc::EINVAL,
-        TransportError::Internal(_) => libc::EIO,
+        TransportError::Internal(_) => libc::ENOTRECOVERABLE,
         TransportError::DeviceTooSmall { .. } => libc::EOPNOTSUPP,
         TransportError::FirstReceives(errno) => *errno,
         TransportError::NoRequests | TransportError::NoMemory => libc::ENOMEM,

@@ -54,6 +54,8 @@ enum Detach {
     Notifying(Answer, Moment),
     /// CSTS.SHST is being read until it says complete.
     Awaiting(Answer, Moment),
+    /// It was not complete; it is read again at the first of these moments. The other is the deadline of all.
+    Pausing(Moment, Moment),
     Disconnecting,
     /// The memory is safe; those whose peer still owes an answer are waited for, all together.
     Burying,
@@ -64,6 +66,8 @@ enum Detach {
 const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
 /// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait before CSTS is read again: a controller that takes its time is not asked without pause.
+const SHUTDOWN_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Controller {
     /// Connects to a controller and brings it up: Admin Queue, enable, Identify, namespaces. Waits for all of it, but
@@ -349,11 +353,18 @@ impl Controller {
                     if Csts(completion.cdw0()).shst() == Csts::SHST_COMPLETE {
                         self.begin_disconnect();
                     } else {
-                        self.read_shutdown_status(deadline);
+                        self.detach.set(Detach::Pausing(now.after(SHUTDOWN_INTERVAL), deadline));
                     }
                 }
                 _ => self.begin_disconnect(),
             },
+            Detach::Pausing(until, deadline) => {
+                if now.has_reached(until) {
+                    self.read_shutdown_status(deadline);
+                } else {
+                    self.detach.set(Detach::Pausing(until, deadline));
+                }
+            }
             Detach::Disconnecting => {
                 if self.admin.qpair().is_at_rest() {
                     self.shared.graveyard().admit(self.admin.qpair().take_parting());

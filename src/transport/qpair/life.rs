@@ -614,7 +614,7 @@ fn as_connect_error(error: &Error) -> ConnectError {
         Error::NoMap(_) => ConnectError::Resources(libc::ENOSYS),
         Error::FirstReceives(errno) => ConnectError::Resources(*errno),
         Error::DeviceTooSmall { .. } => ConnectError::Resources(libc::EOPNOTSUPP),
-        _ => ConnectError::Resources(libc::EIO),
+        _ => ConnectError::Resources(libc::ENOTRECOVERABLE),
     }
 }
 
