@@ -392,7 +392,10 @@ impl Program {
                 let rc = call!(storm, NONE, spdk_nvme_ctrlr_connect_io_qpair(controller, qpair));
                 assert!(rc != 0 && rc != EAGAIN, "{rc}");
             }
-            2 => call!(storm, NONE, spdk_nvme_ctrlr_disconnect_io_qpair(qpair)),
+            2 => {
+                let most = if found.asynchronous { NONE } else { DISCONNECT };
+                call!(storm, most, spdk_nvme_ctrlr_disconnect_io_qpair(qpair));
+            }
             _ => {
                 if let Some(group) = found.group.and_then(|pair| self.group(pair)) {
                     let _ = call!(storm, NONE, spdk_nvme_poll_group_remove(group, qpair));

@@ -57,9 +57,7 @@ struct Program {
 #[derive(Clone)]
 struct Place {
     qpair: Rc<IoQpair>,
-    controller: usize,
-    /// Which controller that was: after a detach another may have its place.
-    of: *const Controller,
+    controller: Rc<Controller>,
     group: Option<usize>,
     life: usize,
 }
@@ -148,13 +146,13 @@ impl Program {
         // Who takes it detaches it; callbacks of the frees find none.
         let Some(controller) = self.controllers.borrow_mut()[pair].take() else { return };
         for place in 0..QPAIRS {
-            if self.qpair(place).is_some_and(|found| found.controller == pair) {
+            if self.qpair(place).is_some_and(|found| Rc::ptr_eq(&found.controller, &controller)) {
                 self.free(place);
             }
         }
         until("the ends that were begun", || {
             self.finish_frees();
-            !self.ending.borrow().iter().any(|found| found.controller == pair)
+            !self.ending.borrow().iter().any(|found| Rc::ptr_eq(&found.controller, &controller))
         });
         self.storm.call("detach", DETACH, || common::detach(&controller));
         if self.storm.is_inside() {
@@ -185,8 +183,7 @@ impl Program {
         if self.qpair(place).is_some() {
             return;
         }
-        let pair = self.storm.roll(PAIRS);
-        let Some(controller) = self.controller(pair) else { return };
+        let Some(controller) = self.controller(self.storm.roll(PAIRS)) else { return };
         let options = IoQpairOptions {
             queue_size: self.storm.dice.pick(&[2, 4, 16, 64, 5000]),
             queue_requests: self.storm.dice.pick(&[1, 8, 64, 9000]),
@@ -198,12 +195,11 @@ impl Program {
         let Ok(qpair) = made else { return };
         let id = qpair.id();
         assert!((1..=controller.io_queue_count()).contains(&u32::from(id)));
-        let of = Rc::as_ptr(&controller);
-        let same = |other: &Place| other.of == of && other.qpair.id() == id;
+        let same = |other: &Place| Rc::ptr_eq(&other.controller, &controller) && other.qpair.id() == id;
         let taken = self.qpairs.borrow().iter().flatten().any(same) || self.ending.borrow().iter().any(same);
         assert!(!taken, "two qpairs have the queue id {id}");
         self.qpairs.borrow_mut()[place] =
-            Some(Place { qpair, controller: pair, of, group: None, life: self.storm.born() });
+            Some(Place { qpair, controller, group: None, life: self.storm.born() });
         if !self.storm.once_in(3) {
             self.join_group(place, self.storm.roll(PAIRS));
         }
@@ -329,11 +325,7 @@ impl Program {
     }
 
     fn submit_to(&self, found: &Place) -> bool {
-        let Some(namespace) =
-            self.controller(found.controller).and_then(|controller| controller.namespace(1))
-        else {
-            return false;
-        };
+        let Some(namespace) = found.controller.namespace(1) else { return false };
         let requests = found.qpair.options().queue_requests.min(4095);
         let shape = self.storm.shape(self.world.buffer(), requests);
         let connected = found.qpair.is_connected();

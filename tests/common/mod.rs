@@ -32,6 +32,8 @@ pub const NQN: &str = "nqn.2024-01.test:subsystem";
 /// Turns after which a test gives up: 60 s of its time.
 const PATIENCE: u32 = 3_000_000;
 const TURN: u64 = 20_000;
+/// A turn of a wait in which nothing has happened for long.
+const LONG_TURN: u64 = 1_000_000;
 
 unsafe extern "C" {
     fn spdk_zmalloc(size: usize, align: usize, unused: *mut u64, numa_id: c_int, flags: u32) -> *mut c_void;
@@ -44,6 +46,8 @@ thread_local! {
     static TARGET: RefCell<Option<Target>> = const { RefCell::new(None) };
     static RECORDS: RefCell<Vec<Record>> = const { RefCell::new(Vec::new()) };
     static HOOKS: RefCell<HashMap<usize, Hook>> = RefCell::new(HashMap::new());
+    /// Short turns that are left; None if all are short.
+    static PACE: Cell<Option<u32>> = const { Cell::new(None) };
     static ORDER: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     static WATCH: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
 }
@@ -69,12 +73,25 @@ pub fn turn() {
             softverbs::without_profile(|| target.poll(softverbs::sim::now()));
         }
     });
-    softverbs::sim::advance(TURN);
+    softverbs::sim::advance(match PACE.get() {
+        Some(0) => LONG_TURN,
+        Some(left) => {
+            PACE.set(Some(left - 1));
+            TURN
+        }
+        None => TURN,
+    });
     WATCH.with_borrow_mut(|watch| {
         if let Some(look) = watch {
             look();
         }
     });
+}
+
+/// Turns from here on are long ones once there were some hundred, until this is called again: for whoever has thousands of
+/// waits, of which many run into their deadlines.
+pub fn hurry() {
+    PACE.set(Some(500));
 }
 
 /// Runs `look`, which takes no turn itself, at the end of each turn of this thread, until it is replaced.

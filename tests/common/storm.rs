@@ -11,7 +11,7 @@
 #![allow(dead_code)]
 
 use crate::{
-    common::{World, turn},
+    common::{World, hurry, turn},
     replay,
     troubles::{Dice, PEACE, at_some_time, trouble},
 };
@@ -276,6 +276,9 @@ impl Storm {
 
     /// Runs a call that may take `most` of its own time: that of calls in its callbacks is theirs.
     pub fn call<R>(&self, what: &'static str, most: Duration, call: impl FnOnce() -> R) -> R {
+        if most > NONE {
+            hurry();
+        }
         let begin = softverbs::sim::now();
         let around = self.inside.replace(Duration::ZERO);
         let result = call();
