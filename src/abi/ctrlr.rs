@@ -4,9 +4,9 @@
 //! callbacks run with it held, as programs rely on; it guards `Cell`s, so a callback may come back here.
 
 use super::{
-    entry::entry,
+    entry::{entry, guard, next},
     error::negated_errno,
-    handles::{self, Claim, Found, Kind, Object, shared_by},
+    handles::{self, Begin, Claim, Kind, LongCall, Object, shared_by},
     ns::Ns,
     options,
     qpair::Qpair,
@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{abi::entry::guard_plain, host};
-use libc::{EINVAL, c_int, c_void, size_t};
+use libc::{EINVAL, EISCONN, ENXIO, c_int, c_void, size_t};
 use parking_lot::{Mutex, ReentrantMutex};
 use std::{cell::Cell, collections::HashMap, ptr, rc::Rc, sync::Arc};
 
@@ -148,19 +148,24 @@ impl Ctrlr {
     /// Begins the end that was claimed: all queue pairs that the program has left, at once. Calls nobody and waits for
     /// nobody.
     pub(super) fn begin_detach(&self) {
-        let mut qpairs = self.qpairs.lock();
-        let Qpairs::Open(handles) = &*qpairs else { return };
-        let mut ending = Vec::new();
-        for handle in handles {
-            let handle = ptr::with_exposed_provenance_mut(*handle);
-            // SAFETY: whoever detaches a controller uses none of its queue pairs, unless to free one: who claims it
-            // first ends it, and a loser touches nothing.
-            if let Claim::Won(qpair) = unsafe { handles::claim::<Qpair>(handle) } {
-                qpair.begin_free();
-                ending.push(qpair);
-            }
-        }
-        *qpairs = Qpairs::Closed(ending);
+        let ending = {
+            let mut qpairs = self.qpairs.lock();
+            let Qpairs::Open(handles) = &*qpairs else { return };
+            let claimed = handles.iter().filter_map(|handle| {
+                let handle: *mut spdk_nvme_qpair = ptr::with_exposed_provenance_mut(*handle);
+                // SAFETY: whoever detaches a controller uses none of its queue pairs, unless to free one: who claims it
+                // first ends it, and a loser touches nothing.
+                match unsafe { handles::claim::<Qpair>(handle) } {
+                    Claim::Won(qpair) => Some(qpair),
+                    Claim::Lost | Claim::Foreign | Claim::Invalid => None,
+                }
+            });
+            let ending: Vec<Rc<Qpair>> = claimed.collect();
+            *qpairs = Qpairs::Closed(ending.clone());
+            ending
+        };
+        // Not under the lock: a log line goes to the program, which may call back.
+        ending.iter().for_each(|qpair| qpair.begin_free());
     }
 
     /// Goes on with detaching; true when done, and then the handles are gone. Callbacks may come here again: nothing is
@@ -244,22 +249,18 @@ impl Ctrlr {
                 return None;
             }
         };
-        let qpair = Qpair::insert(host, self.clone())?;
+        let (call, qpair) = Qpair::insert(host, self.clone())?;
         let handle = qpair.handle();
-        if !self.admit_qpair(handle) {
+        let admitted = self.admit_qpair(handle);
+        if !admitted {
             tracing::error!("cannot make a qpair: the controller is being detached");
+        }
+        // From here on a detach may want its end, and leaves that to this call.
+        if !admitted || !options.create_only && qpair.connect(&call) != 0 {
             qpair.free();
-            return None;
         }
-        if !options.create_only && qpair.connect() != 0 {
-            // A detach on another thread, or in a callback, may have ended it already.
-            // SAFETY: nobody else knows the handle, but for a detach.
-            if let Claim::Won(qpair) = unsafe { handles::claim::<Qpair>(handle) } {
-                qpair.free();
-            }
-            return None;
-        }
-        Some(handle)
+        drop(qpair);
+        Qpair::after("spdk_nvme_ctrlr_alloc_io_qpair", call).then_some(handle)
     }
 
     /// What SPDK refuses before a transport sees it.
@@ -460,16 +461,29 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_connect_io_qpair(
     ctrlr: *mut spdk_nvme_ctrlr,
     qpair: *mut spdk_nvme_qpair,
 ) -> c_int {
-    entry!(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair), Qpair as share, qpair, -EINVAL, |object| {
-        // SAFETY: the caller vouches for the handle.
-        match unsafe { handles::find::<Ctrlr>(ctrlr) } {
-            Found::Ours(_) if object.ctrlr().handle() == ctrlr => object.connect(),
-            _ => {
-                tracing::error!("spdk_nvme_ctrlr_connect_io_qpair: the qpair is not this controller's");
-                -EINVAL
-            }
+    const ENTRY: &str = "spdk_nvme_ctrlr_connect_io_qpair";
+    match LongCall::begin::<Qpair>(qpair) {
+        Begin::Begun(call, object) => {
+            let rc = guard(ENTRY, &*object, -EINVAL, || {
+                if object.ctrlr().handle() == ctrlr {
+                    object.connect(&call)
+                } else {
+                    tracing::error!("{ENTRY}: the qpair is not this controller's");
+                    -EINVAL
+                }
+            });
+            drop(object);
+            if Qpair::after(ENTRY, call) { rc } else { -ENXIO }
         }
-    })
+        // It is connecting, or disconnecting.
+        Begin::Here(_) | Begin::Elsewhere => -EISCONN,
+        Begin::Ending => -ENXIO,
+        Begin::Foreign => next!(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair)).unwrap_or(-EINVAL),
+        Begin::Invalid => {
+            handles::complain(ENTRY, qpair.addr());
+            -EINVAL
+        }
+    }
 }
 
 /// Polls the admin queue: delivers what is done, sends keep alives, handles events.

@@ -253,31 +253,64 @@ pub(super) unsafe fn claim<T: Object>(handle: *const T::Handle) -> Claim<T::Shar
     }
 }
 
-/// A call that works on a handle's object for long and runs callbacks meanwhile.
+/// A call that works on a handle's object for long and runs callbacks meanwhile. Until its end no other thread takes a
+/// share of the object: shares of a queue pair are counted without atomics.
 pub(super) struct LongCall {
     cell: &'static Cell,
     kind: u32,
 }
 
+/// What came of beginning a long call.
+pub(super) enum Begin<S> {
+    /// It began, with a share of the object, to be dropped before the call ends.
+    Begun(LongCall, S),
+    /// This thread is in one already, further up; the share is good as long as that is.
+    Here(S),
+    /// Another thread is in one. Nothing was touched.
+    Elsewhere,
+    /// The object is ending. Nothing was touched.
+    Ending,
+    /// Not from our range: another library's.
+    Foreign,
+    /// NULL, stale, or of another kind.
+    Invalid,
+}
+
 /// How a long call finds the handle at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AfterCall {
+pub(super) enum AfterCall<S> {
     /// As it was.
     Live,
-    /// Another thread wanted its end meanwhile, which is this call's to bring about now: the claim is its own.
-    Wanted,
+    /// Another thread wanted its end meanwhile, which is this call's to bring about now, with this share.
+    Wanted(S),
     /// A callback of the call has claimed its end.
     Gone,
 }
 
+/// No thread's number.
+const NOBODY: u32 = 0;
+
 impl LongCall {
-    /// Begins a long call on a live handle. None if there is one already, or if it is ending.
-    pub(super) fn begin<T: Object>(handle: *const T::Handle) -> Option<Self> {
-        let cell = cell_at(handle.addr())?;
+    /// Begins a long call on a live handle.
+    pub(super) fn begin<T: Object>(handle: *const T::Handle) -> Begin<T::Share> {
+        let Some(cell) = cell_at(handle.addr()) else {
+            return if is_ours(handle.addr()) { Begin::Invalid } else { Begin::Foreign };
+        };
         let kind = T::KIND as u32;
-        cell.tag.compare_exchange(kind, kind | BUSY, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-        cell.caller.store(this_thread(), Ordering::Relaxed);
-        Some(Self { cell, kind })
+        // SAFETY: where this is called the cell holds a share that no other thread can take: it is busy by this thread.
+        let share = || unsafe { T::share_raw(cell.object.load(Ordering::Relaxed).cast::<T>()) };
+        match cell.tag.compare_exchange(kind, kind | BUSY, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                // Until this is stored the caller is nobody, and a claim by any thread leaves the end to this call.
+                cell.caller.store(this_thread(), Ordering::Relaxed);
+                Begin::Begun(Self { cell, kind }, share())
+            }
+            Err(tag) if tag & !ENDING == kind | BUSY => {
+                let here = cell.caller.load(Ordering::Relaxed) == this_thread();
+                if here { Begin::Here(share()) } else { Begin::Elsewhere }
+            }
+            Err(tag) if tag == kind | ENDING => Begin::Ending,
+            Err(_) => Begin::Invalid,
+        }
     }
 
     /// Whether somebody wants the object's end, so that the call had better be short.
@@ -285,25 +318,28 @@ impl LongCall {
         self.cell.tag.load(Ordering::Relaxed) != self.kind | BUSY
     }
 
-    /// Ends the call.
-    pub(super) fn end(self) -> AfterCall {
-        let (tag, kind) = (&self.cell.tag, self.kind);
-        let live = tag.compare_exchange(kind | BUSY, kind, Ordering::AcqRel, Ordering::Acquire);
-        let wanted = || {
-            tag.compare_exchange(kind | BUSY | ENDING, kind | ENDING, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-        };
-        match live {
-            Ok(_) => AfterCall::Live,
-            Err(_) if wanted() => AfterCall::Wanted,
-            Err(_) => AfterCall::Gone,
+    /// Ends the call, whose shares were dropped.
+    pub(super) fn end<T: Object>(self) -> AfterCall<T::Share> {
+        let Self { cell, kind } = self;
+        let tag = &cell.tag;
+        // Before the tag is live again: whoever finds the next call's tag must not find this thread in it.
+        cell.caller.store(NOBODY, Ordering::Relaxed);
+        if tag.compare_exchange(kind | BUSY, kind, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return AfterCall::Live;
+        }
+        let wanted = kind | BUSY | ENDING;
+        if tag.compare_exchange(wanted, kind | ENDING, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            // SAFETY: the end is this call's, and who claims it afterwards loses and takes no share.
+            AfterCall::Wanted(unsafe { T::share_raw(cell.object.load(Ordering::Relaxed).cast::<T>()) })
+        } else {
+            AfterCall::Gone
         }
     }
 }
 
 /// A number that tells this thread from all others.
 pub(super) fn this_thread() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
+    static NEXT: AtomicU32 = AtomicU32::new(NOBODY + 1);
     thread_local!(static NUMBER: u32 = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)
 }
@@ -320,6 +356,17 @@ pub(super) unsafe fn share<T: Object>(object: &T) -> T::Share {
 
 /// Makes a handle. None if there are too many.
 pub(super) fn insert<T: Object>(share: T::Share) -> Option<*mut T::Handle> {
+    insert_with::<T>(share, 0).map(|(handle, _)| handle)
+}
+
+/// Makes a handle that is in a long call of this thread from the beginning, so that others may find it before the call
+/// is over.
+pub(super) fn insert_in_call<T: Object>(share: T::Share) -> Option<(*mut T::Handle, LongCall)> {
+    let (handle, cell) = insert_with::<T>(share, BUSY)?;
+    Some((handle, LongCall { cell, kind: T::KIND as u32 }))
+}
+
+fn insert_with<T: Object>(share: T::Share, state: u32) -> Option<(*mut T::Handle, &'static Cell)> {
     let mut table = TABLE.lock();
     let cell = match table.take() {
         Some(cell) => cell,
@@ -330,8 +377,9 @@ pub(super) fn insert<T: Object>(share: T::Share) -> Option<*mut T::Handle> {
         }
     };
     cell.object.store(T::into_raw(share).cast_mut().cast(), Ordering::Relaxed);
-    cell.tag.store(T::KIND as u32, Ordering::Release);
-    Some(ptr::from_ref(cell).cast_mut().cast())
+    cell.caller.store(if state == BUSY { this_thread() } else { NOBODY }, Ordering::Relaxed);
+    cell.tag.store(T::KIND as u32 | state, Ordering::Release);
+    Some((ptr::from_ref(cell).cast_mut().cast(), cell))
 }
 
 /// Ends a handle and gives back the share that its cell had. None if it is not a live handle of this kind.

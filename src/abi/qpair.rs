@@ -4,7 +4,7 @@ use super::{
     ctrlr::Ctrlr,
     entry::{entry, guard, next},
     error::negated_errno,
-    handles::{self, AfterCall, Claim, Kind, LongCall, Object, shared_by},
+    handles::{self, AfterCall, Begin, Claim, Kind, LongCall, Object, shared_by},
     types::{spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
 };
 use crate::{host, transport::Error as TransportError};
@@ -29,13 +29,13 @@ impl Object for Qpair {
 }
 
 impl Qpair {
-    /// A new queue pair with a handle, which the host's queue pair carries as its tag.
-    pub(super) fn insert(host: Rc<host::IoQpair>, ctrlr: Arc<Ctrlr>) -> Option<Rc<Self>> {
+    /// A new queue pair with a handle, which the host's queue pair carries as its tag, in a long call of this thread.
+    pub(super) fn insert(host: Rc<host::IoQpair>, ctrlr: Arc<Ctrlr>) -> Option<(LongCall, Rc<Self>)> {
         let qpair = Rc::new(Self { host, ctrlr, handle: Cell::new(ptr::null_mut()) });
-        let handle = handles::insert::<Self>(qpair.clone())?;
+        let (handle, call) = handles::insert_in_call::<Self>(qpair.clone())?;
         qpair.handle.set(handle);
         qpair.host.set_tag(handle.cast());
-        Some(qpair)
+        Some((call, qpair))
     }
 
     pub(super) fn handle(&self) -> *mut spdk_nvme_qpair {
@@ -51,17 +51,9 @@ impl Qpair {
         &self.ctrlr
     }
 
-    /// Connects. A thread that wants the queue pair's end meanwhile gets it when this returns.
-    pub(super) fn connect(self: &Rc<Self>) -> c_int {
-        let Some(call) = LongCall::begin::<Self>(self.handle.get()) else {
-            // A callback of a connect, or of the end.
-            return if self.host.is_freed() { -libc::ENXIO } else { -libc::EISCONN };
-        };
-        let result = self.host.connect_unless(&|| call.is_unwanted());
-        if self.after(call) {
-            return -libc::ENXIO;
-        }
-        match result {
+    /// Connects, within a long call. A thread that wants the queue pair's end meanwhile cuts the wait short.
+    pub(super) fn connect(&self, call: &LongCall) -> c_int {
+        match self.host.connect_unless(&|| call.is_unwanted()) {
             Ok(()) => 0,
             // A queue pair that is not disconnected yet counts as connected here, as with SPDK; no log line, since a
             // program may just try until it is.
@@ -72,22 +64,17 @@ impl Qpair {
         }
     }
 
-    fn disconnect(self: &Rc<Self>) {
-        let call = LongCall::begin::<Self>(self.handle.get());
-        self.host.disconnect();
-        if let Some(call) = call {
-            self.after(call);
+    /// Ends a long call, of which no share is left. False if the queue pair is gone: another thread wanted its end, which
+    /// comes now, or a callback of the call has ended it.
+    pub(super) fn after(entry: &str, call: LongCall) -> bool {
+        match call.end::<Self>() {
+            AfterCall::Live => true,
+            AfterCall::Wanted(qpair) => guard(entry, &*qpair, false, || {
+                qpair.free();
+                false
+            }),
+            AfterCall::Gone => false,
         }
-    }
-
-    /// What is left to do after a long call; true if the queue pair is gone.
-    fn after(self: &Rc<Self>, call: LongCall) -> bool {
-        match call.end() {
-            AfterCall::Live => return false,
-            AfterCall::Wanted => self.free(),
-            AfterCall::Gone => {}
-        }
-        true
     }
 
     /// Ends a queue pair whose end was claimed, and its handle. Callbacks of what was outstanding are called before this
@@ -159,9 +146,19 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_free_io_qpair(qpair: *mut spdk_nvme_qpa
 /// qpair is a handle that no other thread uses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_disconnect_io_qpair(qpair: *mut spdk_nvme_qpair) {
-    entry!(spdk_nvme_ctrlr_disconnect_io_qpair(qpair), Qpair as share, qpair, (), |object| {
-        object.disconnect();
-    });
+    const ENTRY: &str = "spdk_nvme_ctrlr_disconnect_io_qpair";
+    match LongCall::begin::<Qpair>(qpair) {
+        Begin::Begun(call, object) => {
+            guard(ENTRY, &*object, (), || object.host.disconnect());
+            drop(object);
+            Qpair::after(ENTRY, call);
+        }
+        // A callback of a connect or of another disconnect.
+        Begin::Here(object) => guard(ENTRY, &*object, (), || object.host.disconnect()),
+        Begin::Elsewhere | Begin::Ending => {}
+        Begin::Foreign => next!(spdk_nvme_ctrlr_disconnect_io_qpair(qpair)).unwrap_or(()),
+        Begin::Invalid => handles::complain(ENTRY, qpair.addr()),
+    }
 }
 
 /// Polls a queue pair: delivers what is done, and goes on with connecting or disconnecting.
