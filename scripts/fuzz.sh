@@ -27,7 +27,7 @@ for kind in ${KINDS:-$(cd fuzz/fuzz_targets && ls *.rs | sed 's/\.rs$//')}; do
 	mkdir -p "$folder/corpus/$kind" "$folder/findings/$kind"
 	echo "=== $kind: $seconds s"
 	rustup run nightly cargo fuzz run "${options[@]}" "$kind" "$folder/corpus/$kind" "fuzz/corpus/$kind" -- \
-		-max_total_time="$seconds" -max_len=4096 -timeout=30 -rss_limit_mb=4096 -print_final_stats=1 \
+		-max_total_time="$seconds" -max_len=4096 -timeout=120 -report_slow_units=100 -rss_limit_mb=4096 -print_final_stats=1 \
 		-artifact_prefix="$folder/findings/$kind/" >"$folder/$kind.log" 2>&1 || failed+=("$kind")
 	grep -E '^(stat::number_of_executed_units|stat::new_units_added)|SUMMARY|panicked' "$folder/$kind.log" || true
 done

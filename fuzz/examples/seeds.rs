@@ -167,11 +167,11 @@ fn conversations() {
     // A discovery log that claims much, and one that never stands still.
     write("conversation", "log-size", &conversation(discovery, &[(0, 255, 10, 0, 8, u32::MAX)], &[]));
     write("conversation", "log-restless", &conversation(discovery, &[(0, 255, 28, 0, 0, 0)], &[]));
-    // Namespaces without end: NN, and lists that go on.
-    let endless = [(0, 255, 10, 2, 516, 0xffff_fff0), (0, 255, 13, 0, 0, 0)];
-    write("conversation", "namespaces-endless", &conversation(plain, &endless, &[]));
+    // Many namespaces: NN, and lists that go on. More of them take a second each.
+    let many = [(0, 255, 10, 2, 516, 0xffff_fff0), (0, 255, 13, 1, 0, 0)];
+    write("conversation", "namespaces-many", &conversation(plain, &many, &[]));
     // The same, of which none can be used (LBADS 3): none counts, and so none may be the last.
-    let useless = [endless[0], endless[1], (0, 255, 10, 1, 128, 3 << 16)];
+    let useless = [many[0], (0, 255, 13, 255, 0, 0), (0, 255, 10, 1, 128, 3 << 16)];
     write("conversation", "namespaces-useless", &conversation(plain, &useless, &[]));
     // Events without end.
     write("conversation", "events", &conversation(plain, &[(0, 255, 24, 7, 2, 0)], &[]));

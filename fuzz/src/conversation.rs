@@ -1,7 +1,8 @@
 //! A whole conversation: a host connects, looks at what it is told, does I/O and ends, with a target that answers as the input
 //! says ([`crate::hostile`]).
 //!
-//! What must hold is what [`World::finish`] looks for, and that the C face's answers are such as it documents.
+//! What must hold is what [`World::finish`] looks for, that the C face's answers are such as it documents, and that an answer to no
+//! command ends its connection.
 
 use crate::{
     hostile::{ADDRESS, NQN, Script},
@@ -33,6 +34,9 @@ use std::{
 
 /// Bytes of the plan before the lies.
 pub const PLAN: usize = 10;
+
+/// Polls after which the host has noticed what it was told.
+const NOTICE: u32 = 20;
 
 /// What the host does.
 #[derive(Clone, Copy, Debug)]
@@ -212,6 +216,11 @@ fn visit(world: &World, ctrlr: *mut spdk_nvme_ctrlr, plan: Plan) {
                 }
             }
         }
+        for _ in 0..NOTICE {
+            poll(group);
+            turn();
+        }
+        assert_eq!(world.unnoticed(), 0, "an answer to no command does not end the connection");
         if plan.has(DISCONNECT) {
             qpairs().into_iter().for_each(|qpair| spdk_nvme_ctrlr_disconnect_io_qpair(qpair));
         }

@@ -43,7 +43,9 @@ pub const LIE: usize = 12;
 const DATA: u64 = 1 << 32;
 const ANSWER: u64 = 2 << 32;
 
-/// What the target does other than it should. `a`, `b` and `c` mean what [`What`] says.
+/// What the target does other than it should: `what` by its lower six bits (below 32 for a command, see `Hostile::command`, else for
+/// a connection request, see `Hostile::accept`), for which queues by
+/// the upper two (1 the Admin Queue, 2 I/O queues, else all).
 #[derive(Clone, Copy, Debug)]
 pub struct Lie {
     /// The command, or connection request, from which on.
@@ -126,6 +128,12 @@ struct Connection {
     memory: RegisteredMemory,
     /// What is under way of each answer.
     posted: Vec<u8>,
+    /// Ids of commands that have no answer yet.
+    unanswered: Vec<u16>,
+    /// Which of the answers under way are for no command.
+    wrong: Vec<bool>,
+    /// The host has such an answer.
+    has_wrong: bool,
     id: Arc<CmId>,
     qid: u16,
     well: bool,
@@ -174,10 +182,10 @@ impl Hostile {
         }
     }
 
-    /// How many commands it got.
+    /// Connections that the host keeps although it got an answer on them that is for no command.
     #[must_use]
-    pub fn commands(&self) -> u32 {
-        self.commands
+    pub fn unnoticed(&self) -> usize {
+        self.connections.iter().filter(|connection| connection.has_wrong && connection.well).count()
     }
 
     /// Does what there is to do; how much that was.
@@ -327,6 +335,9 @@ impl Hostile {
             capsules: RegisteredMemory::new(domain, entries * capsule, Access::LocalWrite).ok()?,
             memory: RegisteredMemory::new(domain, ANSWERS * PART, Access::LocalWrite).ok()?,
             posted: vec![0; ANSWERS],
+            unanswered: Vec::new(),
+            wrong: vec![false; ANSWERS],
+            has_wrong: false,
             id: id.clone(),
             qid: 0,
             well: true,
@@ -347,6 +358,9 @@ impl Hostile {
         if completion.status() != WcStatus::SUCCESS {
             connection.well = false;
         } else if id >= DATA {
+            if id >= ANSWER {
+                connection.has_wrong |= connection.wrong.get(id as u32 as usize) == Some(&true);
+            }
             if let Some(posted) = connection.posted.get_mut(id as u32 as usize) {
                 *posted = posted.saturating_sub(1);
             }
@@ -355,6 +369,7 @@ impl Hostile {
             let command = connection.capsules.read_dwords(offset).map(|dwords| Command { dwords });
             let _ = connection.receives.push(id as usize);
             if let Some(command) = command {
+                connection.unanswered.push(command.cid());
                 self.command(index, &command);
             }
         }
@@ -473,8 +488,11 @@ impl Hostile {
             }
             11 => page.fill(lie.a),
             12 => page[at..].iter_mut().zip(self.script.blob(lie)).for_each(|(to, from)| *to = *from),
-            // A list that goes on for ever.
-            _ => **page = encode_namespace_list(command.nsid().saturating_add(1)..=u32::MAX),
+            // A list that goes on, for 1,024 namespaces or up to 256 times as many.
+            _ => {
+                let ids = command.nsid().saturating_add(1)..=1024 * (u32::from(lie.a) + 1);
+                **page = encode_namespace_list(ids);
+            }
         }
     }
 
@@ -539,6 +557,11 @@ impl Connection {
             return;
         }
         let Some(slot) = self.posted.iter().position(|posted| *posted == 0) else { return };
+        let about = self.unanswered.iter().position(|cid| *cid == answer.completion.cid());
+        self.wrong[slot] = about.is_none();
+        if let Some(index) = about {
+            self.unanswered.swap_remove(index);
+        }
         let offset = slot * PART;
         let _ = self.memory.write(offset + PAGE, &[0; 128]);
         let _ = self.memory.write(offset + PAGE, &answer.completion.to_bytes());

@@ -14,9 +14,6 @@ use tracing::{
     span,
 };
 
-/// Whether such a line is a finding. Not yet: texts of the program and of the wire reach the log as they are (case L1).
-const ONE_LINE: bool = false;
-
 /// Warnings and errors of one input.
 const MOST: u64 = 10_000;
 
@@ -59,7 +56,7 @@ impl Subscriber for Lines {
         if *event.metadata().level() <= tracing::Level::WARN {
             LINES.set(LINES.get() + 1);
         }
-        if ONE_LINE && text.chars().any(char::is_control) {
+        if text.chars().any(char::is_control) {
             BROKEN.set(Some(text.clone()));
         }
         if self.shown {

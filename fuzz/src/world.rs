@@ -144,10 +144,10 @@ impl World {
         found
     }
 
-    /// How many commands the target has got.
+    /// See [`Hostile::unnoticed`].
     #[must_use]
-    pub fn commands(&self) -> u32 {
-        TARGET.with_borrow(|target| target.as_ref().map_or(0, Hostile::commands))
+    pub fn unnoticed(&self) -> usize {
+        TARGET.with_borrow(|target| target.as_ref().map_or(0, Hostile::unnoticed))
     }
 
     /// The end of the world: the target is gone, and all is as it was.

@@ -44,19 +44,26 @@ fn corpus(kind: &Kind) -> Vec<(PathBuf, Vec<u8>)> {
 struct Current {
     file: File,
     path: PathBuf,
+    /// Milliseconds, and which input.
+    slowest: (u128, String),
 }
 
 impl Current {
     fn new(kind: &Kind) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{}", kind.name));
-        Self { file: File::create(&path).unwrap(), path }
+        Self { file: File::create(&path).unwrap(), path, slowest: (0, String::new()) }
     }
 
-    fn run(&self, kind: &Kind, input: &[u8], what: &str) {
+    fn run(&mut self, kind: &Kind, input: &[u8], what: &str) {
+        let begin = Instant::now();
         self.file.set_len(input.len() as u64).unwrap();
         self.file.write_all_at(input, 0).unwrap();
         let before = PANICS.load(Ordering::Relaxed);
         let ended = catch_unwind(AssertUnwindSafe(|| (kind.run)(input)));
+        let milliseconds = begin.elapsed().as_millis();
+        if milliseconds > self.slowest.0 {
+            self.slowest = (milliseconds, what.to_owned());
+        }
         if ended.is_err() || PANICS.load(Ordering::Relaxed) != before {
             let path = self.path.with_extension("found");
             fs::write(&path, input).unwrap();
@@ -73,7 +80,7 @@ impl Current {
 
 fn run(kind: &Kind, seed: u64) {
     let begin = Instant::now();
-    let current = Current::new(kind);
+    let mut current = Current::new(kind);
     if let Some(file) = std::env::var_os("FUZZ_FILE") {
         // From the folder of the package, where cargo runs its tests, or from the workspace's.
         let input = fs::read(&file).or_else(|_| fs::read(Path::new("..").join(&file))).unwrap();
@@ -92,7 +99,12 @@ fn run(kind: &Kind, seed: u64) {
         current.run(kind, &input, &format!("input {number} of seed {seed}"));
     }
     let milliseconds = begin.elapsed().as_millis();
-    eprintln!("{}: {} of the corpus, {inputs} made, {milliseconds} ms", kind.name, files.len());
+    let (longest, which) = &current.slowest;
+    let name = kind.name;
+    eprintln!(
+        "{name}: {} of the corpus, {inputs} made, {milliseconds} ms; {longest} ms for {which}",
+        files.len()
+    );
     fs::remove_file(&current.path).unwrap();
 }
 
