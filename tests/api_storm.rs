@@ -36,15 +36,35 @@ const QPAIRS: usize = 6;
 const PAIRS: usize = 2;
 
 /// Longer than every deadline of one call, with those of this storm's options.
-const CONNECT: Duration = Duration::from_secs(45);
+const CONNECT: Duration = Duration::from_secs(20);
 const FREE: Duration = Duration::from_millis(1_500);
-const DISCONNECT: Duration = Duration::from_secs(3);
-const ATTACH: Duration = Duration::from_secs(90);
-const DETACH: Duration = Duration::from_secs(5);
+const DISCONNECT: Duration = Duration::from_millis(2_500);
+const ATTACH: Duration = Duration::from_secs(20);
+const DETACH: Duration = Duration::from_secs(3);
 
 const EAGAIN: i32 = -libc::EAGAIN;
 /// Deadlines of admin commands and of Fabrics Connect.
 const TIMEOUT_MS: u32 = 300;
+
+/// What an average world has at least.
+const FLOORS: [(&str, f64); 16] = [
+    ("I/Os on live qpairs", 20.0),
+    ("good I/Os", 8.0),
+    ("aborted I/Os", 20.0),
+    ("I/Os that waited for the connection", 10.0),
+    ("busy qpairs", 3.0),
+    ("bad buffers", 0.5),
+    ("callbacks that acted", 10.0),
+    ("disconnected callbacks", 1.5),
+    ("ends in callbacks", 0.5),
+    ("ends of what was ending", 2.0),
+    ("controllers", 1.5),
+    ("controllers detached in callbacks", 0.08),
+    ("uses of stale handles", 3.0),
+    ("targets that died", 0.2),
+    ("lies", 0.2),
+    ("other devices", 0.2),
+];
 
 thread_local! {
     static PROGRAM: RefCell<Option<Rc<Program>>> = const { RefCell::new(None) };
@@ -168,7 +188,7 @@ impl Program {
     fn connect_controller(&self, pair: usize) -> Handle {
         let keep_alive_ms = self.storm.dice.pick(&[0, 0, 100]);
         self.storm.call("spdk_nvme_connect", ATTACH, || {
-            connect_within(NQN, 4420, u32::try_from(pair).unwrap(), TIMEOUT_MS, keep_alive_ms)
+            connect_within(NQN, u32::try_from(pair).unwrap(), TIMEOUT_MS, keep_alive_ms)
         })
     }
 
@@ -365,13 +385,15 @@ impl Program {
             self.use_ending(found, storm.roll(4));
         }
         let going = self.going.borrow().clone();
-        if let Some(Going { controller, qpairs, .. }) = going.last() {
+        if let Some(Going { controller, qpairs, in_context }) = going.last() {
             count("ends of what was ending");
             let mut context = null_mut();
-            // It may be gone, while another one in its context is not.
+            // Of several in a context, it may be gone while the others are not.
+            let is_neutral = |rc| rc == 0 || (*in_context && rc == -libc::EINVAL);
             let rc = call!(storm, NONE, spdk_nvme_detach(*controller));
-            assert!(rc == 0 || rc == -libc::EINVAL, "{rc}");
-            assert_eq!(call!(storm, NONE, spdk_nvme_detach_async(*controller, &raw mut context)), rc);
+            assert!(is_neutral(rc), "{rc}");
+            let rc = call!(storm, NONE, spdk_nvme_detach_async(*controller, &raw mut context));
+            assert!(is_neutral(rc), "{rc}");
             assert!(context.is_null(), "there is nothing to wait for");
             assert!(call!(storm, NONE, spdk_nvme_ctrlr_alloc_io_qpair(*controller, null_mut(), 0)).is_null());
             if let Some(found) = qpairs.first() {
@@ -604,5 +626,5 @@ fn any_program_gets_what_it_was_promised() {
     let seeds = replay::seeds(0..2_000);
     let worlds = seeds.end - seeds.start;
     replay::each("api_storm", seeds, storm);
-    assert_floors(worlds, &[]);
+    assert_floors(worlds, &FLOORS);
 }
