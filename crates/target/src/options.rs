@@ -1,6 +1,6 @@
 //! What a target offers: listen addresses, subsystems with their namespaces, and limits.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use spec::fabrics::{ADMIN_QUEUE_ENTRIES_MIN, DISCOVERY_NQN, check_nqn};
 use thiserror::Error;
@@ -249,8 +249,8 @@ impl NamespaceOptions {
 }
 
 /// Reads `ADDR`, `ADDR:PORT`, `[IPV6ADDR]`, `[IPV6ADDR]:PORT` or `:PORT`; the port is 4420 when left out. A link-local IPv6
-/// address needs its zone behind a percent sign, the name or the index of an interface (RFC 4007, 11). Names are looked
-/// up.
+/// address needs its zone behind a percent sign, the name or the index of an interface (RFC 4007, 11). Names are not looked
+/// up, since that can block, but for `localhost`.
 ///
 /// # Errors
 /// [`OptionError::Address`].
@@ -264,10 +264,7 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, OptionError> {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
     } else {
         let (host, port) = host_and_port(text).map_err(wrong)?;
-        let found = (host, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-        found.ok_or_else(|| {
-            wrong(if host.contains('%') { ", perhaps there is no such interface" } else { "" })
-        })?
+        numeric(host, port).map_err(wrong)?
     };
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
@@ -278,6 +275,21 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, OptionError> {
 }
 
 /// Parts what [`SocketAddr`] does not read by itself: names, and IPv6 addresses with the name of an interface.
+/// The address that a host's text is, apart from the forms that the standard library reads: with a zone, or `localhost`.
+fn numeric(host: &str, port: u16) -> Result<SocketAddr, &'static str> {
+    if host == "localhost" {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    let Some((address, zone)) = host.split_once('%') else {
+        let address = host.parse().map_err(|_| ": names are not looked up");
+        return Ok(SocketAddr::new(address?, port));
+    };
+    let address: Ipv6Addr = address.parse().map_err(|_| ", a zone belongs to an IPv6 address")?;
+    let index = zone.parse().ok().or_else(|| verbs::interface_index(zone));
+    let index = index.ok_or(", perhaps there is no such interface")?;
+    Ok(SocketAddr::V6(SocketAddrV6::new(address, port, 0, index)))
+}
+
 fn host_and_port(text: &str) -> Result<(&str, u16), &'static str> {
     let number = |port: &str| port.parse().map_err(|_| ", the port is not a number up to 65535");
     if let Some(rest) = text.strip_prefix('[') {
