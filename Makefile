@@ -160,11 +160,6 @@ replay: packages-build toolchain
 	@[[ '$(SEED)' =~ ^[0-9]+$$ ]] || { echo 'make replay SEED=number [STORM=test binary]' >&2; exit 1; }
 	STORM_SEEDS=$(SEED)..$$(($(SEED) + 1)) $(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test '$(STORM)' -- --nocapture
 
-.PHONY: replay
-replay: packages-build toolchain
-	@[[ '$(SEED)' =~ ^[0-9]+$$ ]] || { echo 'make replay SEED=number [STORM=test binary]' >&2; exit 1; }
-	STORM_SEEDS=$(SEED)..$$(($(SEED) + 1)) $(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test '$(STORM)' -- --nocapture
-
 .PHONY: test-vm
 test-vm: all verbs-compare packages-vm
 	RUNS='$(RUNS)' QUEUES='$(QUEUES)' vm/test.sh
