@@ -10,6 +10,7 @@ use super::{
     ns::Ns,
     options,
     qpair::Qpair,
+    transport_id,
     types::{
         spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_ctrlr_data, spdk_nvme_ctrlr_opts,
         spdk_nvme_io_qpair_opts, spdk_nvme_ns, spdk_nvme_qpair, spdk_nvme_qprio, spdk_nvme_transport_id,
@@ -245,7 +246,10 @@ impl Ctrlr {
         let host = match self.admin(|host| host.alloc_io_qpair(options)) {
             Ok(host) => host,
             Err(error) => {
-                tracing::error!("cannot make a qpair: {error}");
+                tracing::error!(
+                    "{}: cannot make a qpair: {error}",
+                    transport_id::describe(&self.transport_id)
+                );
                 return None;
             }
         };
@@ -253,7 +257,8 @@ impl Ctrlr {
         let handle = qpair.handle();
         let admitted = self.admit_qpair(handle);
         if !admitted {
-            tracing::error!("cannot make a qpair: the controller is being detached");
+            let at = transport_id::describe(&self.transport_id);
+            tracing::error!("{at}: cannot make a qpair: the controller is being detached");
         }
         // From here on a detach may want its end, and leaves that to this call.
         if !admitted || !options.create_only && qpair.connect(&call) != 0 {

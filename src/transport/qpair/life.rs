@@ -285,7 +285,10 @@ impl Qpair {
             Due::DrainEnded => self.apply(Event::DrainEnded),
             Due::NextAttempt => match Resolver::new(&self.configuration.target) {
                 Ok(resolver) => self.apply(Event::Connect(Box::new(resolver))),
-                Err(error) => self.attempt_failed(as_connect_error(&error)),
+                Err(error) => {
+                    self.log_connect_failure(&error);
+                    self.apply(Event::ConnectFailed(as_connect_error(&error)));
+                }
             },
         }
     }
