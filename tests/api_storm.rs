@@ -188,7 +188,7 @@ impl Program {
     fn connect_controller(&self, pair: usize) -> Handle {
         let keep_alive_ms = self.storm.dice.pick(&[0, 0, 100]);
         self.storm.call("spdk_nvme_connect", ATTACH, || {
-            connect_within(NQN, u32::try_from(pair).unwrap(), TIMEOUT_MS, keep_alive_ms)
+            connect_within(NQN, 4420, u32::try_from(pair).unwrap(), TIMEOUT_MS, keep_alive_ms)
         })
     }
 
