@@ -10,7 +10,7 @@ mod common;
 
 use common::{lines::logged, *};
 use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, IoQpair, IoQpairOptions, PollGroup};
-use spec::Status;
+use spec::{AdminOpcode, Status};
 use std::{rc::Rc, time::Duration};
 use tracing::Level;
 
@@ -280,44 +280,94 @@ fn l3_a_transfer_of_more_parts_than_there_are_requests_is_invalid() {
     world.finish(Some(controller));
 }
 
-/// Small and strange devices: every combination of the smallest values connects and works, or says what is too small.
+/// Small and strange devices: every combination of the smallest values connects, works and is kept alive.
 #[test]
 fn a5_a6_small_devices_in_every_combination() {
     let world = World::new();
-    let (mut worked, mut refused) = (0, 0);
-    for number in 0..1_u32 << 7 {
+    let keep_alives = Count::default();
+    let count = keep_alives.clone();
+    world.set_liar(move |answer| {
+        if answer.command.opcode() == AdminOpcode::KEEP_ALIVE.0 {
+            count.up();
+        }
+    });
+    let mut worked = 0;
+    for number in 0..1_u32 << 9 {
         let bit = |place: u32| number >> place & 1 == 1;
-        let pick = |place, small: u32, large: u32| if bit(place) { small } else { large };
+        let pick = |place, small: u64, large: u64| if bit(place) { small } else { large };
         let profile = format!(
-            "device profile max_qp_wr={} max_cqe={} max_sge={} max_qp_rd_atom={} resize_cq={} max_srq={} max_mr_size={}",
-            pick(0, if bit(1) { 1 } else { 4 }, 32768),
-            pick(1, if bit(0) { 3 } else { 12 }, 4_194_304),
+            "device profile max_qp_wr={} max_cqe={} max_sge={} max_qp_rd_atom={} resize_cq={} max_srq={} max_mr_size={} \
+             max_mr={} page_size_cap={:#x}",
+            pick(0, 4, 32768),
+            pick(1, 12, 4_194_304),
             pick(2, 1, 32),
             pick(3, 1, 128),
             if bit(4) { "off" } else { "on" },
             pick(5, 0, 65536),
-            pick(6, 4_194_304, 2_147_483_647),
+            // The process has larger pieces of memory than this, so they are registered in parts.
+            pick(6, SMALL_REGION, 2_147_483_647),
+            pick(7, FEW_REGIONS, 1_048_576),
+            pick(8, 0x1000, 0xffff_f000),
         );
         softverbs::control(&profile).unwrap();
-        let mut result = None;
-        let lines = logged(Level::ERROR, || result = Some(Controller::connect(world.id(), world.options())));
-        match result.unwrap() {
-            Ok(controller) => {
-                worked += 1;
-                // Once with more than fit into one queue that cannot grow.
-                small_device_works(&world, &controller, if number == 1 << 4 { 40 } else { 3 }, &profile);
-                detach(&controller);
-            }
-            Err(error) => {
-                refused += 1;
-                assert!(bit(0) && bit(1), "{profile}: {error}");
-                assert!(lines.len() == 1 && lines[0].contains("max_qp_wr"), "{profile}: {lines:?}");
-            }
-        }
+        let options = ControllerOptions { keep_alive_timeout: KEEP_ALIVE, ..world.options() };
+        let lines = logged(Level::ERROR, || {
+            let controller =
+                Controller::connect(world.id(), options).unwrap_or_else(|error| panic!("{profile}: {error}"));
+            // Once with more than fit into one queue that cannot grow.
+            small_device_works(&world, &controller, if number == 1 << 4 { 40 } else { 3 }, &profile);
+            let before = keep_alives.get();
+            stays_alive(&controller, &profile);
+            assert!(keep_alives.get() >= before + 4, "{profile}: {} Keep Alives", keep_alives.get() - before);
+            detach(&controller);
+            worked += 1;
+        });
+        assert_eq!(lines, Vec::<String>::new(), "{profile}");
         softverbs::control("device profile off").unwrap();
         until("the target's half", || world.connections() == 0);
     }
-    assert_eq!((worked, refused), (96, 32));
+    assert_eq!(worked, 512);
+    world.finish(None);
+}
+
+/// A few regions of a device, as many as the memory of this test and its connections need, and one region's bytes.
+const FEW_REGIONS: u64 = 24;
+const SMALL_REGION: u64 = 1 << 20;
+const KEEP_ALIVE: Duration = Duration::from_millis(100);
+
+/// Several Keep Alive Timeouts pass, each with its command; the Admin Queue has room for it on each device.
+fn stays_alive(controller: &Controller, profile: &str) {
+    let begin = softverbs::sim::now();
+    while softverbs::sim::now() < begin + 4 * u64::try_from(KEEP_ALIVE.as_nanos()).unwrap() {
+        controller.process_admin_completions().unwrap_or_else(|error| panic!("{profile}: {error}"));
+        assert!(!controller.has_failed(), "{profile}");
+        turn();
+        softverbs::sim::advance(2_000_000);
+    }
+}
+
+/// One less than is needed: each limit by itself is what the line names, with what it is and what it had to be. What is
+/// too small for the Admin Queue may do for an I/O queue, which keeps no command for Keep Alive.
+#[test]
+fn a5_a_device_that_is_too_small_is_named_with_its_limit() {
+    let world = World::new();
+    for (profile, is, needed) in [
+        ("max_qp_wr=1", "max_qp_wr is 1", "3"),
+        ("max_qp_wr=2", "max_qp_wr is 2", "3"),
+        ("max_cqe=1", "max_cqe is 1", "6"),
+        ("max_cqe=5", "max_cqe is 5", "6"),
+        ("max_cqe=5 max_sge=1 max_srq=0", "max_cqe is 5", "6"),
+    ] {
+        softverbs::control(&format!("device profile {profile}")).unwrap();
+        let mut result = None;
+        let lines = logged(Level::ERROR, || result = Some(Controller::connect(world.id(), world.options())));
+        assert!(result.unwrap().is_err(), "{profile}");
+        assert!(
+            lines.len() == 1 && lines[0].contains(is) && lines[0].contains(needed),
+            "{profile}: {lines:?}"
+        );
+        softverbs::control("device profile off").unwrap();
+    }
     world.finish(None);
 }
 

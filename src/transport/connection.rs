@@ -366,3 +366,85 @@ fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the Admin Queue, which keeps one command for Keep Alive.
+    const ADMIN: (u16, u16) = (31, 1);
+    const IO: (u16, u16) = (127, 0);
+
+    fn fit(
+        change: impl FnOnce(&mut verbs::DeviceLimits),
+        (depth, reserved): (u16, u16),
+    ) -> Result<Fit, Error> {
+        let mut limits = verbs::DeviceLimits {
+            queue_pair_work_requests: 32768,
+            segments: 32,
+            completion_entries: 1 << 22,
+            memory_regions: 1 << 20,
+            memory_region_size: u64::MAX,
+            responder_resources: 128,
+            initiator_depth: 128,
+        };
+        change(&mut limits);
+        Fit::of(&limits, depth, reserved)
+    }
+
+    fn fits(depth: u16, send_segments: u32) -> Result<Fit, Error> {
+        Ok(Fit { depth, send_segments })
+    }
+
+    /// What is missed by one is an error that names the device's attribute, what is met is enough for one command.
+    fn least(what: &'static str, needed: u32, of: (u16, u16), set: fn(&mut verbs::DeviceLimits, u32)) {
+        for is in 0..needed {
+            let result = fit(|limits| set(limits, is), of);
+            assert_eq!(result, Err(Error::DeviceTooSmall { what, is, needed }));
+        }
+        assert_eq!(fit(|limits| set(limits, needed), of).map(|fit| fit.depth > of.1), Ok(true), "{what}");
+    }
+
+    #[test]
+    fn a_device_that_can_all_is_asked_for_what_is_wanted() {
+        assert_eq!(fit(|_| {}, IO), fits(127, 2));
+        assert_eq!(fit(|_| {}, ADMIN), fits(31, 2));
+        assert_eq!(fit(|_| {}, (4095, 0)), fits(4095, 2));
+    }
+
+    #[test]
+    fn one_command_beside_those_that_are_reserved_must_fit() {
+        least("max_qp_wr", 2, IO, |limits, is| limits.queue_pair_work_requests = is);
+        least("max_qp_wr", 3, ADMIN, |limits, is| limits.queue_pair_work_requests = is);
+        least("max_cqe", 4, IO, |limits, is| limits.completion_entries = is);
+        least("max_cqe", 6, ADMIN, |limits, is| limits.completion_entries = is);
+        least("max_sge", 1, IO, |limits, is| limits.segments = is);
+    }
+
+    #[test]
+    fn the_depth_is_what_the_smaller_limit_allows() {
+        assert_eq!(fit(|limits| limits.queue_pair_work_requests = 64, IO), fits(63, 2));
+        assert_eq!(fit(|limits| limits.completion_entries = 100, IO), fits(49, 2));
+        assert_eq!(fit(|limits| limits.completion_entries = 101, IO), fits(49, 2));
+        let both = |work_requests, entries| {
+            fit(
+                |limits| {
+                    limits.queue_pair_work_requests = work_requests;
+                    limits.completion_entries = entries;
+                },
+                IO,
+            )
+        };
+        assert_eq!(both(64, 100), fits(49, 2));
+        assert_eq!(both(16, 100), fits(15, 2));
+        // More than a depth can say.
+        assert_eq!(both(u32::MAX, u32::MAX), fits(127, 2));
+    }
+
+    /// Without a second segment there is no in-capsule data; a command alone has one.
+    #[test]
+    fn one_segment_is_enough() {
+        assert_eq!(fit(|limits| limits.segments = 1, IO), fits(127, 1));
+        assert_eq!(fit(|limits| limits.segments = 2, IO), fits(127, 2));
+    }
+}
