@@ -11,6 +11,10 @@ use std::{
 pub type Handle = *mut c_void;
 /// What runs when a command is done: the program's argument, and the completion's 16 bytes.
 pub type Done = extern "C" fn(*mut c_void, *const [u8; 16]);
+/// What [`spdk_nvme_probe`] asks with: its context, a transport id, and the options that the program may change.
+pub type Probed = extern "C" fn(*mut c_void, *const c_void, *mut u8) -> bool;
+/// What it tells of a controller: its context, the transport id, the controller, and its options.
+pub type Attached = extern "C" fn(*mut c_void, *const c_void, Handle, *const u8);
 /// What a poll group runs for a qpair that is disconnected: the qpair, and the group's context.
 pub type Disconnected = extern "C" fn(Handle, *mut c_void);
 
@@ -20,6 +24,13 @@ unsafe extern "C" {
     pub fn spdk_nvme_transport_id_parse(id: *mut c_void, text: *const c_char) -> c_int;
     pub fn spdk_nvme_ctrlr_get_default_ctrlr_opts(options: *mut c_void, size: usize);
     pub fn spdk_nvme_connect(id: *const c_void, options: *const c_void, size: usize) -> Handle;
+    pub fn spdk_nvme_probe(
+        id: *const c_void,
+        context: *mut c_void,
+        probed: Probed,
+        attached: Attached,
+        removed: *mut c_void,
+    ) -> c_int;
     pub fn spdk_nvme_detach(controller: Handle) -> c_int;
     pub fn spdk_nvme_detach_async(controller: Handle, context: *mut Handle) -> c_int;
     pub fn spdk_nvme_detach_poll_async(context: Handle) -> c_int;
@@ -64,7 +75,12 @@ pub type Room = [u64; 512];
 
 /// The transport id of a subsystem on this machine.
 pub fn transport_id(nqn: &str, port: u16) -> Room {
-    let text = format!("trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:{port} subnqn:{nqn}");
+    transport_id_at(nqn, "127.0.0.1", port)
+}
+
+/// As [`transport_id`], of another address.
+pub fn transport_id_at(nqn: &str, address: &str, port: u16) -> Room {
+    let text = format!("trtype:RDMA adrfam:IPv4 traddr:{address} trsvcid:{port} subnqn:{nqn}");
     let text = CString::new(text).unwrap();
     let mut id = [0; 512];
     // SAFETY: the id has room for a transport id, and the text is a C string.
@@ -73,8 +89,9 @@ pub fn transport_id(nqn: &str, port: u16) -> Room {
 }
 
 /// Where members of the controller options begin, and the size of all of them, as `tests/abi` compares them.
+pub const ENABLE_INTERRUPTS: usize = 6;
 const KEEP_ALIVE_TIMEOUT_MS: usize = 16;
-const HOSTNQN: usize = 28;
+pub const HOSTNQN: usize = 28;
 const ADMIN_TIMEOUT_MS: usize = 576;
 const FABRICS_CONNECT_TIMEOUT_US: usize = 600;
 const OPTIONS: usize = 856;
@@ -99,8 +116,12 @@ pub fn connect_within(nqn: &str, port: u16, host: u32, milliseconds: u32, keep_a
 }
 
 /// `change` gets the options' OPTIONS bytes.
-fn connect_with(nqn: &str, port: u16, host: u32, change: impl FnOnce(*mut u8)) -> Handle {
-    let id = transport_id(nqn, port);
+pub fn connect_with(nqn: &str, port: u16, host: u32, change: impl FnOnce(*mut u8)) -> Handle {
+    connect_to(&transport_id(nqn, port), host, change)
+}
+
+/// As [`connect_with`], of a transport id.
+pub fn connect_to(id: &Room, host: u32, change: impl FnOnce(*mut u8)) -> Handle {
     let mut options: Room = [0; 512];
     let name = CString::new(format!("nqn.2024-01.test:host-{host}")).unwrap();
     // SAFETY: the options have room for OPTIONS bytes; the host NQN lies within them with 224 bytes, the timeout with 4.
