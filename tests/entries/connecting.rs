@@ -271,15 +271,22 @@ fn t78_connect_is_answered_too_late() {
 
 #[test]
 fn t82_several_connections_from_one_source_address() {
-    let world = World::new();
-    let options = ControllerOptions { source_address: Some("127.0.0.1".into()), ..world.options() };
-    let controller = Controller::connect(world.id(), options).unwrap();
-    let qpairs: Vec<_> = (0..4).map(|_| connected(&controller)).collect();
-    assert!(qpairs.iter().all(|qpair| qpair.is_connected()));
-    works(&world, &controller);
-    qpairs.iter().for_each(|qpair| qpair.free());
-    drop(qpairs);
-    world.finish(Some(controller));
+    // Of any port, and all of one: the Admin Queue's connection has it already when the others come.
+    for service in [None, Some("5555")] {
+        let world = World::new();
+        let options = ControllerOptions {
+            source_address: Some("127.0.0.1".into()),
+            source_service: service.map(String::from),
+            ..world.options()
+        };
+        let controller = Controller::connect(world.id(), options).unwrap();
+        let qpairs: Vec<_> = (0..4).map(|_| connected(&controller)).collect();
+        assert!(qpairs.iter().all(|qpair| qpair.is_connected()));
+        works(&world, &controller);
+        qpairs.iter().for_each(|qpair| qpair.free());
+        drop(qpairs);
+        world.finish(Some(controller));
+    }
 }
 
 #[test]
