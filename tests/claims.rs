@@ -196,29 +196,104 @@ fn a_callback_of_a_detach_frees_another_qpair_of_the_controller() {
     end(world, 2);
 }
 
-/// A qpair whose requests wait for its connection: a callback of the failing attempt frees it, or detaches.
+/// What a callback does to the qpair, or the controller, that it is called of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Free,
+    Detach,
+    Connect,
+    Disconnect,
+}
+
+const ACTS: [Act; 4] = [Act::Free, Act::Detach, Act::Connect, Act::Disconnect];
+
+/// Does it; what an end answers is 0.
+fn act(what: Act, controller: Handle, qpair: Handle) -> i32 {
+    // SAFETY: on this thread; both handles are there until the callback returns.
+    unsafe {
+        match what {
+            Act::Free => free(qpair),
+            Act::Detach => detach(controller),
+            Act::Connect => spdk_nvme_ctrlr_connect_io_qpair(controller, qpair),
+            Act::Disconnect => {
+                spdk_nvme_ctrlr_disconnect_io_qpair(qpair);
+                0
+            }
+        }
+    }
+}
+
+/// What is left of both once `what` was done to them ends; what is gone is gone.
+fn end_what_is_left(what: Act, controller: Handle, qpair: Handle) {
+    let gone = |is| if is { -libc::EINVAL } else { 0 };
+    assert_eq!(free(qpair), gone(matches!(what, Act::Free | Act::Detach)), "{what:?}");
+    assert_eq!(detach(controller), gone(what == Act::Detach), "{what:?}");
+}
+
+/// A disconnect waits for the end of its qpair, and calls back before it returns: the callback ends the qpair or its
+/// controller, or connects the qpair that is not disconnected yet, which is refused.
 #[test]
-fn a_callback_of_a_connect_ends_what_connects() {
-    for detached in [false, true] {
+fn a_callback_of_a_disconnect_ends_what_disconnects() {
+    for what in ACTS {
+        let (world, pairs) = waiting(1);
+        let (controller, qpair) = pairs[0];
+        // Three, and the first of them acts.
+        (0..2).for_each(|_| read(controller, qpair, world.buffer()));
+        in_callback(move || {
+            let expected = if what == Act::Connect { -libc::EISCONN } else { 0 };
+            assert_eq!(act(what, controller, qpair), expected, "{what:?}");
+        });
+        // SAFETY: on this thread.
+        unsafe { spdk_nvme_ctrlr_disconnect_io_qpair(qpair) };
+        assert_eq!(ENDED.get(), 3, "{what:?}: all are told before it returns");
+        world.control("behave silent");
+        if matches!(what, Act::Connect | Act::Disconnect) {
+            // SAFETY: as above; nobody ended it.
+            unsafe {
+                assert!(!spdk_nvme_qpair_is_connected(qpair), "{what:?}");
+                assert_eq!(spdk_nvme_ctrlr_connect_io_qpair(controller, qpair), 0, "{what:?}");
+            }
+        }
+        end_what_is_left(what, controller, qpair);
+        end(world, 3);
+    }
+}
+
+/// Reads that wait for a connection which is refused: their callbacks come when the qpair is polled, and end it or its
+/// controller, or try again. (While a connect waits by itself nothing is outstanding, so none of its callbacks can come.)
+#[test]
+fn a_callback_of_a_connection_that_failed_ends_what_connected() {
+    for what in ACTS {
         let world = World::new();
         ENDED.set(0);
         let controller = connect(NQN, PORT, 0);
-        let qpair = alloc(controller);
-        // SAFETY: on this thread.
-        unsafe { spdk_nvme_ctrlr_disconnect_io_qpair(qpair) };
+        let of = QpairOptions {
+            queue_size: 8,
+            requests: 16,
+            delay_submit: false,
+            create_only: true,
+            asynchronous: true,
+        };
+        let qpair = alloc_with(controller, of);
         world.control("misbehave reject-connections");
+        // SAFETY: on this thread.
+        assert_eq!(unsafe { spdk_nvme_ctrlr_connect_io_qpair(controller, qpair) }, 0);
+        (0..3).for_each(|_| read(controller, qpair, world.buffer()));
         in_callback(move || {
-            assert_eq!(if detached { detach(controller) } else { free(qpair) }, 0);
+            assert_eq!(act(what, controller, qpair), 0, "{what:?}");
         });
-        // SAFETY: as above.
-        let rc = unsafe { spdk_nvme_ctrlr_connect_io_qpair(controller, qpair) };
-        assert_ne!(rc, 0);
-        // The attempt is over, and nothing waited for it: no callback is due. Nothing was ended by it, either.
-        HOOK.set(None);
-        assert_eq!(free(qpair), 0);
+        until("the callbacks", || {
+            // SAFETY: it is there until a callback ends it, and is not polled again then.
+            let rc = unsafe { spdk_nvme_qpair_process_completions(qpair, 0) };
+            // What is connecting again tells how many were told.
+            let told = if what == Act::Connect && ENDED.get() > 0 { 3 } else { 0 };
+            assert!([told, -libc::ENXIO].contains(&rc), "{what:?}: {rc}");
+            ENDED.get() > 0
+        });
+        assert_eq!(ENDED.get(), 3, "{what:?}: all are told together");
         world.control("behave reject-connections");
-        assert_eq!(detach(controller), 0);
-        end(world, 0);
+        end_what_is_left(what, controller, qpair);
+        end(world, 3);
     }
 }
 
