@@ -231,7 +231,7 @@ fn end_what_is_left(what: Act, controller: Handle, qpair: Handle) {
 }
 
 /// A disconnect waits for the end of its qpair, and calls back before it returns: the callback ends the qpair or its
-/// controller, or connects the qpair that is not disconnected yet, which is refused.
+/// controller, or connects the qpair again, which is at rest by then; this controller does not answer the attempt.
 #[test]
 fn a_callback_of_a_disconnect_ends_what_disconnects() {
     for what in ACTS {
@@ -240,7 +240,7 @@ fn a_callback_of_a_disconnect_ends_what_disconnects() {
         // Three, and the first of them acts.
         (0..2).for_each(|_| read(controller, qpair, world.buffer()));
         in_callback(move || {
-            let expected = if what == Act::Connect { -libc::EISCONN } else { 0 };
+            let expected = if what == Act::Connect { -libc::ETIMEDOUT } else { 0 };
             assert_eq!(act(what, controller, qpair), expected, "{what:?}");
         });
         // SAFETY: on this thread.
@@ -324,4 +324,47 @@ fn h4_a_detach_takes_one_deadline_and_its_beginning_none() {
         assert_eq!(ENDED.get(), count);
         world.finish(None);
     }
+}
+
+/// A callback of a synchronous disconnect connects the qpair again.
+#[test]
+fn a_callback_of_a_disconnect_connects_again() {
+    let world = World::new();
+    ENDED.set(0);
+    let controller = connect(NQN, PORT, 0);
+    let qpair = alloc(controller);
+    read(controller, qpair, world.buffer());
+    in_callback(move || {
+        // SAFETY: on this thread.
+        assert_eq!(unsafe { spdk_nvme_ctrlr_connect_io_qpair(controller, qpair) }, 0);
+    });
+    // SAFETY: on this thread.
+    unsafe {
+        spdk_nvme_ctrlr_disconnect_io_qpair(qpair);
+        assert!(spdk_nvme_qpair_is_connected(qpair));
+    }
+    assert_eq!(detach(controller), 0);
+    assert_eq!(ENDED.get(), 1);
+    world.finish(None);
+}
+
+/// The process is stopped for more than a minute while it detaches, by a debugger or with its virtual machine.
+#[test]
+fn a_detach_that_is_stopped_for_a_minute_ends_all_the_same() {
+    let world = World::new();
+    let controller = connect(NQN, PORT, 0);
+    assert!(!alloc(controller).is_null());
+    let stopped = Cell::new(false);
+    common::watch(Some(Box::new(move || {
+        if !stopped.replace(true) {
+            softverbs::sim::advance(61_000_000_000);
+        }
+    })));
+    assert_eq!(detach(controller), 0);
+    common::watch(None);
+    assert_eq!(detach(controller), -libc::EINVAL, "it is gone");
+    let again = connect(NQN, PORT, 0);
+    assert!(!again.is_null(), "it can be attached anew");
+    assert_eq!(detach(again), 0);
+    world.finish(None);
 }

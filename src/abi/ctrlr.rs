@@ -480,8 +480,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_connect_io_qpair(
             drop(object);
             if Qpair::after(ENTRY, call) { rc } else { -ENXIO }
         }
-        // It is connecting, or disconnecting.
-        Begin::Here(_) | Begin::Elsewhere => -EISCONN,
+        // A callback of a disconnect, or of a connect: the transport says whether it has come to rest.
+        Begin::Here(object) => guard(ENTRY, &*object, -EINVAL, || object.connect_here()),
+        Begin::Elsewhere => -EISCONN,
         Begin::Ending => -ENXIO,
         Begin::Foreign => next!(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair)).unwrap_or(-EINVAL),
         Begin::Invalid => {

@@ -337,6 +337,11 @@ impl LongCall {
     }
 }
 
+/// Whether somebody wants the end of a handle's object that is in a long call of this thread.
+pub(super) fn is_unwanted<T: Object>(handle: *const T::Handle) -> bool {
+    cell_at(handle.addr()).is_none_or(|cell| cell.tag.load(Ordering::Relaxed) != T::KIND as u32 | BUSY)
+}
+
 /// A number that tells this thread from all others.
 pub(super) fn this_thread() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(NOBODY + 1);

@@ -53,7 +53,16 @@ impl Qpair {
 
     /// Connects, within a long call. A thread that wants the queue pair's end meanwhile cuts the wait short.
     pub(super) fn connect(&self, call: &LongCall) -> c_int {
-        match self.host.connect_unless(&|| call.is_unwanted()) {
+        self.connect_unless(&|| call.is_unwanted())
+    }
+
+    /// Connects in a callback of a long call of this thread.
+    pub(super) fn connect_here(&self) -> c_int {
+        self.connect_unless(&|| handles::is_unwanted::<Self>(self.handle.get()))
+    }
+
+    fn connect_unless(&self, give_up: &dyn Fn() -> bool) -> c_int {
+        match self.host.connect_unless(give_up) {
             Ok(()) => 0,
             // A queue pair that is not disconnected yet counts as connected here, as with SPDK; no log line, since a
             // program may just try until it is.

@@ -77,6 +77,9 @@ impl Qpair {
         });
         result.unwrap_or_else(|| {
             self.attempt_failed(ConnectError::TimedOut);
+            if self.is_connected() {
+                return Ok(()); // the answer was there after all
+            }
             self.wait_until_at_rest();
             Err(Error::Connect(ConnectError::TimedOut))
         })
