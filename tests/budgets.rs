@@ -277,3 +277,92 @@ fn an_admin_queue_that_nobody_polls_is_named_as_the_reason() {
     assert!(!errors(&lines).iter().any(|line| line.contains("Keep Alive")), "{lines:?}");
     world.finish(Some(controller));
 }
+
+/// A controller's Keep Alive timer runs from Connect on, and bring-up and discovery may take longer than it: however they
+/// are lengthened, the association lives.
+#[test]
+fn keep_alives_go_out_while_the_host_waits() {
+    let world = World::new();
+    let timeout = Duration::from_millis(200);
+    let options = ControllerOptions { keep_alive_timeout: timeout, ..world.options() };
+    for slow in ["CSTS", "namespaces", "log"] {
+        match slow {
+            "namespaces" => world.control("lie namespaces=1000"),
+            "log" => world.control("lie log-entries=1000"),
+            _ => {}
+        }
+        let sent = Rc::new(Cell::new(0));
+        let (count, begin) = (sent.clone(), softverbs::sim::now());
+        world.set_liar(move |answer| {
+            let command = answer.command;
+            match AdminOpcode(command.opcode()) {
+                AdminOpcode::KEEP_ALIVE => count.set(count.get() + 1),
+                AdminOpcode::FABRICS
+                    if slow == "CSTS"
+                        && command.fabrics_type() == FabricsType::PROPERTY_GET
+                        && command.property_offset() == registers::CSTS
+                        && softverbs::sim::now() - begin < SECOND =>
+                {
+                    answer.completion = answer.completion.with_result(0);
+                }
+                AdminOpcode::IDENTIFY if slow == "namespaces" => softverbs::sim::advance(SECOND / 1000),
+                AdminOpcode::GET_LOG_PAGE => softverbs::sim::advance(SECOND / 200),
+                _ => {}
+            }
+        });
+        let begin = softverbs::sim::now();
+        let (controller, lines) = record(|| {
+            if slow == "log" {
+                assert_eq!(host::discover(discovery(&world), options.clone()).unwrap().len(), 1);
+                return None;
+            }
+            Some(
+                Controller::connect(world.id(), options.clone())
+                    .unwrap_or_else(|error| panic!("{slow}: {error}")),
+            )
+        });
+        let took = Duration::from_nanos(softverbs::sim::now() - begin);
+        assert!(took > 4 * timeout, "{slow}: {took:?}");
+        assert!(sent.get() >= 7, "{slow}: {} in {took:?}", sent.get());
+        assert_eq!(errors(&lines), Vec::<&str>::new(), "{slow}");
+        if let Some(controller) = controller {
+            controller.process_admin_completions().unwrap();
+            detach(&controller);
+        }
+        world.control("truth all");
+    }
+    world.finish(None);
+}
+
+/// A controller that answers neither a command of bring-up nor Keep Alive is given up after the Keep Alive Timeout, with
+/// one line that says so. That time begins once it is ready. (The target's own timer is the next multiple of 100 ms.)
+#[test]
+fn a_controller_that_is_silent_during_bring_up_is_given_up() {
+    let world = World::new();
+    let timeout = Duration::from_millis(101);
+    let options = ControllerOptions { keep_alive_timeout: timeout, ..world.options() };
+    let (ready_after, begin) = (SECOND / 10, softverbs::sim::now());
+    world.set_liar(move |answer| {
+        let command = answer.command;
+        match AdminOpcode(command.opcode()) {
+            AdminOpcode::KEEP_ALIVE | AdminOpcode::IDENTIFY => answer.hold = true,
+            AdminOpcode::FABRICS
+                if command.fabrics_type() == FabricsType::PROPERTY_GET
+                    && command.property_offset() == registers::CSTS
+                    && softverbs::sim::now() - begin < ready_after =>
+            {
+                answer.completion = answer.completion.with_result(0);
+            }
+            _ => {}
+        }
+    });
+    let ((result, took), lines) = record(|| timed(|| Controller::connect(world.id(), options)));
+    let expected = Error::Silent { during: "Identify Controller", timeout };
+    assert_eq!(result.err().unwrap(), expected);
+    let ready_after = Duration::from_nanos(ready_after);
+    assert!(took >= ready_after + timeout && took < 2 * timeout + ready_after / 2, "{took:?}");
+    let errors = errors(&lines);
+    assert_eq!(errors.len(), 1, "{lines:?}");
+    assert!(errors[0].contains("a Keep Alive was not answered in 101 ms"), "{errors:?}");
+    world.finish(None);
+}

@@ -83,7 +83,7 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
         Error::NotSupported(_) => libc::ENOTSUP,
         Error::Transport(error) => of_transport(error),
         Error::Command { .. } => libc::EIO,
-        Error::TimedOut(_) | Error::TooSlow { .. } => libc::ETIMEDOUT,
+        Error::TimedOut(_) | Error::TooSlow { .. } | Error::Silent { .. } => libc::ETIMEDOUT,
         Error::ConnectionLost(_) => libc::ECONNRESET,
         Error::BadData { .. } | Error::TooManyCommands { .. } => libc::EPROTO,
         Error::NoQueueId => libc::ENOSPC,

@@ -16,11 +16,8 @@ use super::{
 };
 use crate::{clock, host};
 use libc::{c_int, c_void, size_t};
-use spec::printable;
+use spec::{fabrics::DISCOVERY_NQN, printable};
 use std::{ptr, sync::Arc, time::Duration};
-
-/// The subsystem that tells which subsystems there are (Base 3.1.2.3).
-const DISCOVERY_NQN: &str = "nqn.2014-08.org.nvmexpress.discovery";
 
 /// How long attaching the controllers of one discovery log may take in all; none is begun after that.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(300);

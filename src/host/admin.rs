@@ -1,9 +1,14 @@
-//! The Admin Queue: one command at a time for the host's own needs, any number for others.
+//! The Admin Queue: one command at a time for the host's own needs, any number for others, and Keep Alives.
 //!
 //! What must hold: one request is always left for a Keep Alive, whatever the program and the controller do with the
-//! others; a piece of work that a controller can lengthen runs within a [`Budget`].
+//! others; a Keep Alive goes out when it is due, also while this host waits for an answer; a piece of work that a
+//! controller can lengthen runs within a [`Budget`].
 
-use super::{Error, budget::Budget};
+use super::{
+    Error,
+    budget::Budget,
+    keep_alive::{KeepAlive, Pulse},
+};
 use crate::{
     clock::{self, Moment},
     transport::{self, Completer, Payload, Qpair},
@@ -16,6 +21,7 @@ use verbs::{Access, RegisteredMemory};
 pub(super) struct AdminQueue {
     qpair: Rc<Qpair>,
     timeout: Duration,
+    keep_alive: KeepAlive,
     /// What the work that is under way has left.
     budget: Cell<Option<Budget>>,
     /// The buffer of that work's pages, registered once.
@@ -59,8 +65,14 @@ impl Deref for Page {
 }
 
 impl AdminQueue {
-    pub(super) fn new(qpair: Rc<Qpair>, timeout: Duration) -> Self {
-        Self { qpair, timeout, budget: Cell::new(None), page: Cell::new(None) }
+    /// Of a qpair that is about to be connected: `timeout` is for each command, `keep_alive` the Keep Alive Timeout.
+    pub(super) fn new(qpair: Rc<Qpair>, timeout: Duration, keep_alive: Duration) -> Self {
+        let keep_alive = KeepAlive::new(keep_alive);
+        Self { qpair, timeout, keep_alive, budget: Cell::new(None), page: Cell::new(None) }
+    }
+
+    pub(super) fn keep_alive(&self) -> &KeepAlive {
+        &self.keep_alive
     }
 
     pub(super) fn qpair(&self) -> &Rc<Qpair> {
@@ -151,8 +163,8 @@ impl AdminQueue {
         Ok(answer)
     }
 
-    /// Sends a command and waits for its answer. If there is none in time, its own or that of the budget, the queue is
-    /// disconnected, so that the command has ended when this returns.
+    /// Sends a command and waits for its answer. If there is none in time, its own or that of the budget, or if the
+    /// controller is found silent meanwhile, the queue is disconnected, so that the command has ended when this returns.
     pub(super) fn execute(
         &self,
         what: &'static str,
@@ -168,12 +180,17 @@ impl AdminQueue {
         })?;
         let own = now.after(self.timeout);
         let deadline = budget.map_or(own, |budget| budget.deadline().min(own));
+        let mut pulse = Pulse::Alive;
         let completion = clock::wait(deadline, || {
             if answer.get().is_none() {
-                self.poll();
+                pulse = self.poll_and_look();
             }
-            answer.get()
+            match (answer.get(), pulse) {
+                (None, Pulse::Alive) => None,
+                (completion, _) => Some(completion),
+            }
         });
+        let completion = completion.flatten();
         match completion {
             Some(completion) if completion.is_success() => Ok(completion),
             // Nobody but the end of the connection answers so.
@@ -186,6 +203,9 @@ impl AdminQueue {
             None => {
                 self.disconnect();
                 match budget {
+                    _ if pulse == Pulse::Silent => {
+                        Err(Error::Silent { during: what, timeout: self.keep_alive.timeout() })
+                    }
                     Some(budget) if budget.deadline() < own => Err(budget.out_of_time(what)),
                     _ => Err(Error::TimedOut(what)),
                 }
@@ -203,6 +223,13 @@ impl AdminQueue {
     /// One poll; an error of the queue shows in the answers of its commands.
     pub(super) fn poll(&self) {
         let _ = self.qpair.process_completions(0);
+    }
+
+    /// One poll of a wait of this host, and a look after the Keep Alives.
+    pub(super) fn poll_and_look(&self) -> Pulse {
+        self.keep_alive.note_poll(clock::now());
+        self.poll();
+        self.keep_alive.look(self)
     }
 
     /// Sends a command that the controller answers with a page of data, and waits for them.

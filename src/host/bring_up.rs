@@ -80,6 +80,7 @@ fn enable(admin: &AdminQueue) -> Result<Properties, Error> {
     let cc = Cc::enabled(command_sets).with_mps(cap.mpsmin());
     set_cc(admin, "enabling", cc)?;
     await_ready(admin, "enabling", true, timeout)?;
+    admin.keep_alive().note_ready();
     Ok(Properties { cap, vs, cc })
 }
 
@@ -116,7 +117,8 @@ fn await_ready(admin: &AdminQueue, what: &'static str, ready: bool, timeout: Dur
             }
             pause = (pause * 2).clamp(Duration::from_millis(1), READY_INTERVAL);
             clock::wait(now.after(pause).min(deadline), || {
-                admin.poll();
+                // Of one that is not ready no answer is expected.
+                let _ = admin.poll_and_look();
                 None::<()>
             });
         }

@@ -8,7 +8,7 @@ use super::{
     admin::{AdminQueue, Answer, Page},
     bring_up::{self, Found, Properties},
     events::{self, Events},
-    keep_alive::{KeepAlive, Pulse},
+    keep_alive::Pulse,
     namespaces::Namespaces,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
     shared::Shared,
@@ -42,7 +42,6 @@ pub struct Controller {
     properties: Properties,
     identify: Box<Page>,
     namespaces: Namespaces,
-    keep_alive: KeepAlive,
     events: Events,
     detach: Cell<Detach>,
 }
@@ -102,7 +101,6 @@ impl Controller {
         let async_events = events::requests(view.aerl(), &admin);
         let controller = Rc::new_cyclic(|me| Self {
             me: me.clone(),
-            keep_alive: KeepAlive::new(options.keep_alive_timeout),
             events: Events::new(),
             id,
             options,
@@ -237,12 +235,13 @@ impl Controller {
     pub fn process_admin_completions(&self) -> Result<u32, Error> {
         self.shared.graveyard().tend();
         let now = clock::now();
-        let neglected = self.keep_alive.neglected(now);
-        self.keep_alive.note_poll(now);
+        let keep_alive = self.admin.keep_alive();
+        let neglected = keep_alive.neglected(now);
+        keep_alive.note_poll(now);
         let result = self.admin.qpair().process_completions(0);
         if result.is_ok() {
-            if self.keep_alive.look(&self.admin) == Pulse::Silent {
-                let timeout = self.options.keep_alive_timeout.as_millis();
+            if keep_alive.look(&self.admin) == Pulse::Silent {
+                let timeout = keep_alive.timeout().as_millis();
                 let why = format!("a Keep Alive was not answered in {timeout} ms");
                 self.admin.qpair().fail(FailureReason::Remote, &why);
                 self.fail();
@@ -433,7 +432,7 @@ fn unconnected(id: &TransportId, options: &ControllerOptions, label: &str) -> Re
     check_nqn(&id.subnqn).map_err(|error| invalid("subsystem", &id.subnqn, error))?;
     check_host_nqn(&options.hostnqn).map_err(|error| invalid("host", &options.hostnqn, error))?;
     let qpair = Qpair::new(admin_configuration(id, options, label)?)?;
-    Ok(AdminQueue::new(qpair, options.admin_timeout))
+    Ok(AdminQueue::new(qpair, options.admin_timeout, options.keep_alive_timeout))
 }
 
 fn admin_configuration(

@@ -2,6 +2,7 @@
 
 use crate::transport;
 use spec::Completion;
+use std::time::Duration;
 
 /// Why the host refused or failed something. The C face maps it to an errno in one place.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -29,6 +30,14 @@ pub enum Error {
     /// The connection ended before the controller answered; the transport's log line says why.
     #[error("{0}: the connection ended before the answer")]
     ConnectionLost(&'static str),
+    /// The controller did not answer a Keep Alive, so that nothing is to be hoped of it.
+    #[error("{during}: a Keep Alive was not answered in {} ms", .timeout.as_millis())]
+    Silent {
+        /// The command that was waited for.
+        during: &'static str,
+        /// The Keep Alive Timeout.
+        timeout: Duration,
+    },
     /// The controller answers, but the whole takes too long.
     #[error("{what} took too long in all, the last step was {during}")]
     TooSlow {

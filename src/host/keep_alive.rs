@@ -1,9 +1,12 @@
 //! Keep Alive (Base 2.0, 3.9): the controller ends an association that it heard nothing of for the Keep Alive Timeout,
 //! and this host one whose controller does not answer for as long.
 //!
-//! What must hold: a Keep Alive is sent at each half of the timeout, if the program polls the Admin Queue; one request
-//! of that queue and one place on its wire are always free for it (see [`AdminQueue::submit`]); what is wrong is said,
-//! but not without end.
+//! A controller's timer may run from Connect on, although Base 2.0 starts it once CSTS.RDY is 1. So Keep Alives are sent
+//! from Connect on; of a controller that is not ready, which may refuse them or leave them lying, no answer is expected.
+//!
+//! What must hold: a Keep Alive is sent at each half of the timeout, while this host waits for an answer on the Admin
+//! Queue or the program polls it; one request of that queue and one place on its wire are always free for it (see
+//! [`AdminQueue::submit`]); what is wrong is said, but not without end.
 
 use super::{
     admin::{AdminQueue, Answer},
@@ -18,8 +21,10 @@ pub(super) struct KeepAlive {
     next: Cell<Moment>,
     /// The one that is under way, and until when its answer must come.
     under_way: Cell<Option<(Answer, Moment)>>,
-    /// When the program polled last.
+    /// When the queue was polled last, by the program or by a wait of this host.
     polled: Cell<Moment>,
+    /// Whether the controller has become ready.
+    ready: Cell<bool>,
     lines: Sparing,
 }
 
@@ -33,7 +38,7 @@ pub(super) enum Pulse {
 }
 
 impl KeepAlive {
-    /// For a controller that was just connected with this timeout; zero for none.
+    /// For a controller that is about to be connected with this timeout; zero for none.
     pub(super) fn new(timeout: Duration) -> Self {
         let now = clock::now();
         Self {
@@ -41,8 +46,21 @@ impl KeepAlive {
             next: Cell::new(now.after(timeout / 2)),
             under_way: Cell::new(None),
             polled: Cell::new(now),
+            ready: Cell::new(false),
             lines: Sparing::new(),
         }
+    }
+
+    /// The Keep Alive Timeout.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The controller is ready: from now on it has to answer.
+    pub(super) fn note_ready(&self) {
+        self.ready.set(true);
+        let deadline = clock::now().after(self.timeout);
+        self.under_way.set(self.under_way.take().map(|(answer, _)| (answer, deadline)));
     }
 
     /// How long ago a Keep Alive was due, if nobody polled since and the controller's timer may have run out
@@ -55,7 +73,7 @@ impl KeepAlive {
         neglected.then(|| now.since(due))
     }
 
-    /// The program polls.
+    /// The queue is polled.
     pub(super) fn note_poll(&self, now: Moment) {
         self.polled.set(now);
     }
@@ -71,12 +89,12 @@ impl KeepAlive {
         match self.under_way.take() {
             Some((answer, deadline)) => match answer.get() {
                 Some(completion) if !completion.is_success() => {
-                    if self.lines.may_tell(now) {
+                    if self.ready.get() && self.lines.may_tell(now) {
                         tracing::error!("{label}: Keep Alive failed with {}", completion.status().name());
                     }
                 }
                 Some(_) => {}
-                None if now.has_reached(deadline) => {
+                None if self.ready.get() && now.has_reached(deadline) => {
                     return Pulse::Silent;
                 }
                 None => self.under_way.set(Some((answer, deadline))),
