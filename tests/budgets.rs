@@ -16,7 +16,7 @@ use spdk_nvme_rdma::{
     },
     transport,
 };
-use spec::{AdminOpcode, Command, FabricsType, fabrics::DISCOVERY_NQN, registers};
+use spec::{AdminOpcode, Command, FabricsType, fabrics::DISCOVERY_NQN, identify::Cns, registers};
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 const SECOND: u64 = 1_000_000_000;
@@ -365,4 +365,29 @@ fn a_controller_that_is_silent_during_bring_up_is_given_up() {
     assert_eq!(errors.len(), 1, "{lines:?}");
     assert!(errors[0].contains("a Keep Alive was not answered in 101 ms"), "{errors:?}");
     world.finish(None);
+}
+
+/// NN is the controller's word: a program that asks for each id up to it does not pay for all of them.
+#[test]
+fn inactive_namespaces_are_given_up_to_a_bound() {
+    let world = World::new();
+    world.set_liar(|answer| {
+        let identify = answer.command.opcode() == AdminOpcode::IDENTIFY.0;
+        if identify && answer.command.cdw10() & 0xff == u32::from(Cns::CONTROLLER.0) {
+            answer.page.as_mut().unwrap()[516..520].copy_from_slice(&0xffff_fffe_u32.to_le_bytes()); // NN
+        }
+    });
+    let controller = world.controller();
+    assert_eq!(controller.namespace_count(), 0xffff_fffe);
+    let active = controller.first_active_namespace();
+    let (given, lines) = record(|| {
+        let ids = (2..=50_000).chain([0xffff_fffe]);
+        ids.filter(|id| controller.namespace(*id).is_some_and(|namespace| !namespace.is_active())).count()
+    });
+    assert_eq!(given, 4096);
+    assert_eq!(errors(&lines).len(), 1, "{lines:?}");
+    assert!(controller.namespace(active).unwrap().is_active(), "an active one is always given");
+    assert!(controller.namespace(2).is_some(), "what was given once is given again");
+    assert!(controller.namespace(0).is_none() && controller.namespace(u32::MAX).is_none());
+    world.finish(Some(controller));
 }

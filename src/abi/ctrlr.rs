@@ -347,7 +347,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_transport_id(
     })
 }
 
-/// The namespace with this identifier, active or not. NULL if there can be none.
+/// The namespace with this identifier, active or not. NULL if there can be none, and for those that are not active once
+/// some thousand such handles were given out.
 ///
 /// The handle is the same each time, and good until the controller is detached.
 ///

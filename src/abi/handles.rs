@@ -142,6 +142,9 @@ static BASE: AtomicUsize = AtomicUsize::new(usize::MAX - CELLS * CELL_SIZE);
 static READABLE: AtomicUsize = AtomicUsize::new(0);
 static TABLE: Mutex<Table> = Mutex::new(Table { used: 0, free: VecDeque::new() });
 
+/// How often there was no cell.
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
+
 /// Which cells are to be had. Guarded by its lock; looking up does not need it.
 struct Table {
     /// Cells that were ever used: all others are fresh.
@@ -359,7 +362,7 @@ pub(super) unsafe fn share<T: Object>(object: &T) -> T::Share {
     unsafe { T::share_raw(object) }
 }
 
-/// Makes a handle. None if there are too many.
+/// Makes a handle. None if there are too many, which is said the first time and then ever less often.
 pub(super) fn insert<T: Object>(share: T::Share) -> Option<*mut T::Handle> {
     insert_with::<T>(share, 0).map(|(handle, _)| handle)
 }
@@ -377,7 +380,13 @@ fn insert_with<T: Object>(share: T::Share, state: u32) -> Option<(*mut T::Handle
         Some(cell) => cell,
         None => {
             drop(table);
-            tracing::error!("out of handles");
+            // A program that goes on asking gets no line for each.
+            let refused = REFUSED.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            if refused.is_power_of_two() {
+                tracing::error!(
+                    "out of handles, for the {refused}. time: {CELLS} are in use or could not be had"
+                );
+            }
             return None;
         }
     };

@@ -38,6 +38,13 @@ pub(super) type Answer = Rc<Cell<Option<Completion>>>;
 /// The bytes that a controller and this host exchange with one admin command.
 pub(super) const BUFFER_SIZE: usize = 4096;
 
+/// The first `length` bytes of a buffer, for the data of one command.
+#[derive(Clone, Copy)]
+pub(super) struct Window<'a> {
+    buffer: &'a Rc<RegisteredMemory>,
+    length: u32,
+}
+
 /// A page of data from a controller, aligned as the C structures that programs see it through.
 #[derive(Debug)]
 #[repr(C, align(8))]
@@ -127,11 +134,7 @@ impl AdminQueue {
     }
 
     /// Sends a command of this host; its answer appears while the queue is polled.
-    pub(super) fn start(
-        &self,
-        command: Command,
-        buffer: Option<&Rc<RegisteredMemory>>,
-    ) -> Result<Answer, Error> {
+    pub(super) fn start(&self, command: Command, buffer: Option<Window<'_>>) -> Result<Answer, Error> {
         self.start_by(Qpair::submit, command, buffer)
     }
 
@@ -144,16 +147,16 @@ impl AdminQueue {
         &self,
         submit: impl FnOnce(&Qpair, &Command, Payload, Completer) -> Result<(), transport::Error>,
         command: Command,
-        buffer: Option<&Rc<RegisteredMemory>>,
+        buffer: Option<Window<'_>>,
     ) -> Result<Answer, Error> {
         let answer = Answer::default();
         let told = answer.clone();
-        let held = buffer.cloned();
-        let payload = held.as_ref().map_or(Payload::None, |buffer| Payload::Registered {
+        let payload = buffer.map_or(Payload::None, |Window { buffer, length }| Payload::Registered {
             address: buffer.address(),
-            length: buffer.length() as u32,
+            length,
             remote_key: buffer.remote_key(),
         });
+        let held = buffer.map(|window| window.buffer.clone());
         let closure = Rc::new(move |completion: &Completion| {
             let _keeps_the_buffer = &held;
             told.set(Some(*completion));
@@ -169,7 +172,7 @@ impl AdminQueue {
         &self,
         what: &'static str,
         command: Command,
-        buffer: Option<&Rc<RegisteredMemory>>,
+        buffer: Option<Window<'_>>,
     ) -> Result<Completion, Error> {
         let now = clock::now();
         let budget = self.budget.get().map(|budget| budget.charged(now, what)).transpose()?;
@@ -235,6 +238,12 @@ impl AdminQueue {
     /// Sends a command that the controller answers with a page of data, and waits for them.
     pub(super) fn read_page(&self, what: &'static str, command: Command) -> Result<Box<Page>, Error> {
         let mut page = Box::new(Page([0; BUFFER_SIZE]));
+        self.read(what, command, &mut page.0)?;
+        Ok(page)
+    }
+
+    /// Sends a command that the controller answers with so many bytes, a page at most, and waits for them.
+    pub(super) fn read(&self, what: &'static str, command: Command, data: &mut [u8]) -> Result<(), Error> {
         let outside = Error::Internal("a page lies outside of its buffer");
         let buffer = match self.page.take() {
             // Nobody else has it: no command is under way with it.
@@ -242,21 +251,23 @@ impl AdminQueue {
             _ => self.buffer(BUFFER_SIZE)?,
         };
         // A controller that writes nothing must not be credited with the page before.
-        if !buffer.write(0, &page.0) {
+        data.fill(0);
+        if !buffer.write(0, data) {
             return Err(outside);
         }
-        self.execute(what, command, Some(&buffer))?;
-        if !buffer.read(0, &mut page.0) {
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        self.execute(what, command, Some(Window { buffer: &buffer, length }))?;
+        if !buffer.read(0, data) {
             return Err(outside);
         }
         if self.budget.get().is_some() {
             self.page.set(Some(buffer));
         }
-        Ok(page)
+        Ok(())
     }
 
     /// Memory that the controller may write to while this queue is connected.
-    pub(super) fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
+    fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
         let domain = self.qpair.domain().ok_or(Error::ControllerFailed)?;
         RegisteredMemory::new(&domain, length, Access::RemoteWrite)
             .map(Rc::new)

@@ -16,8 +16,8 @@ pub const BRING_UP_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const BRING_UP_COMMANDS: u32 = 200_000;
 /// How long reading a discovery log may take in all, however often it changes meanwhile.
 pub const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Admin commands of one discovery: each attempt reads an entry with a command, and the header twice.
-pub(super) const DISCOVERY_COMMANDS: u32 = 15_000;
+/// Admin commands of one discovery: each attempt reads four entries with a command, and the header twice.
+pub(super) const DISCOVERY_COMMANDS: u32 = 4_000;
 
 /// Lines of one kind that are logged one by one.
 const LINES: u32 = 4;

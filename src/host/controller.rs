@@ -150,12 +150,13 @@ impl Controller {
         ControllerView(&self.identify).nn()
     }
 
-    /// The namespace of that id, active or not; None if the controller can have none.
+    /// The namespace of that id, active or not; None if the controller can have none, or after a few thousand inactive
+    /// ones.
     pub fn namespace(&self, id: u32) -> Option<Arc<Namespace>> {
         if id == 0 || id > self.namespace_count() {
             return None;
         }
-        Some(self.namespaces.get(id))
+        self.namespaces.get(id, self.admin.qpair().label())
     }
 
     /// The lowest id of an active namespace; 0 if there is none.

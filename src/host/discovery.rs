@@ -5,7 +5,7 @@
 
 use super::{
     AddressFamily, Controller, ControllerOptions, Error, TransportId,
-    admin::AdminQueue,
+    admin::{AdminQueue, BUFFER_SIZE},
     budget::{Budget, Complaints, DISCOVERY_COMMANDS, DISCOVERY_TIMEOUT},
 };
 use crate::clock;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Entries that are taken in at most.
 const MAXIMUM_ENTRIES: u64 = 4096;
+/// Entries that one command reads: what fits in a page.
+const ENTRIES_AT_A_TIME: usize = BUFFER_SIZE / DiscoveryEntry::SIZE;
 /// How often the log is read again because it changed meanwhile.
 const ATTEMPTS: usize = 3;
 /// How long leaving the discovery controller may take; its own deadlines come before.
@@ -50,20 +52,29 @@ fn read_log(admin: &AdminQueue, from: &TransportId) -> Result<Vec<TransportId>, 
         let before = read_header(admin)?;
         let mut found = Vec::new();
         let mut complaints = Complaints::default();
-        for number in 0..before.numrec.min(MAXIMUM_ENTRIES) {
+        let count = before.numrec.min(MAXIMUM_ENTRIES);
+        let mut number = 0;
+        while number < count {
             let offset = (DiscoveryHeader::SIZE as u64) + number * (DiscoveryEntry::SIZE as u64);
-            let entry = read_at(admin, offset)?;
-            match transport_id(&DiscoveryEntryView(&entry), from) {
-                Ok(Some(id)) if !found.contains(&id) => {
-                    found.try_reserve(1).map_err(|_| Error::NoMemory)?;
-                    found.push(id);
-                }
-                Ok(_) => {}
-                Err(why) => {
-                    if complaints.count() {
-                        tracing::warn!("{label}: entry {number} of the discovery log is left out: {why}");
+            // Not beyond the end of the log, which a controller may refuse.
+            let wanted = usize::try_from(count - number).unwrap_or(usize::MAX).min(ENTRIES_AT_A_TIME);
+            let mut room = [[0; DiscoveryEntry::SIZE]; ENTRIES_AT_A_TIME];
+            let entries = room.get_mut(..wanted).unwrap_or_default();
+            read_at(admin, offset, entries.as_flattened_mut())?;
+            for entry in entries {
+                match transport_id(&DiscoveryEntryView(entry), from) {
+                    Ok(Some(id)) if !found.contains(&id) => {
+                        found.try_reserve(1).map_err(|_| Error::NoMemory)?;
+                        found.push(id);
+                    }
+                    Ok(_) => {}
+                    Err(why) => {
+                        if complaints.count() {
+                            tracing::warn!("{label}: entry {number} of the discovery log is left out: {why}");
+                        }
                     }
                 }
+                number += 1;
             }
         }
         if read_header(admin)?.genctr != before.genctr {
@@ -82,7 +93,9 @@ fn read_log(admin: &AdminQueue, from: &TransportId) -> Result<Vec<TransportId>, 
 }
 
 fn read_header(admin: &AdminQueue) -> Result<DiscoveryHeader, Error> {
-    let header = DiscoveryHeader::decode(&read_at(admin, 0)?);
+    let mut data = [0; DiscoveryHeader::SIZE];
+    read_at(admin, 0, &mut data)?;
+    let header = DiscoveryHeader::decode(&data);
     if header.recfmt == 0 {
         Ok(header)
     } else {
@@ -91,16 +104,11 @@ fn read_header(admin: &AdminQueue) -> Result<DiscoveryHeader, Error> {
     }
 }
 
-fn read_at(admin: &AdminQueue, offset: u64) -> Result<[u8; 1024], Error> {
-    let buffer = admin.buffer(1024)?;
-    let command = Command::get_log_page(LogPageId::DISCOVERY, 0, offset, 1024);
-    admin.execute("Get Log Page (discovery)", command, Some(&buffer))?;
-    let mut data = [0; 1024];
-    if buffer.read(0, &mut data) {
-        Ok(data)
-    } else {
-        Err(Error::Internal("an entry that was read lies outside of its buffer"))
-    }
+/// Reads so many bytes of the log, whole dwords, from `offset`.
+fn read_at(admin: &AdminQueue, offset: u64, data: &mut [u8]) -> Result<(), Error> {
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let command = Command::get_log_page(LogPageId::DISCOVERY, 0, offset, length);
+    admin.read("Get Log Page (discovery)", command, data)
 }
 
 /// The entry as a transport id; None if it is for another transport or of another kind, an error if it cannot be used

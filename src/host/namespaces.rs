@@ -9,7 +9,8 @@
 //! other callbacks of the program meanwhile, and fail once the controller has failed; programs expect none of it. The
 //! price is [`DATA_MAX`] for a controller that fills the pages of many namespaces.
 //!
-//! What must hold: memory for what a controller claims is asked for and may be refused; ids ascend.
+//! What must hold: memory for what a controller claims is asked for and may be refused; ids ascend; a program that asks
+//! for each id up to NN, which is the controller's word, gets [`INACTIVE_MAX`] inactive namespaces and not 2^32.
 
 use super::{
     Error,
@@ -23,12 +24,19 @@ pub(super) const NAMESPACES_MAX: usize = 65_536;
 /// Bytes of Identify data that are kept in all.
 const DATA_MAX: usize = 32 << 20;
 
+/// Inactive namespaces that are made at most. Each takes memory, and a handle of those that all controllers share.
+const INACTIVE_MAX: u32 = 4096;
+
 /// The namespaces of one controller.
 #[derive(Default)]
 pub(super) struct Namespaces {
     active: Vec<Active>,
     data: Vec<u8>,
     handed_out: Cell<BTreeMap<u32, Arc<Namespace>>>,
+    /// How many of those are inactive.
+    inactive: Cell<u32>,
+    /// Whether one was refused.
+    refused: Cell<bool>,
 }
 
 /// What is kept of an active namespace.
@@ -66,10 +74,17 @@ impl Namespaces {
         Ok(())
     }
 
-    /// The namespace of that id: the same each time, and an inactive one if there is none.
-    pub(super) fn get(&self, id: u32) -> Arc<Namespace> {
+    /// The namespace of that id: the same each time, and an inactive one if there is none. None if there are too many
+    /// inactive ones, which is said the first time.
+    pub(super) fn get(&self, id: u32, label: &str) -> Option<Arc<Namespace>> {
         let mut handed_out = self.handed_out.take();
-        let namespace = handed_out.entry(id).or_insert_with(|| Arc::new(self.make(id))).clone();
+        let namespace = handed_out.get(&id).cloned().or_else(|| {
+            let made =
+                self.find(id).map_or_else(|| self.inactive(id, label), |active| Some(self.make(active)));
+            made.inspect(|namespace| {
+                handed_out.insert(id, namespace.clone());
+            })
+        });
         self.handed_out.set(handed_out);
         namespace
     }
@@ -80,15 +95,28 @@ impl Namespaces {
         self.active.get(next).map_or(0, |active| active.id)
     }
 
-    fn make(&self, id: u32) -> Namespace {
-        let found = self.active.binary_search_by_key(&id, |active| active.id).ok();
-        match found.and_then(|place| self.active.get(place)) {
-            Some(Active { at, length, geometry, .. }) => {
-                let kept = self.data.get(*at as usize..).and_then(|data| data.get(..*length as usize));
-                Namespace::new(id, *geometry, kept.unwrap_or_default())
-            }
-            None => Namespace::inactive(id),
+    fn find(&self, id: u32) -> Option<&Active> {
+        let place = self.active.binary_search_by_key(&id, |active| active.id).ok()?;
+        self.active.get(place)
+    }
+
+    fn make(&self, active: &Active) -> Arc<Namespace> {
+        let kept = self.data.get(active.at as usize..).and_then(|data| data.get(..active.length as usize));
+        Arc::new(Namespace::new(active.id, active.geometry, kept.unwrap_or_default()))
+    }
+
+    fn inactive(&self, id: u32, label: &str) -> Option<Arc<Namespace>> {
+        if self.inactive.get() < INACTIVE_MAX {
+            self.inactive.set(self.inactive.get() + 1);
+            return Some(Arc::new(Namespace::inactive(id)));
         }
+        if !self.refused.replace(true) {
+            tracing::error!(
+                "{label}: there is no namespace {id}, and {INACTIVE_MAX} others that are inactive were asked for: from here \
+                 on only active ones are given"
+            );
+        }
+        None
     }
 
     /// The bytes that are allocated.
@@ -115,6 +143,10 @@ mod tests {
         namespaces.add(id, geometry, page)
     }
 
+    fn get(namespaces: &Namespaces, id: u32) -> Arc<Namespace> {
+        namespaces.get(id, "test").unwrap()
+    }
+
     #[test]
     fn many_namespaces_need_little_memory_and_come_back_whole() {
         let mut namespaces = Namespaces::default();
@@ -122,13 +154,13 @@ mod tests {
             add(&mut namespaces, id * 2, &image(u64::from(id))).unwrap();
         }
         assert!(namespaces.bytes() < 24 << 20, "{} bytes", namespaces.bytes());
-        let namespace = namespaces.get(4000);
+        let namespace = get(&namespaces, 4000);
         assert!(namespace.is_active());
         assert_eq!((namespace.id(), namespace.sectors(), namespace.sector_size()), (4000, 2000, 512));
         assert_eq!(namespace.identify_data().unwrap(), &*image(2000));
-        assert!(Arc::ptr_eq(&namespace, &namespaces.get(4000)), "the same each time");
+        assert!(Arc::ptr_eq(&namespace, &get(&namespaces, 4000)), "the same each time");
         assert_eq!(namespace.identify_data().unwrap().as_ptr(), namespace.identify_data().unwrap().as_ptr());
-        let inactive = namespaces.get(4001);
+        let inactive = get(&namespaces, 4001);
         assert!(!inactive.is_active());
         assert_eq!(inactive.identify_data().unwrap(), &[0; IDENTIFY_SIZE]);
         assert_eq!((namespaces.after(0), namespaces.after(2), namespaces.after(3)), (2, 4, 4));
@@ -144,8 +176,8 @@ mod tests {
         let refused = (1..).find_map(|id| add(&mut namespaces, id, &page).err().map(|error| (id, error)));
         assert!(matches!(refused, Some((8193, Error::BadData { .. }))), "{refused:?}");
         assert!(namespaces.bytes() < 2 * DATA_MAX + (1 << 20));
-        assert_eq!(namespaces.get(8192).identify_data().unwrap(), &*page);
-        assert!(!namespaces.get(8193).is_active());
+        assert_eq!(get(&namespaces, 8192).identify_data().unwrap(), &*page);
+        assert!(!get(&namespaces, 8193).is_active());
         assert!(matches!(add(&mut namespaces, 8192, &image(1)), Err(Error::Internal(_))), "does not ascend");
     }
 }
