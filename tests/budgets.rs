@@ -16,7 +16,13 @@ use spdk_nvme_rdma::{
     },
     transport,
 };
-use spec::{AdminOpcode, Command, FabricsType, fabrics::DISCOVERY_NQN, identify::Cns, registers};
+use spec::{
+    AdminOpcode, Command, Completion, FabricsType, Status,
+    fabrics::DISCOVERY_NQN,
+    identify::Cns,
+    log::{ADRFAM_IPV4, DiscoveryEntry, DiscoveryHeader, SUBTYPE_NVM},
+    registers,
+};
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 const SECOND: u64 = 1_000_000_000;
@@ -390,4 +396,43 @@ fn inactive_namespaces_are_given_up_to_a_bound() {
     assert!(controller.namespace(2).is_some(), "what was given once is given again");
     assert!(controller.namespace(0).is_none() && controller.namespace(u32::MAX).is_none());
     world.finish(Some(controller));
+}
+
+/// A log of some entries is read whole and in order, in few commands, none of which goes beyond its end.
+#[test]
+fn a_discovery_log_is_read_several_entries_at_a_time() {
+    let world = World::new();
+    for count in [0_u64, 1, 3, 4, 5, 10] {
+        let name = |number: u64| format!("nqn.2024-01.test:{number}");
+        let commands = Rc::new(Cell::new(0));
+        let counted = commands.clone();
+        world.set_liar(move |answer| {
+            if answer.command.opcode() != AdminOpcode::GET_LOG_PAGE.0 {
+                return;
+            }
+            counted.set(counted.get() + 1);
+            let mut log = DiscoveryHeader { genctr: 1, numrec: count, recfmt: 0 }.encode().to_vec();
+            for number in 0..count {
+                let entry = DiscoveryEntry {
+                    adrfam: ADRFAM_IPV4,
+                    subtype: SUBTYPE_NVM,
+                    portid: 1,
+                    asqsz: 32,
+                    trsvcid: "4420",
+                    subnqn: &name(number),
+                    traddr: "127.0.0.1",
+                };
+                log.extend(entry.encode());
+            }
+            let (offset, length) = (answer.command.log_page_offset(), answer.command.log_page_length());
+            assert_eq!(length, u64::from(answer.command.sgl1().length()));
+            answer.page = Some(log[offset as usize..][..length as usize].to_vec());
+            answer.completion = Completion::new(0, answer.command.cid(), Status::SUCCESS);
+        });
+        let found = host::discover(discovery(&world), world.options()).unwrap();
+        let found: Vec<_> = found.into_iter().map(|id| id.subnqn).collect();
+        assert_eq!(found, (0..count).map(name).collect::<Vec<_>>());
+        assert_eq!(commands.get(), 2 + count.div_ceil(4));
+    }
+    world.finish(None);
 }
