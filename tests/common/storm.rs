@@ -306,6 +306,11 @@ impl Storm {
         lives.len() - 1
     }
 
+    /// All that was accepted has ended.
+    pub fn owes_nothing(&self, life: usize) {
+        assert_eq!(self.lives.borrow()[life].outstanding, 0, "a qpair has ended and owes callbacks");
+    }
+
     /// A qpair is gone: all that was accepted has ended.
     pub fn gone(&self, life: usize) {
         let life = &mut self.lives.borrow_mut()[life];
