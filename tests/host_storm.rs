@@ -171,9 +171,12 @@ impl Program {
                 self.free(place);
             }
         }
-        until("the ends that were begun", || {
-            self.finish_frees();
-            !self.ending.borrow().iter().any(|found| Rc::ptr_eq(&found.controller, &controller))
+        // The waiting is the program's own, and no time of the poll that called it back.
+        self.storm.call("ends that were begun", DETACH, || {
+            until("the ends that were begun", || {
+                self.finish_frees();
+                !self.ending.borrow().iter().any(|found| Rc::ptr_eq(&found.controller, &controller))
+            })
         });
         self.storm.call("detach", DETACH, || common::detach(&controller));
         if self.storm.is_inside() {

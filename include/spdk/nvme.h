@@ -150,14 +150,16 @@ const struct spdk_nvme_ctrlr_data *spdk_nvme_ctrlr_get_data(struct spdk_nvme_ctr
 const struct spdk_nvme_transport_id *spdk_nvme_ctrlr_get_transport_id(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
- * The namespace with this identifier, active or not. NULL if there can be none.
+ * The namespace with this identifier, active or not. NULL if there can be none, and for those that are not active once
+ * some thousand such handles were given out.
  *
  * The handle is the same each time, and good until the controller is detached.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching.
  */
-struct spdk_nvme_ns *spdk_nvme_ctrlr_get_ns(struct spdk_nvme_ctrlr *ctrlr, uint32_t ns_id);
+struct spdk_nvme_ns *spdk_nvme_ctrlr_get_ns(struct spdk_nvme_ctrlr *ctrlr,
+                                            uint32_t ns_id);
 
 /**
  * The identifier of the first active namespace; 0 if there is none.

@@ -468,21 +468,25 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_connect_io_qpair(
     qpair: *mut spdk_nvme_qpair,
 ) -> c_int {
     const ENTRY: &str = "spdk_nvme_ctrlr_connect_io_qpair";
+    let of_this = |object: &Qpair| {
+        let of_this = object.ctrlr().handle() == ctrlr;
+        if !of_this {
+            tracing::error!("{ENTRY}: the qpair is not this controller's");
+        }
+        of_this
+    };
     match LongCall::begin::<Qpair>(qpair) {
         Begin::Begun(call, object) => {
-            let rc = guard(ENTRY, &*object, -EINVAL, || {
-                if object.ctrlr().handle() == ctrlr {
-                    object.connect(&call)
-                } else {
-                    tracing::error!("{ENTRY}: the qpair is not this controller's");
-                    -EINVAL
-                }
-            });
+            let connect = || if of_this(&object) { object.connect(&call) } else { -EINVAL };
+            let rc = guard(ENTRY, &*object, -EINVAL, connect);
             drop(object);
             if Qpair::after(ENTRY, call) { rc } else { -ENXIO }
         }
         // A callback of a disconnect, or of a connect: the transport says whether it has come to rest.
-        Begin::Here(object) => guard(ENTRY, &*object, -EINVAL, || object.connect_here()),
+        Begin::Here(object) => {
+            let connect = || if of_this(&object) { object.connect_here() } else { -EINVAL };
+            guard(ENTRY, &*object, -EINVAL, connect)
+        }
         Begin::Elsewhere => -EISCONN,
         Begin::Ending => -ENXIO,
         Begin::Foreign => next!(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair)).unwrap_or(-EINVAL),

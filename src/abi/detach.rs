@@ -59,7 +59,7 @@ pub unsafe extern "C" fn spdk_nvme_detach(ctrlr: *mut spdk_nvme_ctrlr) -> c_int 
                 let at = transport_id::describe(object.transport_id());
                 tracing::error!(
                     "{at}: the detach is not over after {} s",
-                    DETACH_WAITS * DETACH_TIMEOUT.as_secs()
+                    DETACH_TIMEOUT.as_secs().saturating_mul(DETACH_WAITS)
                 );
             }
         }

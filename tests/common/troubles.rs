@@ -84,7 +84,9 @@ fn completion_fault(dice: &Dice) -> String {
         6 => format!("error {}", dice.pick(&STATUSES)),
         7 => format!("set wr_id={}", dice.pick(&["random", "0", "+1", "+256"])),
         8 => format!("set {}", dice.pick(&["byte_len=3", "byte_len=random", "qp_num=random", "opcode=1"])),
-        _ => format!("repeat {}", 1 + dice.roll(3)),
+        // A queue has room for two completions more than its work requests have: one that is repeated without end would
+        // overflow it, and that would be the storm's own doing.
+        _ => return format!("wc {side} {} repeat {}", 1 + dice.roll(120), 1 + dice.roll(2)),
     };
     format!("wc {side} {which} {what}")
 }
