@@ -12,7 +12,7 @@
 //!   id can never wait for an acknowledgement;
 //! - a work request that was handed to the device lies in memory ([`SendRing`], [`ReceiveRing`],
 //!   [`RegisteredMemory`]) that its owner keeps until the queue pair has ended;
-//! - an object that cannot be given back is [`kept`], with its share of all that it needs: whoever is made of it stays.
+//! - an object that cannot be given back is [kept](kept()), with its share of all that it needs: whoever is made of it stays.
 //!
 //! libibverbs and librdmacm may be called from any thread (`ibv_*(3)`, `rdma_cm(7)`), hence the owners are `Send`
 //! and `Sync` unless they hold cells.

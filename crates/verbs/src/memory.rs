@@ -128,7 +128,7 @@ impl MemoryRegion {
         unsafe { self.mr.as_ref().rkey }
     }
 
-    /// Ends the registration. After an error it is [kept](crate::kept), which a log line has told: the device may use the
+    /// Ends the registration. After an error it is [kept](crate::kept()), which a log line has told: the device may use the
     /// memory for as long as the process lives.
     pub fn deregister(self) -> Result<(), Error> {
         let this = ManuallyDrop::new(self);

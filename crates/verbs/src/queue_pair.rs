@@ -138,7 +138,7 @@ impl QueuePair {
     }
 
     /// Keeps a queue pair that could not be destroyed, with all that it needs, for good. Returns how many objects are
-    /// [kept](crate::kept) now. The log line is the caller's, who keeps the memory of its work requests.
+    /// [kept](crate::kept()) now. The log line is the caller's, who keeps the memory of its work requests.
     pub fn keep(self) -> usize {
         std::mem::forget(self);
         kept::count()
