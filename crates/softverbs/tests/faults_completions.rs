@@ -272,6 +272,17 @@ fn a_completion_comes_three_times() {
     p.destroy();
 }
 
+/// Others tell a program's mistakes by the count of violations; what a fault brings about is none.
+#[test]
+fn a_queue_that_repeated_completions_overflow_is_no_mistake_of_the_program() {
+    let _world = world();
+    let p = Pair::new();
+    control("wc send 1 repeat 1000").unwrap();
+    message(&p, 1);
+    assert_eq!(softverbs::ledger().violations, 0);
+    p.destroy();
+}
+
 #[test]
 fn either_side_sees_its_completion_first() {
     let _world = world();

@@ -7,6 +7,7 @@ use rdma_sys::ibv_cq;
 use super::objects::{BellOf, CompChannel, Context, Shared, Subject};
 use super::qp::Qp;
 use super::slab::Key;
+use crate::faults::fired;
 
 /// `enum ibv_wc_status`.
 pub mod status {
@@ -101,6 +102,8 @@ pub struct Cq {
     pub events_taken: u32,
     /// A completion was lost; the queue takes no more.
     pub overflowed: bool,
+    /// A fault repeated completions in it: that they are too many is not the program's doing.
+    pub crowded: bool,
     /// What an extended queue keeps.
     pub extended: Option<Box<Extended>>,
     /// Made by an end with the full device, see [`spared`](super::profile::spared).
@@ -130,6 +133,7 @@ impl Cq {
             users: 0,
             events_taken: 0,
             overflowed: false,
+            crowded: false,
             extended: None,
             spared: false,
             serial,
@@ -267,10 +271,16 @@ impl Shared {
             return;
         }
         cq.overflowed = true;
-        let (context, cell, capacity) = (cq.context, cq.cell, cq.capacity);
-        self.violation(&format!(
-            "completion queue {cell:p} overflowed: {capacity} completions and one more; it takes no more"
-        ));
+        let (context, cell, capacity, crowded) = (cq.context, cq.cell, cq.capacity, cq.crowded);
+        if crowded {
+            fired(&format!(
+                "completion queue {cell:p} overflowed: {capacity} completions, some of them repeated"
+            ));
+        } else {
+            self.violation(&format!(
+                "completion queue {cell:p} overflowed: {capacity} completions and one more; it takes no more"
+            ));
+        }
         self.async_event(context, Subject::Cq(key), EVENT_CQ_ERR);
     }
 }

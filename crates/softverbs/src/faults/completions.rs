@@ -268,6 +268,11 @@ impl Shared {
         if release.is_none() && waits_behind {
             release = Some(Release::Behind);
         }
+        if times > 1
+            && let Some(queue) = self.cqs.get_mut(cq)
+        {
+            queue.crowded = true;
+        }
         for _ in 0..times {
             match release {
                 None => self.let_through(cq, cqe, solicited),
