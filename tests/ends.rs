@@ -60,6 +60,22 @@ fn h4_freeing_many_qpairs_of_a_silent_target_takes_no_time() {
     }
 }
 
+/// What a freed qpair leaves is let go of by the next one, also where the program never polls its Admin Queue: each holds a
+/// file descriptor.
+#[test]
+fn h4_the_dead_do_not_gather_behind_a_program_that_never_polls_its_admin_queue() {
+    let world = World::new();
+    let controller = world.controller();
+    let before = softverbs::ledger();
+    for _ in 0..20 {
+        connected(&controller).free();
+        until("the target's half", || world.connections() == 1);
+        let now = softverbs::ledger();
+        assert!(now.event_channels <= before.event_channels + 2, "{before:?}, {now:?}");
+    }
+    world.finish(Some(controller));
+}
+
 /// What the program does not free, the detach waits for together.
 #[test]
 fn h4_detaching_from_a_silent_target_takes_one_deadline() {

@@ -56,10 +56,11 @@ impl Graveyard {
     /// waited for any more: the connect attempt is told if it still holds the queue. None if live qpairs have all.
     pub(super) fn take_queue_id(&self) -> Option<u16> {
         let mut inner = self.inner.lock();
+        // Each of the dead holds a file descriptor, and a program may never poll its Admin Queue.
+        inner.look(clock::now());
         if let Some(id) = inner.unused.next() {
             return Some(id);
         }
-        inner.look(clock::now());
         while inner.free.is_empty() && inner.bury_oldest() {}
         inner.free.pop_front()
     }
@@ -67,6 +68,7 @@ impl Graveyard {
     /// Gives back the id of a qpair that is at rest, with what its last connection left.
     pub(super) fn give_back(&self, queue_id: u16, parting: Option<Parting>) {
         let mut inner = self.inner.lock();
+        inner.look_in_time(clock::now());
         match parting.filter(|_| !inner.closed) {
             Some(parting) => inner.dead.push_back(Dead { parting, queue_id: Some(queue_id) }),
             None => inner.free.push_back(queue_id),
@@ -82,10 +84,7 @@ impl Graveyard {
     /// Lets go of those whose time is over. True if nobody is left.
     pub(super) fn tend(&self) -> bool {
         let mut inner = self.inner.lock();
-        let now = clock::now();
-        if !inner.dead.is_empty() && now.has_reached(inner.next_look) {
-            inner.look(now);
-        }
+        inner.look_in_time(clock::now());
         inner.dead.is_empty()
     }
 
@@ -98,6 +97,13 @@ impl Graveyard {
 }
 
 impl Inner {
+    /// Looks, unless that was done just now.
+    fn look_in_time(&mut self, now: Moment) {
+        if !self.dead.is_empty() && now.has_reached(self.next_look) {
+            self.look(now);
+        }
+    }
+
     fn look(&mut self, now: Moment) {
         self.next_look = now.after(INTERVAL);
         for _ in 0..self.dead.len() {
