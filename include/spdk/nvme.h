@@ -85,8 +85,9 @@ struct spdk_nvme_ctrlr *spdk_nvme_connect(const struct spdk_nvme_transport_id *t
  * Detaches a controller, and waits until that is done. Queue pairs that it still has are freed, all at once: a silent
  * controller costs one deadline, however many they are.
  *
- * A controller that was attached more than once is only detached with the last of these calls. Returns 0, also if it is
- * being detached already, or -EINVAL for a handle that is no controller.
+ * A controller that was attached more than once is only detached with the last of these calls. A queue pair that another
+ * thread is freeing or connecting is that thread's to end, and not waited for. Returns 0, also if the controller is being
+ * detached already, or -EINVAL for a handle that is no controller.
  *
  * What must hold:
  * Nobody else uses ctrlr, its namespaces or its queue pairs, but to free or detach them, too; nobody does afterwards.

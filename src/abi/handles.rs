@@ -21,6 +21,7 @@
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
+    mem::ManuallyDrop,
     ops::Deref,
     ptr,
     sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
@@ -323,7 +324,7 @@ impl LongCall {
 
     /// Ends the call, whose shares were dropped.
     pub(super) fn end<T: Object>(self) -> AfterCall<T::Share> {
-        let Self { cell, kind } = self;
+        let Self { cell, kind } = *ManuallyDrop::new(self);
         let tag = &cell.tag;
         // Before the tag is live again: whoever finds the next call's tag must not find this thread in it.
         cell.caller.store(NOBODY, Ordering::Relaxed);
@@ -336,6 +337,18 @@ impl LongCall {
             AfterCall::Wanted(unsafe { T::share_raw(cell.object.load(Ordering::Relaxed).cast::<T>()) })
         } else {
             AfterCall::Gone
+        }
+    }
+}
+
+/// A call that unwound: its object is left to whoever ends it next, also where another thread wanted that meanwhile and
+/// left it to this call.
+impl Drop for LongCall {
+    fn drop(&mut self) {
+        self.cell.caller.store(NOBODY, Ordering::Relaxed);
+        for wanted in [0, ENDING] {
+            let busy = self.kind | BUSY | wanted;
+            let _ = self.cell.tag.compare_exchange(busy, self.kind, Ordering::AcqRel, Ordering::Relaxed);
         }
     }
 }
@@ -569,6 +582,98 @@ mod tests {
         assert!(is_invalid::<Probe>(handle));
         // SAFETY: the handle is used on this thread only.
         assert!(unsafe { remove::<Probe>(handle) }.is_none(), "a second removal finds nothing");
+    }
+
+    fn begun(handle: *mut types::spdk_nvme_qpair) -> LongCall {
+        match LongCall::begin::<Probe>(handle) {
+            Begin::Begun(call, share) => {
+                drop(share);
+                call
+            }
+            _ => panic!("no long call on a live handle"),
+        }
+    }
+
+    /// What a claim on another thread, or on this one, comes to.
+    fn is_won(handle: *mut types::spdk_nvme_qpair, elsewhere: bool) -> bool {
+        let address = handle.expose_provenance();
+        let claim = move || {
+            // SAFETY: the object is used by the test alone, and a claim that is lost touches nothing.
+            let claim = unsafe { claim::<Probe>(ptr::with_exposed_provenance(address)) };
+            match claim {
+                Claim::Won(share) => {
+                    std::mem::forget(share); // its count is not this thread's
+                    true
+                }
+                _ => false,
+            }
+        };
+        if elsewhere { std::thread::spawn(claim).join().unwrap() } else { claim() }
+    }
+
+    #[test]
+    fn the_end_of_an_object_is_won_once() {
+        let handle = insert::<Probe>(Rc::new(Probe { dropped: Rc::default() })).unwrap();
+        assert!(is_won(handle, false));
+        assert!(!is_won(handle, false) && !is_won(handle, true));
+        assert!(is_ours::<Probe>(handle), "callbacks of its end find it");
+        assert!(matches!(LongCall::begin::<Probe>(handle), Begin::Ending));
+        // SAFETY: the handle is used by this test only.
+        assert!(unsafe { remove::<Probe>(handle) }.is_some());
+        assert!(!is_won(handle, false), "it is stale");
+    }
+
+    #[test]
+    fn another_thread_leaves_the_end_to_a_long_call() {
+        let handle = insert::<Probe>(Rc::new(Probe { dropped: Rc::default() })).unwrap();
+        let call = begun(handle);
+        assert!(!call.is_unwanted());
+        assert!(!is_won(handle, true), "it is this call's");
+        assert!(call.is_unwanted());
+        let AfterCall::Wanted(share) = call.end::<Probe>() else { panic!("nobody told the call") };
+        drop(share);
+        assert!(!is_won(handle, true) && !is_won(handle, false), "the call has claimed it");
+        // SAFETY: the handle is used by this test only.
+        drop(unsafe { remove::<Probe>(handle) });
+    }
+
+    #[test]
+    fn a_callback_of_a_long_call_may_end_the_object() {
+        let handle = insert::<Probe>(Rc::new(Probe { dropped: Rc::default() })).unwrap();
+        let call = begun(handle);
+        assert!(matches!(LongCall::begin::<Probe>(handle), Begin::Here(_)));
+        assert!(is_won(handle, false));
+        // SAFETY: the handle is used by this test only.
+        drop(unsafe { remove::<Probe>(handle) });
+        assert!(matches!(call.end::<Probe>(), AfterCall::Gone));
+    }
+
+    #[test]
+    fn a_thread_that_was_in_a_call_before_is_not_in_the_next_one() {
+        let handle = insert::<Probe>(Rc::new(Probe { dropped: Rc::default() })).unwrap();
+        assert!(matches!(begun(handle).end::<Probe>(), AfterCall::Live));
+        let address = handle.expose_provenance();
+        let elsewhere = std::thread::spawn(move || {
+            let call = begun(ptr::with_exposed_provenance_mut(address));
+            std::mem::forget(call);
+        });
+        elsewhere.join().unwrap();
+        assert!(!is_won(handle, false), "the call is another thread's");
+    }
+
+    #[test]
+    fn a_long_call_that_unwinds_leaves_the_object_to_be_ended() {
+        for wanted in [false, true] {
+            let handle = insert::<Probe>(Rc::new(Probe { dropped: Rc::default() })).unwrap();
+            let call = begun(handle);
+            if wanted {
+                assert!(!is_won(handle, true));
+            }
+            drop(call);
+            assert!(is_won(handle, true), "wanted: {wanted}");
+            // SAFETY: the handle is used by this test only.
+            drop(unsafe { remove::<Probe>(handle) });
+        }
     }
 
     #[test]
