@@ -8,7 +8,6 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use common::*;
 use rdma_sys::*;
@@ -43,8 +42,9 @@ fn destroying_waits_for_another_thread_to_acknowledge() {
     // The event holds a pointer, which another thread is to give back.
     let event = Box::into_raw(Box::new(event)) as usize;
     static DONE: AtomicBool = AtomicBool::new(false);
+    let here = Sleeper::here();
     let other = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
+        here.wait_until_it_sleeps();
         DONE.store(true, Ordering::SeqCst);
         unsafe { ibv_ack_async_event(event as *mut ibv_async_event) };
         event

@@ -213,7 +213,7 @@ fn a_send_waits_for_its_receive() {
         p.a.memory[..4].copy_from_slice(b"one1");
         p.a.send(Send::send(1, p.a.sge(0, 4)));
         p.a.send(Send::write(2, p.a.sge(0, 4), p.b.at(100), p.b.rkey()));
-        std::thread::sleep(std::time::Duration::from_millis(3));
+        let_all_arrive();
         assert!(p.a.try_poll().is_none() && p.b.try_poll().is_none());
         assert_eq!(p.b.memory[100], 0, "the write overtook the send");
         p.b.recv(9, 0, 64);
@@ -230,7 +230,7 @@ fn a_shared_receive_queue_feeds_its_queue_pairs() {
         let p = Pair::with(Shape { srq: true, ..Shape::default() }, ALL);
         softverbs::control(delay).unwrap();
         p.a.send(Send::send(1, p.a.sge(0, 4)));
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        let_all_arrive();
         assert!(p.b.try_poll().is_none());
         p.b.recv(5, 0, 64);
         assert_eq!(p.b.poll().wr_id, 5);
@@ -316,13 +316,15 @@ fn a_sleeper_is_woken() {
     let comp = p.b.comp as usize;
     p.b.recv(1, 0, 64);
     assert_eq!(unsafe { ibv_req_notify_cq(p.b.cq, 0) }, 0);
+    let (tell, told) = std::sync::mpsc::channel();
     let waiter = std::thread::spawn(move || unsafe {
+        tell.send(Sleeper::here()).unwrap();
         let (mut cq, mut context) = (std::ptr::null_mut(), std::ptr::null_mut());
         let got = ibv_get_cq_event(comp as *mut ibv_comp_channel, &mut cq, &mut context);
         ibv_ack_cq_events(cq, 1);
         got
     });
-    std::thread::sleep(std::time::Duration::from_millis(5));
+    told.recv().unwrap().wait_until_it_sleeps();
     p.a.send(Send::send(1, p.a.sge(0, 4)));
     assert_eq!(waiter.join().unwrap(), 0);
     p.destroy();

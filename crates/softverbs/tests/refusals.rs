@@ -192,8 +192,9 @@ fn destroying_what_has_events_in_the_programs_hands_would_block_and_is_reported(
         assert_eq!((*event).id, p.b.id);
         // Another thread acknowledges in time: no harm done.
         let late = event as usize;
+        let here = Sleeper::here();
         let thread = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            here.wait_until_it_sleeps();
             assert_eq!(rdma_ack_cm_event(late as *mut rdma_cm_event), 0);
         });
         let before = softverbs::ledger().violations;

@@ -61,12 +61,64 @@ fn run() {
     assert_eq!(softverbs::ledger().objects(), 0);
 }
 
-fn output_of(seed: u64) -> String {
+/// How long a request waits for a peer that has no receive, or does not answer.
+#[test]
+#[ignore = "run by a test below"]
+fn patience() {
+    const RTS: u32 = 3;
+    const ERR: u32 = 6;
+    // The longest time there is, which all QPs ask for that the connection manager sets up (InfiniBand Architecture 1, table 45).
+    const NOT_READY: u64 = 655_360_000;
+    // 4.096 us times 2 to the power of 8, three times: the first attempt, and two retries.
+    const SILENCE: u64 = 3 * (4_096 << 8);
+    sim::start(1);
+    for (delay, on_the_way) in [("delay off", 0), ("delay data rx 100us", 200_000)] {
+        softverbs::control(delay).unwrap();
+        let p = Pair::with(Shape { rnr_retry: 1, ..Shape::default() }, ALL);
+        p.a.send(Send::send(1, p.a.sge(0, 8)));
+        // That there is a receive is on the way for half as long as a request and its answer.
+        sim::advance(on_the_way / 2 + NOT_READY - 1);
+        assert!(p.a.try_poll().is_none());
+        p.b.recv(2, 0, 8);
+        sim::advance(on_the_way * 2);
+        assert_eq!((p.a.try_poll().unwrap().status, p.b.try_poll().unwrap().status), (0, 0), "in time");
+        p.a.send(Send::send(3, p.a.sge(0, 8)));
+        sim::advance(on_the_way + NOT_READY - 1);
+        assert!(p.a.try_poll().is_none());
+        sim::advance(1);
+        assert_eq!(p.a.try_poll().unwrap().status, ibv_wc_status::IBV_WC_RNR_RETRY_EXC_ERR);
+        assert_eq!(p.b.state(), RTS);
+        p.destroy();
+
+        let p = Pair::with(Shape::default(), ALL);
+        assert_eq!(p.b.modify(ERR), 0);
+        p.a.send(Send::send(1, p.a.sge(0, 8)));
+        // It begins once a word of its QP's end is there, which was sent as this request was.
+        sim::advance(on_the_way / 2 + SILENCE - 1);
+        assert!(p.a.try_poll().is_none(), "the retries take their time");
+        sim::advance(1);
+        assert_eq!(p.a.try_poll().unwrap().status, ibv_wc_status::IBV_WC_RETRY_EXC_ERR);
+        p.destroy();
+    }
+}
+
+#[test]
+fn a_peer_is_waited_for_as_long_as_was_agreed() {
+    output("patience", 1);
+}
+
+/// What an ignored test above says in a process of its own.
+fn output(test: &str, seed: u64) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "run", "--ignored", "--nocapture"]).env("SIM_SEED", seed.to_string());
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env("SIM_SEED", seed.to_string());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+fn output_of(seed: u64) -> String {
+    let text = output("run", seed);
     let lines =
         text.lines().filter(|l| l.starts_with("keys ") || l.starts_with(|c: char| c.is_ascii_digit()));
     lines.collect::<Vec<_>>().join("\n")

@@ -1,12 +1,17 @@
 /* The extended interfaces as verbs.h's inline functions call them: ibv_create_cq_ex with its reading functions, and
  * posting by ibv_wr_*. Two queue pairs of one process, told of each other by GID and number. */
 
+#define _GNU_SOURCE /* gettid */
+
 #include <errno.h>
 #include <infiniband/verbs.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHECK(what) \
@@ -261,11 +266,33 @@ static void nothing_or_all(void)
 }
 
 static volatile int ended;
+/* The other thread, once it is about to poll, and how often it had gone to sleep by then. */
+static volatile pid_t other_thread;
+static unsigned long sleeps_before;
+
+/* Whether a thread of this process sleeps now, and how often it went to sleep so far. */
+static bool sleeps(pid_t thread, unsigned long *times)
+{
+	char path[64], line[128], state = 0;
+	FILE *status;
+
+	*times = 0;
+	snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)thread);
+	CHECK((status = fopen(path, "r")) != NULL);
+	while (fgets(line, sizeof line, status) != NULL) {
+		sscanf(line, "State: %c", &state);
+		sscanf(line, "voluntary_ctxt_switches: %lu", times);
+	}
+	fclose(status);
+	return state == 'S';
+}
 
 static void *polls_too(void *unused)
 {
 	struct ibv_poll_cq_attr attr = {};
 
+	sleeps(gettid(), &sleeps_before);
+	__atomic_store_n(&other_thread, gettid(), __ATOMIC_RELEASE);
 	CHECK(ibv_start_poll(cq[0], &attr) == ENOENT);
 	CHECK(ended);
 	return unused;
@@ -285,23 +312,44 @@ static void one_thread_at_a_time(void)
 	CHECK(ibv_wr_complete(x) == 0);
 	expect(cq[0], 9, IBV_WC_RDMA_WRITE);
 	CHECK(pthread_create(&other, NULL, polls_too, NULL) == 0);
-	usleep(50000);
+	/* Until it is seen to wait; it is asleep in that most of the time. */
+	for (time_t end = time(NULL) + 20;; sched_yield()) {
+		pid_t thread = __atomic_load_n(&other_thread, __ATOMIC_ACQUIRE);
+		unsigned long times;
+
+		if (thread != 0 && sleeps(thread, &times) && times > sleeps_before)
+			break;
+		CHECK(time(NULL) < end);
+	}
 	ended = 1;
 	ibv_end_poll(cq[0]);
 	CHECK(pthread_join(other, NULL) == 0);
 }
 
+static long nanoseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
 static void clocks(void)
 {
 	struct ibv_device_attr_ex attr;
+	long before, after, passed;
 	struct ibv_values_ex first = {.comp_mask = IBV_VALUES_MASK_RAW_CLOCK}, second = first;
 
 	CHECK(ibv_query_device_ex(context, NULL, &attr) == 0);
 	CHECK(attr.completion_timestamp_mask == UINT64_MAX && attr.hca_core_clock == 1000000);
+	/* It goes as the machine's does: what it says lies between what that says before and after. */
+	before = nanoseconds();
 	CHECK(ibv_query_rt_values_ex(context, &first) == 0);
-	usleep(1000);
+	for (after = nanoseconds(); nanoseconds() < after + 1000000;)
+		;
 	CHECK(ibv_query_rt_values_ex(context, &second) == 0);
-	CHECK(second.raw_clock.tv_nsec - first.raw_clock.tv_nsec >= 1000000);
+	passed = second.raw_clock.tv_nsec - first.raw_clock.tv_nsec;
+	CHECK(passed >= 1000000 && passed <= nanoseconds() - before);
 }
 
 int main(void)

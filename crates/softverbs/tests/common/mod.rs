@@ -52,6 +52,47 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     guard
 }
 
+/// A thread of this process, which another one looks at.
+#[derive(Clone, Copy)]
+pub struct Sleeper {
+    tid: i32,
+    sleeps: u64,
+}
+
+impl Sleeper {
+    /// This thread, which is about to make a call that waits.
+    pub fn here() -> Self {
+        let tid = unsafe { libc::gettid() };
+        let (_, sleeps) = Self::look(tid).unwrap();
+        Self { tid, sleeps }
+    }
+
+    /// Whether the thread sleeps now, and how often it went to sleep so far; none if it is gone.
+    fn look(tid: i32) -> Option<(bool, u64)> {
+        let status = std::fs::read_to_string(format!("/proc/self/task/{tid}/status")).ok()?;
+        let line = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
+        Some((line("State:")?.starts_with('S'), line("voluntary_ctxt_switches:")?.parse().ok()?))
+    }
+
+    /// Returns once the thread went to sleep after [`here`](Self::here), and sleeps: its call waits.
+    pub fn wait_until_it_sleeps(self) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !Self::look(self.tid).is_some_and(|(asleep, sleeps)| asleep && sleeps > self.sleeps) {
+            assert!(Instant::now() < end, "the other thread does not wait");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Returns once all data is there that was on its way within the process, and the answers to it: what is sent later between another
+/// pair comes later, since delays are the same for all.
+pub fn let_all_arrive() {
+    let marker = Pair::with(Shape { ack_timeout: 20, retry: 7, ..Shape::default() }, ALL);
+    marker.a.send(Send::write(1, marker.a.sge(0, 8), marker.b.at(0), marker.b.rkey()));
+    assert_eq!((marker.a.poll().status, marker.b.try_poll()), (0, None));
+    marker.give_back();
+}
+
 /// What a test before this one left behind when it failed.
 static BEFORE: Mutex<softverbs::Ledger> = Mutex::new(softverbs::Ledger::EMPTY);
 
@@ -491,10 +532,15 @@ impl Pair {
 
     /// Gives everything back, and shows that nothing is left.
     pub fn destroy(self) {
+        self.give_back();
+        nothing_left(0);
+    }
+
+    /// Gives everything back.
+    pub fn give_back(self) {
         self.a.destroy();
         self.b.destroy();
         unsafe { rdma_destroy_id(self.listener) };
         self.channel.destroy();
-        nothing_left(0);
     }
 }

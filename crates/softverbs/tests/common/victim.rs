@@ -1,7 +1,8 @@
 //! A real end, and a peer whose bytes a test writes by hand.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use rdma_sys::*;
@@ -110,16 +111,35 @@ impl Victim {
         let _ = self.stream.write_all(&Frame { qpn: self.qpn, ..frame }.bytes());
     }
 
-    /// Lets what was said arrive.
+    /// Returns once what was said is taken, and takes what is answered. The other side may have hung up instead.
     pub fn settle(&mut self) {
-        let end = Instant::now() + Duration::from_millis(20);
-        while Instant::now() < end {
-            let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                _ => continue,
-            }
+        let end = Instant::now() + Duration::from_secs(20);
+        // The kernel has handed over all that was written once none of it is unacknowledged.
+        while self.unacknowledged() > 0 && !self.is_hung_up() {
+            assert!(Instant::now() < end, "the bytes do not arrive");
+            self.drive();
+            std::thread::yield_now();
         }
+        self.drive();
+    }
+
+    fn unacknowledged(&self) -> i32 {
+        let mut bytes = 0;
+        assert_eq!(unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) }, 0);
+        bytes
+    }
+
+    fn is_hung_up(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.stream.as_raw_fd(), events: 0, revents: 0 };
+        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+    }
+
+    /// Lets the end read all that came, by a poll that takes no completion; and reads what it says.
+    fn drive(&mut self) {
+        let mut none: [ibv_wc; 0] = [];
+        assert_eq!(unsafe { ibv_poll_cq(self.end.cq, 0, none.as_mut_ptr()) }, 0);
+        let mut bytes = [0; 4096];
+        while self.stream.read(&mut bytes).is_ok_and(|n| n > 0) {}
     }
 
     pub fn destroy(self) {
