@@ -253,14 +253,16 @@ impl Raw {
         })
     }
 
-    /// Nothing comes for a while.
+    /// Nothing comes of what was sent: the target, within whose process it arrives at once, finds it, and then finds nothing more to
+    /// do.
     pub fn silence(&mut self, bed: &mut Bed) {
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_millis(100) {
-            bed.poll();
-            self.look();
-            assert!(self.answers.is_empty(), "{:?}", self.answers);
+        assert!(bed.poll() > 0, "it finds what was sent");
+        while bed.poll() > 0 {
+            assert!(begin.elapsed() < PATIENCE, "it is never done");
         }
+        self.look();
+        assert!(self.answers.is_empty(), "{:?}", self.answers);
     }
 
     /// Sends a command and takes its response.
