@@ -67,7 +67,8 @@ fn run() {
 fn patience() {
     const RTS: u32 = 3;
     const ERR: u32 = 6;
-    // The longest time there is, which all QPs ask for that the connection manager sets up (InfiniBand Architecture 1, table 45).
+    // The longest time there is, which all QPs ask for that the connection manager sets up (InfiniBand specification,
+    // encoding for RNR NAK timer field).
     const NOT_READY: u64 = 655_360_000;
     // 4.096 us times 2 to the power of 8, three times: the first attempt, and two retries.
     const SILENCE: u64 = 3 * (4_096 << 8);
