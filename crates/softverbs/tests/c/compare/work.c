@@ -179,8 +179,9 @@ static void take_completions(struct side *side, struct ibv_cq *cq, const char *q
 	}
 }
 
-/* Nothing more completes, for a while. That is a wait by time because the device may be a real one: it does not say that it is idle,
- * and a mark sent after would be one more thing that it is compared by. A machine that is too busy lets a wrong completion pass here; none fails. */
+/* Nothing more completes, for a while. It is a wait by time because the device may be a real one, which does not say when it is
+ * idle; a mark sent after would itself be one more thing that is compared. On a busy machine a wrong completion may be missed,
+ * but nothing that is right fails. */
 static void stay_quiet(struct side *side, struct arguments args, struct answer *answer)
 {
 	long end = now() + number(args, "ms", 100);
