@@ -6,7 +6,7 @@
 mod common;
 
 use common::*;
-use spdk_nvme_rdma::host::{Callback, Context, IoQpairOptions};
+use spdk_nvme_rdma::host::IoQpairOptions;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -84,13 +84,13 @@ fn f08_t90_a_qpair_for_which_there_is_no_memory() {
     let rest = softverbs::ledger();
     connected(&controller).free();
     until_let_go(&controller, &rest);
-    // Few entries, so that nothing of the RDMA below is as large.
+    // Few entries, so that nothing of the RDMA below is as large. What grows is there before the qpair connects.
     let options = IoQpairOptions { queue_size: 8, queue_requests: 4_000, ..synchronous(&controller) };
-    let (mut making, mut connecting) = (0, 0);
+    let mut making = 0;
     for fails in 1.. {
-        let reached = watch(32 << 10, fails, || match controller.alloc_io_qpair(options) {
+        let reached = watch(8_000, fails, || match controller.alloc_io_qpair(options) {
             Ok(qpair) => {
-                connecting += u32::from(qpair.connect().is_err());
+                qpair.connect().unwrap();
                 qpair.free();
             }
             Err(_) => making += 1,
@@ -102,7 +102,7 @@ fn f08_t90_a_qpair_for_which_there_is_no_memory() {
             break;
         }
     }
-    assert!(making >= 2 && connecting >= 2, "{making} refusals to make one, {connecting} to connect it");
+    assert!(making >= 1, "nothing was refused");
     world.finish(Some(controller));
 }
 
@@ -118,14 +118,11 @@ fn f08_a_submission_allocates_nothing() {
     thread_local! {
         static ENDED: Cell<u32> = const { Cell::new(0) };
     }
-    let callback = || Callback {
-        deliver: |_, completion| ENDED.set(ENDED.get() + u32::from(completion.is_success())),
-        context: Context { function: std::ptr::null(), argument: std::ptr::null_mut() },
-    };
+    let context = || context(|_, completion| ENDED.set(ENDED.get() + u32::from(completion.is_success())), 0);
     for round in 1..=3 {
         let counted = watch(1, 0, || {
             for block in 0..128 {
-                let read = qpair.read(&namespace, world.buffer(), block, 1, 0, callback());
+                let read = qpair.read(&namespace, world.buffer(), block, 1, 0, context());
                 assert!(read.is_ok());
             }
         });

@@ -9,7 +9,7 @@
 mod common;
 
 use common::{lines::logged, *};
-use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, IoQpair, IoQpairOptions, PollGroup};
+use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, IoQpair, IoQpairOptions};
 use spec::{AdminOpcode, Status};
 use std::{rc::Rc, time::Duration};
 use tracing::Level;
@@ -105,7 +105,7 @@ fn a1_a_queue_id_that_the_controller_still_holds() {
     let namespace = world.namespace(&controller);
     let lines = logged(Level::WARN, || {
         for in_group in [false, true] {
-            let group = PollGroup::new().unwrap();
+            let group = poll_group();
             for _ in 0..20 {
                 let qpair = if in_group {
                     member(&controller, &group, asynchronous(&controller))
@@ -156,7 +156,7 @@ fn m3_an_answer_that_came_in_time_counts_whenever_it_is_looked_at() {
     let mut slept_at_the_answer = 0;
     for in_group in [false, true] {
         for steps in 0..12 {
-            let group = PollGroup::new().unwrap();
+            let group = poll_group();
             let qpair = controller.alloc_io_qpair(asynchronous(&controller)).unwrap();
             if in_group {
                 group.add(&qpair).unwrap();
@@ -240,7 +240,7 @@ fn aborts_come_in_the_order_of_submission() {
     let controller = world.controller();
     let namespace = world.namespace(&controller);
     for in_group in [false, true] {
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let options = IoQpairOptions { queue_size: 16, queue_requests: 64, ..asynchronous(&controller) };
         let qpair = controller.alloc_io_qpair(options).unwrap();
         if in_group {
@@ -277,7 +277,6 @@ fn aborts_come_in_the_order_of_submission() {
 /// L3: what can never be accepted is wrong, not "try again".
 #[test]
 fn l3_a_transfer_of_more_parts_than_there_are_requests_is_invalid() {
-    use spdk_nvme_rdma::host::{Callback, Context};
     let world = World::with(target::Options { mdts: 1, ..target::Options::default() });
     let controller = world.controller();
     let namespace = world.namespace(&controller);
@@ -285,11 +284,8 @@ fn l3_a_transfer_of_more_parts_than_there_are_requests_is_invalid() {
     let options = IoQpairOptions { queue_requests: 8192, ..synchronous(&controller) };
     let qpair = controller.alloc_io_qpair(options).unwrap();
     qpair.connect().unwrap();
-    let callback = Callback {
-        deliver: |_, _| panic!("it was refused"),
-        context: Context { function: std::ptr::null(), argument: std::ptr::null_mut() },
-    };
-    let result = qpair.read(&namespace, world.buffer(), 0, 16 * 4096, 0, callback);
+    let context = context(|_, _| panic!("it was refused"), 0);
+    let result = qpair.read(&namespace, world.buffer(), 0, 16 * 4096, 0, context);
     assert!(matches!(&result, Err(Error::InvalidArgument(text)) if text.contains("4095")), "{result:?}");
     qpair.free();
     drop(qpair);
@@ -389,7 +385,7 @@ fn a5_a_device_that_is_too_small_is_named_with_its_limit() {
 
 fn small_device_works(world: &World, controller: &Rc<Controller>, count: usize, profile: &str) {
     let namespace = world.namespace(controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpairs: Vec<Rc<IoQpair>> =
         (0..count).map(|_| member(controller, &group, synchronous(controller))).collect();
     for _ in 0..2 {

@@ -18,7 +18,7 @@ mod troubles;
 
 use common::{World, until};
 use spdk_nvme_rdma::{
-    host::{Callback, Context, Controller, ControllerOptions, Error, IoQpair, IoQpairOptions, PollGroup},
+    host::{Controller, ControllerOptions, Error, IoQpair, IoQpairOptions, PollGroup},
     transport,
 };
 use spec::Completion;
@@ -335,7 +335,7 @@ impl Program {
                     self.groups.borrow_mut()[pair] = None;
                 }
             }
-            None => self.groups.borrow_mut()[pair] = PollGroup::new().ok(),
+            None => self.groups.borrow_mut()[pair] = PollGroup::new().ok().map(Rc::new),
         }
     }
 
@@ -354,17 +354,11 @@ impl Program {
         let shape = self.storm.shape(self.world.buffer(), requests);
         let connected = found.qpair.is_connected();
         let number = self.storm.submit(found.life, &shape);
-        let callback = Callback {
-            deliver: delivered,
-            context: Context {
-                function: std::ptr::null(),
-                argument: std::ptr::without_provenance_mut(number + 1),
-            },
-        };
+        let context = common::context(delivered, number);
         let Shape { buffer, lba, blocks, flags, .. } = shape;
         let result = self.storm.call("submit", NONE, || match shape.write {
-            true => found.qpair.write(&namespace, buffer, lba, blocks, flags, callback),
-            false => found.qpair.read(&namespace, buffer, lba, blocks, flags, callback),
+            true => found.qpair.write(&namespace, buffer, lba, blocks, flags, context),
+            false => found.qpair.read(&namespace, buffer, lba, blocks, flags, context),
         });
         let result = result.inspect_err(|error| self.storm.say(&format!("I/O {number}: {error}")));
         let result = result.map_err(|error| match error {
@@ -440,10 +434,10 @@ impl Program {
     }
 }
 
-fn delivered(context: Context, completion: &Completion) {
+fn delivered(number: usize, completion: &Completion) {
     let program = PROGRAM.with_borrow(|program| program.clone()).unwrap();
     program.storm.in_callback(|| {
-        if program.storm.ended(context.argument.addr() - 1, completion.status()) {
+        if program.storm.ended(number, completion.status()) {
             program.storm.act_in_callback(|| (0..=program.storm.roll(2)).for_each(|_| program.act()));
         }
     });

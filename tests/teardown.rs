@@ -8,7 +8,7 @@
 mod common;
 
 use common::*;
-use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, FailureReason, IoQpair, PollGroup};
+use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, FailureReason, IoQpair};
 use spec::Status;
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -18,7 +18,7 @@ fn t43_free_while_disconnecting_in_a_group() {
         let world = World::new();
         let controller = world.controller();
         let namespace = world.namespace(&controller);
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let options = if asynchronous_mode { asynchronous(&controller) } else { synchronous(&controller) };
         let qpair = member(&controller, &group, options);
         let other = member(&controller, &group, options);
@@ -71,7 +71,7 @@ fn t45_remove_needs_disconnected() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpair = member(&controller, &group, asynchronous(&controller));
     let before = softverbs::ledger();
     assert!(group.remove(&qpair).is_err(), "connected");
@@ -97,7 +97,7 @@ fn t51(victims: &'static [usize], directly: bool) {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpairs: Vec<_> = (0..3)
         .map(|_| {
             if directly {
@@ -156,11 +156,11 @@ fn t51_free_in_a_callback_of_a_qpair() {
 }
 
 #[test]
-fn t51_free_and_destroy_in_the_disconnected_callback() {
+fn t51_free_and_destroy_in_the_disconnected_context() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpairs: Vec<_> = (0..2).map(|_| member(&controller, &group, asynchronous(&controller))).collect();
     world.control("misbehave silent");
     let reads: Vec<_> = qpairs.iter().flat_map(|qpair| world.read_many(qpair, &namespace, 20)).collect();
@@ -188,7 +188,7 @@ fn t50_a_callback_that_polls_for_another_member() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpairs: Vec<_> = (0..2).map(|_| member(&controller, &group, synchronous(&controller))).collect();
     let reads: Vec<_> = qpairs.iter().map(|qpair| world.read(qpair, &namespace)).collect();
     for (mine, other) in [(0, 1), (1, 0)] {
@@ -270,7 +270,7 @@ fn t56_n_rounds_leave_nothing() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let stays = member(&controller, &group, synchronous(&controller));
     let qpair = controller.alloc_io_qpair(asynchronous(&controller)).unwrap();
     group.add(&qpair).unwrap();
@@ -342,12 +342,12 @@ fn t100_failed_connects_leave_nothing() {
 }
 
 #[test]
-fn h05_free_in_an_abort_callback() {
+fn h05_free_in_an_abort_context() {
     // The abort callbacks of one member free the next one, each inside of the other.
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpairs: Vec<_> = (0..4).map(|_| member(&controller, &group, asynchronous(&controller))).collect();
     world.control("misbehave silent");
     let mut reads = Vec::new();
@@ -377,7 +377,7 @@ fn h10_command_ids_from_the_wire_are_checked() {
             let world = World::new();
             let controller = world.controller();
             let namespace = world.namespace(&controller);
-            let group = PollGroup::new().unwrap();
+            let group = poll_group();
             let qpair = if in_group {
                 member(&controller, &group, synchronous(&controller))
             } else {
@@ -412,7 +412,7 @@ fn h12_polled_before_connect() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpair = controller.alloc_io_qpair(asynchronous(&controller)).unwrap();
     group.add(&qpair).unwrap();
     for _ in 0..10 {
@@ -438,7 +438,7 @@ fn h14_all_members_fail_in_one_poll() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpairs: Vec<_> = (0..4).map(|_| member(&controller, &group, synchronous(&controller))).collect();
     let reads: Vec<_> = qpairs.iter().flat_map(|qpair| world.read_many(qpair, &namespace, 100)).collect();
     let done = Rc::new(RefCell::new(false));
@@ -463,7 +463,7 @@ fn h14_all_members_fail_in_one_poll() {
 fn h20_the_disconnected_callback_repeats() {
     let world = World::new();
     let controller = world.controller();
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let qpair = member(&controller, &group, asynchronous(&controller));
     qpair.disconnect();
     poll_until(&group, "the end", || qpair.has_ended());
@@ -491,7 +491,7 @@ fn s09(then: impl Fn(&World, &Rc<IoQpair>), wanted: Status) {
         let world = World::new();
         let controller = world.controller();
         let namespace = world.namespace(&controller);
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let qpair = controller.alloc_io_qpair(asynchronous(&controller)).unwrap();
         if in_group {
             group.add(&qpair).unwrap();
@@ -642,7 +642,6 @@ fn t37_the_target_goes_silent_and_the_host_ends_in_time() {
 
 #[test]
 fn t111_a_transfer_that_is_split_is_all_or_nothing() {
-    use spdk_nvme_rdma::host::{Callback, Context};
     let world = World::with(target::Options { mdts: 1, ..target::Options::default() });
     let controller = world.controller();
     let namespace = world.namespace(&controller);
@@ -656,11 +655,8 @@ fn t111_a_transfer_that_is_split_is_all_or_nothing() {
     thread_local! {
         static ENDED: RefCell<Vec<Status>> = const { RefCell::new(Vec::new()) };
     }
-    let callback = Callback {
-        deliver: |_, completion| ENDED.with_borrow_mut(|ended| ended.push(completion.status())),
-        context: Context { function: std::ptr::null(), argument: std::ptr::null_mut() },
-    };
-    let split = |blocks| qpair.read(&namespace, world.buffer(), 0, blocks, 0, callback);
+    let context = context(|_, completion| ENDED.with_borrow_mut(|ended| ended.push(completion.status())), 0);
+    let split = |blocks| qpair.read(&namespace, world.buffer(), 0, blocks, 0, context);
     split(256).unwrap(); // 16 parts of 8 KiB
     assert!(matches!(split(32), Err(Error::Transport(_))), "no slots");
     until("the transfer", || {

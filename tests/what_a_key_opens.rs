@@ -8,7 +8,6 @@ mod common;
 
 use common::{lines::recorded, *};
 use spdk_nvme_rdma::{
-    host::{Callback, Context},
     memory::{Cache, Covered, Keys, Map},
     transport::Payload,
 };
@@ -245,12 +244,10 @@ fn a_command_both_ways_has_a_key_of_its_own() {
     let before = softverbs::ledger().mrs;
     thread_local!(static ENDED: RefCell<Vec<u16>> = const { RefCell::new(Vec::new()) });
     for opcode in [0x81, 0x83, 0x83, 0x82] {
-        let callback = Callback {
-            deliver: |_, completion| ENDED.with_borrow_mut(|ended| ended.push(completion.status().0)),
-            context: Context { function: std::ptr::null(), argument: std::ptr::null_mut() },
-        };
+        let context =
+            context(|_, completion| ENDED.with_borrow_mut(|ended| ended.push(completion.status().0)), 0);
         let payload = Payload::Memory { address: world.buffer().addr() as u64, length: 8192 };
-        qpair.submit(Command::new(opcode), payload, callback).unwrap();
+        qpair.submit(Command::new(opcode), payload, context).unwrap();
         let expected = before + usize::from(opcode != 0x81);
         assert_eq!(softverbs::ledger().mrs, expected, "after opcode {opcode:#x}");
     }

@@ -1,7 +1,7 @@
 //! Commands on namespaces: the way of an I/O begins here. A few instructions each, no lock, no allocation.
 
 use super::{
-    callback::callback,
+    callback::context,
     entry::entry,
     error::submission,
     handles::{Found, find},
@@ -9,6 +9,7 @@ use super::{
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
+use crate::host::Transfer;
 use libc::{EINVAL, c_int, c_void};
 
 /// Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
@@ -37,18 +38,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read(
         qpair,
         -EINVAL,
         |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_read", ns);
-            };
-            submission(object.host().read(
-                namespace,
-                payload,
-                lba,
-                lba_count,
-                io_flags,
-                callback(cb_fn, cb_arg),
-            ))
+            let context = context(cb_fn, cb_arg);
+            if object.host().read_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
+                return 0;
+            }
+            transfer_otherwise(Transfer::Read, object, ns, payload, lba, lba_count, cb_fn, cb_arg, io_flags)
         }
     )
 }
@@ -77,20 +71,40 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write(
         qpair,
         -EINVAL,
         |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_write", ns);
-            };
-            submission(object.host().write(
-                namespace,
-                payload,
-                lba,
-                lba_count,
-                io_flags,
-                callback(cb_fn, cb_arg),
-            ))
+            let context = context(cb_fn, cb_arg);
+            if object.host().write_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
+                return 0;
+            }
+            transfer_otherwise(Transfer::Write, object, ns, payload, lba, lba_count, cb_fn, cb_arg, io_flags)
         }
     )
+}
+
+/// A read or write that something is unusual about, or the first one of its namespace.
+#[inline(never)]
+#[allow(clippy::too_many_arguments)] // they are the entries'
+fn transfer_otherwise(
+    transfer: Transfer,
+    object: &Qpair,
+    ns: *mut spdk_nvme_ns,
+    payload: *mut c_void,
+    lba: u64,
+    lba_count: u32,
+    cb_fn: spdk_nvme_cmd_cb,
+    cb_arg: *mut c_void,
+    io_flags: u32,
+) -> c_int {
+    let entry = match transfer {
+        Transfer::Read => "spdk_nvme_ns_cmd_read",
+        Transfer::Write => "spdk_nvme_ns_cmd_write",
+    };
+    // SAFETY: the caller vouches for the handle.
+    let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
+        return wrong_namespace(entry, ns);
+    };
+    let name = ns.cast_const().cast();
+    let context = context(cb_fn, cb_arg);
+    submission(object.host().transfer(transfer, name, namespace, payload, lba, lba_count, io_flags, context))
 }
 
 /// The queue pair is ours and the namespace is not.

@@ -186,6 +186,7 @@ pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::Controlle
     let unless_zero = |value: u8| (value != 0).then_some(value);
     let io_queue_size = opts.io_queue_size.clamp(IO_QUEUE_ENTRIES_MIN, IO_QUEUE_ENTRIES_MAX);
     host::ControllerOptions {
+        upcall: super::callback::upcall,
         io_queues: opts.num_io_queues,
         io_queue_size,
         io_queue_requests: opts.io_queue_requests.max(io_queue_size),

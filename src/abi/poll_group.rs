@@ -27,7 +27,7 @@ const INVALID: i64 = -(EINVAL as i64);
 
 /// What a handle of a poll group stands for.
 pub(super) struct PollGroup {
-    host: Rc<host::PollGroup>,
+    host: host::PollGroup,
     /// The program's context, which it gets back with each disconnected queue pair.
     context: *mut c_void,
     table: spdk_nvme_accel_fn_table,

@@ -51,6 +51,17 @@ impl Qpair {
         &self.ctrlr
     }
 
+    /// A poll with more to see to than completions.
+    #[inline(never)]
+    fn poll_otherwise(&self, max_completions: u32) -> i32 {
+        match self.host.process_completions(max_completions) {
+            Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
+            // A callback freed it: it is no error that it is not connected any more.
+            Err(_) if self.host.is_freed() => 0,
+            Err(error) => negated_errno(&error),
+        }
+    }
+
     /// Connects, within a long call. A thread that wants the queue pair's end meanwhile cuts the wait short.
     pub(super) fn connect(&self, call: &LongCall) -> c_int {
         self.connect_unless(&|| call.is_unwanted())
@@ -188,11 +199,9 @@ pub unsafe extern "C" fn spdk_nvme_qpair_process_completions(
         Qpair as share,
         qpair,
         -libc::EINVAL,
-        |object| match object.host.process_completions(max_completions) {
-            Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
-            // A callback freed it: it is no error that it is not connected any more.
-            Err(_) if object.host.is_freed() => 0,
-            Err(error) => negated_errno(&error),
+        |object| match object.host.poll(max_completions) {
+            Some(count) => count.min(i32::MAX as u32) as i32,
+            None => object.poll_otherwise(max_completions),
         }
     )
 }

@@ -1,7 +1,7 @@
 //! Zoned namespaces.
 
 use super::{
-    callback::callback,
+    callback::context,
     entry::entry,
     error::submission,
     handles::{Found, find},
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn spdk_nvme_zns_reset_zone(
             submission(object.host().submit(
                 reset_zone(namespace.id(), slba, select_all),
                 Payload::None,
-                callback(cb_fn, cb_arg),
+                context(cb_fn, cb_arg),
             ))
         }
     )

@@ -206,6 +206,7 @@ impl Controller {
             queue_size,
             requests: u16::try_from(options.queue_requests).unwrap_or(u16::MAX),
             reserved: 0,
+            upcall: self.options.upcall,
             delay_submit: options.delay_cmd_submit,
             controller_id: self.controller_id(),
             keep_alive_timeout: 0,
@@ -449,6 +450,7 @@ fn admin_configuration(
         queue_size,
         requests: queue_size,
         reserved: 1, // for Keep Alive
+        upcall: super::tell_nobody,
         delay_submit: false,
         controller_id: CNTLID_DYNAMIC,
         subnqn: id.subnqn.clone(),

@@ -1,79 +1,119 @@
 //! Poll groups of I/O qpairs.
 
-use super::{Error, IoQpair};
+use super::{Error, IoQpair, shared::failures};
 use crate::transport;
-use std::{
-    cell::Cell,
-    rc::{Rc, Weak},
-};
+use std::{cell::Cell, rc::Rc};
 
-/// Qpairs, also of several controllers, that one thread polls together.
+/// Qpairs, also of several controllers, that one thread polls together. It lies where its owner has it, so that a poll goes no
+/// further than it must.
 pub struct PollGroup {
-    me: Weak<PollGroup>,
-    group: Rc<transport::PollGroup>,
-    members: Cell<Vec<Rc<IoQpair>>>,
+    group: transport::PollGroup,
+    /// Failures of controllers that were noticed.
+    failures: Cell<u32>,
+    members: Rc<Members>,
 }
 
-impl PollGroup {
-    /// A group with no members. Fails if the process has no more file descriptors.
-    pub fn new() -> Result<Rc<Self>, Error> {
-        let group = transport::PollGroup::new()?;
-        Ok(Rc::new_cyclic(|me| Self { me: me.clone(), group, members: Cell::default() }))
-    }
+/// The members of a poll group.
+pub(super) struct Members {
+    group: Rc<transport::Members>,
+    all: Cell<Vec<Rc<IoQpair>>>,
+}
 
-    /// Adds a qpair that is not connected and in no group.
-    pub fn add(&self, qpair: &Rc<IoQpair>) -> Result<(), Error> {
-        let mut members = self.members.take();
+impl Members {
+    fn add(self: &Rc<Self>, qpair: &Rc<IoQpair>) -> Result<(), Error> {
+        let mut members = self.all.take();
         let result = match members.try_reserve(1) {
             Ok(()) => self.group.add(qpair.transport()).map_err(Error::from),
             Err(_) => Err(Error::NoMemory),
         };
         if result.is_ok() {
-            qpair.set_group(self.me.clone());
+            qpair.set_group(Rc::downgrade(self));
             members.push(qpair.clone());
         }
-        self.members.set(members);
+        self.all.set(members);
         result
     }
 
     /// Removes a member that is not connected; otherwise nothing changes.
-    pub fn remove(&self, qpair: &IoQpair) -> Result<(), Error> {
+    pub(super) fn remove(&self, qpair: &IoQpair) -> Result<(), Error> {
         self.group.remove(qpair.transport())?;
-        qpair.set_group(Weak::new());
-        let mut members = self.members.take();
+        qpair.set_group(std::rc::Weak::new());
+        let mut members = self.all.take();
         let place = members.iter().position(|member| std::ptr::eq(Rc::as_ptr(member), qpair));
         let member = place.map(|place| members.remove(place));
-        self.members.set(members);
+        self.all.set(members);
         drop(member);
         Ok(())
+    }
+
+    fn has(&self, qpair: &Rc<IoQpair>) -> bool {
+        self.with(|members| members.iter().any(|member| Rc::ptr_eq(member, qpair)))
+    }
+
+    /// Runs `look` on the list, out of its cell. It must not call the layer above.
+    fn with<T>(&self, look: impl FnOnce(&[Rc<IoQpair>]) -> T) -> T {
+        let members = self.all.take();
+        let result = look(&members);
+        self.all.set(members);
+        result
+    }
+}
+
+impl PollGroup {
+    /// A group with no members. Fails if the process has no more file descriptors.
+    pub fn new() -> Result<Self, Error> {
+        let group = transport::PollGroup::new()?;
+        let members = Rc::new(Members { group: group.members().clone(), all: Cell::default() });
+        Ok(Self { group, failures: Cell::new(failures()), members })
+    }
+
+    /// Adds a qpair that is not connected and in no group.
+    pub fn add(&self, qpair: &Rc<IoQpair>) -> Result<(), Error> {
+        self.members.add(qpair)
+    }
+
+    /// Removes a member that is not connected; otherwise nothing changes.
+    pub fn remove(&self, qpair: &IoQpair) -> Result<(), Error> {
+        self.members.remove(qpair)
     }
 
     /// Polls all members: at most `per_qpair` callbacks of each (0: no limit), then `disconnected` for each member
     /// whose connection is over and released. That repeats at each poll until the member is connected again,
     /// removed or freed, each of which the callback may do (I22). An error says that a member lost its connection in
     /// this poll; all others were polled nevertheless (T53).
+    #[inline(always)]
     pub fn process_completions(
         &self,
         per_qpair: u32,
         disconnected: &dyn Fn(&Rc<IoQpair>),
     ) -> Result<u64, Error> {
-        self.notice_failed_controllers();
+        let failures = failures();
+        if failures != self.failures.get() {
+            self.notice_failed_controllers(failures);
+        }
         let polled = self.group.process_completions(per_qpair);
-        let members = self.members.take();
-        let ended: Vec<Rc<IoQpair>> = members.iter().filter(|qpair| qpair.has_ended()).cloned().collect();
-        self.members.set(members);
-        for qpair in ended {
-            // One that is being freed may still be a member, if this is a poll in one of its abort callbacks.
-            if self.has(&qpair) && qpair.has_ended() && !qpair.is_freed() {
-                disconnected(&qpair);
-            }
+        if self.group.has_ended() {
+            self.tell_of_ended(disconnected);
         }
         if polled.failed { Err(transport::Error::NotConnected.into()) } else { Ok(polled.completions) }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn tell_of_ended(&self, disconnected: &dyn Fn(&Rc<IoQpair>)) {
+        let ended: Vec<Rc<IoQpair>> =
+            self.members.with(|members| members.iter().filter(|qpair| qpair.has_ended()).cloned().collect());
+        for qpair in ended {
+            // One that is being freed may still be a member, if this is a poll in one of its abort callbacks.
+            if self.members.has(&qpair) && qpair.has_ended() && !qpair.is_freed() {
+                disconnected(&qpair);
+            }
+        }
+    }
+
     /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
-        self.group.is_empty()
+        self.members.group.is_empty()
     }
 
     /// Ends the group; refused while it has members.
@@ -81,16 +121,11 @@ impl PollGroup {
         if self.is_empty() { Ok(()) } else { Err(transport::Error::GroupBusy.into()) }
     }
 
-    fn has(&self, qpair: &Rc<IoQpair>) -> bool {
-        let members = self.members.take();
-        let has = members.iter().any(|member| Rc::ptr_eq(member, qpair));
-        self.members.set(members);
-        has
-    }
-
-    fn notice_failed_controllers(&self) {
-        let members = self.members.take();
-        members.iter().for_each(|qpair| qpair.notice_failed_controller());
-        self.members.set(members);
+    /// Some controller has failed since the last look: perhaps that of a member.
+    #[cold]
+    #[inline(never)]
+    fn notice_failed_controllers(&self, failures: u32) {
+        self.failures.set(failures);
+        self.members.with(|members| members.iter().for_each(|qpair| qpair.notice_failed_controller()));
     }
 }

@@ -21,13 +21,13 @@ mod namespaces;
 mod options;
 mod shared;
 
-pub use crate::transport::{Callback, Completer, Context, FailureReason, Payload};
+pub use crate::transport::{Completer, Context, FailureReason, Payload, Upcall, tell_nobody};
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
 pub use controller::Controller;
 pub use discovery::discover;
 pub use error::Error;
 pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
-pub use io::IoQpair;
+pub use io::{IoQpair, Transfer, names_have_changed};
 pub use namespace::Namespace;
 pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId, is_same_address};

@@ -116,6 +116,13 @@ impl Namespace {
     }
 }
 
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Its address may come to be another's.
+        super::io::names_have_changed();
+    }
+}
+
 /// Blocks above this size cannot be carried by a keyed SGL descriptor's 24-bit length in any useful number.
 const MAXIMUM_SECTOR_SIZE: u32 = 1 << 20;
 

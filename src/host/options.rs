@@ -1,6 +1,7 @@
 //! Where a controller is, and how it is to be used.
 
 use super::{Error, identity::identity};
+use crate::transport::{Upcall, tell_nobody};
 use spec::printable;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
@@ -124,8 +125,10 @@ pub(super) fn socket_address(
 }
 
 /// How a controller is to be used. The defaults are those of SPDK v26.05.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ControllerOptions {
+    /// How the completions of an I/O qpair reach the layer above.
+    pub upcall: Upcall,
     /// I/O queues to ask for.
     pub io_queues: u32,
     /// Entries of an I/O queue.
@@ -163,6 +166,7 @@ pub struct ControllerOptions {
 impl Default for ControllerOptions {
     fn default() -> Self {
         Self {
+            upcall: tell_nobody,
             io_queues: 1024,
             io_queue_size: 256,
             io_queue_requests: 512,

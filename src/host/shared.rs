@@ -8,6 +8,15 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
+/// How often controllers have failed: groups look at their members only when that has changed.
+static FAILURES: AtomicU32 = AtomicU32::new(0);
+
+/// How often controllers of this process have failed.
+#[inline(always)]
+pub(super) fn failures() -> u32 {
+    FAILURES.load(Ordering::Acquire)
+}
+
 /// What I/O qpairs use of their controller, from any thread.
 pub(super) struct Shared {
     failed: AtomicBool,
@@ -36,7 +45,11 @@ impl Shared {
 
     /// The controller has failed. False if it had before.
     pub(super) fn fail(&self) -> bool {
-        !self.failed.swap(true, Ordering::Relaxed)
+        let first = !self.failed.swap(true, Ordering::Relaxed);
+        if first {
+            FAILURES.fetch_add(1, Ordering::Release);
+        }
+        first
     }
 
     /// I/O queues that the controller grants.

@@ -68,9 +68,11 @@ struct Inner {
     budget: Budget,
     keys: KeyTable,
     regions: Mutex<Regions>,
-    /// Counts the regions that went away; a cached look-up of an older generation is void.
-    generation: AtomicU64,
 }
+
+/// Counts the regions that went away, of any map; a cached look-up of an older generation is void. One for all maps, so that
+/// asking takes no step to a map.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// What is registered now.
 #[derive(Default)]
@@ -100,7 +102,6 @@ impl Map {
             budget: Budget::new(limits),
             keys: KeyTable::default(),
             regions: Mutex::default(),
-            generation: AtomicU64::new(0),
         });
         // SAFETY: `inner` lives until the map was freed in drop, which ends the notifications; `OPERATIONS` is
         // static. Regions are announced during the call already, which `notify` is ready for.
@@ -109,23 +110,13 @@ impl Map {
         Ok(Self { raw: NonNull::new(raw).ok_or(NoMap)?, inner })
     }
 
-    /// The keys of the region that covers `length` bytes at `address`, from `cache` if it knows.
-    #[inline]
+    /// The keys of the region that covers `length` bytes at `address`, which `cache` knows from here on.
     pub fn look_up(&self, cache: &Cache, address: u64, length: u32) -> Covered {
-        let entry = cache.entry.get();
-        let generation = self.inner.generation.load(Ordering::Relaxed);
-        let end = address.wrapping_add(u64::from(length));
-        if address >= entry.start && end <= entry.end && end >= address && entry.generation == generation {
-            return Covered::Registered(entry.keys);
-        }
-        self.look_up_in_map(cache, address, length, generation)
-    }
-
-    #[cold]
-    fn look_up_in_map(&self, cache: &Cache, address: u64, length: u32, generation: u64) -> Covered {
         if address.checked_add(u64::from(length)).is_none() {
             return Covered::No;
         }
+        // Before the look, so that what goes away during it makes it void.
+        let generation = GENERATION.load(Ordering::Acquire);
         let mut covered = u64::from(length).max(LOOK_AHEAD);
         // SAFETY: the map is alive; `covered` is a valid place: in, how far to look; out, how far it holds.
         let translation = unsafe { sys::spdk_mem_map_translate(self.raw.as_ptr(), address, &mut covered) };
@@ -133,7 +124,8 @@ impl Map {
             return Covered::No;
         }
         let Some(keys) = self.inner.keys.get(Translation(translation)) else { return Covered::No };
-        cache.entry.set(Entry { start: address, end: address.saturating_add(covered), keys, generation });
+        let size = covered.min(u64::MAX - address);
+        cache.entry.set(Entry { start: address, size, keys: keys.into(), generation });
         Covered::Registered(keys)
     }
 
@@ -245,7 +237,7 @@ impl Inner {
         // SAFETY: as in register_piece.
         let result =
             unsafe { sys::spdk_mem_map_clear_translation(map, address.addr() as u64, length as u64) };
-        self.generation.fetch_add(1, Ordering::Relaxed);
+        GENERATION.fetch_add(1, Ordering::Release);
         let gone = self.take_out(address.addr(), address.addr().saturating_add(length));
         let mut outcome = if result == 0 { Ok(()) } else { Err(result.saturating_abs()) };
         for region in gone {
@@ -283,26 +275,74 @@ fn locked_by(region: &Region) -> u64 {
     u64::from(region.count()).saturating_mul(region.length() as u64)
 }
 
-/// The last look-up of one user of a map. Void by itself when the map's memory changed.
+/// The last look-up of one user of a map, for as long as it uses that map alone. Void by itself when registered memory went
+/// away.
 #[derive(Debug)]
 pub struct Cache {
     entry: Cell<Entry>,
 }
 
+/// What a cache knows of the region that a buffer lies in. Remote keys are as the upper half of a keyed SGL descriptor has them,
+/// with a length of 0 (Base 2.0, figure 103).
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared {
+    /// The key for local work requests that read.
+    pub local: u32,
+    /// The key for a controller that reads from here.
+    pub readable: u64,
+    /// The key for a controller that writes here.
+    pub writable: u64,
+}
+
+impl From<Keys> for Prepared {
+    fn from(keys: Keys) -> Self {
+        let half = |key| {
+            let [_, _, low, high] = spec::Sgl::keyed(0, 0, key).dwords;
+            u64::from(low) | u64::from(high) << 32
+        };
+        Self { local: keys.local, readable: half(keys.readable), writable: half(keys.writable) }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     start: u64,
-    end: u64,
-    keys: Keys,
+    size: u64,
+    keys: Prepared,
     generation: u64,
 }
 
 impl Cache {
     /// A cache that knows nothing.
     pub fn new() -> Self {
-        let keys = Keys { local: 0, readable: 0, writable: 0 };
-        Self { entry: Cell::new(Entry { start: 1, end: 0, keys, generation: 0 }) }
+        Self { entry: Cell::new(Entry::NOTHING) }
     }
+
+    /// Forgets what it knows: its user turns to another map.
+    pub fn clear(&self) {
+        self.entry.set(Entry::NOTHING);
+    }
+
+    /// The keys for `length` bytes at `address`, if the last look-up covers them and is not void.
+    #[inline(always)]
+    pub fn find(&self, address: u64, length: u32) -> Option<Prepared> {
+        let entry = self.entry.get();
+        let offset = address.wrapping_sub(entry.start);
+        let room = entry.size.wrapping_sub(u64::from(length));
+        // With a length above the size, `room` wraps to more than the size.
+        let inside = room <= entry.size && offset <= room;
+        (inside && entry.generation == GENERATION.load(Ordering::Relaxed)).then_some(entry.keys)
+    }
+}
+
+impl Entry {
+    /// Of the memory at address 0, with a length of 0, whose generation never was.
+    const NOTHING: Self = Self {
+        start: 0,
+        size: 0,
+        keys: Prepared { local: 0, readable: 0, writable: 0 },
+        generation: u64::MAX,
+    };
 }
 
 impl Default for Cache {

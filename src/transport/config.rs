@@ -1,5 +1,6 @@
 //! What a qpair is told when it is made.
 
+use super::completer::Upcall;
 use std::{net::SocketAddr, time::Duration};
 
 /// Where a qpair connects to, and how.
@@ -36,6 +37,8 @@ pub struct QpairConfiguration {
     pub requests: u16,
     /// Commands of the queue that only [`super::Qpair::submit_ahead`] may use.
     pub reserved: u16,
+    /// How completions reach the layer above.
+    pub upcall: Upcall,
     /// Whether submissions ring the doorbell at the next poll instead of at once.
     pub delay_submit: bool,
     /// The controller to connect to: [`spec::fabrics::CNTLID_DYNAMIC`] for the Admin Queue.

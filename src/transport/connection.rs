@@ -13,8 +13,7 @@ use super::{
     parting::Parting,
     poller::{Poller, PollerShare},
     qpair::Qpair,
-    requests::Requests,
-    wire::{RESPONSE_SIZE, Wire},
+    wire::{Opened, Opening, RECEIVE_SLACK, Wire},
 };
 use crate::clock::Moment;
 use std::{
@@ -26,8 +25,8 @@ use std::{
     },
 };
 use verbs::{
-    Access, CmId, ConnectParameters, DeviceList, EventChannel, IdOption, Memory, QueuePair,
-    QueuePairCapabilities, RegisteredMemory,
+    CmId, ConnectParameters, DeviceList, Ended, EventChannel, IdOption, QueuePair, QueuePairCapabilities,
+    RegisteredMemory, SeatedQueuePair,
 };
 
 /// An id on its way to a device.
@@ -74,7 +73,7 @@ impl Resolver {
 
 /// What a connection is built for.
 pub(super) struct Blueprint<'a> {
-    pub(super) requests: &'a Rc<Requests>,
+    pub(super) wire: &'a Rc<Wire>,
     pub(super) qpair: &'a Weak<Qpair>,
     /// Commands that may be outstanding at a time, if the device can.
     pub(super) depth: u16,
@@ -90,13 +89,16 @@ pub(super) struct Blueprint<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fit {
     depth: u16,
+    /// Receives beyond the depth.
+    slack: u16,
     send_segments: u32,
 }
 
 impl Fit {
     /// Each command needs a SEND and a receive, and the queue pair one more of each; each command two completions, and
     /// the queue two more.
-    /// At least one command must fit beside those that are `reserved`.
+    /// At least one command must fit beside those that are `reserved`. What is left then is for the receives' slack, which costs a
+    /// work request and a completion each, and is of use, not of need.
     fn of(limits: &verbs::DeviceLimits, depth: u16, reserved: u16) -> Result<Self, Error> {
         let too_small = |what, is, needed| Err(Error::DeviceTooSmall { what, is, needed });
         let (requests, entries) = (limits.queue_pair_work_requests, limits.completion_entries);
@@ -104,32 +106,36 @@ impl Fit {
         if requests < u32::from(least) + 1 {
             return too_small("max_qp_wr", requests, u32::from(least) + 1);
         }
-        if entries < completions(least) {
-            return too_small("max_cqe", entries, completions(least));
+        if entries < completions(least, 0) {
+            return too_small("max_cqe", entries, completions(least, 0));
         }
         if limits.segments < 1 {
             return too_small("max_sge", limits.segments, 1);
         }
         let most = (requests - 1).min((entries - 2) / 2);
         let depth = depth.min(u16::try_from(most).unwrap_or(u16::MAX)).max(1);
-        Ok(Self { depth, send_segments: limits.segments.min(2) })
+        let left = (requests - 1 - u32::from(depth)).min(entries - completions(depth, 0));
+        let slack = RECEIVE_SLACK.min(u16::try_from(left).unwrap_or(u16::MAX));
+        Ok(Self { depth, slack, send_segments: limits.segments.min(2) })
     }
 }
 
-/// Completions that a connection with as many commands can have in its queue at a time.
-fn completions(depth: u16) -> u32 {
-    u32::from(depth) * 2 + 2
+/// Completions that a connection with as many commands, and receives beyond them, can have in its queue at a time.
+fn completions(depth: u16, slack: u16) -> u32 {
+    u32::from(depth) * 2 + u32::from(slack) + 2
 }
 
 /// Everything of an RDMA connection. Field order is release order.
 pub(super) struct Connection {
-    queue_pair: QueuePair,
+    queue_pair: SeatedQueuePair,
     rest: Remainder,
 }
 
 /// A connection without its queue pair.
 pub(super) struct Remainder {
     share: PollerShare,
+    /// Once the queue pair is destroyed: what it had registered.
+    _ended: Option<Ended>,
     wire: Rc<Wire>,
     connect_data: RegisteredMemory,
     device: Arc<DeviceShare>,
@@ -159,7 +165,8 @@ impl Connection {
         let Resolver { id, channel, devices } = resolver;
         let device = id.device(&devices).ok_or(Error::Connect(ConnectError::Address))?;
         let device = DeviceShare::of(&device)?;
-        let Fit { depth, send_segments } = Fit::of(device.limits(), blueprint.depth, blueprint.reserved)?;
+        let Fit { depth, slack, send_segments } =
+            Fit::of(device.limits(), blueprint.depth, blueprint.reserved)?;
         if depth < blueprint.depth {
             let label = blueprint.label;
             tracing::info!(
@@ -167,24 +174,24 @@ impl Connection {
                 blueprint.depth
             );
         }
-        let sizes = [usize::from(depth) * RESPONSE_SIZE, spec::fabrics::ConnectData::SIZE];
-        let [responses, connect_data] = Memory::several(sizes)?;
-        let connect_data = RegisteredMemory::of(&connect_data, device.domain(), Access::RemoteRead)?;
-        let entries = completions(depth);
+        let entries = completions(depth, slack);
         let poller = poller(&device, entries)?;
-        let (share, wire) = poller.share(entries, blueprint.qpair, |owner| {
-            Wire::new(blueprint.requests, &device, owner, depth, &responses)
-        })?;
-        wire.reserve(u32::from(blueprint.reserved));
+        let wire = blueprint.wire.clone();
         // In-capsule data is the second segment of its SEND.
-        wire.set_in_capsule_data(if send_segments < 2 { 0 } else { blueprint.in_capsule_data });
+        let in_capsule_data = if send_segments < 2 { 0 } else { blueprint.in_capsule_data };
+        let (share, Opened { registrations, connect_data }) =
+            poller.share(entries, blueprint.qpair, &wire, |owner| {
+                let reserved = blueprint.reserved;
+                wire.open(&Opening { device: &device, owner, depth, slack, reserved, in_capsule_data })
+            })?;
         let capabilities = QueuePairCapabilities {
             sends: u32::from(depth) + 1,
-            receives: u32::from(depth) + 1,
+            receives: u32::from(depth) + u32::from(slack) + 1,
             send_segments,
             receive_segments: 1,
         };
-        let queue_pair = QueuePair::new(&id, device.domain(), share.poller().queue(), capabilities)?;
+        let queue_pair = QueuePair::new(&id, device.domain(), share.poller().queue(), capabilities)?
+            .take_seat(wire.seat(), registrations)?;
         let cm = CmProgress {
             established: Cell::new(false),
             disconnected: Cell::new(false),
@@ -193,9 +200,9 @@ impl Connection {
             drain_deadline: Cell::new(Moment::START),
             cm_deadline: Cell::new(Moment::START),
         };
-        let rest = Remainder { share, wire, connect_data, device, id, channel, cm };
+        let rest = Remainder { share, _ended: None, wire, connect_data, device, id, channel, cm };
         let connection = Self { queue_pair, rest };
-        connection.post_receives();
+        connection.rest.wire.post_receives();
         let Some(fault) = connection.rest.wire.fault() else { return Ok(connection) };
         // The queue pair goes before the memory of those receives that were accepted.
         drop(destroy(connection, blueprint.label));
@@ -213,16 +220,16 @@ impl Connection {
         })?)
     }
 
-    pub(super) fn wire(&self) -> &Rc<Wire> {
-        &self.rest.wire
-    }
-
     pub(super) fn share(&self) -> &PollerShare {
         &self.rest.share
     }
 
     pub(super) fn channel(&self) -> &Arc<EventChannel> {
         &self.rest.channel
+    }
+
+    pub(super) fn device(&self) -> &DeviceShare {
+        &self.rest.device
     }
 
     pub(super) fn domain(&self) -> &Arc<verbs::ProtectionDomain> {
@@ -235,17 +242,10 @@ impl Connection {
         &self.rest.connect_data
     }
 
-    #[inline]
+    /// Hands what was put off to the device.
     pub(super) fn post_sends(&self) {
-        if !self.rest.wire.post_sends(&self.queue_pair) {
+        if !self.rest.wire.post_sends() {
             self.rest.share.mark(&self.rest.wire); // no completion may ever lead the qpair to its fault
-        }
-    }
-
-    #[inline]
-    pub(super) fn post_receives(&self) {
-        if !self.rest.wire.post_receives(&self.queue_pair) {
-            self.rest.share.mark(&self.rest.wire);
         }
     }
 
@@ -266,7 +266,7 @@ impl Connection {
     pub(super) fn begin_draining(&self, target: &ConnectTarget, now: Moment) {
         let Remainder { wire, id, cm, .. } = &self.rest;
         wire.begin_draining();
-        if let Err(error) = self.queue_pair.move_to_error() {
+        if let Err(error) = self.queue_pair.queue_pair().move_to_error() {
             tracing::warn!("{}: moving the queue pair to the error state: {error}", target.label);
         }
         if cm.established.get() && !cm.disconnected.get() && !cm.device_is_gone.get() {
@@ -346,10 +346,10 @@ static QUARANTINED: AtomicUsize = AtomicUsize::new(0);
 fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined> {
     let Connection { queue_pair, rest } = connection;
     match queue_pair.destroy() {
-        Ok(()) => Ok(rest),
+        Ok(ended) => Ok(Remainder { _ended: Some(ended), ..rest }),
         Err((queue_pair, error)) => {
             // The last thing that can be done for the program's buffers: its requests will be told.
-            let in_error = queue_pair.move_to_error().is_ok();
+            let in_error = queue_pair.queue_pair().move_to_error().is_ok();
             if !in_error && !rest.cm.device_is_gone.get() {
                 tracing::error!(
                     "{label}: the device may still use the buffers of requests that are now aborted"
@@ -361,6 +361,7 @@ fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined
             );
             rest.share.disown();
             queue_pair.keep();
+            rest.wire.spoil();
             std::mem::forget(rest);
             Err(Quarantined)
         }
@@ -393,7 +394,11 @@ mod tests {
     }
 
     fn fits(depth: u16, send_segments: u32) -> Result<Fit, Error> {
-        Ok(Fit { depth, send_segments })
+        Ok(Fit { depth, slack: RECEIVE_SLACK, send_segments })
+    }
+
+    fn tight(depth: u16, slack: u16) -> Result<Fit, Error> {
+        Ok(Fit { depth, slack, send_segments: 2 })
     }
 
     /// What is missed by one is an error that names the device's attribute, what is met is enough for one command.
@@ -423,9 +428,9 @@ mod tests {
 
     #[test]
     fn the_depth_is_what_the_smaller_limit_allows() {
-        assert_eq!(fit(|limits| limits.queue_pair_work_requests = 64, IO), fits(63, 2));
-        assert_eq!(fit(|limits| limits.completion_entries = 100, IO), fits(49, 2));
-        assert_eq!(fit(|limits| limits.completion_entries = 101, IO), fits(49, 2));
+        assert_eq!(fit(|limits| limits.queue_pair_work_requests = 64, IO), tight(63, 0));
+        assert_eq!(fit(|limits| limits.completion_entries = 100, IO), tight(49, 0));
+        assert_eq!(fit(|limits| limits.completion_entries = 101, IO), tight(49, 1));
         let both = |work_requests, entries| {
             fit(
                 |limits| {
@@ -435,8 +440,11 @@ mod tests {
                 IO,
             )
         };
-        assert_eq!(both(64, 100), fits(49, 2));
-        assert_eq!(both(16, 100), fits(15, 2));
+        assert_eq!(both(64, 100), tight(49, 0));
+        assert_eq!(both(16, 100), tight(15, 0));
+        // The slack has what is left of both.
+        assert_eq!(both(128 + 7, u32::MAX), tight(127, 7));
+        assert_eq!(both(128 + 7, 256 + 5), tight(127, 5));
         // More than a depth can say.
         assert_eq!(both(u32::MAX, u32::MAX), fits(127, 2));
     }

@@ -8,6 +8,7 @@ use super::{
     device::DeviceShare,
     poller::{Lanes, Poller},
     token::Owner,
+    wire::BATCH,
 };
 use std::{
     cell::Cell,
@@ -25,22 +26,29 @@ pub(super) struct GroupCore {
     pollers: Cell<Vec<(usize, Weak<Poller>)>>,
     events: EventSet,
     busy: Cell<usize>,
+    ended: Cell<usize>,
 }
 
 impl GroupCore {
     /// Of a group with no members.
     pub(super) fn new() -> Result<Rc<Self>, Error> {
         Ok(Rc::new(Self {
-            lanes: Lanes::new(),
+            lanes: Lanes::new(true),
             pollers: Cell::default(),
             events: EventSet::new()?,
             busy: Cell::new(0),
+            ended: Cell::new(0),
         }))
     }
 
     #[inline]
     pub(super) fn lanes(&self) -> &Lanes {
         &self.lanes
+    }
+
+    /// The lanes, for a member that is live.
+    pub(super) fn shared_lanes(&self) -> Rc<Lanes> {
+        self.lanes.clone()
     }
 
     /// Whose channels have events that wait.
@@ -56,6 +64,12 @@ impl GroupCore {
     #[inline]
     pub(super) fn has_busy(&self) -> bool {
         self.busy.get() > 0
+    }
+
+    /// Whether members have ended, and were not connected again or removed since.
+    #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.get() > 0
     }
 
     /// A poller of the group on the device with room for `entries` more: one that other members use already, if its
@@ -100,20 +114,30 @@ impl GroupCore {
         self.busy.set(if more { busy + 1 } else { busy.saturating_sub(1) });
     }
 
-    /// The account half of a poll, for all members: `at_most` completions of each queue, about.
-    #[inline]
-    pub(super) fn account(&self, at_most: usize) {
+    /// One member more, or less, has ended.
+    pub(super) fn count_ended(&self, more: bool) {
+        let ended = self.ended.get();
+        self.ended.set(if more { ended + 1 } else { ended.saturating_sub(1) });
+    }
+
+    /// The account half of a poll, for all members: `at_most` completions of each queue, about. Returns how many there were.
+    #[inline(always)]
+    pub(super) fn account(&self, at_most: usize) -> usize {
         let pollers = self.pollers.take();
+        let mut all = 0;
         for poller in pollers.iter().filter_map(|(_, poller)| poller.upgrade()) {
             let mut found = 0;
             loop {
                 let count = poller.account();
                 found += count;
-                if count == 0 || found >= at_most {
+                if count < BATCH || found >= at_most {
                     break;
                 }
             }
+            all += found;
         }
-        self.pollers.set(pollers);
+        // What is replaced is the empty one from above, which owns nothing.
+        std::mem::forget(self.pollers.replace(pollers));
+        all
     }
 }

@@ -1,9 +1,9 @@
 //! One RDMA connection: its life cycle, request slots, connect, teardown, poller and poll group.
 //!
-//! The way of a request: [`Qpair::submit`] takes a slot of `requests`, builds the command in the slot's memory and
-//! pushes the slot's work request on the connection's `wire`; `poller` takes completions off the shared
-//! completion queue and hands each to the wire it belongs to (the *account* half, which calls nobody); the qpair then
-//! delivers finished requests one by one (the *deliver* half, which holds no borrow while the callback runs).
+//! The way of a request: [`Wire::submit`] takes a slot that is open, builds the command in the slot's memory and posts it, or
+//! [`Qpair::submit`] does so where something is unusual; completions are taken off the queue and handed to the wire they belong
+//! to (the *account* half, which calls nobody); the wire then delivers finished requests one by one (the *deliver* half, which
+//! holds no borrow while the callback runs).
 //!
 //! The way of a teardown: `state::step` moves the connection into `Draining`; the qpair moves the queue pair to
 //! the error state and accounts for every posted work request; only then, or once the queue pair was destroyed at
@@ -11,6 +11,7 @@
 //!
 //! Nothing here names a C handle; nothing here is unsafe. Values are used by one thread at a time.
 
+mod completer;
 mod config;
 mod connection;
 mod device;
@@ -19,17 +20,18 @@ mod parting;
 mod poll_group;
 mod poller;
 mod qpair;
-mod requests;
+mod slots;
 mod state;
 mod token;
 mod wire;
 
+pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
 pub use config::{ConnectTarget, QpairConfiguration};
 pub use parting::Parting;
-pub use poll_group::PollGroup;
+pub use poll_group::{Members, PollGroup};
 pub use qpair::Qpair;
-pub use requests::{Callback, Completer, Context, Payload};
 pub use state::FailureReason;
+pub use wire::{Data, ToController, ToHost, Wire};
 
 use std::time::Duration;
 

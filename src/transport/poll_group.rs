@@ -1,25 +1,36 @@
 //! Qpairs that one thread polls together.
 //!
 //! The members share one completion queue for each device. A poll of this layer costs what happened: the
-//! completions say which qpairs to look after, CM events of live members come through one epoll descriptor, and only
-//! members that connect or drain are visited each time.
+//! completions say which members to look after, CM events of live members come through one epoll descriptor, and only
+//! members that connect or drain are visited each time. An idle member costs nothing.
 //!
 //! Joining and leaving carry no transport work (T46): what a member needs of the group it acquires when it connects,
 //! and holds by itself until its release (T43, I16).
 
-use super::{Error, group_core::GroupCore, qpair::Qpair};
+use super::{Error, group_core::GroupCore, qpair::Qpair, wire::Wire};
 use crate::clock::{self, Moment};
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 /// How often the event channels of live members are looked at.
 const EVENT_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A poll group, used by one thread at a time.
+/// A poll group, used by one thread at a time. It lies where its owner has it, so that a poll goes no further than it must.
 pub struct PollGroup {
     core: Rc<GroupCore>,
-    members: Cell<Vec<Rc<Qpair>>>,
     next_events: Cell<Moment>,
+    /// Polls with completions until one looks at the clock.
+    busy_polls: Cell<u8>,
+    members: Rc<Members>,
 }
+
+/// The members of a poll group.
+pub struct Members {
+    core: Rc<GroupCore>,
+    all: Cell<Vec<Rc<Qpair>>>,
+}
+
+/// Completions that one poll takes off a queue, about.
+const MOST_OF_A_QUEUE: u32 = 4096;
 
 /// What a poll of a group came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,99 +41,153 @@ pub struct Polled {
     pub failed: bool,
 }
 
-impl PollGroup {
-    /// A group with no members.
-    pub fn new() -> Result<Rc<Self>, Error> {
-        Ok(Rc::new(Self {
-            core: GroupCore::new()?,
-            members: Cell::default(),
-            next_events: Cell::new(Moment::START),
-        }))
-    }
-
+impl Members {
     /// Adds a qpair that is at rest and in no group.
     pub fn add(&self, qpair: &Rc<Qpair>) -> Result<(), Error> {
-        let mut members = self.members.take();
+        let mut members = self.all.take();
         let result =
             members.try_reserve(1).map_err(|_| Error::NoMemory).and_then(|()| qpair.join(&self.core));
         if result.is_ok() {
             members.push(qpair.clone());
         }
-        self.members.set(members);
+        self.all.set(members);
         result
     }
 
     /// Removes a member that is at rest; otherwise nothing changes (T45).
     pub fn remove(&self, qpair: &Rc<Qpair>) -> Result<(), Error> {
-        let mut members = self.members.take();
+        let mut members = self.all.take();
         let place = members.iter().position(|member| Rc::ptr_eq(member, qpair));
         let result = place.ok_or(Error::WrongGroup).and_then(|place| {
             qpair.leave()?;
             Ok(members.remove(place))
         });
-        self.members.set(members);
+        self.all.set(members);
         result.map(drop)
     }
 
-    /// Whether there are no members.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        let members = self.members.take();
+        let members = self.all.take();
         let empty = members.is_empty();
-        self.members.set(members);
+        self.all.set(members);
         empty
+    }
+
+    /// Those that connect or drain, held by shares, since their callbacks may change the list.
+    fn busy(&self) -> Vec<Rc<Qpair>> {
+        let members = self.all.take();
+        let busy = members.iter().filter(|qpair| qpair.is_busy()).cloned().collect();
+        self.all.set(members);
+        busy
+    }
+}
+
+impl PollGroup {
+    /// A group with no members.
+    pub fn new() -> Result<Self, Error> {
+        let core = GroupCore::new()?;
+        let members = Rc::new(Members { core: core.clone(), all: Cell::default() });
+        Ok(Self { core, next_events: Cell::new(Moment::START), busy_polls: Cell::new(0), members })
+    }
+
+    /// The members.
+    pub fn members(&self) -> &Rc<Members> {
+        &self.members
+    }
+
+    /// Whether members have ended, and were not connected again or removed since.
+    #[inline(always)]
+    pub fn has_ended(&self) -> bool {
+        self.core.has_ended()
     }
 
     /// One poll of all members: at most `per_qpair` callbacks of each (0: no limit), aborted requests apart.
     /// Callbacks may do anything, also poll this group again or free any member.
+    #[inline(always)]
     pub fn process_completions(&self, per_qpair: u32) -> Polled {
-        let per_qpair = if per_qpair == 0 { u32::MAX } else { per_qpair };
-        let now = clock::now();
+        // No limit becomes the largest one.
+        let limit = per_qpair.wrapping_sub(1);
         let mut polled = Polled::default();
-        self.core.account(per_qpair.min(4096) as usize);
+        let found = self.core.account(limit.min(MOST_OF_A_QUEUE) as usize);
+        let lanes = self.core.lanes();
         // Those who ask again, or only now, wait for the next poll.
-        for _ in 0..self.core.lanes().asking() {
-            let Some(owner) = self.core.lanes().next_asking() else { break };
-            if let Some(qpair) = self.core.lanes().qpair(owner) {
-                self.look_after(&qpair, per_qpair, now, &mut polled);
+        lanes.begin_poll();
+        while let Some(wire) = lanes.next_asking() {
+            wire.refill();
+            if wire.is_faulty() || !wire.is_live() {
+                self.look_after(&wire, limit, &mut polled);
+                continue;
+            }
+            polled.completions += u64::from(wire.deliver_up_to(limit));
+            if wire.has_pending_sends() || wire.slots.is_unsettled() {
+                self.after_callbacks(&wire);
             }
         }
-        if now.has_reached(self.next_events.get()) {
-            self.next_events.set(now.after(EVENT_INTERVAL));
-            self.read_events(per_qpair, now, &mut polled);
+        let until_look = self.busy_polls.get();
+        self.busy_polls.set(until_look.wrapping_sub(1));
+        if found == 0 || until_look == 0 {
+            self.look_for_events(limit, &mut polled);
         }
         if self.core.has_busy() {
-            self.progress_busy(per_qpair, now, &mut polled);
+            self.progress_busy(limit, clock::now(), &mut polled);
         }
         polled
     }
 
-    #[inline]
-    fn look_after(&self, qpair: &Qpair, per_qpair: u32, now: Moment, polled: &mut Polled) {
-        qpair.attend();
+    /// A member that has a fault, or is not live: connecting, draining, or come to rest just now.
+    #[cold]
+    #[inline(never)]
+    fn look_after(&self, wire: &Rc<Wire>, limit: u32, polled: &mut Polled) {
+        let Some(qpair) = wire.qpair() else { return };
         let was_live = qpair.is_connected();
-        qpair.progress_without_look(now);
-        self.after_progress(qpair, was_live, per_qpair, polled);
+        qpair.progress_without_look(clock::now());
+        self.after_progress(&qpair, was_live, limit, polled);
+    }
+
+    /// What callbacks left: sends that were put off, requests that wait, or callbacks beyond the limit. One that ended the
+    /// connection left nothing: such a member is among the busy ones, or at rest with nothing due.
+    #[inline(never)]
+    fn after_callbacks(&self, wire: &Rc<Wire>) {
+        if !wire.slots.is_unsettled() {
+            if !wire.post_sends() {
+                wire.ask(); // no completion may ever lead the qpair to its fault
+            }
+        } else if let Some(qpair) = wire.qpair() {
+            qpair.flush();
+            if qpair.has_finished() {
+                wire.ask();
+            }
+        }
     }
 
     /// Delivers and flushes. A member that came to rest is not visited again, so whatever was aborted is told now,
     /// whatever the budget.
-    #[inline]
-    fn after_progress(&self, qpair: &Qpair, was_live: bool, per_qpair: u32, polled: &mut Polled) {
+    fn after_progress(&self, qpair: &Qpair, was_live: bool, limit: u32, polled: &mut Polled) {
         polled.failed |= was_live && !qpair.is_connected();
         let at_rest = qpair.is_at_rest();
-        let most = if at_rest { u32::MAX } else { per_qpair };
-        polled.completions += u64::from(qpair.deliver(most));
+        let limit = if at_rest { u32::MAX } else { limit };
+        polled.completions += u64::from(qpair.wire().deliver_up_to(limit));
         qpair.flush();
         if qpair.has_finished() {
-            qpair.ask_for_attention();
+            qpair.wire().ask();
         }
         if at_rest {
             qpair.count_busy();
         }
     }
 
+    #[inline(never)]
+    fn look_for_events(&self, limit: u32, polled: &mut Polled) {
+        let now = clock::now();
+        if now.has_reached(self.next_events.get()) {
+            self.next_events.set(now.after(EVENT_INTERVAL));
+            self.read_events(limit, now, polled);
+        }
+    }
+
     #[cold]
-    fn read_events(&self, per_qpair: u32, now: Moment, polled: &mut Polled) {
+    fn read_events(&self, limit: u32, now: Moment, polled: &mut Polled) {
         let owners = self.core.owners_with_events().unwrap_or_else(|error| {
             tracing::error!("waiting for CM events of a poll group: {error}");
             Vec::new()
@@ -130,19 +195,16 @@ impl PollGroup {
         for qpair in owners.into_iter().filter_map(|owner| self.core.lanes().qpair(owner)) {
             let was_live = qpair.is_connected();
             qpair.look_for_events(now);
-            self.after_progress(&qpair, was_live, per_qpair, polled);
+            self.after_progress(&qpair, was_live, limit, polled);
         }
     }
 
-    /// Visits members that connect or drain. They are held by shares, since their callbacks may change the list.
+    /// Visits members that connect or drain.
     #[cold]
-    fn progress_busy(&self, per_qpair: u32, now: Moment, polled: &mut Polled) {
-        let members = self.members.take();
-        let busy: Vec<Rc<Qpair>> = members.iter().filter(|qpair| qpair.is_busy()).cloned().collect();
-        self.members.set(members);
-        for qpair in busy {
+    fn progress_busy(&self, limit: u32, now: Moment, polled: &mut Polled) {
+        for qpair in self.members.busy() {
             qpair.progress(now);
-            self.after_progress(&qpair, false, per_qpair, polled);
+            self.after_progress(&qpair, false, limit, polled);
         }
     }
 }

@@ -12,30 +12,29 @@ use super::{
     Error,
     device::DeviceShare,
     qpair::Qpair,
-    token::{Kind, Owner, Token},
-    wire::{Fault, Wire},
+    token::{Owner, Token},
+    wire::{BATCH, Fault, Wire},
 };
 use std::{
     cell::Cell,
-    collections::VecDeque,
     rc::{Rc, Weak},
     sync::Arc,
 };
 use verbs::{CompletionQueue, WorkCompletion};
 
-/// Completions that are taken off a queue at a time.
-const BATCH: usize = 32;
-
-/// The owners of work requests, by index.
+/// The owners of work requests, by index, and those of them that are to be looked after.
 pub(super) struct Lanes {
     entries: Cell<Vec<Lane>>,
-    attention: Cell<VecDeque<Owner>>,
+    /// Who asked for attention: in the poll that goes on, and from then on.
+    asking: [Cell<Option<Rc<Wire>>>; 2],
+    /// Somebody reads who asks: they are those of a group.
+    grouped: bool,
 }
 
-/// A place in the table. `token` is one of its owner, to compare with.
+/// A place in the table. `key` is that of its owner's tokens.
 struct Lane {
     owner: Owner,
-    token: Token,
+    key: u64,
     occupant: Option<Occupant>,
 }
 
@@ -48,35 +47,28 @@ struct Occupant {
 
 impl Lane {
     fn new(owner: Owner) -> Self {
-        Self { owner, token: Token::new(Kind::Send, owner, 0), occupant: None }
+        Self { owner, key: owner.key(), occupant: None }
     }
 }
 
 impl Lanes {
-    pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { entries: Cell::default(), attention: Cell::default() })
+    /// The lanes of a poll group, or of a qpair alone.
+    pub(super) fn new(grouped: bool) -> Rc<Self> {
+        Rc::new(Self { entries: Cell::default(), asking: Default::default(), grouped })
     }
 
-    /// Makes a place for the wire that `build` makes for it.
-    fn enter(
+    /// Makes a place for a wire, which `open` opens for its owner.
+    fn enter<T>(
         &self,
         qpair: &Weak<Qpair>,
+        wire: &Rc<Wire>,
         queue: usize,
-        build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
-    ) -> Result<(Owner, Rc<Wire>), Error> {
+        open: impl FnOnce(Owner) -> Result<T, Error>,
+    ) -> Result<(Owner, T), Error> {
         let mut entries = self.entries.take();
-        let result = enter(&mut entries, qpair, queue, build);
-        // Marking an owner must not allocate: it happens for each I/O.
-        let mut attention = self.attention.take();
-        let room = attention.try_reserve(entries.len().saturating_sub(attention.len()));
-        self.attention.set(attention);
+        let result = enter(&mut entries, qpair, wire, queue, open);
         self.entries.set(entries);
-        let (owner, wire) = result?;
-        if room.is_err() {
-            self.leave(owner);
-            return Err(Error::NoMemory);
-        }
-        Ok((owner, wire))
+        result
     }
 
     fn leave(&self, owner: Owner) {
@@ -87,44 +79,46 @@ impl Lanes {
                 std::mem::replace(lane, next).occupant
             });
         self.entries.set(entries);
-        drop(occupant);
-    }
-
-    /// Asks for the qpair of `owner` to be looked after at the next poll.
-    #[inline]
-    pub(super) fn mark(&self, owner: Owner, wire: &Wire) {
-        if wire.ask_for_attention() {
-            let mut attention = self.attention.take();
-            attention.push_back(owner);
-            self.attention.set(attention);
+        if let Some(Occupant { wire, .. }) = occupant {
+            self.asking.iter().for_each(|list| wire.leave_asking(list));
         }
     }
 
-    /// How many owners ask for attention now.
-    #[inline]
-    pub(super) fn asking(&self) -> usize {
-        let attention = self.attention.take();
-        let asking = attention.len();
-        self.attention.set(attention);
-        asking
+    /// Asks for the qpair of `wire` to be looked after at the next poll.
+    #[inline(always)]
+    pub(super) fn mark(&self, wire: &Rc<Wire>) {
+        let [_, later] = &self.asking;
+        if self.grouped {
+            wire.push_asking(later);
+        }
     }
 
-    /// Takes who asked for attention first off the list. One at a time, so that a poll inside of a callback finds
-    /// those that the outer poll did not come to yet (T50).
-    #[inline]
-    pub(super) fn next_asking(&self) -> Option<Owner> {
-        let mut attention = self.attention.take();
-        let owner = attention.pop_front();
-        self.attention.set(attention);
-        owner
+    /// A poll begins: who asked until now is looked after in it, those apart that ask again.
+    #[inline(always)]
+    pub(super) fn begin_poll(&self) {
+        let [now, later] = &self.asking;
+        match now.take() {
+            None => std::mem::forget(now.replace(later.take())),
+            left => self.begin_inner_poll(left),
+        }
     }
 
-    /// Forgets who asked for attention.
-    #[inline]
-    pub(super) fn clear_attention(&self) {
-        let mut attention = self.attention.take();
-        attention.clear();
-        self.attention.set(attention);
+    /// A poll begins inside of a callback of another: it finds, too, whom the outer one did not come to yet (T50).
+    #[cold]
+    #[inline(never)]
+    fn begin_inner_poll(&self, left: Option<Rc<Wire>>) {
+        let [now, later] = &self.asking;
+        now.set(left);
+        while let Some(wire) = Wire::pop_asking(later) {
+            wire.push_asking(now);
+        }
+    }
+
+    /// Takes one of those who are looked after in this poll off the list.
+    #[inline(always)]
+    pub(super) fn next_asking(&self) -> Option<Rc<Wire>> {
+        let [now, _] = &self.asking;
+        Wire::pop_asking(now)
     }
 
     /// The qpair of `owner`, unless it has left.
@@ -141,12 +135,13 @@ impl Lanes {
     }
 }
 
-fn enter(
+fn enter<T>(
     entries: &mut Vec<Lane>,
     qpair: &Weak<Qpair>,
+    wire: &Rc<Wire>,
     queue: usize,
-    build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
-) -> Result<(Owner, Rc<Wire>), Error> {
+    open: impl FnOnce(Owner) -> Result<T, Error>,
+) -> Result<(Owner, T), Error> {
     let free = entries.iter().position(|lane| lane.occupant.is_none());
     let index = match free {
         Some(index) => index,
@@ -156,14 +151,14 @@ fn enter(
             // Each owner has a file descriptor, of which a process has fewer.
             let number = u32::try_from(index).ok().filter(|number| *number < 1 << Owner::INDEX_BITS);
             let number = number.ok_or(Error::Internal("more owners than a token can tell apart"))?;
-            entries.push(Lane::new(Owner { index: number, generation: 0 }));
+            entries.push(Lane::new(Owner::first(number)));
             index
         }
     };
     let lane = entries.get_mut(index).ok_or(Error::Internal("a place outside of its table"))?;
-    let wire = build(lane.owner)?;
+    let opened = open(lane.owner)?;
     lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone(), queue });
-    Ok((lane.owner, wire))
+    Ok((lane.owner, opened))
 }
 
 /// A completion queue and what was reserved of it.
@@ -171,7 +166,6 @@ pub(super) struct Poller {
     queue: Arc<CompletionQueue>,
     lanes: Rc<Lanes>,
     reserved: Cell<u32>,
-    batch: Cell<Box<[WorkCompletion]>>,
     stray: Cell<u64>,
 }
 
@@ -183,7 +177,6 @@ impl Poller {
             queue: CompletionQueue::new(device.device(), entries)?,
             lanes: lanes.clone(),
             reserved: Cell::new(0),
-            batch: Cell::new((0..BATCH).map(|_| WorkCompletion::empty()).collect()),
             stray: Cell::new(0),
         }))
     }
@@ -203,96 +196,84 @@ impl Poller {
         needed <= self.queue.capacity() || self.queue.resize(needed).is_ok()
     }
 
-    /// Reserves room for `entries` completions, growing the queue if need be, and enters the wire that `build`
-    /// makes in the table. A failure leaves everything as it was (T57).
-    pub(super) fn share(
+    /// Reserves room for `entries` completions, growing the queue if need be, and enters the wire, which `open` opens, in the
+    /// table. A failure leaves everything as it was (T57).
+    pub(super) fn share<T>(
         self: &Rc<Self>,
         entries: u32,
         qpair: &Weak<Qpair>,
-        build: impl FnOnce(Owner) -> Result<Rc<Wire>, Error>,
-    ) -> Result<(PollerShare, Rc<Wire>), Error> {
+        wire: &Rc<Wire>,
+        open: impl FnOnce(Owner) -> Result<T, Error>,
+    ) -> Result<(PollerShare, T), Error> {
         let full = Error::Internal("a completion queue of more than 2^32 entries");
         let needed = self.reserved.get().checked_add(entries).ok_or(full)?;
         if needed > self.queue.capacity() {
             self.queue.resize(needed)?;
         }
-        let (owner, wire) = self.lanes.enter(qpair, self.key(), build)?;
+        let (owner, opened) = self.lanes.enter(qpair, wire, self.key(), open)?;
         self.reserved.set(needed);
-        Ok((PollerShare { poller: self.clone(), owner, entries }, wire))
+        Ok((PollerShare { poller: self.clone(), owner, entries }, opened))
     }
 
     /// Accounts for completions that the queue holds, a batch at most. Returns how many there were. A queue that
     /// cannot be polled any more fails every wire that waits for it (T15).
     #[inline]
     pub(super) fn account(&self) -> usize {
-        let mut batch = self.batch.take();
-        let found = self.queue.poll(&mut batch);
-        let count = match &found {
-            Ok(count) => *count,
-            Err(_) => 0,
-        };
-        if count > 0 {
-            let entries = self.lanes.entries.take();
-            self.account_batch(&entries, batch.get(..count).unwrap_or_default());
-            self.lanes.entries.set(entries);
-        }
-        self.batch.set(batch);
-        if let Err(error) = found {
-            self.fail_all(error);
-        }
-        count
+        let entries = self.lanes.entries.take();
+        let found = self.queue.poll_each::<BATCH>(|batch| self.account_batch(&entries, batch));
+        // What is replaced is the empty one from above, which owns nothing.
+        std::mem::forget(self.lanes.entries.replace(entries));
+        found.unwrap_or_else(|error| self.fail_all(error))
     }
 
     /// Hands each completion to the wire that its token names. Completions come in rows of one owner, so an owner is
     /// looked up, and marked, once for a row.
-    #[inline]
+    #[inline(always)]
     fn account_batch(&self, entries: &[Lane], batch: &[WorkCompletion]) {
-        let mut row: Option<(Token, &Wire)> = None;
-        for completion in batch {
-            let token = Token::from_raw(completion.work_request_id());
-            let wire = match row {
-                Some((owner, wire)) if owner.has_owner_of(token) => wire,
-                _ => match self.begin_row(entries, token) {
-                    Some(wire) => {
-                        row = Some((token, wire));
-                        wire
-                    }
-                    None => continue,
-                },
+        let mut rest = batch.iter();
+        let mut next = rest.next();
+        while let Some(first) = next {
+            let key = Token::from_raw(first.work_request_id()).key();
+            let Some(wire) = self.begin_row(entries, first) else {
+                next = rest.next();
+                continue;
             };
-            match token.kind() {
-                Some(kind) => wire.account(kind, token.slot(), completion),
-                None => self.stray.set(self.stray.get() + 1),
+            while let Some(completion) = next {
+                let token = Token::from_raw(completion.work_request_id());
+                if token.key() != key {
+                    break;
+                }
+                wire.account(token, completion);
+                next = rest.next();
             }
         }
     }
 
-    /// The wire of a token's owner; None, and counted, if it has left, or was never one.
-    fn begin_row<'a>(&self, entries: &'a [Lane], token: Token) -> Option<&'a Wire> {
-        let lane = entries.get(token.index()).filter(|lane| lane.token.has_owner_of(token));
-        match lane.and_then(|lane| Some((lane, lane.occupant.as_ref()?))) {
-            Some((lane, occupant)) => {
-                self.lanes.mark(lane.owner, &occupant.wire);
-                Some(&occupant.wire)
-            }
-            None => {
-                self.stray.set(self.stray.get() + 1);
-                None
-            }
-        }
+    /// The wire that a completion belongs to, marked; None, and counted, if it has left, or was never one.
+    #[inline(always)]
+    fn begin_row<'a>(&self, entries: &'a [Lane], completion: &WorkCompletion) -> Option<&'a Wire> {
+        let token = Token::from_raw(completion.work_request_id());
+        let lane = entries.get(token.index()).filter(|lane| lane.key == token.key());
+        let Some(occupant) = lane.and_then(|lane| lane.occupant.as_ref()) else {
+            self.stray.set(self.stray.get() + 1);
+            return None;
+        };
+        self.lanes.mark(&occupant.wire);
+        Some(&occupant.wire)
     }
 
     #[cold]
-    fn fail_all(&self, error: verbs::Error) {
+    fn fail_all(&self, error: verbs::Error) -> usize {
         let entries = self.lanes.entries.take();
         for lane in &entries {
             // The other devices of a group are none the worse for it (T53).
             if let Some(occupant) = lane.occupant.as_ref().filter(|occupant| occupant.queue == self.key()) {
                 occupant.wire.set_fault(Fault::Poll(error.errno));
-                self.lanes.mark(lane.owner, &occupant.wire);
+                self.lanes.mark(&occupant.wire);
             }
         }
         self.lanes.entries.set(entries);
+        0
     }
 
     /// Accounts until the queue was seen empty, for as many rounds as it could hold completions.
@@ -338,8 +319,8 @@ impl PollerShare {
 
     /// Asks for the owner to be looked after at the next poll.
     #[inline]
-    pub(super) fn mark(&self, wire: &Wire) {
-        self.poller.lanes.mark(self.owner, wire);
+    pub(super) fn mark(&self, wire: &Rc<Wire>) {
+        self.poller.lanes.mark(wire);
     }
 }
 

@@ -2,19 +2,23 @@
 //!
 //! All methods take `&self`, and callbacks may call any of them again: the state is moved out of its cell for each
 //! use, never borrowed across anything that calls the layer above.
+//!
+//! The way of one I/O is the [`Wire`]'s. What is here is the way around: [`Qpair::submit`] for what is not plain, and
+//! [`Qpair::process_completions`] with everything that a poll may have to see to; [`Qpair::poll`] is a poll that has nothing else
+//! to do.
 
 mod life;
 
 use super::{
     Error,
+    completer::{Completer, Payload, Upcall},
     config::QpairConfiguration,
     connection::{Connection, Resolver},
     group_core::GroupCore,
     parting::Parting,
     poller::Lanes,
-    requests::{COMMAND_SIZE, Completer, Payload, Requests},
     state::{Action, End, Event, FailureReason, State},
-    wire::Wire,
+    wire::{self, BATCH, Parts, Wire},
 };
 use crate::clock::{self, Moment};
 use spec::{Command, Status};
@@ -37,8 +41,10 @@ type QpairAction = Action<Box<Resolver>, Box<Connection>>;
 /// A queue pair, used by one thread at a time.
 pub struct Qpair {
     me: Weak<Qpair>,
+    wire: Rc<Wire>,
+    /// Polls that may yet be short ones, until one looks at the clock; none unless live and in no group.
+    short_polls: Cell<u8>,
     configuration: QpairConfiguration,
-    requests: Rc<Requests>,
     state: Cell<QpairState>,
     lanes: Rc<Lanes>,
     group: Cell<Option<Rc<GroupCore>>>,
@@ -50,6 +56,7 @@ pub struct Qpair {
     held_attempts: Cell<u8>,
     controller_id: Cell<u16>,
     counted_busy: Cell<bool>,
+    counted_ended: Cell<bool>,
     /// The qpair is not to be used again: its end does not wait for the peer.
     leaving: Cell<bool>,
     parting: Cell<Option<Parting>>,
@@ -59,14 +66,18 @@ impl Qpair {
     /// A qpair that is not connected.
     pub fn new(configuration: QpairConfiguration) -> Result<Rc<Self>, Error> {
         let count = configuration.requests.clamp(1, MAXIMUM_REQUESTS);
-        let requests = Requests::new(count, configuration.queue_id)?;
+        let depth = configuration.queue_size.saturating_sub(1).max(1);
+        // What is put off goes out with one doorbell, however much it is; a full row would not wait for the poll.
+        let row = if configuration.delay_submit { depth.min(count) + 1 } else { 0 };
+        let parts = Parts::new(count, depth, row, configuration.queue_id)?;
         let controller_id = configuration.controller_id;
         Ok(Rc::new_cyclic(|me| Self {
             me: me.clone(),
+            wire: Wire::new(parts, me.clone(), configuration.delay_submit, configuration.upcall),
+            short_polls: Cell::new(0),
             configuration,
-            requests,
             state: Cell::new(State::Idle),
-            lanes: Lanes::new(),
+            lanes: Lanes::new(false),
             group: Cell::new(None),
             deadline: Cell::new(Moment::START),
             patience: Cell::new(Moment::START),
@@ -75,6 +86,7 @@ impl Qpair {
             held_attempts: Cell::new(0),
             controller_id: Cell::new(controller_id),
             counted_busy: Cell::new(false),
+            counted_ended: Cell::new(false),
             leaving: Cell::new(false),
             parting: Cell::new(None),
         }))
@@ -95,9 +107,21 @@ impl Qpair {
         &self.configuration.target.label
     }
 
+    /// The way of an I/O.
+    #[inline(always)]
+    pub fn wire(&self) -> &Rc<Wire> {
+        &self.wire
+    }
+
+    /// How completions reach the layer above.
+    pub fn upcall(&self) -> Upcall {
+        self.configuration.upcall
+    }
+
     /// Whether requests are being exchanged.
+    #[inline(always)]
     pub fn is_connected(&self) -> bool {
-        self.with(|state| matches!(state, State::Live(_)))
+        self.wire.is_live()
     }
 
     /// Whether there is neither a connection nor an attempt at one.
@@ -135,32 +159,30 @@ impl Qpair {
     /// Ordinary commands that may be with the controller at a time; 0 without a connection. The device or the controller
     /// may allow fewer than were asked for.
     pub fn depth(&self) -> u32 {
-        self.with(|state| connection(state).map_or(0, |connection| connection.wire().ordinary_depth()))
+        self.with(|state| connection(state).map_or(0, |_| self.wire.ordinary_depth()))
     }
 
     /// How many requests can be accepted at a time.
     pub fn request_count(&self) -> u32 {
-        u32::from(self.requests.connect_slot()) // the last slot
+        u32::from(self.wire.slots.count())
     }
 
     /// Requests that were accepted and whose callback did not run yet.
     pub fn requests_in_use(&self) -> usize {
-        self.requests.in_use()
+        self.wire.slots.in_use()
     }
 
     /// Accepts a request, or refuses it: then its completer is not called. While the qpair connects, and while
     /// its queue is full, requests wait in the order of their submission.
-    #[inline]
     pub fn submit(&self, command: &Command, payload: Payload, completer: Completer) -> Result<(), Error> {
         self.with(|state| match state {
             State::Live(connection) => self.submit_live(connection, command, payload, completer),
             State::Idle | State::Disconnected(_) => Err(Error::NotConnected),
             State::Draining(_, end) if *end != End::Retry => Err(Error::NotConnected),
-            _ => self.submit_waiting(command, payload, completer),
+            _ => self.wire.slots.wait(wire::to_words(command), payload, completer),
         })
     }
 
-    #[inline]
     fn submit_live(
         &self,
         connection: &Connection,
@@ -168,32 +190,21 @@ impl Qpair {
         payload: Payload,
         completer: Completer,
     ) -> Result<(), Error> {
-        let wire = connection.wire();
-        if self.requests.has_waiting() || !wire.has_room() {
-            return self.submit_waiting(command, payload, completer);
-        }
-        let slot = self.requests.take().ok_or(Error::NoRequests)?;
-        if let Err(error) = wire.push(slot, command, payload, Some(completer)) {
-            self.requests.give_back(slot);
+        let Some(slot) = self.wire.slots.take_open() else {
+            return self.wire.slots.wait(wire::to_words(command), payload, completer);
+        };
+        let pushed = self
+            .wire
+            .set_completer(slot, completer, false)
+            .and_then(|()| self.wire.push(connection.device(), slot, command, payload));
+        if let Err(error) = pushed {
+            self.wire.slots.give_back_open(slot);
             return Err(error);
         }
         if self.configuration.delay_submit {
-            connection.share().mark(wire);
+            self.wire.ask();
         } else {
             connection.post_sends();
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn submit_waiting(&self, command: &Command, payload: Payload, completer: Completer) -> Result<(), Error> {
-        let slot = self.requests.take().ok_or(Error::NoRequests)?;
-        if !self.requests.commands().write_dwords(usize::from(slot) * COMMAND_SIZE, &command.dwords) {
-            self.requests.give_back(slot);
-            return Err(Error::Internal("a slot without memory for its command"));
-        }
-        if !self.requests.wait(slot, payload, completer) {
-            return Err(Error::Internal("a slot that the requests do not have"));
         }
         Ok(())
     }
@@ -206,90 +217,67 @@ impl Qpair {
         payload: Payload,
         completer: Completer,
     ) -> Result<(), Error> {
-        let has_room = |state: &QpairState| match state {
-            State::Live(connection) => connection.wire().has_reserved_room(),
-            _ => false,
-        };
-        if !self.with(has_room) {
+        let has_room = self.is_connected() && self.wire.has_reserved_room();
+        let Some(slot) = has_room.then(|| self.wire.slots.take_reserve()).flatten() else {
             return self.submit(command, payload, completer);
-        }
-        let slot = self.requests.take().ok_or(Error::NoRequests)?;
-        self.with(|state| {
-            let Some(connection) = connection(state) else { return Err(Error::NotConnected) };
-            connection.wire().push(slot, command, payload, Some(completer))?;
-            connection.post_sends();
-            Ok(())
-        })
-        .inspect_err(|_| self.requests.give_back(slot))
+        };
+        self.wire
+            .set_completer(slot, completer, true)
+            .and_then(|()| {
+                self.with(|state| {
+                    let Some(connection) = connection(state) else { return Err(Error::NotConnected) };
+                    self.wire.push(connection.device(), slot, command, payload)?;
+                    connection.post_sends();
+                    Ok(())
+                })
+            })
+            .inspect_err(|_| self.wire.slots.give_back_reserve(slot))
     }
 
     /// The account half of a poll, for a qpair outside of a group or in a wait of its own: takes completions off
     /// its queue. Calls nobody.
-    #[inline]
     pub fn account(&self, at_most: u32) {
         let Some(poller) = self.with(|state| connection(state).map(|c| c.share().poller().clone())) else {
             return;
         };
         let mut found = 0;
         loop {
-            let count = u32::try_from(poller.account()).unwrap_or(0);
-            found += count;
-            if count == 0 || found >= at_most {
+            let count = poller.account();
+            found += count as u32;
+            if count < BATCH || found >= at_most {
                 break;
             }
         }
-        drop(poller);
-        if found > 0 {
-            // Without a group nobody reads the list of those who asked for attention.
-            self.lanes.clear_attention();
-            self.attend();
-        }
-    }
-
-    /// Looks after the wire once completions were accounted for: its receives go back to the device.
-    #[inline]
-    pub(super) fn attend(&self) {
-        self.with(|state| {
-            if let Some(connection) = connection(state) {
-                connection.wire().attend();
-                connection.post_receives();
-            }
-        });
+        self.wire.refill();
     }
 
     /// The deliver half: runs the callbacks of at most `most` finished requests, each off every list and holding
     /// nothing. Returns how many.
-    #[inline]
     pub fn deliver(&self, most: u32) -> u32 {
-        let mut delivered = 0;
-        while delivered < most {
-            match self.requests.take_finished() {
-                Some((Some(completer), completion)) => {
-                    completer.complete(&completion);
-                    delivered += 1;
-                }
-                Some((None, completion)) => self.fabric_connect_ended(&completion),
-                None => break,
-            }
-        }
-        delivered
+        self.wire.deliver(most)
     }
 
     /// Whether a callback is due.
-    #[inline]
     pub fn has_finished(&self) -> bool {
-        self.requests.has_finished()
+        self.wire.slots.has_finished()
     }
 
     /// Lets waiting requests go as far as there is room, and rings the doorbell for what is pending.
     #[inline]
     pub fn flush(&self) {
+        if self.wire.has_pending_sends() || self.wire.slots.is_unsettled() {
+            self.flush_now();
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn flush_now(&self) {
         self.with(|state| {
             if let State::Live(connection) = state {
-                if self.requests.has_waiting() {
-                    self.send_waiting(connection.wire());
+                if self.wire.slots.is_unsettled() {
+                    self.send_waiting(connection);
                 }
-                if connection.wire().has_pending_sends() {
+                if self.wire.has_pending_sends() {
                     connection.post_sends();
                 }
             }
@@ -297,30 +285,68 @@ impl Qpair {
     }
 
     #[cold]
-    fn send_waiting(&self, wire: &Wire) {
-        while wire.has_room() {
-            let Some((slot, payload)) = self.requests.next_waiting() else { return };
-            let dwords = self.requests.commands().read_dwords(usize::from(slot) * COMMAND_SIZE);
-            let pushed = dwords
-                .zip(payload)
-                .ok_or(Error::Internal("a waiting slot without its command"))
-                .and_then(|(dwords, payload)| wire.push(slot, &Command { dwords }, payload, None));
+    fn send_waiting(&self, connection: &Connection) {
+        while let Some((slot, words, payload)) = self.wire.slots.next_to_go() {
+            let pushed = self.wire.push(connection.device(), slot, &wire::from_words(words), payload);
             if let Err(error) = pushed {
                 // It was accepted, so it is told by its callback (T109).
                 tracing::error!("{}: a request that waited cannot be sent: {error}", self.label());
-                self.requests.finish(slot, Status::DATA_TRANSFER_ERROR);
+                self.wire.slots.finish(slot, Status::DATA_TRANSFER_ERROR);
             }
         }
+        self.wire.slots.settle();
+    }
+
+    /// A poll of a qpair that is in no group, for when there is nothing but completions: it takes no look at state or clock.
+    /// None if there is something else, or may be: then it is to be a [whole one](Qpair::process_completions), to which what this
+    /// one accounted for is not lost.
+    #[inline(always)]
+    pub fn poll(&self, most: u32) -> Option<u32> {
+        let wire = &*self.wire;
+        self.short_polls.set(self.short_polls.get().checked_sub(1)?);
+        // No limit becomes the largest one.
+        let limit = most.wrapping_sub(1);
+        let mut all = 0;
+        loop {
+            let found = wire.account_own();
+            all += found as u32;
+            if found < BATCH || all > limit {
+                break;
+            }
+        }
+        if all == 0 {
+            return self.after_account(limit).ok();
+        }
+        wire.refill();
+        if wire.is_faulty() {
+            return None;
+        }
+        let delivered = wire.deliver_up_to(limit);
+        if wire.has_pending_sends() || wire.slots.is_unsettled() {
+            self.flush_now();
+        }
+        // A callback may have ended the connection.
+        wire.is_live().then_some(delivered)
     }
 
     /// One whole poll of a qpair that is in no group: account, progress, deliver, flush. Returns the number of
     /// callbacks that ran, or that the qpair is not connected (callbacks of aborted requests ran nevertheless).
     pub fn process_completions(&self, most: u32) -> Result<u32, Error> {
-        let most = if most == 0 { u32::MAX } else { most };
-        self.account(most.min(u32::from(self.configuration.queue_size)));
+        let limit = most.wrapping_sub(1);
+        self.account(limit.saturating_add(1).min(u32::from(self.configuration.queue_size)));
+        self.after_account(limit)
+    }
+
+    /// What follows the account half: at most `limit` + 1 callbacks.
+    #[inline(never)]
+    fn after_account(&self, limit: u32) -> Result<u32, Error> {
         self.progress(clock::now());
-        let delivered = self.deliver(most);
+        let delivered = self.wire.deliver_up_to(limit);
         self.flush();
+        if self.is_connected() {
+            self.short_polls.set(if self.is_alone() { u8::MAX } else { 0 });
+            return Ok(delivered);
+        }
         let lost = self.with(|state| match state {
             // `Building` is never seen from here, but for a panic in a step, whose connection is gone.
             State::Idle | State::Building | State::Disconnected(_) => true,
@@ -333,6 +359,27 @@ impl Qpair {
             return Err(Error::NotConnected);
         }
         Ok(delivered)
+    }
+
+    /// Lets the wire's short ways be gone, or not, as the state is.
+    pub(super) fn follow_state(&self) {
+        let live = self.with(|state| matches!(state, State::Live(_)));
+        if live == self.wire.is_live() {
+            return;
+        }
+        self.short_polls.set(0);
+        if live {
+            self.wire.go_live(self.group().map(|group| group.shared_lanes()));
+        } else {
+            self.wire.leave_live();
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        let group = self.group.take();
+        let alone = group.is_none();
+        self.group.set(group);
+        alone
     }
 
     /// Joins a group. Only at rest, and only if it is in none.
@@ -352,10 +399,13 @@ impl Qpair {
         if !self.is_at_rest() {
             return Err(Error::NotDisconnected);
         }
-        if let Some(group) = self.group.take()
-            && self.counted_busy.replace(false)
-        {
-            group.count_busy(false);
+        if let Some(group) = self.group.take() {
+            if self.counted_busy.replace(false) {
+                group.count_busy(false);
+            }
+            if self.counted_ended.replace(false) {
+                group.count_ended(false);
+            }
         }
         Ok(())
     }
@@ -375,7 +425,8 @@ impl Qpair {
     }
 
     /// Tells the group whether this qpair needs progress at each of its polls: on its way to a connection or to its
-    /// end, or at rest with callbacks that are due (it may have come to rest outside of the group's polls).
+    /// end, or at rest with callbacks that are due (it may have come to rest outside of the group's polls); and whether it has
+    /// ended.
     pub(super) fn count_busy(&self) {
         let busy = self.with(|state| match state {
             State::Live(_) => false,
@@ -387,11 +438,18 @@ impl Qpair {
             self.counted_busy.set(busy);
             group.count_busy(busy);
         }
+        let ended = self.has_ended();
+        if self.counted_ended.get() != ended
+            && let Some(group) = self.group()
+        {
+            self.counted_ended.set(ended);
+            group.count_ended(ended);
+        }
     }
 
     /// Whether there are as many free request slots. Walks them: not for each I/O.
     pub fn has_free_requests(&self, count: usize) -> bool {
-        self.requests.has_free(count)
+        self.wire.slots.has_free(count)
     }
 
     /// Whether the group must let this qpair progress at each poll.

@@ -5,10 +5,13 @@
 //!
 //! | bits | content |
 //! |---|---|
-//! | 62–63 | kind: 1 send, 2 receive of a qpair, 3 receive of a shared receive queue |
-//! | 42–61 | index of the owner in its [`Lanes`](super::poller::Lanes) |
-//! | 16–41 | generation of that index |
+//! | 44–63 | index of the owner in its [`Lanes`](super::poller::Lanes) |
+//! | 17–43 | generation of that index, never 0 |
+//! | 16 | kind: 0 send, 1 receive |
 //! | 0–15 | slot |
+//!
+//! Owner and generation are on top, so that one shift gives what one compare checks. A shared receive queue would be an owner of
+//! its own, whose receives lead to a qpair by the completion's queue pair number.
 
 /// What a work request is, and whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +24,10 @@ pub(super) enum Kind {
     Send,
     /// A response buffer of a qpair.
     Receive,
-    /// A response buffer of a poller's shared receive queue; the qpair then follows from the queue pair number.
-    SharedReceive,
 }
 
 /// An owner of work requests: an index that is used again, and a generation that is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) index: u32,
     pub(super) generation: u32,
@@ -34,77 +35,68 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) const INDEX_BITS: u32 = 20;
-    pub(super) const GENERATION_BITS: u32 = 26;
+    pub(super) const GENERATION_BITS: u32 = 27;
+    const GENERATIONS: u32 = 1 << Self::GENERATION_BITS;
+
+    /// The first owner that uses an index.
+    pub(super) fn first(index: u32) -> Self {
+        Self { index, generation: 1 }
+    }
 
     /// The owner that uses the index after this one.
     pub(super) fn successor(self) -> Self {
-        Self { generation: self.generation.wrapping_add(1) & ((1 << Self::GENERATION_BITS) - 1), ..self }
+        let next = self.generation.wrapping_add(1) & (Self::GENERATIONS - 1);
+        Self { generation: next.max(1), ..self }
+    }
+
+    /// What is the same for all its tokens; 0 is no owner's.
+    pub(super) fn key(self) -> u64 {
+        let index = u64::from(self.index & ((1 << Self::INDEX_BITS) - 1));
+        let generation = u64::from(self.generation & (Self::GENERATIONS - 1));
+        index << Self::GENERATION_BITS | generation
     }
 }
 
 impl Token {
-    pub(super) const SLOT_BITS: u32 = 16;
-    const GENERATION_SHIFT: u32 = Self::SLOT_BITS;
-    const INDEX_SHIFT: u32 = Self::GENERATION_SHIFT + Owner::GENERATION_BITS;
-    const KIND_SHIFT: u32 = Self::INDEX_SHIFT + Owner::INDEX_BITS;
+    const KIND_SHIFT: u32 = 16;
+    const KEY_SHIFT: u32 = 17;
+    const INDEX_SHIFT: u32 = Self::KEY_SHIFT + Owner::GENERATION_BITS;
 
     pub(super) fn new(kind: Kind, owner: Owner, slot: u16) -> Self {
         let kind: u64 = match kind {
-            Kind::Send => 1,
-            Kind::Receive => 2,
-            Kind::SharedReceive => 3,
+            Kind::Send => 0,
+            Kind::Receive => 1,
         };
-        let index = u64::from(owner.index & ((1 << Owner::INDEX_BITS) - 1));
-        let generation = u64::from(owner.generation & ((1 << Owner::GENERATION_BITS) - 1));
-        Self(
-            kind << Self::KIND_SHIFT
-                | index << Self::INDEX_SHIFT
-                | generation << Self::GENERATION_SHIFT
-                | u64::from(slot),
-        )
+        Self(owner.key() << Self::KEY_SHIFT | kind << Self::KIND_SHIFT | u64::from(slot))
     }
 
     pub(super) fn to_raw(self) -> u64 {
         self.0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn from_raw(raw: u64) -> Self {
         Self(raw)
     }
 
-    /// None for an id that this library never gives.
-    #[inline]
-    pub(super) fn kind(self) -> Option<Kind> {
-        match self.0 >> Self::KIND_SHIFT {
-            1 => Some(Kind::Send),
-            2 => Some(Kind::Receive),
-            3 => Some(Kind::SharedReceive),
-            _ => None,
-        }
+    #[inline(always)]
+    pub(super) fn is_receive(self) -> bool {
+        self.0 & 1 << Self::KIND_SHIFT != 0
+    }
+
+    /// What is the same for all tokens of an owner: [`Owner::key`].
+    #[inline(always)]
+    pub(super) fn key(self) -> u64 {
+        self.0 >> Self::KEY_SHIFT
     }
 
     /// The place of the owner in its table.
-    #[inline]
+    #[inline(always)]
     pub(super) fn index(self) -> usize {
-        ((self.0 >> Self::INDEX_SHIFT) & ((1 << Owner::INDEX_BITS) - 1)) as usize
+        (self.0 >> Self::INDEX_SHIFT) as usize
     }
 
-    /// Whether two tokens are of the same owner, whatever kind and slot they name.
-    #[inline]
-    pub(super) fn has_owner_of(self, other: Self) -> bool {
-        (self.0 ^ other.0) & (((1 << Self::KIND_SHIFT) - 1) & !((1 << Self::SLOT_BITS) - 1)) == 0
-    }
-
-    #[cfg(test)]
-    pub(super) fn owner(self) -> Owner {
-        Owner {
-            index: (self.0 >> Self::INDEX_SHIFT) as u32 & ((1 << Owner::INDEX_BITS) - 1),
-            generation: (self.0 >> Self::GENERATION_SHIFT) as u32 & ((1 << Owner::GENERATION_BITS) - 1),
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     pub(super) fn slot(self) -> u16 {
         self.0 as u16
     }
@@ -116,32 +108,33 @@ mod tests {
 
     #[test]
     fn a_token_tells_what_it_was_made_of() {
-        for kind in [Kind::Send, Kind::Receive, Kind::SharedReceive] {
+        for kind in [Kind::Send, Kind::Receive] {
             for index in [0, 1, (1 << 20) - 1] {
-                for generation in [0, 1, (1 << 26) - 1] {
+                for generation in [1, 2, (1 << 27) - 1] {
                     for slot in [0, 1, u16::MAX] {
                         let owner = Owner { index, generation };
                         let token = Token::from_raw(Token::new(kind, owner, slot).to_raw());
-                        assert_eq!((token.kind(), token.owner(), token.slot()), (Some(kind), owner, slot));
-                        assert_eq!(token.index(), index as usize);
-                        assert!(token.has_owner_of(Token::new(Kind::Send, owner, 7)));
-                        assert!(!token.has_owner_of(Token::new(kind, owner.successor(), slot)));
-                        assert!(!token.has_owner_of(Token::new(
-                            kind,
-                            Owner { index: index ^ 1, ..owner },
-                            slot
-                        )));
+                        assert_eq!((token.is_receive(), token.slot()), (kind == Kind::Receive, slot));
+                        assert_eq!((token.key(), token.index()), (owner.key(), index as usize));
+                        for other in [owner.successor(), Owner { index: index ^ 1, ..owner }] {
+                            assert_ne!(token.key(), Token::new(kind, other, slot).key());
+                        }
                     }
                 }
             }
         }
-        assert_eq!(Token::from_raw(0x1234).kind(), None);
+    }
+
+    #[test]
+    fn no_owner_has_the_key_that_stands_for_none() {
+        assert_ne!(Owner::first(0).key(), 0);
+        assert_ne!(Owner { index: 0, generation: (1 << 27) - 1 }.successor().key(), 0);
     }
 
     #[test]
     fn a_generation_comes_again_only_after_all_others() {
-        let last = Owner { index: 7, generation: (1 << 26) - 1 };
-        assert_eq!(last.successor(), Owner { index: 7, generation: 0 });
+        let last = Owner { index: 7, generation: (1 << 27) - 1 };
+        assert_eq!(last.successor(), Owner::first(7));
         assert_ne!(last.successor().successor(), last);
     }
 }

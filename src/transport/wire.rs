@@ -1,32 +1,42 @@
-//! What a connection has posted, and how its completions are accounted.
+//! All that the way of one I/O touches: submission, accounting and delivery of a qpair.
 //!
-//! The wire owns the work requests and the registered memory that the device knows. It is shared between the
-//! connection, which posts, and the poller's table, which accounts; the table forgets it before the connection lets
-//! it go. Accounting calls nobody: it moves slots, counts, and notes the first fault for the qpair to find.
+//! The wire lives as long as its qpair. A connection opens it: registers its memory, gives it an owner's name for its work
+//! requests and a seat at a queue pair; and shuts it again. So submitting and polling look at no state and own nothing: whether
+//! the connection is live the gate of `slots` says, and without a queue pair the seat is empty.
 //!
-//! Invariants: the device's SENDs are those of slots that are outstanding and not heard of, and `receives_posted` counts
-//! exactly its receives; nothing is posted once draining began (T24); a response is copied out and its receive pushed
-//! again before any callback can see it (T148); of `depth` commands that may be out, `ordinary` are for everybody and the
-//! rest for what must not wait behind others.
+//! Accounting calls nobody: it moves slots to the list of finished ones and notes the first fault for the qpair to find.
+//! Delivering holds nothing while a callback runs.
+//!
+//! Invariants: nothing is posted once draining began (T24); a response is copied out before its receive goes back to the device
+//! (T148); nothing is counted: what the device has is found by walking the slots, while draining. What few requests need (a
+//! closure, a trace, a time limit, an injected error) is off this way: their qpair keeps its gate shut, or their slot has no
+//! function, and each leads to the long way by a test that is there anyway.
 
 use super::{
     Error,
+    completer::{Completer, Context, Payload, Upcall},
     device::DeviceShare,
-    requests::{BadCommandId, COMMAND_SIZE, Completer, Payload, Requests, Sent},
+    poller::Lanes,
+    qpair::Qpair,
+    slots::{BadCommandId, Finished, Otherwise, Place, Slots},
     token::{Kind, Owner, Token},
 };
 use crate::memory::{Cache, Covered};
-use spec::{Command, Completion, Sgl, opcode::DataTransfer};
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use spec::{Command, Sgl, opcode::DataTransfer};
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+};
 use verbs::{
-    Access, Memory, QueuePair, ReceiveRing, RegisteredMemory, Segment, SendRing, WcStatus, WorkCompletion,
+    Access, COMMAND_WORDS, Memory, RESPONSE_SIZE, ReceiveQueue, RegisteredMemory, Registration, Seat,
+    Segment, WcStatus, WorkCompletion,
 };
 
-/// The bytes of a response.
-pub(super) const RESPONSE_SIZE: usize = 16;
+/// Receives beyond the depth of a queue, so that they go back to the device by the dozen.
+pub(super) const RECEIVE_SLACK: u16 = 16;
 
-/// A slot that the rings or the memory, which were made for it, do not have.
-const OUTSIDE: Error = Error::Internal("a slot outside of its rings");
+/// Completions that are taken off a queue at a time.
+pub(super) const BATCH: usize = 32;
 
 /// Why a connection must be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +55,6 @@ pub(super) enum Fault {
     Poll(i32),
     #[error("the device completed a {0:?} that it does not have")]
     Unposted(Kind),
-    #[error("internal error: {0}")]
-    Internal(&'static str),
 }
 
 impl Fault {
@@ -64,279 +72,525 @@ impl Fault {
     }
 }
 
-pub(super) struct Wire {
-    requests: Rc<Requests>,
-    device: Arc<DeviceShare>,
+/// What a connection opens a wire with.
+pub(super) struct Opening<'a> {
+    pub(super) device: &'a DeviceShare,
+    pub(super) owner: Owner,
+    /// Commands that may be outstanding at a time.
+    pub(super) depth: u16,
+    /// Receives beyond that.
+    pub(super) slack: u16,
+    /// Of the depth, commands that ordinary requests leave free.
+    pub(super) reserved: u16,
+    /// Bytes of data that a capsule may carry.
+    pub(super) in_capsule_data: u32,
+}
+
+/// What an opened wire has registered with the device.
+pub(super) struct Opened {
+    pub(super) registrations: Vec<Registration>,
+    pub(super) connect_data: RegisteredMemory,
+}
+
+/// All that the way of one I/O touches.
+pub struct Wire {
+    pub(super) slots: Slots,
     cache: Cache,
-    commands: RegisteredMemory,
-    responses: RegisteredMemory,
-    sends: SendRing,
-    receives: ReceiveRing,
-    depth: Cell<u32>,
-    ordinary: Cell<u32>,
-    reserved: Cell<u32>,
+    receives: ReceiveQueue,
+    /// What is the same for all tokens of the owner; 0 while it has none.
+    key: Cell<u64>,
+    upcall: Upcall,
     in_capsule_data: Cell<u32>,
-    on_wire: Cell<u32>,
-    receives_posted: Cell<u32>,
+    /// Sends are put off until the next poll.
+    delay: bool,
+    /// A poll group looks after it.
+    grouped: Cell<bool>,
+    /// It has a fault.
+    faulty: Cell<bool>,
+    /// It is on its group's list of those that are to be looked after.
+    asking: Cell<bool>,
+    /// Who comes after it on that list.
+    next_asking: Cell<Option<Rc<Wire>>>,
+    lanes: Cell<Option<Rc<Lanes>>>,
+    seat: Rc<Seat>,
+    qpair: Weak<Qpair>,
+    // The rest is for connecting and ending.
     fault: Cell<Option<Fault>>,
     draining: Cell<bool>,
     distrusted: Cell<bool>,
-    attended: Cell<bool>,
+    depth: Cell<u32>,
+    reserved: Cell<u32>,
+    connect_data: Cell<Option<Rc<Memory>>>,
+    /// A device may still use the memory, although its connection is over.
+    spoiled: Cell<bool>,
 }
 
+/// What a wire is made of, but for its qpair.
+pub(super) struct Parts {
+    slots: Slots,
+    receives: ReceiveQueue,
+    connect_data: Rc<Memory>,
+    seat: Rc<Seat>,
+}
+
+impl Parts {
+    /// For `requests`, of which `depth` may be with the controller at a time, and `row` SENDs be put off.
+    pub(super) fn new(requests: u16, depth: u16, row: u16, queue_id: u16) -> Result<Self, Error> {
+        let receives = receives_for(depth);
+        let [commands, responses, connect_data] = memory_for(requests, receives)?;
+        let seat = Seat::new();
+        Ok(Self {
+            slots: Slots::new(commands, requests, row, queue_id, &seat)?,
+            receives: ReceiveQueue::new(responses, receives, &seat)?,
+            connect_data,
+            seat,
+        })
+    }
+}
+
+fn receives_for(depth: u16) -> u16 {
+    depth.saturating_add(RECEIVE_SLACK)
+}
+
+/// All memory of a wire that a device may be let at, in one mapping: commands, responses, and the data of Fabrics Connect.
+fn memory_for(requests: u16, receives: u16) -> Result<[Rc<Memory>; 3], Error> {
+    let sizes =
+        [Slots::memory_for(requests), ReceiveQueue::memory_for(receives), spec::fabrics::ConnectData::SIZE];
+    Ok(Memory::several(sizes)?)
+}
+
+/// The data of a command on the short way: how they become an SGL descriptor, and what of them goes into the capsule.
+pub trait Data: Copy {
+    /// The descriptor's two words, and the data of the capsule. None if that takes the long way.
+    fn resolve(self, wire: &Wire) -> Option<([u64; 2], Option<Segment>)>;
+}
+
+/// Memory of the program that the controller writes to.
+#[derive(Debug, Clone, Copy)]
+pub struct ToHost {
+    /// Where it begins.
+    pub address: u64,
+    /// Its length in bytes, below 16 MiB.
+    pub length: u32,
+}
+
+/// Memory of the program that the controller reads, or that goes in the capsule.
+#[derive(Debug, Clone, Copy)]
+pub struct ToController {
+    /// Where it begins.
+    pub address: u64,
+    /// Its length in bytes, below 16 MiB.
+    pub length: u32,
+}
+
+impl Data for ToHost {
+    #[inline(always)]
+    fn resolve(self, wire: &Wire) -> Option<([u64; 2], Option<Segment>)> {
+        let found = wire.cache.find(self.address, self.length)?;
+        Some(([self.address, found.writable | u64::from(self.length)], None))
+    }
+}
+
+impl Data for ToController {
+    #[inline(always)]
+    fn resolve(self, wire: &Wire) -> Option<([u64; 2], Option<Segment>)> {
+        let Self { address, length } = self;
+        let found = wire.cache.find(address, length)?;
+        if length <= wire.in_capsule_data.get() {
+            let segment = Segment { address, length, local_key: found.local };
+            return Some(([0, IN_CAPSULE | u64::from(length)], Some(segment)));
+        }
+        Some(([address, found.readable | u64::from(length)], None))
+    }
+}
+
+/// The upper half of an SGL descriptor for data in the capsule, at offset 0 (Base 2.0, figures 99 to 101).
+const IN_CAPSULE: u64 = 0x01 << 56;
+
 impl Wire {
-    /// Prepares the work requests of `owner` for `depth` commands at a time, whose responses arrive in `responses`: memory
-    /// for `depth` times [`RESPONSE_SIZE`].
-    pub(super) fn new(
-        requests: &Rc<Requests>,
-        device: &Arc<DeviceShare>,
-        owner: Owner,
-        depth: u16,
-        responses: &Rc<Memory>,
-    ) -> Result<Rc<Self>, Error> {
-        let domain = device.domain();
-        let commands = RegisteredMemory::of(requests.commands(), domain, Access::LocalRead)?;
-        let responses = RegisteredMemory::of(responses, domain, Access::LocalWrite)?;
-        let sends = SendRing::new(requests.count(), 2).ok_or(Error::NoMemory)?;
-        let receives = ReceiveRing::new(usize::from(depth)).ok_or(Error::NoMemory)?;
-        for slot in 0..=requests.connect_slot() {
-            let at = usize::from(slot) * COMMAND_SIZE;
-            let segment = Segment::of(&commands, at, COMMAND_SIZE as u32).ok_or(OUTSIDE)?;
-            let id = Token::new(Kind::Send, owner, slot).to_raw();
-            if !sends.set_id(usize::from(slot), id) || !sends.set_segment(usize::from(slot), 0, segment) {
-                return Err(OUTSIDE);
-            }
-        }
-        for slot in 0..depth {
-            let at = usize::from(slot) * RESPONSE_SIZE;
-            let segment = Segment::of(&responses, at, RESPONSE_SIZE as u32).ok_or(OUTSIDE)?;
-            let id = Token::new(Kind::Receive, owner, slot).to_raw();
-            if !receives.prepare(usize::from(slot), id, segment) || !receives.push(usize::from(slot)) {
-                return Err(OUTSIDE);
-            }
-        }
-        Ok(Rc::new(Self {
-            requests: requests.clone(),
-            device: device.clone(),
+    /// Of these parts; a completion reaches the layer above by `upcall`.
+    pub(super) fn new(parts: Parts, qpair: Weak<Qpair>, delay: bool, upcall: Upcall) -> Rc<Self> {
+        let Parts { slots, receives, connect_data, seat } = parts;
+        Rc::new(Self {
+            slots,
             cache: Cache::new(),
-            commands,
-            responses,
-            sends,
             receives,
-            depth: Cell::new(u32::from(depth)),
-            ordinary: Cell::new(u32::from(depth)),
-            reserved: Cell::new(0),
+            key: Cell::new(0),
+            upcall,
             in_capsule_data: Cell::new(0),
-            on_wire: Cell::new(0),
-            receives_posted: Cell::new(u32::from(depth)),
+            delay,
+            grouped: Cell::new(false),
+            faulty: Cell::new(false),
+            asking: Cell::new(false),
+            next_asking: Cell::new(None),
+            lanes: Cell::new(None),
+            seat,
+            qpair,
             fault: Cell::new(None),
             draining: Cell::new(false),
             distrusted: Cell::new(false),
-            attended: Cell::new(false),
-        }))
+            depth: Cell::new(0),
+            reserved: Cell::new(0),
+            connect_data: Cell::new(Some(connect_data)),
+            spoiled: Cell::new(false),
+        })
+    }
+
+    // ---- the way of an I/O ---------------------------------------------------------------------------------------
+
+    /// Sends an NVM command, if nothing about it is unusual; otherwise false, and nothing was changed: then it goes the long way,
+    /// [`Qpair::submit`].
+    ///
+    /// `head` is the command's first two dwords, but for the command id, with PSDT 01b; `tail` its dwords 10 to 15, two to a word.
+    #[inline(always)]
+    pub fn submit(self: &Rc<Self>, head: u64, tail: [u64; 3], data: impl Data, context: Context) -> bool {
+        let Some(slot) = self.slots.first_open() else { return false };
+        let Some((sgl, in_capsule)) = data.resolve(self) else { return false };
+        let id = self.slots.begin_first(slot, context);
+        slot.write([head | u64::from(id) << 16, 0, 0, sgl[0], sgl[1], tail[0], tail[1], tail[2]]);
+        if self.delay {
+            let full = slot.put_off(in_capsule);
+            if full || self.grouped.get() && !self.asking.get() {
+                self.was_put_off(full);
+            }
+        } else if let Err(errno) = slot.post(in_capsule) {
+            self.was_refused(slot, errno);
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn was_put_off(self: &Rc<Self>, full: bool) {
+        if full {
+            self.post_sends();
+        }
+        self.ask();
+    }
+
+    /// The device refused a SEND: its request was accepted, so it ends with the connection (T104, H15, H16).
+    #[cold]
+    #[inline(never)]
+    fn was_refused(self: &Rc<Self>, slot: Place<'_>, errno: i32) {
+        self.slots.was_refused(slot);
+        self.set_fault(Fault::Post(errno));
+        self.ask(); // no completion may ever lead the qpair to its fault
+    }
+
+    /// Takes account of the completions of a queue that is this wire's own: a batch at most. Returns how many there were.
+    #[inline(always)]
+    pub(super) fn account_own(&self) -> usize {
+        let found = self.seat.poll::<BATCH>(|batch| {
+            for completion in batch {
+                let token = Token::from_raw(completion.work_request_id());
+                // Anything else is what is left of an earlier connection.
+                if token.key() == self.key.get() {
+                    self.account(token, completion);
+                }
+            }
+        });
+        if found > BATCH { self.cannot_poll() } else { found }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cannot_poll(&self) -> usize {
+        self.set_fault(Fault::Poll(libc::EIO));
+        0
+    }
+
+    /// Takes account of one completion whose token named this wire.
+    #[inline(always)]
+    pub(super) fn account(&self, token: Token, completion: &WorkCompletion) {
+        if completion.status() != WcStatus::SUCCESS {
+            return self.account_failed(completion);
+        }
+        if !token.is_receive() {
+            if !self.slots.sent(token.slot()) {
+                self.distrust(Kind::Send);
+            }
+            return;
+        }
+        let Some(response) = self.receives.take(token.slot()) else { return self.distrust(Kind::Receive) };
+        let length = completion.byte_length();
+        if length != RESPONSE_SIZE as u32 {
+            return self.set_fault(Fault::Length(length));
+        }
+        if let Err(bad) = self.slots.answered(response) {
+            self.set_fault(Fault::CommandId(bad));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn account_failed(&self, completion: &WorkCompletion) {
+        let token = Token::from_raw(completion.work_request_id());
+        let status = completion.status();
+        if token.is_receive() {
+            match self.receives.take(token.slot()) {
+                Some(_) => self.set_fault(Fault::Receive(status)),
+                None => self.distrust(Kind::Receive),
+            }
+        } else if self.slots.sent(token.slot()) {
+            self.set_fault(Fault::Send(status));
+        } else {
+            self.distrust(Kind::Send);
+        }
+    }
+
+    /// Lets the device have receives again, when it has few.
+    #[inline(always)]
+    pub(super) fn refill(&self) {
+        if self.receives.has_few() {
+            self.post_receives();
+        }
+    }
+
+    /// Runs the callbacks of at most `most` finished requests, each off every list and holding nothing. Returns how many.
+    #[inline]
+    pub(super) fn deliver(&self, most: u32) -> u32 {
+        most.checked_sub(1).map_or(0, |limit| self.deliver_up_to(limit))
+    }
+
+    /// As [`Wire::deliver`], for one more than `limit`.
+    #[inline(always)]
+    pub(super) fn deliver_up_to(&self, limit: u32) -> u32 {
+        let upcall = self.upcall;
+        let mut delivered = 0;
+        while delivered <= limit
+            && let Some(finished) = self.slots.take_finished()
+        {
+            let Context { function, argument } = finished.context;
+            if function.is_null() {
+                delivered += self.deliver_otherwise(finished);
+            } else {
+                upcall(argument, &finished.completion, function);
+                delivered += 1;
+            }
+        }
+        delivered
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn deliver_otherwise(&self, finished: Finished) -> u32 {
+        match self.slots.otherwise(&finished) {
+            Otherwise::Closure(closure) => closure(&finished.completion),
+            Otherwise::Nobody => {}
+            Otherwise::Connect => {
+                if let Some(qpair) = self.qpair.upgrade() {
+                    qpair.fabric_connect_ended(&finished.completion);
+                }
+                return 0;
+            }
+        }
+        1
+    }
+
+    // ---- the long way --------------------------------------------------------------------------------------------
+
+    /// Completes `command` with its id and data descriptor, stores it in the slot and puts the slot off until
+    /// [`Wire::post_sends`], which comes by itself when the row is full. On an error the slot is the caller's, and nothing was
+    /// sent.
+    pub(super) fn push(
+        &self,
+        device: &DeviceShare,
+        slot: Place<'_>,
+        command: &Command,
+        payload: Payload,
+    ) -> Result<(), Error> {
+        let (sgl, in_capsule) = self.resolve(device, command, payload)?;
+        let mut command = *command;
+        command.set_cid(self.slots.begin(slot));
+        command.set_psdt_sgl();
+        command.set_sgl1(sgl);
+        slot.write(to_words(&command));
+        if slot.put_off(in_capsule) {
+            self.post_sends();
+        }
+        Ok(())
+    }
+
+    fn resolve(
+        &self,
+        device: &DeviceShare,
+        command: &Command,
+        payload: Payload,
+    ) -> Result<(Sgl, Option<Segment>), Error> {
+        let (address, length) = match payload {
+            // A controller that speaks keyed SGLs alone refuses the all-zero descriptor (an unkeyed data block)
+            // even for a command without data, hence a keyed one of length 0.
+            Payload::None => return Ok((Sgl::NONE, None)),
+            Payload::Registered { address, length, remote_key } => {
+                return Ok((Sgl::keyed(address, length, remote_key), None));
+            }
+            Payload::Memory { address, length } => (address, length),
+        };
+        let Covered::Registered(keys) = device.map().look_up(&self.cache, address, length) else {
+            return Err(Error::NotRegistered { address, length });
+        };
+        Ok(match DataTransfer::of(command.opcode()) {
+            DataTransfer::ControllerToHost | DataTransfer::None => {
+                (Sgl::keyed(address, length, keys.writable), None)
+            }
+            DataTransfer::HostToController if length <= self.in_capsule_data.get() => {
+                let segment = Segment { address, length, local_key: keys.local };
+                (Sgl::in_capsule(0, length), Some(segment))
+            }
+            DataTransfer::HostToController => (Sgl::keyed(address, length, keys.readable), None),
+            DataTransfer::Bidirectional => {
+                let key = device.map().key_for_both_ways(address, length)?;
+                let key = key.ok_or(Error::NotRegistered { address, length })?;
+                (Sgl::keyed(address, length, key), None)
+            }
+        })
+    }
+
+    /// Says who hears of the slot's completion.
+    pub(super) fn set_completer(
+        &self,
+        slot: Place<'_>,
+        completer: Completer,
+        ahead: bool,
+    ) -> Result<(), Error> {
+        self.slots.set_completer(slot, completer, ahead)
+    }
+
+    /// Whether commands were put off that the device does not have yet.
+    #[inline(always)]
+    pub(super) fn has_pending_sends(&self) -> bool {
+        !self.slots.has_nothing_pending()
+    }
+
+    /// Hands what was put off to the device. A failure becomes the wire's fault: the requests were accepted, so they end with the
+    /// connection (T104, H15, H16). False then.
+    #[inline]
+    pub(super) fn post_sends(&self) -> bool {
+        self.slots.post_pending().map_err(|errno| self.set_fault(Fault::Post(errno))).is_ok()
+    }
+
+    /// Hands all receives to the device that it does not have. What fails is not posted again: a queue pair in error would give it
+    /// back at once, for ever.
+    #[inline(never)]
+    pub(super) fn post_receives(&self) {
+        if !self.draining.get()
+            && !self.faulty.get()
+            && let Err(errno) = self.receives.post()
+        {
+            self.set_fault(Fault::Post(errno));
+        }
+    }
+
+    // ---- opening and shutting ------------------------------------------------------------------------------------
+
+    /// Makes it ready for a connection.
+    pub(super) fn open(&self, opening: &Opening<'_>) -> Result<Opened, Error> {
+        if self.spoiled.get() {
+            self.renew()?;
+        }
+        let Opening { device, owner, depth, slack, reserved, in_capsule_data } = *opening;
+        let domain = device.domain();
+        let mut registrations = Vec::new();
+        registrations.try_reserve_exact(2).map_err(|_| Error::NoMemory)?;
+        let send = |slot| Token::new(Kind::Send, owner, slot).to_raw();
+        registrations.push(self.slots.register(domain, send)?);
+        let receive = |slot| Token::new(Kind::Receive, owner, slot).to_raw();
+        registrations.push(self.receives.register(domain, depth.saturating_add(slack), slack, receive)?);
+        let connect_data = self.connect_data.take();
+        self.connect_data.set(connect_data.clone());
+        let connect_data = connect_data.ok_or(Error::Internal("a wire without memory for Connect"))?;
+        let connect_data = RegisteredMemory::of(&connect_data, domain, Access::RemoteRead)?;
+        self.cache.clear();
+        self.key.set(owner.key());
+        self.fault.set(None);
+        self.faulty.set(false);
+        self.draining.set(false);
+        self.distrusted.set(false);
+        self.depth.set(u32::from(depth));
+        self.reserved.set(u32::from(reserved));
+        self.in_capsule_data.set(in_capsule_data);
+        Ok(Opened { registrations, connect_data })
+    }
+
+    /// Its connection was released: nothing that still comes is its own.
+    pub(super) fn shut(&self) {
+        self.key.set(0);
+        self.fault.set(None);
+        self.faulty.set(false);
+    }
+
+    /// Where the queue pair of its connection sits.
+    pub(super) fn seat(&self) -> &Rc<Seat> {
+        &self.seat
+    }
+
+    /// Its connection is kept for good, and a device may still use its memory: it gets other memory, at once or with its next
+    /// connection.
+    pub(super) fn spoil(&self) {
+        self.spoiled.set(true);
+        self.key.set(0);
+        // Without memory there is no next connection; the requests are told all the same.
+        let _ = self.renew();
+    }
+
+    fn renew(&self) -> Result<(), Error> {
+        let receives = receives_for(self.configured_depth());
+        let [commands, responses, connect_data] = memory_for(self.slots.count(), receives)?;
+        self.slots.renew(commands)?;
+        self.receives.renew(responses)?;
+        // The connection that is kept has a share of the old one.
+        self.connect_data.set(Some(connect_data));
+        self.spoiled.set(false);
+        Ok(())
+    }
+
+    fn configured_depth(&self) -> u16 {
+        self.receives.most().saturating_sub(RECEIVE_SLACK)
+    }
+
+    /// The connection is live, in a group that has these lanes or in none: lets requests go.
+    pub(super) fn go_live(&self, lanes: Option<Rc<Lanes>>) {
+        self.grouped.set(lanes.is_some());
+        self.lanes.set(lanes);
+        self.slots.open_gate(self.ordinary_depth());
+    }
+
+    /// The connection is not live any more.
+    pub(super) fn leave_live(&self) {
+        self.slots.close_gate();
+        self.grouped.set(false);
+        self.lanes.set(None);
+    }
+
+    /// Whether requests are being exchanged.
+    #[inline(always)]
+    pub(super) fn is_live(&self) -> bool {
+        self.slots.is_live()
     }
 
     /// Lowers the number of commands that may be outstanding to what the controller can receive.
     pub(super) fn limit_depth(&self, limit: u32) {
         self.depth.set(self.depth.get().min(limit.max(1)));
-        self.reserve(self.reserved.get());
-    }
-
-    /// Keeps room for as many commands that go ahead of all that wait; one is left to the others in any case.
-    pub(super) fn reserve(&self, commands: u32) {
-        self.reserved.set(commands);
-        self.ordinary.set(self.depth.get().saturating_sub(commands).max(1));
     }
 
     /// Ordinary commands that may be outstanding at a time.
     pub(super) fn ordinary_depth(&self) -> u32 {
-        self.ordinary.get()
-    }
-
-    /// Sets how many bytes of data a capsule may carry.
-    pub(super) fn set_in_capsule_data(&self, bytes: u32) {
-        self.in_capsule_data.set(bytes);
-    }
-
-    /// Whether another command may go out now.
-    #[inline]
-    pub(super) fn has_room(&self) -> bool {
-        self.on_wire.get() < self.ordinary.get()
+        self.depth.get().saturating_sub(self.reserved.get()).max(1)
     }
 
     /// Whether another command may go out now that the reserved room is for.
     pub(super) fn has_reserved_room(&self) -> bool {
-        self.on_wire.get() < self.depth.get()
-    }
-
-    /// Completes `command` with its id and data descriptor, stores it in the slot's memory and puts the slot's work
-    /// request on the pending chain. On an error the slot is the caller's, and nothing was sent.
-    #[inline]
-    pub(super) fn push(
-        &self,
-        slot: u16,
-        command: &Command,
-        payload: Payload,
-        completer: Option<Completer>,
-    ) -> Result<(), Error> {
-        let mut segments = 1;
-        let sgl = match payload {
-            // A controller that speaks keyed SGLs alone refuses the all-zero descriptor (an unkeyed data block)
-            // even for a command without data, hence a keyed one of length 0.
-            Payload::None => Sgl::keyed(0, 0, 0),
-            Payload::Registered { address, length, remote_key } => Sgl::keyed(address, length, remote_key),
-            Payload::Memory { address, length } => {
-                let Covered::Registered(keys) = self.device.map().look_up(&self.cache, address, length)
-                else {
-                    return Err(Error::NotRegistered { address, length });
-                };
-                match DataTransfer::of(command.opcode()) {
-                    DataTransfer::ControllerToHost | DataTransfer::None => {
-                        Sgl::keyed(address, length, keys.writable)
-                    }
-                    DataTransfer::HostToController if length <= self.in_capsule_data.get() => {
-                        let segment = Segment { address, length, local_key: keys.local };
-                        if !self.sends.set_segment(usize::from(slot), 1, segment) {
-                            return Err(self.internal("a slot without a second segment"));
-                        }
-                        segments = 2;
-                        Sgl::in_capsule(0, length)
-                    }
-                    DataTransfer::HostToController => Sgl::keyed(address, length, keys.readable),
-                    DataTransfer::Bidirectional => self.both_ways(address, length)?,
-                }
-            }
-        };
-        if !self.sends.push(usize::from(slot), segments) {
-            return Err(self.internal("a slot that the send ring does not have"));
-        }
-        let Some(id) = self.requests.begin(slot, completer) else {
-            return Err(self.internal("a slot that the requests do not have"));
-        };
-        let mut command = *command;
-        command.set_cid(id);
-        command.set_psdt_sgl();
-        command.set_sgl1(sgl);
-        // Inside by construction: the memory has room for every slot.
-        let _stored = self.commands.write_dwords(usize::from(slot) * COMMAND_SIZE, &command.dwords);
-        self.on_wire.set(self.on_wire.get() + 1);
-        Ok(())
-    }
-
-    /// What cannot be, was: the connection ends, since nothing that it counts can be relied on.
-    #[cold]
-    fn internal(&self, what: &'static str) -> Error {
-        self.distrusted.set(true);
-        self.set_fault(Fault::Internal(what));
-        Error::Internal(what)
-    }
-
-    /// The descriptor of a buffer that the controller may both read and write.
-    #[cold]
-    fn both_ways(&self, address: u64, length: u32) -> Result<Sgl, Error> {
-        let key = self.device.map().key_for_both_ways(address, length)?;
-        Ok(Sgl::keyed(address, length, key.ok_or(Error::NotRegistered { address, length })?))
-    }
-
-    /// Whether commands were pushed that the device does not have yet.
-    pub(super) fn has_pending_sends(&self) -> bool {
-        !self.sends.is_empty()
-    }
-
-    /// Hands what is pending to the device. A failure becomes the wire's fault: the requests were accepted, so
-    /// they end with the connection (T104, H15, H16). False then.
-    #[must_use]
-    #[inline]
-    pub(super) fn post_sends(&self, queue_pair: &QueuePair) -> bool {
-        let result = queue_pair.post_sends(&self.sends);
-        if let Err(error) = &result {
-            for slot in error.unposted.iter().filter_map(|slot| u16::try_from(*slot).ok()) {
-                let _ = self.requests.sent(slot);
-            }
-            self.set_fault(Fault::Post(error.errno));
-        }
-        result.is_ok()
-    }
-
-    /// As [`Wire::post_sends`], for the receives.
-    #[must_use]
-    #[inline]
-    pub(super) fn post_receives(&self, queue_pair: &QueuePair) -> bool {
-        let result = queue_pair.post_receives(&self.receives);
-        if let Err(error) = &result {
-            let unposted = u32::try_from(error.unposted.len()).unwrap_or(u32::MAX);
-            self.receives_posted.set(self.receives_posted.get().saturating_sub(unposted));
-            self.set_fault(Fault::Post(error.errno));
-        }
-        result.is_ok()
-    }
-
-    /// Takes account of one completion whose token named this wire.
-    #[inline]
-    pub(super) fn account(&self, kind: Kind, slot: u16, completion: &WorkCompletion) {
-        match kind {
-            Kind::Send => self.account_send(slot, completion),
-            Kind::Receive => self.account_receive(slot, completion),
-            Kind::SharedReceive => {} // there is no shared receive queue yet, so no such token was given
-        }
-    }
-
-    #[inline]
-    fn account_send(&self, slot: u16, completion: &WorkCompletion) {
-        match self.requests.sent(slot) {
-            Sent::Unposted => return self.distrust(Kind::Send),
-            Sent::Unanswered => {}
-            Sent::Finished => self.on_wire.set(self.on_wire.get().saturating_sub(1)),
-        }
-        if completion.status() != WcStatus::SUCCESS {
-            self.set_fault(Fault::Send(completion.status()));
-        }
-    }
-
-    #[inline]
-    fn account_receive(&self, slot: u16, completion: &WorkCompletion) {
-        if !self.receives.came_back(usize::from(slot)) {
-            return self.distrust(Kind::Receive);
-        }
-        self.receives_posted.set(self.receives_posted.get().saturating_sub(1));
-        if completion.status() != WcStatus::SUCCESS {
-            self.set_fault(Fault::Receive(completion.status()));
-            return;
-        }
-        match self.response(slot, completion.byte_length()) {
-            Ok(true) => self.on_wire.set(self.on_wire.get().saturating_sub(1)),
-            Ok(false) => {}
-            Err(fault) => self.set_fault(fault),
-        }
-        if !self.draining.get() && self.receives.push(usize::from(slot)) {
-            self.receives_posted.set(self.receives_posted.get() + 1);
-        }
-    }
-
-    #[inline]
-    fn response(&self, slot: u16, length: u32) -> Result<bool, Fault> {
-        if length != RESPONSE_SIZE as u32 {
-            return Err(Fault::Length(length));
-        }
-        let at = usize::from(slot) * RESPONSE_SIZE;
-        let bytes = self.responses.read_16(at).ok_or(Fault::Length(length))?;
-        Ok(self.requests.answered(&Completion::from_bytes(&bytes))?)
+        self.slots.on_wire() < self.depth.get()
     }
 
     /// The connection is on its way out: what was not handed to the device never will be (T25).
     pub(super) fn begin_draining(&self) {
         self.draining.set(true);
-        for slot in self.sends.clear() {
-            // Slots are 16 bits wide by construction.
-            let _ = self.requests.sent(slot as u16);
-        }
-        for _ in self.receives.clear() {
-            self.receives_posted.set(self.receives_posted.get().saturating_sub(1));
-        }
+        self.slots.forget_pending();
     }
 
     /// A completion came for what was not posted: the connection must end, and the account proves nothing any more.
     #[cold]
+    #[inline(never)]
     fn distrust(&self, kind: Kind) {
         self.distrusted.set(true);
         self.set_fault(Fault::Unposted(kind));
@@ -344,35 +598,96 @@ impl Wire {
 
     /// Whether the device has none of the wire's work requests, by an account that was never wrong.
     pub(super) fn is_quiet(&self) -> bool {
-        self.receives_posted.get() == 0 && !self.distrusted.get() && self.requests.sends_unheard_of() == 0
+        self.posted() == (0, 0) && !self.distrusted.get()
     }
 
     /// Work requests that the device still has: sends and receives.
     pub(super) fn posted(&self) -> (u32, u32) {
-        (self.requests.sends_unheard_of(), self.receives_posted.get())
+        (self.slots.sends_unheard_of(), self.receives.out())
     }
 
     /// Notes why the connection must end. The first fault stays; after draining began errors are expected (T16).
+    #[cold]
+    #[inline(never)]
     pub(super) fn set_fault(&self, fault: Fault) {
         if self.fault.get().is_none() && !self.draining.get() {
             self.fault.set(Some(fault));
+            self.faulty.set(true);
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    pub(super) fn is_faulty(&self) -> bool {
+        self.faulty.get()
+    }
+
     pub(super) fn fault(&self) -> Option<Fault> {
         self.fault.get()
     }
 
-    /// Whether the qpair must look after this wire, and was not told yet.
-    #[inline]
-    pub(super) fn ask_for_attention(&self) -> bool {
-        !self.attended.replace(true)
+    // ---- the list of those that are to be looked after -----------------------------------------------------------
+
+    /// Asks to be looked after at the group's next poll; nothing outside of a group.
+    pub(super) fn ask(self: &Rc<Self>) {
+        if let Some(lanes) = self.lanes.take() {
+            lanes.mark(self);
+            std::mem::forget(self.lanes.replace(Some(lanes)));
+        }
     }
 
-    /// The qpair is looking.
-    #[inline]
-    pub(super) fn attend(&self) {
-        self.attended.set(false);
+    pub(super) fn qpair(&self) -> Option<Rc<Qpair>> {
+        self.qpair.upgrade()
     }
+
+    /// Puts the wire in front of a list, unless it is on one.
+    #[inline(always)]
+    pub(super) fn push_asking(self: &Rc<Self>, list: &Cell<Option<Rc<Self>>>) {
+        if !self.asking.replace(true) {
+            // A wire that is on no list has nobody after it: there is nothing to drop.
+            std::mem::forget(self.next_asking.replace(list.take()));
+            std::mem::forget(list.replace(Some(self.clone())));
+        }
+    }
+
+    /// Takes the first wire off a list.
+    #[inline(always)]
+    pub(super) fn pop_asking(list: &Cell<Option<Rc<Self>>>) -> Option<Rc<Self>> {
+        let wire = list.take()?;
+        std::mem::forget(list.replace(wire.next_asking.take()));
+        wire.asking.set(false);
+        Some(wire)
+    }
+
+    /// Takes this wire off a list, if it is on it. Walks the list.
+    pub(super) fn leave_asking(&self, list: &Cell<Option<Rc<Self>>>) {
+        let others = Cell::new(None);
+        while let Some(wire) = Self::pop_asking(list) {
+            if !std::ptr::eq(Rc::as_ptr(&wire), self) {
+                wire.push_asking(&others);
+            }
+        }
+        while let Some(wire) = Self::pop_asking(&others) {
+            wire.push_asking(list);
+        }
+    }
+}
+
+/// A command as eight words.
+pub(super) fn to_words(command: &Command) -> [u64; COMMAND_WORDS] {
+    let (pairs, _) = command.dwords.as_chunks::<2>();
+    let mut words = [0; COMMAND_WORDS];
+    for (word, [low, high]) in words.iter_mut().zip(pairs) {
+        *word = u64::from(*low) | u64::from(*high) << 32;
+    }
+    words
+}
+
+/// The reverse of [`to_words`].
+pub(super) fn from_words(words: [u64; COMMAND_WORDS]) -> Command {
+    let mut dwords = [0; 16];
+    let (pairs, _) = dwords.as_chunks_mut::<2>();
+    for (pair, word) in pairs.iter_mut().zip(words) {
+        *pair = [word as u32, (word >> 32) as u32];
+    }
+    Command { dwords }
 }

@@ -13,8 +13,8 @@ use {env as _, softverbs as _};
 use spdk_nvme_rdma::{
     clock::{self, Clock},
     host::{
-        AddressFamily, Callback, Context, Controller, ControllerOptions, IoQpair, IoQpairOptions, Namespace,
-        PollGroup, TransportId,
+        AddressFamily, Context, Controller, ControllerOptions, IoQpair, IoQpairOptions, Namespace, PollGroup,
+        TransportId,
     },
 };
 use spec::{Completion, Status};
@@ -195,7 +195,8 @@ impl World {
     }
 
     pub fn options(&self) -> ControllerOptions {
-        ControllerOptions { keep_alive_timeout: std::time::Duration::ZERO, ..ControllerOptions::default() }
+        let keep_alive_timeout = std::time::Duration::ZERO;
+        ControllerOptions { upcall, keep_alive_timeout, ..ControllerOptions::default() }
     }
 
     pub fn controller(&self) -> Rc<Controller> {
@@ -309,25 +310,37 @@ impl Drop for World {
     }
 }
 
+/// A poll group that callbacks may hold, too.
+pub fn poll_group() -> Rc<PollGroup> {
+    Rc::new(PollGroup::new().unwrap())
+}
+
 pub fn read(buffer: *mut c_void, qpair: &IoQpair, namespace: &Namespace) -> (usize, bool) {
     let number = RECORDS.with_borrow_mut(|records| {
         records.push(Record::default());
         records.len() - 1
     });
-    let callback = Callback {
-        deliver: delivered,
-        context: Context {
-            function: std::ptr::null(),
-            argument: std::ptr::without_provenance_mut(number + 1),
-        },
-    };
-    let accepted = qpair.read(namespace, buffer, 0, 1, 0, callback).is_ok();
+    let accepted = qpair.read(namespace, buffer, 0, 1, 0, context(delivered, number)).is_ok();
     RECORDS.with_borrow_mut(|records| records[number].accepted = accepted);
     (number, accepted)
 }
 
-fn delivered(context: Context, completion: &Completion) {
-    let number = context.argument.addr() - 1;
+/// Hears of a completion, with the number that its context was made with.
+pub type Heard = fn(usize, &Completion);
+
+/// What `heard` is called with once the I/O has ended.
+pub fn context(heard: Heard, number: usize) -> Context {
+    Context { function: heard as *const (), argument: std::ptr::without_provenance_mut(number + 1) }
+}
+
+/// The upcall of all qpairs.
+pub fn upcall(argument: *mut (), completion: &Completion, function: *const ()) {
+    // SAFETY: [`context`] made it from a function of this type.
+    let heard: Heard = unsafe { std::mem::transmute(function) };
+    heard(argument.addr() - 1, completion);
+}
+
+fn delivered(number: usize, completion: &Completion) {
     RECORDS.with_borrow_mut(|records| records[number].completions.push(completion.status()));
     ORDER.with_borrow_mut(|order| order.push(number));
     let hook = HOOKS.with_borrow_mut(|hooks| hooks.remove(&number));

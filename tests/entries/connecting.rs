@@ -112,7 +112,7 @@ fn f17_t48_stale_connections_beside_working_ones() {
             let world = World::new();
             let controller = world.controller();
             let namespace = world.namespace(&controller);
-            let group = PollGroup::new().unwrap();
+            let group = poll_group();
             let other = member(&controller, &group, synchronous(&controller));
             let qpair = controller.alloc_io_qpair(asynchronous(&controller)).unwrap();
             group.add(&qpair).unwrap();

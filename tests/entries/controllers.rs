@@ -2,7 +2,7 @@
 
 use super::{lines::logged, memory::Region, *};
 use spdk_nvme_rdma::{
-    host::{Callback, Context, ControllerOptions},
+    host::ControllerOptions,
     transport::{Completer, Payload},
 };
 use spec::{Command, Completion, Status};
@@ -213,7 +213,7 @@ fn t133_s13_qpairs_of_a_failed_controller() {
         let world = World::new();
         let controller = world.controller();
         let namespace = world.namespace(&controller);
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let busy = member(&controller, &group, asynchronous(&controller));
         let idle = member(&controller, &group, synchronous(&controller));
         let never = controller.alloc_io_qpair(asynchronous(&controller)).unwrap();
@@ -277,7 +277,7 @@ fn s26_t150_s27_a_device_goes_and_another_comes() {
     for round in 0..3 {
         let old = world.controller();
         let namespace = world.namespace(&old);
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let members: Vec<_> = (0..3).map(|index| member(&old, &group, options(&old, index == 1))).collect();
         let alone = connected(&old);
         let mut reads: Vec<_> =
@@ -344,10 +344,7 @@ fn t153_t154_memory_outlives_the_controller_that_came_first() {
     thread_local! {
         static ENDED: RefCell<Vec<Status>> = const { RefCell::new(Vec::new()) };
     }
-    let callback = Callback {
-        deliver: |_, completion| ENDED.with_borrow_mut(|ended| ended.push(completion.status())),
-        context: Context { function: std::ptr::null(), argument: std::ptr::null_mut() },
-    };
+    let context = context(|_, completion| ENDED.with_borrow_mut(|ended| ended.push(completion.status())), 0);
     let world = World::new();
     let first = world.controller();
     let second = world.controller();
@@ -361,7 +358,7 @@ fn t153_t154_memory_outlives_the_controller_that_came_first() {
         if !registered {
             region.unregister();
         }
-        let accepted = qpair.read(&namespace, region.start(), 0, 8, 0, callback).is_ok();
+        let accepted = qpair.read(&namespace, region.start(), 0, 8, 0, context).is_ok();
         assert_eq!(accepted, registered);
         if accepted {
             until("a read", || {

@@ -8,7 +8,7 @@ fn t19_h04_members_of_a_shared_queue_drain_at_once() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let members: Vec<_> = (0..3).map(|_| member(&controller, &group, synchronous(&controller))).collect();
     world.control("misbehave silent");
     for (index, qpair) in members.iter().enumerate() {

@@ -39,7 +39,7 @@ fn t53_t54_each_loss_is_told_once_and_the_others_go_on() {
         let world = World::new();
         let controllers = [world.controller(), world.controller()];
         let namespace = world.namespace(&controllers[0]);
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let qpairs: Vec<_> = (0..3)
             .map(|index| {
                 let controller = &controllers[index % 2];
@@ -87,7 +87,7 @@ fn f05_t57_a_queue_that_cannot_grow() {
         let world = World::new();
         let controller = world.controller();
         let namespace = world.namespace(&controller);
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let first = member(&controller, &group, synchronous(&controller));
         let rest = softverbs::ledger();
         for _ in 0..5 {
@@ -122,7 +122,7 @@ fn t59_requests_that_wait_are_sent_without_more_calls() {
         let world = World::new();
         let controller = world.controller();
         let namespace = world.namespace(&controller);
-        let group = PollGroup::new().unwrap();
+        let group = poll_group();
         let options = IoQpairOptions { queue_size: 4, delay_cmd_submit, ..synchronous(&controller) };
         let qpairs: Vec<_> = (0..3).map(|_| member(&controller, &group, options)).collect();
         let reads: Vec<_> = qpairs.iter().flat_map(|qpair| world.read_many(qpair, &namespace, 100)).collect();
@@ -208,7 +208,7 @@ fn t159_s10_synchronous_calls_deliver_nothing_of_others() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    let group = PollGroup::new().unwrap();
+    let group = poll_group();
     let busy = member(&controller, &group, synchronous(&controller));
     let reads = world.read_many(&busy, &namespace, 50);
     turns(1_000); // answered, not polled

@@ -2,7 +2,7 @@
 
 use crate::{Device, Error, kept};
 use rdma_sys as sys;
-use std::{ffi::CStr, fmt, ptr::NonNull, sync::Arc};
+use std::{ffi::CStr, fmt, mem::MaybeUninit, ptr::NonNull, sync::Arc};
 
 /// A completion queue.
 #[derive(Debug)]
@@ -50,6 +50,22 @@ impl CompletionQueue {
         let found = unsafe { sys::ibv_poll_cq(self.cq.as_ptr(), room, batch.as_mut_ptr().cast()) };
         match usize::try_from(found) {
             Ok(found) if found <= batch.len() => Ok(found),
+            _ => Err(Error::new("ibv_poll_cq", libc::EIO)),
+        }
+    }
+
+    /// Takes up to `MOST` completions off the queue, hands them to `each`, and returns how many there were.
+    #[inline(always)]
+    pub fn poll_each<const MOST: usize>(&self, each: impl FnOnce(&[WorkCompletion])) -> Result<usize, Error> {
+        let mut batch = [const { MaybeUninit::<WorkCompletion>::uninit() }; MOST];
+        // SAFETY: the queue is alive; WorkCompletion is a transparent ibv_wc and the batch has MOST of them.
+        let found = unsafe { sys::ibv_poll_cq(self.cq.as_ptr(), MOST as i32, batch.as_mut_ptr().cast()) };
+        match usize::try_from(found) {
+            Ok(found) if found <= MOST => {
+                // SAFETY: the device wrote as many.
+                each(unsafe { std::slice::from_raw_parts(batch.as_ptr().cast(), found) });
+                Ok(found)
+            }
             _ => Err(Error::new("ibv_poll_cq", libc::EIO)),
         }
     }

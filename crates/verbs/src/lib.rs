@@ -30,6 +30,7 @@ mod kept;
 mod memory;
 mod pages;
 mod queue_pair;
+mod queues;
 mod work_request;
 
 pub use chain::PostError;
@@ -45,4 +46,7 @@ pub use kept::kept;
 pub use memory::{Access, MemoryRegion, ProtectionDomain, RegisteredMemory};
 pub use pages::Memory;
 pub use queue_pair::{QueuePair, QueuePairCapabilities, QueuePairState};
+pub use queues::{
+    COMMAND_WORDS, Ended, RESPONSE_SIZE, ReceiveQueue, Registration, Seat, SeatedQueuePair, SendQueue, Slot,
+};
 pub use work_request::{ReceiveRing, RemoteTransfer, Segment, SendRing};

@@ -70,6 +70,10 @@ impl QueuePair {
         Ok(Self { qp, id: id.clone(), queue: queue.clone(), domain: domain.clone() })
     }
 
+    pub(crate) fn as_ptr(&self) -> *mut sys::ibv_qp {
+        self.qp.as_ptr()
+    }
+
     /// The queue pair's number.
     pub fn number(&self) -> u32 {
         // SAFETY: the queue pair is alive.

@@ -1,18 +1,31 @@
 //! Room in completion queues and places in the table, over RDMA without a device.
 
 use super::*;
-use crate::transport::requests::Requests;
+use crate::transport::wire::{Opened, Opening, Parts};
 use verbs::DeviceList;
 
 const DEPTH: u16 = 63;
 const ENTRIES: u32 = DEPTH as u32 * 2 + 2;
 
-fn share(poller: &Rc<Poller>, device: &Arc<DeviceShare>) -> (PollerShare, Rc<Wire>) {
-    let requests = Requests::new(DEPTH, 1).unwrap();
-    let responses = verbs::Memory::new(usize::from(DEPTH) * 16).unwrap();
-    poller
-        .share(ENTRIES, &Weak::new(), |owner| Wire::new(&requests, device, owner, DEPTH, &responses))
-        .unwrap()
+/// A wire's place and room, and what must live as long as these.
+struct Shared {
+    share: PollerShare,
+    wire: Rc<Wire>,
+    _opened: Opened,
+}
+
+fn wire() -> Rc<Wire> {
+    let parts = Parts::new(DEPTH, DEPTH, 0, 1).unwrap();
+    Wire::new(parts, Weak::new(), false, crate::transport::tell_nobody)
+}
+
+fn share(poller: &Rc<Poller>, device: &Arc<DeviceShare>) -> Shared {
+    let wire = wire();
+    let open = |owner| {
+        wire.open(&Opening { device, owner, depth: DEPTH, slack: 0, reserved: 0, in_capsule_data: 0 })
+    };
+    let (share, opened) = poller.share(ENTRIES, &Weak::new(), &wire, open).unwrap();
+    Shared { share, wire, _opened: opened }
 }
 
 fn device() -> Arc<DeviceShare> {
@@ -22,7 +35,7 @@ fn device() -> Arc<DeviceShare> {
 #[test]
 fn t56_room_goes_back_with_the_share_that_took_it() {
     let device = device();
-    let poller = Poller::new(&device, &Lanes::new(), ENTRIES).unwrap();
+    let poller = Poller::new(&device, &Lanes::new(false), ENTRIES).unwrap();
     let kept = share(&poller, &device);
     let grown = {
         let _second = share(&poller, &device);
@@ -31,9 +44,9 @@ fn t56_room_goes_back_with_the_share_that_took_it() {
     };
     assert!(grown >= 2 * ENTRIES, "the queue grew for the second");
     for _ in 0..20 {
-        let (share, wire) = share(&poller, &device);
-        assert_eq!(share.owner().index, 1, "the place of the one that left");
-        drop((share, wire));
+        let shared = share(&poller, &device);
+        assert_eq!(shared.share.owner().index, 1, "the place of the one that left");
+        drop(shared);
         assert_eq!((poller.reserved.get(), poller.queue().capacity()), (ENTRIES, grown));
     }
     drop(kept);
@@ -43,31 +56,88 @@ fn t56_room_goes_back_with_the_share_that_took_it() {
 #[test]
 fn t57_a_share_that_fails_takes_no_room() {
     let device = device();
-    let poller = Poller::new(&device, &Lanes::new(), ENTRIES).unwrap();
-    let refused = poller.share(ENTRIES, &Weak::new(), |_| Err(Error::NoMemory));
+    let poller = Poller::new(&device, &Lanes::new(false), ENTRIES).unwrap();
+    let refused = poller.share(ENTRIES, &Weak::new(), &wire(), |_| Err::<(), _>(Error::NoMemory));
     assert!(refused.is_err());
     assert_eq!(poller.reserved.get(), 0);
-    assert_eq!(share(&poller, &device).0.owner().index, 0);
+    assert_eq!(share(&poller, &device).share.owner().index, 0);
 }
 
 #[test]
 fn t53_a_queue_that_fails_fails_its_own_wires_only() {
     let device = device();
-    let lanes = Lanes::new();
+    let lanes = Lanes::new(true);
     let pollers = [0, 1].map(|_| Poller::new(&device, &lanes, ENTRIES).unwrap());
-    let [(first, broken), (second, well)] = pollers.each_ref().map(|poller| share(poller, &device));
-    pollers[0].fail_all(verbs::Error { call: "ibv_poll_cq", errno: libc::EIO });
-    assert_eq!((broken.fault(), well.fault()), (Some(Fault::Poll(libc::EIO)), None));
-    assert_eq!((lanes.next_asking(), lanes.next_asking()), (Some(first.owner()), None));
-    drop(second);
+    let [broken, well] = pollers.each_ref().map(|poller| share(poller, &device));
+    assert_eq!(pollers[0].fail_all(verbs::Error { call: "ibv_poll_cq", errno: libc::EIO }), 0);
+    assert_eq!((broken.wire.fault(), well.wire.fault()), (Some(Fault::Poll(libc::EIO)), None));
+    lanes.begin_poll();
+    assert!(Rc::ptr_eq(&lanes.next_asking().unwrap(), &broken.wire));
+    assert!(lanes.next_asking().is_none());
+}
+
+/// Whoever asks is looked after once, in the next poll, or in one inside of a callback of the poll that goes on (T50).
+#[test]
+fn who_asks_is_looked_after_once() {
+    let device = device();
+    let lanes = Lanes::new(true);
+    let poller = Poller::new(&device, &lanes, ENTRIES).unwrap();
+    let all: Vec<_> = (0..4).map(|_| share(&poller, &device)).collect();
+    let asking = || {
+        let found = std::iter::from_fn(|| lanes.next_asking());
+        let mut found: Vec<_> = found
+            .map(|wire| all.iter().position(|shared| Rc::ptr_eq(&shared.wire, &wire)).unwrap())
+            .collect();
+        found.sort_unstable();
+        found
+    };
+    for _ in 0..2 {
+        lanes.mark(&all[1].wire);
+        lanes.mark(&all[3].wire);
+    }
+    assert_eq!(asking(), [], "before the poll");
+    lanes.begin_poll();
+    lanes.mark(&all[0].wire);
+    lanes.mark(&all[1].wire); // on the list already
+    assert_eq!(asking(), [1, 3]);
+    lanes.begin_poll();
+    assert_eq!(asking(), [0]);
+    // An inner poll finds whom the outer one did not come to.
+    all.iter().for_each(|shared| lanes.mark(&shared.wire));
+    lanes.begin_poll();
+    let first = lanes.next_asking().unwrap();
+    lanes.mark(&first);
+    lanes.begin_poll();
+    assert_eq!(asking(), [0, 1, 2, 3]);
+    assert!(lanes.next_asking().is_none(), "nothing is left to the outer one");
+}
+
+/// A wire leaves the list with its share, wherever on it it is, and may ask in another table then.
+#[test]
+fn who_leaves_asks_no_more() {
+    let device = device();
+    let [lanes, others] = [0, 1].map(|_| Lanes::new(true));
+    let poller = Poller::new(&device, &lanes, ENTRIES).unwrap();
+    for leaver in 0..3 {
+        let mut all: Vec<_> = (0..3).map(|_| share(&poller, &device)).collect();
+        all.iter().for_each(|shared| lanes.mark(&shared.wire));
+        let Shared { share, wire, .. } = all.remove(leaver);
+        drop(share);
+        others.mark(&wire);
+        lanes.begin_poll();
+        assert_eq!(std::iter::from_fn(|| lanes.next_asking()).count(), 2);
+        others.begin_poll();
+        assert!(Rc::ptr_eq(&others.next_asking().unwrap(), &wire));
+        assert!(others.next_asking().is_none());
+    }
 }
 
 #[test]
 fn t08_nothing_of_a_disowned_share_is_accounted_for() {
     let device = device();
-    let lanes = Lanes::new();
+    let lanes = Lanes::new(true);
     let poller = Poller::new(&device, &lanes, ENTRIES).unwrap();
-    let (share, _wire) = share(&poller, &device);
+    let Shared { share, .. } = share(&poller, &device);
     let old = share.owner();
     share.disown();
     let entries = lanes.entries.take();

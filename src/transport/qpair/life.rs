@@ -8,10 +8,10 @@ use crate::{
     clock::{self, Moment},
     transport::{
         BACKOFF, BACKOFF_MOST, ConnectError, DRAIN_TIMEOUT, Error, RESOLUTION_TIMEOUT, STALE_RETRIES,
+        completer::Payload,
         connection::{Blueprint, Connection, Resolver},
         parting::Parting,
         poller::Poller,
-        requests::Payload,
         state::{Action, End, Event, FailureReason, Refused, State, step},
         wire::Fault,
     },
@@ -149,43 +149,34 @@ impl Qpair {
     /// Sees to what is neither submission nor completion: CM events, faults, deadlines, draining.
     #[inline]
     pub fn progress(&self, now: Moment) {
-        let (look, fault) = self.with(|state| match state {
-            State::Idle | State::Disconnected(_) | State::Building => (false, None),
-            State::Live(connection) => (now.has_reached(self.next_cm_look.get()), connection.wire().fault()),
-            _ => (true, connection(state).and_then(|connection| connection.wire().fault())),
-        });
-        if look || fault.is_some() {
-            self.progress_slowly(now, fault);
+        let look = if self.is_connected() {
+            now.has_reached(self.next_cm_look.get())
+        } else {
+            self.with(|state| !matches!(state, State::Idle | State::Disconnected(_) | State::Building))
+        };
+        if look || self.wire.is_faulty() {
+            self.progress_slowly(now);
         }
     }
 
     /// As [`Qpair::progress`], for a live member of a group: its events are found by the group.
-    #[inline]
     pub(in crate::transport) fn progress_without_look(&self, now: Moment) {
-        let fault = self.with(|state| connection(state).and_then(|connection| connection.wire().fault()));
-        if fault.is_some() {
-            self.progress_slowly(now, fault);
+        if self.wire.is_faulty() {
+            self.progress_slowly(now);
         }
     }
 
     /// A CM event waits.
     pub(in crate::transport) fn look_for_events(&self, now: Moment) {
-        self.progress_slowly(now, None);
-    }
-
-    /// Asks for another visit at the group's next poll, if there is a connection.
-    pub(in crate::transport) fn ask_for_attention(&self) {
-        self.with(|state| {
-            if let Some(connection) = connection(state) {
-                connection.share().mark(connection.wire());
-            }
-        });
+        self.progress_slowly(now);
     }
 
     /// What was heard comes first: an answer that is there, then the CM's events, which know the peer's reason, then
     /// faults, then deadlines.
     #[cold]
-    pub(super) fn progress_slowly(&self, now: Moment, fault: Option<Fault>) {
+    pub(super) fn progress_slowly(&self, now: Moment) {
+        // What was not there when the poll accounted for completions waits for the next poll.
+        let fault = self.with(|state| connection(state).and_then(|_| self.wire.fault()));
         self.hear_connect_answer();
         self.read_cm_events();
         self.next_cm_look.set(now.after(CM_INTERVAL));
@@ -196,7 +187,7 @@ impl Qpair {
     }
 
     fn hear_connect_answer(&self) {
-        if let Some(answer) = self.requests.take_connect_answer() {
+        if let Some(answer) = self.wire.slots.take_connect_answer() {
             self.fabric_connect_ended(&answer);
         }
     }
@@ -210,8 +201,8 @@ impl Qpair {
         if let Some(poller) = self.with(|state| connection(state).map(|c| c.share().poller().clone())) {
             poller.account_until_empty();
         }
-        let refusal = || self.requests.connect_answer().filter(|answer| !answer.is_success());
-        match self.requests.take_connect_answer().or_else(refusal) {
+        let refusal = || self.wire.slots.connect_answer().filter(|answer| !answer.is_success());
+        match self.wire.slots.take_connect_answer().or_else(refusal) {
             Some(answer) => {
                 self.fabric_connect_ended(&answer);
                 true
@@ -255,7 +246,7 @@ impl Qpair {
             return;
         }
         let reason = match fault {
-            Fault::Post(_) | Fault::Poll(_) | Fault::Unposted(_) | Fault::Internal(_) => FailureReason::Local,
+            Fault::Post(_) | Fault::Poll(_) | Fault::Unposted(_) => FailureReason::Local,
             fault if fault.is_flush() => FailureReason::Unknown,
             Fault::Length(_) | Fault::CommandId(_) => FailureReason::Remote,
             Fault::Send(_) | Fault::Receive(_) => FailureReason::Unknown,
@@ -394,7 +385,7 @@ impl Qpair {
                 0 => Ok(()),
                 crqsize if crqsize < needed => Err(ConnectError::TooShallow { crqsize, needed }),
                 crqsize => {
-                    connection.wire().limit_depth(u32::from(crqsize));
+                    self.wire.limit_depth(u32::from(crqsize));
                     Ok(())
                 }
             }
@@ -408,9 +399,10 @@ impl Qpair {
             let (state, action) = step(self.state.replace(State::Building), event);
             let ended = !was_at_rest && state.is_at_rest();
             self.state.set(state);
+            self.follow_state();
             next = self.perform(action);
             if ended {
-                self.requests.abort_all();
+                self.wire.slots.abort_all();
             }
         }
         self.count_busy();
@@ -461,7 +453,7 @@ impl Qpair {
                     tracing::error!("{}: the connection failed: watching CM events: {error}", target.label);
                     return Some(Event::Failed(FailureReason::Local));
                 }
-                self.flush();
+                self.flush_now();
                 Ok(())
             }
             Action::Drain => {
@@ -474,7 +466,7 @@ impl Qpair {
             }
             Action::Release(connection) => {
                 self.release(connection);
-                self.requests.reset_connect_slot();
+                self.wire.slots.reset_connect();
                 self.deadline.set(clock::now().after(self.backoff()));
                 Ok(())
             }
@@ -508,6 +500,7 @@ impl Qpair {
             Ok(drained) => drained.release(label),
             Err(connection) => connection.destroyed(label).and_then(|drained| drained.release(label)),
         };
+        self.wire.shut();
         if let Ok(parting) = released {
             tracing::debug!("{label}: released");
             // For a qpair that may connect again, the answer was waited for, and a parting means that it never came.
@@ -517,7 +510,7 @@ impl Qpair {
 
     pub(super) fn build(&self, resolver: Resolver) -> Result<Connection, Error> {
         let blueprint = Blueprint {
-            requests: &self.requests,
+            wire: &self.wire,
             qpair: &self.me,
             depth: self.configuration.queue_size.saturating_sub(1).max(1),
             reserved: self.configuration.reserved,
@@ -566,13 +559,14 @@ impl Qpair {
             length: ConnectData::SIZE as u32,
             remote_key: memory.remote_key(),
         };
-        connection.wire().push(self.requests.connect_slot(), &command, payload, None)?;
+        let slot = self.wire.slots.connect().ok_or(Error::Internal("no slot for Connect"))?;
+        self.wire.push(connection.device(), slot, &command, payload)?;
         connection.post_sends();
         Ok(())
     }
 
     /// What the controller answered to the Connect command.
-    pub(super) fn fabric_connect_ended(&self, answer: &Completion) {
+    pub(in crate::transport) fn fabric_connect_ended(&self, answer: &Completion) {
         if !self.with(|state| matches!(state, State::FabricConnect(_))) {
             return;
         }

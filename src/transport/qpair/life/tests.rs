@@ -39,6 +39,7 @@ fn qpair(peer: &Silent) -> Rc<Qpair> {
         queue_size: 8,
         requests: 16,
         reserved: 0,
+        upcall: crate::transport::tell_nobody,
         delay_submit: false,
         controller_id: 1,
         subnqn: String::from("nqn.2024-01.test:s"),
@@ -97,7 +98,7 @@ fn t70_a_stale_connection_is_tried_again_with_fresh_objects_a_bounded_number_of_
     let qpair = connecting(&peer);
     let ended = Rc::default();
     for attempt in 0..crate::transport::STALE_RETRIES {
-        let old = qpair.with(|state| Rc::downgrade(connection(state).unwrap().wire()));
+        let old = qpair.with(|state| Arc::downgrade(connection(state).unwrap().channel()));
         submit(&qpair, &ended).unwrap();
         qpair.cm_event(&event(CmEventKind::Rejected, REJECT_STALE));
         submit(&qpair, &ended).unwrap(); // while the old connection drains
@@ -122,9 +123,7 @@ fn t72_flushed_receives_do_not_hide_why_the_target_rejected() {
     let peer = silent();
     let qpair = connecting(&peer);
     // The CM moves the queue pair to the error state first and tells of the rejection then.
-    qpair.with(|state| {
-        connection(state).unwrap().wire().set_fault(Fault::Receive(WcStatus::FLUSHED));
-    });
+    qpair.wire().set_fault(Fault::Receive(WcStatus::FLUSHED));
     qpair.progress(clock::now());
     assert!(qpair.connect_result().is_none());
     qpair.cm_event(&event(CmEventKind::Rejected, REJECT_CONSUMER));
@@ -179,11 +178,11 @@ fn t69_every_event_in_every_state_ends_in_rest() {
 fn t149_a_removed_device_is_let_go_at_once() {
     let peer = silent();
     let qpair = connecting(&peer);
-    let wire = qpair.with(|state| Rc::downgrade(connection(state).unwrap().wire()));
+    let channel = qpair.with(|state| Arc::downgrade(connection(state).unwrap().channel()));
     qpair.cm_event(&event(CmEventKind::DeviceRemoval, 0));
     let begin = clock::now();
     qpair.wait_until_at_rest();
     assert!(!clock::now().has_reached(begin.after(Duration::from_millis(500))));
-    assert!(wire.upgrade().is_none());
+    assert!(channel.upgrade().is_none());
     assert_eq!(qpair.connect_result(), Some(Err(Error::Connect(ConnectError::Lost))));
 }

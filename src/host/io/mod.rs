@@ -1,8 +1,15 @@
-//! I/O qpairs: building reads and writes, and splitting those that are too long for the controller.
+//! I/O qpairs: reads and writes, polling, and the end.
+//!
+//! A read or write takes the short way ([`IoQpair::read_named`], in `seen`) if its namespace is the one that the qpair saw last and
+//! nothing about it is unusual; the long way is here, and that of transfers that take several commands in `split`.
 
-use super::{Error, Namespace, PollGroup, options::IoQpairOptions, shared::Shared};
-use crate::transport::{self, Callback, Completer, FailureReason, Payload, Qpair};
-use spec::{Command, Completion};
+mod seen;
+mod split;
+
+use super::{Error, Namespace, group::Members, options::IoQpairOptions, shared::Shared};
+use crate::transport::{Completer, Context, FailureReason, Payload, Qpair, Wire};
+use seen::Seen;
+use spec::Command;
 use std::{
     cell::Cell,
     ffi::c_void,
@@ -10,23 +17,29 @@ use std::{
     sync::Arc,
 };
 
+pub use seen::names_have_changed;
+
 /// An I/O queue pair of a controller, used by one thread at a time.
 pub struct IoQpair {
-    qpair: Rc<Qpair>,
+    wire: Rc<Wire>,
+    seen: Seen,
     shared: Arc<Shared>,
+    qpair: Rc<Qpair>,
     options: IoQpairOptions,
     tag: Cell<*mut ()>,
     /// Its last end has begun.
     freed: Cell<bool>,
     /// Its last end is over.
     gone: Cell<bool>,
-    group: Cell<Weak<PollGroup>>,
+    group: Cell<Weak<Members>>,
 }
 
 /// What a namespace command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transfer {
+pub enum Transfer {
+    /// Read.
     Read,
+    /// Write.
     Write,
 }
 
@@ -36,8 +49,10 @@ const IO_FLAGS: u32 = 0xffff_0000;
 impl IoQpair {
     pub(super) fn new(qpair: Rc<Qpair>, shared: Arc<Shared>, options: IoQpairOptions) -> Rc<Self> {
         Rc::new(Self {
-            qpair,
+            wire: qpair.wire().clone(),
+            seen: Seen::nothing(),
             shared,
+            qpair,
             options,
             tag: Cell::new(std::ptr::null_mut()),
             freed: Cell::new(false),
@@ -164,15 +179,21 @@ impl IoQpair {
         Ok(self.qpair.process_completions(most)?)
     }
 
+    /// As [`IoQpair::process_completions`], for when there is nothing but completions. None if there is something else, or may
+    /// be: then call that.
+    #[inline(always)]
+    pub fn poll(&self, most: u32) -> Option<u32> {
+        if self.shared.has_failed() { None } else { self.qpair.poll(most) }
+    }
+
     /// Another thread may have failed the controller; the qpair's own thread ends the connection.
     pub(super) fn notice_failed_controller(&self) {
-        if self.shared.has_failed() && self.qpair.is_connected() {
+        if self.shared.has_failed() && !self.qpair.is_at_rest() && !self.qpair.is_draining() {
             self.qpair.fail(FailureReason::Local, "its controller has failed");
         }
     }
 
     /// Reads `blocks` logical blocks from `lba` on into `buffer`, which must be memory of the environment.
-    #[inline]
     pub fn read(
         &self,
         namespace: &Namespace,
@@ -180,13 +201,16 @@ impl IoQpair {
         lba: u64,
         blocks: u32,
         flags: u32,
-        callback: Callback,
+        context: Context,
     ) -> Result<(), Error> {
-        self.transfer(Transfer::Read, namespace, buffer, lba, blocks, flags, callback)
+        let name = std::ptr::from_ref(namespace).cast();
+        if self.read_named(name, buffer, lba, blocks, flags, context) {
+            return Ok(());
+        }
+        self.transfer(Transfer::Read, name, namespace, buffer, lba, blocks, flags, context)
     }
 
     /// Writes `blocks` logical blocks from `lba` on from `buffer`, which must be memory of the environment.
-    #[inline]
     pub fn write(
         &self,
         namespace: &Namespace,
@@ -194,49 +218,36 @@ impl IoQpair {
         lba: u64,
         blocks: u32,
         flags: u32,
-        callback: Callback,
+        context: Context,
     ) -> Result<(), Error> {
-        self.transfer(Transfer::Write, namespace, buffer, lba, blocks, flags, callback)
+        let name = std::ptr::from_ref(namespace).cast();
+        if self.write_named(name, buffer, lba, blocks, flags, context) {
+            return Ok(());
+        }
+        self.transfer(Transfer::Write, name, namespace, buffer, lba, blocks, flags, context)
     }
 
     /// Sends a command that the caller has built, with data in memory of the environment.
-    pub fn submit(&self, command: Command, payload: Payload, callback: Callback) -> Result<(), Error> {
-        Ok(self.qpair.submit(&command, payload, Completer::Callback(callback))?)
+    pub fn submit(&self, command: Command, payload: Payload, context: Context) -> Result<(), Error> {
+        Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
-    #[inline]
+    /// The long way of a read or write of the namespace that the caller calls `name`, from where the next ones may take the short
+    /// way.
     #[allow(clippy::too_many_arguments)] // they are those of the C function, which has no structure for them
-    fn transfer(
+    pub fn transfer(
         &self,
         transfer: Transfer,
+        name: *const (),
         namespace: &Namespace,
         buffer: *mut c_void,
         lba: u64,
         blocks: u32,
         flags: u32,
-        callback: Callback,
+        context: Context,
     ) -> Result<(), Error> {
-        let length = u64::from(blocks) * u64::from(namespace.sector_size());
-        if length == 0 || length > u64::from(self.shared.largest_transfer()) || flags & !IO_FLAGS != 0 {
-            return self.transfer_unusual(transfer, namespace, buffer, lba, blocks, flags, callback);
-        }
-        let payload = Payload::Memory { address: buffer.addr() as u64, length: length as u32 };
-        let command = build(transfer, namespace.id(), lba, blocks, flags);
-        Ok(self.qpair.submit(&command, payload, Completer::Callback(callback))?)
-    }
-
-    #[cold]
-    #[allow(clippy::too_many_arguments)] // as above
-    fn transfer_unusual(
-        &self,
-        transfer: Transfer,
-        namespace: &Namespace,
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        flags: u32,
-        callback: Callback,
-    ) -> Result<(), Error> {
+        let most = self.shared.largest_transfer();
+        self.seen.look_at(name, namespace, most);
         let invalid = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
         if !namespace.is_active() {
             return invalid("the namespace is not active");
@@ -247,70 +258,25 @@ impl IoQpair {
         if flags & !IO_FLAGS != 0 {
             return invalid("I/O flags outside of command dword 12, bits 31:16");
         }
-        let each = self.shared.largest_transfer() / namespace.sector_size();
-        if each == 0 {
+        let Some(each) = most.checked_div(namespace.sector_size()).filter(|each| *each > 0) else {
             return invalid("a logical block is longer than the controller's largest transfer");
+        };
+        // NLB has 16 bits (NVM Command Set 1.0, figures 50 and 71).
+        let each = each.min(0x1_0000);
+        if blocks > each {
+            return self.transfer_split(transfer, namespace, buffer, lba, blocks, each, flags, context);
         }
-        self.transfer_split(transfer, namespace, buffer, lba, blocks, each, flags, callback)
-    }
-
-    /// Sends a transfer as several commands. The callback runs once, after the last of them, with the first error
-    /// if there was one. Either all parts find a request slot or the whole is refused.
-    #[allow(clippy::too_many_arguments)] // as above
-    fn transfer_split(
-        &self,
-        transfer: Transfer,
-        namespace: &Namespace,
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        each: u32,
-        flags: u32,
-        callback: Callback,
-    ) -> Result<(), Error> {
-        let parts = blocks.div_ceil(each);
-        // What can never be accepted must not be answered with "try again".
-        let most = self.qpair.request_count();
-        if parts > most {
-            let text = format!("a transfer takes {parts} commands, and the qpair has {most} requests");
-            return Err(Error::InvalidArgument(text));
-        }
-        if !self.qpair.has_free_requests(parts as usize) {
-            return Err(transport::Error::NoRequests.into());
-        }
-        let parent = Rc::new(Split { left: Cell::new(parts), result: Cell::new(None), callback });
-        let mut sent = 0;
-        let mut done = 0;
-        while sent < parts {
-            let count = each.min(blocks - done);
-            let offset = u64::from(done) * u64::from(namespace.sector_size());
-            let length = count * namespace.sector_size();
-            let payload = Payload::Memory { address: (buffer.addr() as u64).wrapping_add(offset), length };
-            let command = build(transfer, namespace.id(), lba.wrapping_add(u64::from(done)), count, flags);
-            let part = parent.clone();
-            let completer = Completer::Shared(Rc::new(move |completion| part.part_done(completion)));
-            match self.qpair.submit(&command, payload, completer) {
-                Ok(()) => {}
-                Err(error) if sent == 0 => return Err(error.into()),
-                Err(error) => {
-                    // Parts are on their way, so the transfer was accepted: it ends as failed once they are
-                    // done (T111).
-                    tracing::error!("{}: part of a long transfer: {error}", self.qpair.label());
-                    parent.never_sent(self.id(), parts - sent);
-                    return Ok(());
-                }
-            }
-            sent += 1;
-            done += count;
-        }
-        Ok(())
+        let payload =
+            Payload::Memory { address: buffer.addr() as u64, length: blocks * namespace.sector_size() };
+        let command = build(transfer, namespace.id(), lba, blocks, flags);
+        Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
     pub(super) fn transport(&self) -> &Rc<Qpair> {
         &self.qpair
     }
 
-    pub(super) fn set_group(&self, group: Weak<PollGroup>) {
+    pub(super) fn set_group(&self, group: Weak<Members>) {
         self.group.set(group);
     }
 }
@@ -321,36 +287,6 @@ impl Drop for IoQpair {
     }
 }
 
-/// A transfer that went out as several commands.
-struct Split {
-    left: Cell<u32>,
-    result: Cell<Option<Completion>>,
-    callback: Callback,
-}
-
-impl Split {
-    fn part_done(&self, completion: &Completion) {
-        self.count(1, completion);
-    }
-
-    fn never_sent(&self, queue_id: u16, parts: u32) {
-        self.count(parts, &Completion::new(queue_id, 0, spec::Status::INTERNAL_ERROR));
-    }
-
-    fn count(&self, parts: u32, completion: &Completion) {
-        let worse = match self.result.get() {
-            Some(result) if !result.is_success() => result,
-            _ => *completion,
-        };
-        self.result.set(Some(worse));
-        self.left.set(self.left.get().saturating_sub(parts));
-        if self.left.get() == 0 {
-            Completer::Callback(self.callback).complete(&worse);
-        }
-    }
-}
-
-#[inline]
 fn build(transfer: Transfer, nsid: u32, lba: u64, blocks: u32, flags: u32) -> Command {
     let mut command = match transfer {
         Transfer::Read => Command::read(nsid, lba, blocks),

@@ -1,0 +1,423 @@
+//! Slots with commands, the lists that they are on, and how they are posted.
+
+use super::{Registration, Seat, sole};
+use crate::{Access, Error, Memory, ProtectionDomain, Segment};
+use rdma_sys as sys;
+use std::{
+    cell::{Cell, UnsafeCell},
+    mem::MaybeUninit,
+    ptr::{self, null_mut},
+    rc::Rc,
+    sync::Arc,
+};
+
+/// The 64-bit words of a command.
+pub const COMMAND_WORDS: usize = 8;
+const COMMAND_SIZE: u32 = 64;
+
+/// A slot: the command in a cache line of its own, which the device reads, and one for the rest.
+#[repr(C, align(64))]
+struct Place<T> {
+    command: UnsafeCell<[u64; COMMAND_WORDS]>,
+    next: Cell<*const Place<T>>,
+    id: Cell<u64>,
+    user: T,
+}
+
+/// A link that a list begins with, or that a place has.
+type Link<T> = Cell<*const Place<T>>;
+
+/// The ends of a list. `last` is the link that the next place is pushed to: that of the last place, or `first`.
+struct List<T> {
+    first: Link<T>,
+    last: Cell<*const Link<T>>,
+}
+
+/// A work request, in a row that is linked once and for all.
+struct Entry {
+    request: UnsafeCell<sys::ibv_send_wr>,
+    segments: UnsafeCell<[sys::ibv_sge; 2]>,
+}
+
+/// Slots with commands to be sent, on `LISTS` lists. All sends are signaled.
+///
+/// A slot is on one list at a time; who pushes it on a second ties a knot, which is wrong, but stays inside of the queue.
+pub struct SendQueue<T, const LISTS: usize> {
+    base: Cell<*const Place<T>>,
+    lists: Box<[List<T>; LISTS]>,
+    /// The first is for slots that are posted at once, the others for those that are put off.
+    row: Box<[Entry]>,
+    pending: Cell<usize>,
+    seat: Rc<Seat>,
+    count: usize,
+    memory: Cell<Option<Rc<Memory>>>,
+}
+
+/// A slot of a [`SendQueue`].
+pub struct Slot<'a, T, const LISTS: usize> {
+    queue: &'a SendQueue<T, LISTS>,
+    place: &'a Place<T>,
+}
+
+impl<T, const LISTS: usize> SendQueue<T, LISTS> {
+    /// Bytes that `count` slots take.
+    pub fn memory_for(count: usize) -> usize {
+        count.saturating_mul(size_of::<Place<T>>())
+    }
+
+    /// A queue of `count` slots in `memory`, which nobody else may have a share of (EINVAL), of which `row` may be put off at a
+    /// time. The slots are on no list.
+    pub fn new(
+        memory: Rc<Memory>,
+        count: usize,
+        row: usize,
+        seat: &Rc<Seat>,
+        mut user: impl FnMut(usize) -> T,
+    ) -> Result<Self, Error> {
+        const { assert!(!std::mem::needs_drop::<T>() && size_of::<Place<T>>() == 128) };
+        let memory = sole(memory, Self::memory_for(count))?;
+        let base = memory.as_ptr().cast::<Place<T>>();
+        for slot in 0..count {
+            // SAFETY: the memory has room for the place, and nobody else reaches it; it begins at a multiple of 64 and holds zeros,
+            // which are a value for all of a place but the user's.
+            unsafe { (&raw mut (*base.add(slot)).user).write(user(slot)) };
+        }
+        let lists = Box::new(std::array::from_fn(|_| List {
+            first: Cell::new(ptr::null()),
+            last: Cell::new(ptr::null()),
+        }));
+        // They do not move any more.
+        lists.iter().for_each(|list: &List<T>| list.last.set(&raw const list.first));
+        Ok(Self {
+            base: Cell::new(base),
+            lists,
+            row: row_of(row.max(1))?,
+            pending: Cell::new(0),
+            seat: seat.clone(),
+            count,
+            memory: Cell::new(Some(memory)),
+        })
+    }
+
+    /// The number of slots.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Registers the commands with a device, and sets the ids that the completions of the slots carry.
+    pub fn register(
+        &self,
+        domain: &Arc<ProtectionDomain>,
+        id: impl Fn(usize) -> u64,
+    ) -> Result<Registration, Error> {
+        let memory = self.memory.take();
+        let registration = match &memory {
+            Some(memory) => Registration::of(memory, domain, Access::LocalRead),
+            None => Err(Error::new("registering a queue", libc::EINVAL)),
+        };
+        self.memory.set(memory);
+        let registration = registration?;
+        for slot in 0..self.count {
+            // SAFETY: the place exists, and cells are written through shared references.
+            unsafe { (*self.base.get().add(slot)).id.set(id(slot)) };
+        }
+        for entry in &self.row {
+            // SAFETY: nobody has a reference to the segments.
+            unsafe { (*entry.segments.get())[0].lkey = registration.local_key() };
+        }
+        self.pending.set(0);
+        Ok(registration)
+    }
+
+    /// Moves all slots, as they are and on the lists that they are on, to `memory`, which nobody else may have a share of. Where
+    /// they were is kept for good: a device may still read there. Nothing is pending afterwards.
+    pub fn renew(&self, memory: Rc<Memory>) -> Result<(), Error> {
+        let memory = sole(memory, Self::memory_for(self.count))?;
+        let (old, new) = (self.base.get(), memory.as_ptr().cast::<Place<T>>());
+        // SAFETY: both have room for all places and do not overlap, since nobody else has either; what is copied is not dropped
+        // where it was.
+        unsafe { ptr::copy_nonoverlapping(old, new, self.count) };
+        let moved = |place: *const Place<T>| {
+            if place.is_null() {
+                return place;
+            }
+            let index = (place.addr() - old.addr()) / size_of::<Place<T>>();
+            new.wrapping_add(index).cast_const()
+        };
+        for slot in 0..self.count {
+            // SAFETY: the places were copied above, and nobody has a reference to the new ones yet.
+            let next = unsafe { &(*new.add(slot)).next };
+            next.set(moved(next.get()));
+        }
+        for list in self.lists.iter() {
+            list.first.set(moved(list.first.get()));
+            list.last.set(&raw const list.first);
+            let mut place = list.first.get();
+            // A knot has no end: no list is longer than the queue.
+            for _ in 0..self.count {
+                if place.is_null() {
+                    break;
+                }
+                // SAFETY: what is linked are places of this queue.
+                let next = unsafe { &(*place).next };
+                list.last.set(next);
+                place = next.get();
+            }
+        }
+        self.base.set(new);
+        self.pending.set(0);
+        std::mem::forget(self.memory.replace(Some(memory)));
+        Ok(())
+    }
+
+    /// The slot with this index, if there is one.
+    #[inline(always)]
+    pub fn slot(&self, index: u16) -> Option<Slot<'_, T, LISTS>> {
+        let index = usize::from(index);
+        // SAFETY: the index is that of a place, which stays where it is as long as the queue lives, and longer if it moves.
+        (index < self.count).then(|| Slot { queue: self, place: unsafe { &*self.base.get().add(index) } })
+    }
+
+    /// All slots, by index.
+    pub fn slots(&self) -> impl DoubleEndedIterator<Item = Slot<'_, T, LISTS>> {
+        // SAFETY: as in `slot`.
+        (0..self.count).map(|index| Slot { queue: self, place: unsafe { &*self.base.get().add(index) } })
+    }
+
+    /// The first slot of a list.
+    #[inline(always)]
+    pub fn first<const LIST: usize>(&self) -> Option<Slot<'_, T, LISTS>> {
+        let first = self.lists[LIST].first.get();
+        // SAFETY: what is linked are places of this queue.
+        (!first.is_null()).then(|| Slot { queue: self, place: unsafe { &*first } })
+    }
+
+    /// Takes the first slot off a list that is pushed to in front only.
+    #[inline(always)]
+    pub fn pop_stack<const LIST: usize>(&self) -> Option<Slot<'_, T, LISTS>> {
+        let slot = self.first::<LIST>()?;
+        self.lists[LIST].first.set(slot.place.next.get());
+        Some(slot)
+    }
+
+    /// Takes the first slot off a list.
+    #[inline(always)]
+    pub fn pop<const LIST: usize>(&self) -> Option<Slot<'_, T, LISTS>> {
+        let slot = self.pop_stack::<LIST>()?;
+        if slot.place.next.get().is_null() {
+            let list = &self.lists[LIST];
+            list.last.set(&raw const list.first);
+        }
+        Some(slot)
+    }
+
+    /// The slots of a list, in order. Whoever changes lists meanwhile sees the one or the other.
+    pub fn list<const LIST: usize>(&self) -> impl Iterator<Item = Slot<'_, T, LISTS>> {
+        let mut next = self.first::<LIST>();
+        std::iter::from_fn(move || {
+            let slot = next?;
+            let place = slot.place.next.get();
+            // SAFETY: as in `first`.
+            next = (!place.is_null()).then(|| Slot { queue: self, place: unsafe { &*place } });
+            Some(slot)
+        })
+        .take(self.count)
+    }
+
+    /// Takes a slot out of a list, wherever it is. False if it is not there. Walks the list.
+    pub fn remove<const LIST: usize>(&self, index: u16) -> bool {
+        let Some(slot) = self.slot(index) else { return false };
+        let list = &self.lists[LIST];
+        let mut link: *const Link<T> = &raw const list.first;
+        for _ in 0..self.count {
+            // SAFETY: the link of the list itself, or of a place of this queue.
+            let place = unsafe { (*link).get() };
+            if place.is_null() {
+                return false;
+            }
+            if ptr::eq(place, slot.place) {
+                let next = slot.place.next.get();
+                // SAFETY: as above.
+                unsafe { (*link).set(next) };
+                if next.is_null() {
+                    list.last.set(link);
+                }
+                return true;
+            }
+            // SAFETY: what is linked are places of this queue.
+            link = unsafe { &raw const (*place).next };
+        }
+        false
+    }
+
+    /// Whether nothing is put off.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.pending.get() == 0
+    }
+
+    /// Hands what was put off to the device, with one doorbell. On an error: the errno, and `refused` was called for each id that
+    /// was not posted. Nothing is pending afterwards.
+    #[inline]
+    pub fn post_pending(&self, refused: impl FnMut(u64)) -> Result<(), i32> {
+        let pending = self.pending.replace(0);
+        if pending == 0 {
+            return Ok(());
+        }
+        let (Some(first), Some(last)) = (self.row.get(1), self.row.get(pending)) else { return Ok(()) };
+        let mut bad = null_mut();
+        // SAFETY: nobody has a reference to the requests; those up to the last pending one are filled, and it ends the chain for
+        // the time of the call.
+        let errno = unsafe {
+            let rest = std::mem::replace(&mut (*last.request.get()).next, null_mut());
+            let errno = self.seat.post_send(first.request.get(), &raw mut bad);
+            (*last.request.get()).next = rest;
+            errno
+        };
+        if errno == 0 {
+            return Ok(());
+        }
+        self.each_from(bad, pending, refused);
+        Err(errno.saturating_abs())
+    }
+
+    /// Forgets what was put off; `each` is called for its ids.
+    pub fn clear(&self, each: impl FnMut(u64)) {
+        let pending = self.pending.replace(0);
+        if let Some(first) = self.row.get(1) {
+            self.each_from(first.request.get(), pending, each);
+        }
+    }
+
+    /// Calls `each` for the pending requests from `first` on. If `first` is none of them, the device has said nothing that can be
+    /// believed: then all of them.
+    #[cold]
+    fn each_from(&self, first: *mut sys::ibv_send_wr, pending: usize, mut each: impl FnMut(u64)) {
+        let requests = || self.row.iter().skip(1).take(pending).map(|entry| entry.request.get());
+        let known = requests().any(|request| request == first);
+        for request in requests().skip_while(|request| known && *request != first) {
+            // SAFETY: nobody has a reference to it.
+            each(unsafe { (*request).wr_id });
+        }
+    }
+}
+
+/// One entry for slots that are posted at once, and a chain of `most` for those that are put off.
+fn row_of(most: usize) -> Result<Box<[Entry]>, Error> {
+    let no_memory = || Error::new("allocation of work requests", libc::ENOMEM);
+    let total = most.checked_add(1).ok_or_else(no_memory)?;
+    let mut row = Vec::new();
+    row.try_reserve_exact(total).map_err(|_| no_memory())?;
+    // SAFETY: zero is a value for ibv_send_wr (integers, pointers and unions of them) and for ibv_sge.
+    row.resize_with(total, || unsafe { std::mem::zeroed::<Entry>() });
+    let row = row.into_boxed_slice();
+    for (index, entry) in row.iter().enumerate() {
+        let next = row.get(index + 1).filter(|_| index > 0).map_or(null_mut(), |next| next.request.get());
+        // SAFETY: nobody has a reference to the request or its segments, which do not move.
+        unsafe {
+            let request = entry.request.get();
+            (*request).sg_list = entry.segments.get().cast();
+            (*request).num_sge = 1;
+            (*request).opcode = sys::ibv_wr_opcode::IBV_WR_SEND;
+            (*request).send_flags = sys::ibv_send_flags::IBV_SEND_SIGNALED.0;
+            (*request).next = next;
+            (*entry.segments.get())[0].length = COMMAND_SIZE;
+        }
+    }
+    Ok(row)
+}
+
+impl<T, const LISTS: usize> Clone for Slot<'_, T, LISTS> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, const LISTS: usize> Copy for Slot<'_, T, LISTS> {}
+
+impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
+    /// The user's value.
+    #[inline(always)]
+    pub fn user(self) -> &'a T {
+        &self.place.user
+    }
+
+    /// Stores the command.
+    #[inline(always)]
+    pub fn write(self, words: [u64; COMMAND_WORDS]) {
+        // SAFETY: nobody has a reference to the command.
+        unsafe { self.place.command.get().write(words) };
+    }
+
+    /// Loads the command.
+    pub fn read(self) -> [u64; COMMAND_WORDS] {
+        // SAFETY: nobody writes it meanwhile: the device only reads.
+        unsafe { self.place.command.get().read() }
+    }
+
+    /// Puts the slot in front of a list that is only popped with [`SendQueue::pop_stack`].
+    #[inline(always)]
+    pub fn push_stack<const LIST: usize>(self) {
+        let first = &self.queue.lists[LIST].first;
+        self.place.next.set(first.get());
+        first.set(self.place);
+    }
+
+    /// Puts the slot at the end of a list that is only popped with [`SendQueue::pop`].
+    #[inline(always)]
+    pub fn push<const LIST: usize>(self) {
+        let list = &self.queue.lists[LIST];
+        self.place.next.set(ptr::null());
+        // SAFETY: the link of the list itself, or of a place of this queue, all of which live as long as the queue.
+        unsafe { (*list.last.get()).set(self.place) };
+        list.last.set(&raw const self.place.next);
+    }
+
+    /// Posts this slot alone, ahead of all that was put off, with a segment of data or none. The errno if it was refused.
+    #[inline(always)]
+    pub fn post(self, data: Option<Segment>) -> Result<(), i32> {
+        let mut refused = MaybeUninit::uninit();
+        let Some(entry) = self.queue.row.first() else { return Err(libc::EINVAL) };
+        // SAFETY: the entry is filled, and ends its chain of one.
+        let errno = unsafe {
+            let request = self.fill(entry, data);
+            if data.is_some() {
+                (*request).num_sge = 2;
+            }
+            let errno = self.queue.seat.post_send(request, refused.as_mut_ptr());
+            if data.is_some() {
+                (*request).num_sge = 1;
+            }
+            errno
+        };
+        if errno == 0 { Ok(()) } else { Err(errno.saturating_abs()) }
+    }
+
+    /// Puts the slot off until [`SendQueue::post_pending`]. True if there is no room for another: post before the next one is put
+    /// off, which would be lost.
+    #[inline(always)]
+    #[must_use]
+    pub fn put_off(self, data: Option<Segment>) -> bool {
+        let place = self.queue.pending.get() + 1;
+        let Some(entry) = self.queue.row.get(place) else { return true };
+        // SAFETY: nobody has a reference to the request.
+        unsafe { (*self.fill(entry, data)).num_sge = if data.is_some() { 2 } else { 1 } };
+        self.queue.pending.set(place);
+        place + 1 == self.queue.row.len()
+    }
+
+    /// Writes what differs between two sends, and returns the request.
+    #[inline(always)]
+    fn fill(self, entry: &Entry, data: Option<Segment>) -> *mut sys::ibv_send_wr {
+        let request = entry.request.get();
+        // SAFETY: nobody has a reference to the request or its segments.
+        unsafe {
+            (*request).wr_id = self.place.id.get();
+            (*entry.segments.get())[0].addr = self.place.command.get() as u64;
+            if let Some(Segment { address, length, local_key }) = data {
+                (*entry.segments.get())[1] = sys::ibv_sge { addr: address, length, lkey: local_key };
+            }
+        }
+        request
+    }
+}

@@ -1,0 +1,730 @@
+//! The request slots of a qpair, and the gate before them.
+//!
+//! A slot is taken when a request is accepted and comes back right before its callback runs. The slots and their memory live as
+//! long as the qpair: a reconnect finds live requests as they were (T102), and aborted ones need no connection. A slot is on one
+//! of four lists, or with the device:
+//!
+//! | list | its slots |
+//! |---|---|
+//! | open | free, and may go out at once |
+//! | reserve | free, and may take a request that waits, or one that goes ahead |
+//! | waiting | accepted, not handed to the device |
+//! | finished | their completion is there, their callback is due |
+//!
+//! **The gate.** A slot is on `open` only while the connection is live, nobody waits, and the queue has room for it. So one look
+//! at that list answers a submission's four questions. The gate is shut (nothing is open) without a live connection, and as long
+//! as requests wait.
+//!
+//! **Room.** Of the commands that may be out at a time, `cap` are for everybody, and
+//!
+//! > open + room + on the wire + finished − lent = cap
+//!
+//! where `room` stands in for slots that are not open: all of them while the gate is shut. A finished command is off the wire,
+//! although its slot is still in use: what is lent is the room of finished ones that was given out before their callbacks ran. A
+//! slot that comes back pays what is lent first. Commands that go ahead are outside of this account: they use the room between
+//! `cap` and the queue's depth.
+//!
+//! The command id that goes over the wire holds the slot and a generation, so that a response that is late, forged or repeated is
+//! noticed (H10).
+
+use super::{
+    Error,
+    completer::{Completer, Context, Payload},
+    token::Token,
+};
+use spec::{Completion, Status};
+use std::{cell::Cell, rc::Rc, sync::Arc};
+use verbs::{COMMAND_WORDS, Memory, ProtectionDomain, Registration, Seat, SendQueue, Slot};
+
+/// Where a slot is, in the upper half of its tag.
+mod phase {
+    pub(super) const FREE: u32 = 0;
+    pub(super) const WAITING: u32 = 1 << 16;
+    pub(super) const FINISHED: u32 = 2 << 16;
+    /// With the device, nothing heard of it.
+    pub(super) const OUT: u32 = 4 << 16;
+    /// With the device, and its SEND is accounted for.
+    pub(super) const SENT: u32 = 5 << 16;
+    /// With the device, and its response came.
+    pub(super) const ANSWERED: u32 = 6 << 16;
+    pub(super) const MASK: u32 = 0xffff_0000;
+
+    pub(super) fn is_outstanding(phase: u32) -> bool {
+        phase & OUT != 0
+    }
+}
+
+/// What the host keeps of a request beside its command: with the link and the work request id that the queue has there, one cache
+/// line.
+#[repr(C)]
+pub(super) struct Request {
+    /// NULL: nobody of the layer above hears of it. Then the argument is a closure's place, or nothing.
+    function: Cell<*const ()>,
+    argument: Cell<*mut ()>,
+    /// While it waits, the payload's first two words.
+    completion: Cell<[u64; 2]>,
+    /// The phase and the command id, so that one compare checks both.
+    tag: Cell<u32>,
+    /// When it was accepted, by the count of those before it.
+    order: Cell<u32>,
+    /// Room for when it was accepted, by the clock, once somebody asks for timeouts.
+    _since: Cell<u64>,
+}
+
+const OPEN: usize = 0;
+const RESERVE: usize = 1;
+const WAITING: usize = 2;
+const FINISHED: usize = 3;
+
+/// A slot of a qpair.
+pub(super) type Place<'a> = Slot<'a, Request, 4>;
+
+/// Where a command's SGL1 is: while its request waits, the place of the payload's last word.
+const SGL_WORD: usize = 3;
+
+/// Work requests that are put off at a time at most, where only requests that waited are; more need another doorbell.
+const ROW: u16 = 16;
+
+/// What is wrong with a response's command id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadCommandId {
+    #[error("command id {0:#06x} is of no request slot")]
+    OutOfRange(u16),
+    #[error("command id {0:#06x} is of a slot with no command outstanding")]
+    Idle(u16),
+    #[error("command id {0:#06x} was answered before")]
+    Repeated(u16),
+}
+
+/// A finished request that was taken off its list: its callback is the taker's to run.
+pub(super) struct Finished {
+    pub(super) context: Context,
+    pub(super) completion: Completion,
+}
+
+/// What is to be done with a finished request that has no function.
+pub(super) enum Otherwise {
+    /// Call this.
+    Closure(Rc<dyn Fn(&Completion)>),
+    /// Nobody is to be told.
+    Nobody,
+    /// It is the answer to Fabrics Connect.
+    Connect,
+}
+
+/// The slots of one qpair.
+pub(super) struct Slots {
+    queue: SendQueue<Request, 4>,
+    /// The gate is open and nothing is lent: slots that come back are open.
+    plain: Cell<bool>,
+    live: Cell<bool>,
+    /// The bits of a command id that are the slot.
+    mask: u16,
+    /// How many commands began so far; it wraps.
+    begun: Cell<u32>,
+    shut: Cell<bool>,
+    room: Cell<u32>,
+    lent: Cell<u32>,
+    closures: Closures,
+    /// Room to bring aborted requests in order, so that an end allocates nothing.
+    scratch: Cell<Vec<u16>>,
+    queue_id: u16,
+}
+
+impl Slots {
+    /// Bytes of memory for `count` requests and Fabrics Connect.
+    pub(super) fn memory_for(count: u16) -> usize {
+        SendQueue::<Request, 4>::memory_for(usize::from(count) + 1)
+    }
+
+    /// `count` slots for requests, at most 32,767, and one more for Fabrics Connect, which no request can take (T79). Of
+    /// `row` SENDs one doorbell tells, at least. The gate is shut.
+    pub(super) fn new(
+        memory: Rc<Memory>,
+        count: u16,
+        row: u16,
+        queue_id: u16,
+        seat: &Rc<Seat>,
+    ) -> Result<Self, Error> {
+        let total = usize::from(count) + 1;
+        let mut scratch = Vec::new();
+        scratch.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
+        // The index of all ones is no slot, so that FFFFh is no command id (Base 2.0, 3.3.3.1, CID).
+        let mask = ((total + 1).next_power_of_two() - 1) as u16;
+        let queue = SendQueue::new(memory, total, usize::from(row.max(ROW)), seat, |slot| Request {
+            function: Cell::new(std::ptr::null()),
+            argument: Cell::new(std::ptr::null_mut()),
+            completion: Cell::default(),
+            tag: Cell::new(phase::FREE | slot as u32),
+            order: Cell::new(0),
+            _since: Cell::new(0),
+        })?;
+        let slots = Self {
+            queue,
+            plain: Cell::new(false),
+            live: Cell::new(false),
+            mask,
+            begun: Cell::new(0),
+            shut: Cell::new(true),
+            room: Cell::new(0),
+            lent: Cell::new(0),
+            closures: Closures::default(),
+            scratch: Cell::new(scratch),
+            queue_id,
+        };
+        slots.requests().rev().for_each(Slot::push_stack::<RESERVE>);
+        Ok(slots)
+    }
+
+    /// Gives the slots other memory; where they were is kept for good.
+    pub(super) fn renew(&self, memory: Rc<Memory>) -> Result<(), Error> {
+        Ok(self.queue.renew(memory)?)
+    }
+
+    /// Registers the commands with a device, and sets the ids that the completions of their SENDs carry.
+    pub(super) fn register(
+        &self,
+        domain: &Arc<ProtectionDomain>,
+        id: impl Fn(u16) -> u64,
+    ) -> Result<Registration, Error> {
+        Ok(self.queue.register(domain, |slot| id(slot as u16))?)
+    }
+
+    /// The number of slots for requests.
+    pub(super) fn count(&self) -> u16 {
+        self.connect_slot() // the last
+    }
+
+    /// The slot of Fabrics Connect.
+    fn connect_slot(&self) -> u16 {
+        (self.queue.count() - 1) as u16
+    }
+
+    /// The slot of Fabrics Connect, which begins anew.
+    pub(super) fn connect(&self) -> Option<Place<'_>> {
+        self.queue.slot(self.connect_slot())
+    }
+
+    fn requests(&self) -> impl DoubleEndedIterator<Item = Place<'_>> {
+        let mut slots = self.queue.slots();
+        let _connect = slots.next_back();
+        slots
+    }
+
+    /// Whether the gate's connection is live.
+    #[inline(always)]
+    pub(super) fn is_live(&self) -> bool {
+        self.live.get()
+    }
+
+    /// Whether nothing is put off.
+    #[inline(always)]
+    pub(super) fn has_nothing_pending(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Hands what was put off to the device. On an error: the errno; who was not posted counts as sent.
+    #[inline]
+    pub(super) fn post_pending(&self) -> Result<(), i32> {
+        self.queue.post_pending(|id| self.never_sent(id))
+    }
+
+    /// Forgets what was put off: it counts as sent.
+    pub(super) fn forget_pending(&self) {
+        self.queue.clear(|id| self.never_sent(id));
+    }
+
+    // ---- taking a slot -------------------------------------------------------------------------------------------
+
+    /// The slot for a request that goes out at once, if the gate is open and one is left. It is taken by [`Slots::begin_first`].
+    #[inline(always)]
+    pub(super) fn first_open(&self) -> Option<Place<'_>> {
+        self.queue.first::<OPEN>()
+    }
+
+    /// Takes the slot that [`Slots::first_open`] gave just now, for a request of the layer above. Returns the command id.
+    #[inline(always)]
+    pub(super) fn begin_first(&self, slot: Place<'_>, context: Context) -> u16 {
+        let _first = self.queue.pop_stack::<OPEN>();
+        slot.user().function.set(context.function);
+        slot.user().argument.set(context.argument);
+        self.begin(slot)
+    }
+
+    /// Takes a slot for a request that goes out at once.
+    pub(super) fn take_open(&self) -> Option<Place<'_>> {
+        self.queue.pop_stack::<OPEN>()
+    }
+
+    /// Takes a slot outside of the account of room, for a request that goes ahead of all others.
+    pub(super) fn take_reserve(&self) -> Option<Place<'_>> {
+        self.queue.pop_stack::<RESERVE>()
+    }
+
+    /// The slot's command goes to the device. Returns the id that it must carry, unlike that of the slot's command before.
+    #[inline(always)]
+    pub(super) fn begin(&self, slot: Place<'_>) -> u16 {
+        let request = slot.user();
+        // The generation is what is above the mask.
+        let id = (request.tag.get() as u16).wrapping_add(self.mask.wrapping_add(1));
+        request.tag.set(phase::OUT | u32::from(id));
+        let order = self.begun.get().wrapping_add(1);
+        self.begun.set(order);
+        request.order.set(order);
+        id
+    }
+
+    /// Says who hears of the slot's completion. Fails if there is no memory for it.
+    pub(super) fn set_completer(
+        &self,
+        slot: Place<'_>,
+        completer: Completer,
+        ahead: bool,
+    ) -> Result<(), Error> {
+        let context = match completer {
+            Completer::Upcall(context) if context.function.is_null() => NOBODY,
+            Completer::Upcall(context) => context,
+            Completer::Shared(call) => {
+                let place = self.closures.insert(Closure { call, ahead }).ok_or(Error::NoMemory)?;
+                Context { function: std::ptr::null(), argument: std::ptr::without_provenance_mut(place) }
+            }
+        };
+        slot.user().function.set(context.function);
+        slot.user().argument.set(context.argument);
+        Ok(())
+    }
+
+    /// A slot that was taken from `open` is not used after all.
+    pub(super) fn give_back_open(&self, slot: Place<'_>) {
+        self.reset(slot);
+        if self.shut.get() {
+            self.room.set(self.room.get() + 1);
+            slot.push_stack::<RESERVE>();
+        } else {
+            slot.push_stack::<OPEN>();
+        }
+    }
+
+    /// A slot that was taken with [`Slots::take_reserve`] is not used after all.
+    pub(super) fn give_back_reserve(&self, slot: Place<'_>) {
+        self.reset(slot);
+        slot.push_stack::<RESERVE>();
+    }
+
+    fn reset(&self, slot: Place<'_>) {
+        let request = slot.user();
+        request.tag.set(phase::FREE | request.tag.get() & !phase::MASK);
+        if request.function.get().is_null() {
+            drop(self.closures.take(request.argument.get().addr()));
+        }
+    }
+
+    // ---- waiting, and the gate -----------------------------------------------------------------------------------
+
+    /// A request waits, behind all that wait already; the gate is shut from here on.
+    pub(super) fn wait(
+        &self,
+        words: [u64; COMMAND_WORDS],
+        payload: Payload,
+        completer: Completer,
+    ) -> Result<(), Error> {
+        // With the gate open, what is left there is free, too.
+        let slot = match self.take_reserve() {
+            Some(slot) => slot,
+            None => {
+                let slot = self.queue.pop_stack::<OPEN>().ok_or(Error::NoRequests)?;
+                self.room.set(self.room.get() + 1);
+                slot
+            }
+        };
+        if let Err(error) = self.set_completer(slot, completer, false) {
+            self.give_back_reserve(slot);
+            return Err(error);
+        }
+        self.shut();
+        let [kind, address, rest] = payload.to_words();
+        let mut words = words;
+        if let Some(word) = words.get_mut(SGL_WORD) {
+            *word = rest;
+        }
+        slot.write(words);
+        slot.user().completion.set([kind, address]);
+        slot.user().tag.set(phase::WAITING | slot.user().tag.get() & !phase::MASK);
+        slot.push::<WAITING>();
+        Ok(())
+    }
+
+    /// Whether requests wait.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.queue.first::<WAITING>().is_some()
+    }
+
+    /// Takes the request that has waited longest off its list, if there is room on the wire for it.
+    pub(super) fn next_to_go(&self) -> Option<(Place<'_>, [u64; COMMAND_WORDS], Payload)> {
+        self.queue.first::<WAITING>()?;
+        if !self.take_room() {
+            return None;
+        }
+        let slot = self.queue.pop::<WAITING>()?;
+        let mut words = slot.read();
+        let [kind, address] = slot.user().completion.get();
+        let rest = words.get_mut(SGL_WORD).map_or(0, std::mem::take);
+        Some((slot, words, Payload::from_words([kind, address, rest])))
+    }
+
+    /// Room for one command while the gate is shut: what is left, or else that of a finished one.
+    fn take_room(&self) -> bool {
+        if let Some(room) = self.room.get().checked_sub(1) {
+            self.room.set(room);
+            return true;
+        }
+        let lent = self.lent.get() + 1;
+        let enough = self.queue.list::<FINISHED>().nth(lent as usize - 1).is_some();
+        if enough {
+            self.lent.set(lent);
+        }
+        enough
+    }
+
+    /// Whether [`Slots::settle`] has something to do.
+    #[inline(always)]
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.has_finished() || !self.plain.get()
+    }
+
+    /// At the end of a poll: opens the gate if nobody waits, and gives out the room of commands that are finished and whose
+    /// callbacks did not run yet.
+    pub(super) fn settle(&self) {
+        if !self.live.get() || self.has_waiting() {
+            return;
+        }
+        let finished = self.queue.list::<FINISHED>().count() as u32;
+        let more = finished.saturating_sub(self.lent.get());
+        while self.room.get() > 0
+            && let Some(slot) = self.take_reserve()
+        {
+            self.room.set(self.room.get() - 1);
+            slot.push_stack::<OPEN>();
+        }
+        for slot in (0..more).map_while(|_| self.take_reserve()) {
+            self.lent.set(self.lent.get() + 1);
+            slot.push_stack::<OPEN>();
+        }
+        self.shut.set(false);
+        self.follow_account();
+    }
+
+    /// The connection is live, and `cap` ordinary commands may be out at a time.
+    pub(super) fn open_gate(&self, cap: u32) {
+        let finished = self.queue.list::<FINISHED>().count() as u32;
+        let cap = cap.min(u32::from(self.count()));
+        self.live.set(true);
+        self.room.set(cap.saturating_sub(finished));
+        self.lent.set(finished.saturating_sub(cap));
+        self.settle();
+    }
+
+    /// The connection is not live any more.
+    pub(super) fn close_gate(&self) {
+        self.live.set(false);
+        self.shut();
+        self.room.set(0);
+        self.lent.set(0);
+    }
+
+    fn shut(&self) {
+        self.shut.set(true);
+        self.plain.set(false);
+        while let Some(slot) = self.queue.pop_stack::<OPEN>() {
+            self.room.set(self.room.get() + 1);
+            slot.push_stack::<RESERVE>();
+        }
+    }
+
+    /// Commands that are with the controller, ordinary ones and others. Walks all slots.
+    pub(super) fn on_wire(&self) -> u32 {
+        self.queue.slots().filter(|slot| phase::is_outstanding(slot.user().tag.get())).count() as u32
+    }
+
+    /// Whether as many requests could be accepted. Walks the lists.
+    pub(super) fn has_free(&self, count: usize) -> bool {
+        self.queue.list::<OPEN>().chain(self.queue.list::<RESERVE>()).take(count).count() == count
+    }
+
+    fn follow_account(&self) {
+        self.plain.set(!self.shut.get() && self.lent.get() == 0 && self.room.get() == 0);
+    }
+
+    #[inline(always)]
+    fn free(&self, slot: Place<'_>) {
+        if self.plain.get() {
+            slot.push_stack::<OPEN>();
+        } else {
+            self.free_to_reserve(slot);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_to_reserve(&self, slot: Place<'_>) {
+        match self.lent.get().checked_sub(1) {
+            Some(lent) => {
+                self.lent.set(lent);
+                self.follow_account();
+            }
+            None if self.shut.get() => self.room.set(self.room.get() + 1),
+            None => return slot.push_stack::<OPEN>(),
+        }
+        slot.push_stack::<RESERVE>();
+    }
+
+    // ---- completions ---------------------------------------------------------------------------------------------
+
+    /// The slot's SEND is accounted for. False if there was none: the device completed what it does not have.
+    #[inline(always)]
+    pub(super) fn sent(&self, slot: u16) -> bool {
+        let Some(slot) = self.queue.slot(slot) else { return false };
+        let tag = slot.user().tag.get();
+        if tag & phase::MASK == phase::OUT {
+            slot.user().tag.set(tag ^ (phase::OUT ^ phase::SENT));
+            return true;
+        }
+        self.sent_late(slot)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sent_late(&self, slot: Place<'_>) -> bool {
+        let late = slot.user().tag.get() & phase::MASK == phase::ANSWERED;
+        if late {
+            self.make_finished(slot);
+        }
+        late
+    }
+
+    /// The SEND of a slot, by its token, was never posted: there is nothing to account for.
+    fn never_sent(&self, id: u64) {
+        let _ = self.sent(Token::from_raw(id).slot());
+    }
+
+    /// The SEND of a slot that began just now was refused.
+    pub(super) fn was_refused(&self, slot: Place<'_>) {
+        let tag = slot.user().tag.get();
+        slot.user().tag.set(phase::SENT | tag & !phase::MASK);
+    }
+
+    /// A response came.
+    #[inline(always)]
+    pub(super) fn answered(&self, response: [u64; 2]) -> Result<(), BadCommandId> {
+        let id = (response[1] >> 32) as u16;
+        if let Some(slot) = self.queue.slot(id & self.mask)
+            && slot.user().tag.get() == phase::SENT | u32::from(id)
+        {
+            slot.user().completion.set(response);
+            self.make_finished(slot);
+            return Ok(());
+        }
+        self.answered_otherwise(response)
+    }
+
+    /// A response came before the completion of its SEND, or belongs to no command.
+    #[cold]
+    #[inline(never)]
+    fn answered_otherwise(&self, response: [u64; 2]) -> Result<(), BadCommandId> {
+        let id = (response[1] >> 32) as u16;
+        let slot = self.queue.slot(id & self.mask).ok_or(BadCommandId::OutOfRange(id))?;
+        let tag = slot.user().tag.get();
+        if tag == phase::OUT | u32::from(id) {
+            slot.user().completion.set(response);
+            slot.user().tag.set(phase::ANSWERED | u32::from(id));
+            return Ok(());
+        }
+        let out = phase::is_outstanding(tag);
+        Err(if out { BadCommandId::Repeated(id) } else { BadCommandId::Idle(id) })
+    }
+
+    #[inline(always)]
+    fn make_finished(&self, slot: Place<'_>) {
+        let tag = slot.user().tag.get();
+        slot.user().tag.set(phase::FINISHED | tag & !phase::MASK);
+        slot.push::<FINISHED>();
+    }
+
+    /// Finishes a request that no device knows with a completion of our own.
+    pub(super) fn finish(&self, slot: Place<'_>, status: Status) {
+        let id = slot.user().tag.get() as u16;
+        slot.user().completion.set(words(Completion::new(self.queue_id, id, status)));
+        self.make_finished(slot);
+    }
+
+    /// SENDs that the device was given and has not completed. Walks all slots: for the end of a connection.
+    pub(super) fn sends_unheard_of(&self) -> u32 {
+        let with_device =
+            |slot: &Place<'_>| matches!(slot.user().tag.get() & phase::MASK, phase::OUT | phase::ANSWERED);
+        self.queue.slots().filter(with_device).count() as u32
+    }
+
+    /// Finishes every request that waits or was with the device as aborted, in the order of their submission, those
+    /// that waited last: callbacks of one I/O may rely on those before it. The device must be unable to touch their
+    /// memory any more (I04). A request that was answered keeps its answer.
+    pub(super) fn abort_all(&self) {
+        let mut outstanding = self.scratch.take();
+        let indexed = (0..).zip(self.requests());
+        let with_device = indexed.filter(|(_, slot)| phase::is_outstanding(slot.user().tag.get()));
+        outstanding.extend(with_device.map(|(index, _)| index));
+        let now = self.begun.get();
+        // The oldest first, by its age: the count may have wrapped between two of them.
+        outstanding.sort_unstable_by_key(|index| {
+            let order = self.queue.slot(*index).map_or(now, |slot| slot.user().order.get());
+            std::cmp::Reverse(now.wrapping_sub(order))
+        });
+        for slot in outstanding.drain(..).filter_map(|index| self.queue.slot(index)) {
+            if slot.user().tag.get() & phase::MASK == phase::ANSWERED {
+                self.make_finished(slot);
+            } else {
+                self.finish(slot, Status::ABORTED_SQ_DELETION);
+            }
+        }
+        self.scratch.set(outstanding);
+        while let Some(slot) = self.queue.pop::<WAITING>() {
+            self.finish(slot, Status::ABORTED_SQ_DELETION);
+        }
+        self.reset_connect();
+    }
+
+    /// The answer to Fabrics Connect, once both its completions were accounted for. The slot is ready for another
+    /// attempt then.
+    pub(super) fn take_connect_answer(&self) -> Option<Completion> {
+        let slot = self.connect()?;
+        (slot.user().tag.get() & phase::MASK == phase::FINISHED).then(|| {
+            self.reset_connect();
+            completion(slot.user().completion.get())
+        })
+    }
+
+    /// The answer to Fabrics Connect, if it was heard, although the SEND is still to be accounted for.
+    pub(super) fn connect_answer(&self) -> Option<Completion> {
+        let slot = self.connect()?;
+        (slot.user().tag.get() & phase::MASK == phase::ANSWERED)
+            .then(|| completion(slot.user().completion.get()))
+    }
+
+    /// Makes the slot of Fabrics Connect ready for another attempt.
+    pub(super) fn reset_connect(&self) {
+        let Some(slot) = self.connect() else { return };
+        let tag = slot.user().tag.get();
+        slot.user().tag.set(phase::FREE | tag & !phase::MASK);
+        if tag & phase::MASK == phase::FINISHED {
+            self.queue.remove::<FINISHED>(self.connect_slot());
+        }
+    }
+
+    // ---- delivery ------------------------------------------------------------------------------------------------
+
+    /// Whether a callback is due.
+    #[inline(always)]
+    pub(super) fn has_finished(&self) -> bool {
+        self.queue.first::<FINISHED>().is_some()
+    }
+
+    /// Takes the request that finished first: its slot is free from here on. If its function is NULL,
+    /// [`Slots::otherwise`] is to be asked next.
+    #[inline(always)]
+    pub(super) fn take_finished(&self) -> Option<Finished> {
+        let slot = self.queue.pop::<FINISHED>()?;
+        let request = slot.user();
+        let finished = Finished {
+            context: Context { function: request.function.get(), argument: request.argument.get() },
+            completion: completion(request.completion.get()),
+        };
+        let tag = request.tag.get();
+        request.tag.set(phase::FREE | tag & !phase::MASK);
+        if !finished.context.function.is_null() {
+            self.free(slot);
+        }
+        Some(finished)
+    }
+
+    /// What is to be done with a request that was taken just now and has no function; its slot is free from here on.
+    #[cold]
+    pub(super) fn otherwise(&self, finished: &Finished) -> Otherwise {
+        // Its own id, not what the controller said: a response is only taken if the two are equal.
+        let index = finished.completion.cid() & self.mask;
+        if index == self.connect_slot() {
+            return Otherwise::Connect;
+        }
+        let Some(slot) = self.queue.slot(index) else { return Otherwise::Nobody };
+        match self.closures.take(finished.context.argument.addr()) {
+            Some(Closure { call, ahead: false }) => {
+                self.free(slot);
+                Otherwise::Closure(call)
+            }
+            Some(Closure { call, ahead: true }) => {
+                slot.push_stack::<RESERVE>();
+                Otherwise::Closure(call)
+            }
+            None => {
+                self.free(slot);
+                Otherwise::Nobody
+            }
+        }
+    }
+
+    /// Requests that were accepted and whose callback did not run yet. Walks all slots.
+    pub(super) fn in_use(&self) -> usize {
+        self.queue.slots().filter(|slot| slot.user().tag.get() & phase::MASK != phase::FREE).count()
+    }
+}
+
+/// The words of a request of which nobody is told.
+const NOBODY: Context = Context { function: std::ptr::null(), argument: std::ptr::null_mut() };
+
+#[inline(always)]
+fn completion([low, high]: [u64; 2]) -> Completion {
+    Completion { dwords: [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32] }
+}
+
+fn words(completion: Completion) -> [u64; 2] {
+    let [a, b, c, d] = completion.dwords.map(u64::from);
+    [a | b << 32, c | d << 32]
+}
+
+struct Closure {
+    call: Rc<dyn Fn(&Completion)>,
+    /// Its slot is outside of the account of room.
+    ahead: bool,
+}
+
+/// The closures of requests that have one, which are those of this host's own commands and of transfers that were split. Place 0
+/// stands for none.
+#[derive(Default)]
+struct Closures {
+    places: Cell<Vec<Option<Closure>>>,
+}
+
+impl Closures {
+    /// The place of a closure. None if there is no memory for it.
+    fn insert(&self, closure: Closure) -> Option<usize> {
+        let mut places = self.places.take();
+        let free = places.iter().position(Option::is_none);
+        let place = free.or_else(|| places.try_reserve(1).ok().map(|()| places.len()));
+        if let Some(place) = place {
+            match places.get_mut(place) {
+                Some(slot) => *slot = Some(closure),
+                None => places.push(Some(closure)),
+            }
+        }
+        self.places.set(places);
+        place.map(|place| place + 1)
+    }
+
+    fn take(&self, place: usize) -> Option<Closure> {
+        let mut places = self.places.take();
+        let closure = place.checked_sub(1).and_then(|place| places.get_mut(place)?.take());
+        self.places.set(places);
+        closure
+    }
+}
+
+#[cfg(test)]
+mod tests;

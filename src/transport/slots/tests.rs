@@ -1,0 +1,339 @@
+//! The slots of one qpair without a device: what a SEND, a response and an end do to them, and the account of room.
+
+use super::*;
+use crate::transport::completer::tell_nobody;
+use std::cell::RefCell;
+
+fn slots(count: u16) -> Slots {
+    let memory = Memory::new(Slots::memory_for(count)).unwrap();
+    Slots::new(memory, count, 0, 7, &Seat::new()).unwrap()
+}
+
+/// Slots whose gate is open for all of them.
+fn open(count: u16) -> Slots {
+    let slots = slots(count);
+    slots.open_gate(u32::from(count));
+    slots
+}
+
+fn response(id: u16) -> [u64; 2] {
+    words(Completion::new(1, id, Status::SUCCESS))
+}
+
+fn nobody() -> Completer {
+    Completer::Shared(Rc::new(|_| {}))
+}
+
+/// The index and the command id of a request that went out.
+fn outstanding(slots: &Slots) -> Option<(u16, u16)> {
+    let slot = slots.first_open()?;
+    let context = Context { function: tell_nobody as *const (), argument: std::ptr::null_mut() };
+    let id = slots.begin_first(slot, context);
+    Some((id & slots.mask, id))
+}
+
+fn deliver(slots: &Slots) -> Option<Completion> {
+    let finished = slots.take_finished()?;
+    if finished.context.function.is_null() {
+        match slots.otherwise(&finished) {
+            Otherwise::Closure(closure) => closure(&finished.completion),
+            Otherwise::Nobody | Otherwise::Connect => {}
+        }
+    }
+    Some(finished.completion)
+}
+
+/// Both completions of a request.
+fn complete(slots: &Slots, (slot, id): (u16, u16)) {
+    assert!(slots.sent(slot));
+    slots.answered(response(id)).unwrap();
+}
+
+#[test]
+fn t11_a_slot_is_free_only_after_its_send_and_its_response() {
+    for response_first in [true, false] {
+        let slots = open(1);
+        let (slot, id) = outstanding(&slots).unwrap();
+        if response_first {
+            slots.answered(response(id)).unwrap();
+            assert!(!slots.has_finished() && outstanding(&slots).is_none());
+            assert!(slots.sent(slot));
+        } else {
+            assert!(slots.sent(slot));
+            assert!(!slots.has_finished() && outstanding(&slots).is_none());
+            slots.answered(response(id)).unwrap();
+        }
+        assert!(outstanding(&slots).is_none(), "finished, not delivered");
+        assert_eq!(deliver(&slots).unwrap().cid(), id);
+        assert_eq!(outstanding(&slots).unwrap().0, slot);
+    }
+}
+
+#[test]
+fn h10_a_response_with_a_bad_command_id_is_refused() {
+    for count in [1, 3, 4, 127, 128, 1023, 4095] {
+        let slots = open(count);
+        let (slot, id) = outstanding(&slots).unwrap();
+        assert_eq!(slots.answered(response(0xffff)), Err(BadCommandId::OutOfRange(0xffff)), "{count}");
+        if let Some(idle) = slots.first_open() {
+            let idle = idle.user().tag.get() as u16; // generation 0 was never given
+            assert_eq!(slots.answered(response(idle)), Err(BadCommandId::Idle(idle)));
+        }
+        slots.answered(response(id)).unwrap();
+        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Repeated(id)), "before the send");
+        assert!(slots.sent(slot));
+        assert!(!slots.sent(slot), "a second completion of the send changes nothing");
+        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Idle(id)), "finished");
+        deliver(&slots).unwrap();
+        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Idle(id)), "free");
+        let (again, next) = outstanding(&slots).unwrap();
+        assert_eq!(again, slot);
+        assert_ne!(next, id, "an old id does not fit the slot's next use");
+        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Repeated(id)));
+        assert!(!slots.sent(count + 1), "no such slot");
+    }
+}
+
+#[test]
+fn no_command_id_is_the_reserved_one() {
+    for count in [1, 2, 3, 4095] {
+        let slots = open(count);
+        for _ in 0..3 * 65536_u32 / u32::from(count) {
+            let slot = slots.connect().unwrap();
+            assert_ne!(slots.begin(slot), 0xffff);
+            for _ in 0..count.min(4) {
+                let request = outstanding(&slots).unwrap();
+                assert_ne!(request.1, 0xffff);
+                complete(&slots, request);
+            }
+            while deliver(&slots).is_some() {}
+            slots.reset_connect();
+        }
+    }
+}
+
+#[test]
+fn an_abort_finishes_each_request_once_and_in_order() {
+    let slots = open(4);
+    let (answered, id) = outstanding(&slots).unwrap();
+    let (_, lost) = outstanding(&slots).unwrap();
+    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    slots.answered(response(id)).unwrap();
+    slots.close_gate();
+    slots.abort_all();
+    slots.abort_all();
+    let heard: Vec<_> = std::iter::from_fn(|| deliver(&slots)).collect();
+    assert_eq!(heard.len(), 3);
+    let of = |completion: &Completion| (completion.cid(), completion.status(), completion.sqid());
+    assert_eq!(of(&heard[0]), (id, Status::SUCCESS, 1));
+    assert_eq!(of(&heard[1]), (lost, Status::ABORTED_SQ_DELETION, 7));
+    assert_eq!(heard[2].status(), Status::ABORTED_SQ_DELETION);
+    assert_eq!(slots.in_use(), 0);
+    assert!(!slots.sent(answered), "a late completion of the send changes nothing");
+}
+
+/// Also when the count of commands wraps among those that are out.
+#[test]
+fn t147_aborts_come_in_the_order_of_submission() {
+    for begun in [0, u32::MAX - 3] {
+        let slots = open(8);
+        slots.begun.set(begun);
+        let first: Vec<_> = (0..8).map(|_| outstanding(&slots).unwrap()).collect();
+        // Half of them end, and their slots are used again, the last one first.
+        first[..4].iter().for_each(|request| complete(&slots, *request));
+        while deliver(&slots).is_some() {}
+        let second: Vec<_> = (0..4).map(|_| outstanding(&slots).unwrap()).collect();
+        slots.close_gate();
+        slots.abort_all();
+        let expected: Vec<_> = first[4..].iter().chain(&second).map(|(_, id)| *id).collect();
+        let heard: Vec<_> = std::iter::from_fn(|| deliver(&slots)).map(|heard| heard.cid()).collect();
+        assert_eq!(heard, expected);
+    }
+}
+
+#[test]
+fn an_answer_to_connect_does_not_outlive_its_attempt() {
+    let slots = open(2);
+    let request = outstanding(&slots).unwrap();
+    let connect = slots.begin(slots.connect().unwrap());
+    for request in [(slots.connect_slot(), connect), request] {
+        complete(&slots, request);
+    }
+    slots.reset_connect();
+    assert_eq!(deliver(&slots).map(|completion| completion.cid()), Some(request.1));
+    assert!(deliver(&slots).is_none());
+}
+
+#[test]
+fn the_answer_to_connect_is_taken_once_both_completions_were_heard() {
+    let slots = slots(2);
+    let id = slots.begin(slots.connect().unwrap());
+    assert!(slots.connect_answer().is_none());
+    slots.answered(response(id)).unwrap();
+    assert_eq!(slots.connect_answer().unwrap().cid(), id);
+    assert!(slots.take_connect_answer().is_none(), "its SEND is with the device");
+    assert!(slots.sent(slots.connect_slot()));
+    assert_eq!(slots.take_connect_answer().unwrap().cid(), id);
+    assert!(slots.take_connect_answer().is_none() && !slots.has_finished());
+}
+
+#[test]
+fn waiting_requests_keep_their_order_and_what_they_are() {
+    let slots = slots(3);
+    let payload = |slot: u64| Payload::Registered { address: slot << 40, length: 512, remote_key: 7 };
+    for slot in 0..3 {
+        slots.wait([slot, 1, 2, 3, 4, 5, 6, 7], payload(slot), nobody()).unwrap();
+    }
+    assert_eq!(slots.wait([0; COMMAND_WORDS], Payload::None, nobody()), Err(Error::NoRequests));
+    assert!(slots.next_to_go().is_none(), "not before the connection is live");
+    slots.open_gate(2);
+    for slot in 0..2 {
+        let (_, words, found) = slots.next_to_go().unwrap();
+        assert_eq!((words, found), ([slot, 1, 2, 0, 4, 5, 6, 7], payload(slot)));
+    }
+    assert!(slots.next_to_go().is_none(), "there is no more room");
+}
+
+#[test]
+fn a_closure_is_called_once_and_forgotten_with_its_slot() {
+    let slots = open(2);
+    let heard = Rc::new(Cell::new(0));
+    let completer = || {
+        let heard = heard.clone();
+        Completer::Shared(Rc::new(move |_: &Completion| heard.set(heard.get() + 1)))
+    };
+    let slot = slots.take_open().unwrap();
+    slots.set_completer(slot, completer(), false).unwrap();
+    slots.give_back_open(slot);
+    assert_eq!(Rc::strong_count(&heard), 1, "a request that was not accepted");
+    for _ in 0..3 {
+        let slot = slots.take_open().unwrap();
+        slots.set_completer(slot, completer(), false).unwrap();
+        let id = slots.begin(slot);
+        complete(&slots, (id & slots.mask, id));
+        deliver(&slots).unwrap();
+    }
+    assert_eq!((heard.get(), Rc::strong_count(&heard)), (3, 1));
+}
+
+#[test]
+fn a_request_of_nobody_ends_and_gives_its_slot_back() {
+    let slots = open(1);
+    for _ in 0..3 {
+        let slot = slots.first_open().unwrap();
+        let context = Context { function: std::ptr::null(), argument: std::ptr::without_provenance_mut(1) };
+        let id = slots.begin_first(slot, context);
+        complete(&slots, (id & slots.mask, id));
+        assert!(deliver(&slots).is_some());
+    }
+}
+
+/// Everything stays as it is where the slots move to other memory.
+#[test]
+fn slots_that_move_are_what_they_were() {
+    let slots = open(8);
+    let out = outstanding(&slots).unwrap();
+    let finished: Vec<_> = (0..2).map(|_| outstanding(&slots).unwrap()).collect();
+    finished.iter().for_each(|request| complete(&slots, *request));
+    slots.wait([9; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    let in_use = slots.in_use();
+    slots.renew(Memory::new(Slots::memory_for(8)).unwrap()).unwrap();
+    assert_eq!(slots.in_use(), in_use);
+    for request in finished {
+        assert_eq!(deliver(&slots).unwrap().cid(), request.1);
+    }
+    assert!(slots.has_waiting() && slots.next_to_go().is_some_and(|(_, words, _)| words[0] == 9));
+    complete(&slots, out);
+    assert_eq!(deliver(&slots).unwrap().cid(), out.1);
+}
+
+/// A model of the account: what is with the controller, what is finished, and who waits.
+struct Model {
+    slots: Slots,
+    cap: u32,
+    out: RefCell<Vec<(u16, u16)>>,
+    finished: Cell<u32>,
+    waiting: Cell<u32>,
+}
+
+impl Model {
+    fn submit(&self) {
+        if let Some(request) = outstanding(&self.slots) {
+            assert_eq!(self.waiting.get(), 0, "somebody was overtaken");
+            self.out.borrow_mut().push(request);
+        } else if self.slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).is_ok() {
+            self.waiting.set(self.waiting.get() + 1);
+        }
+    }
+
+    fn complete(&self, which: usize) {
+        let mut out = self.out.borrow_mut();
+        if !out.is_empty() {
+            let which = which % out.len();
+            complete(&self.slots, out.remove(which));
+            self.finished.set(self.finished.get() + 1);
+        }
+    }
+
+    fn deliver(&self) {
+        let delivered = deliver(&self.slots).is_some();
+        assert_eq!(delivered, self.finished.get() > 0);
+        self.finished.set(self.finished.get().saturating_sub(1));
+    }
+
+    /// What a poll does at its end.
+    fn settle(&self) {
+        while let Some((slot, ..)) = self.slots.next_to_go() {
+            let id = self.slots.begin(slot);
+            self.out.borrow_mut().push((id & self.slots.mask, id));
+            self.waiting.set(self.waiting.get() - 1);
+        }
+        self.slots.settle();
+        let on_wire = self.out.borrow().len() as u32;
+        assert!(self.waiting.get() == 0 || on_wire == self.cap, "room for one that waits");
+        // Whatever is off the wire has given its room, as far as there are free slots.
+        let open = self.slots.queue.list::<OPEN>().count() as u32;
+        let in_use = on_wire + self.finished.get() + self.waiting.get();
+        let free = u32::from(self.slots.count()) - in_use;
+        if self.waiting.get() == 0 {
+            assert_eq!(open, (self.cap - on_wire).min(free));
+        }
+    }
+
+    fn check(&self) {
+        let on_wire = self.out.borrow().len() as u32;
+        assert!(on_wire <= self.cap, "{on_wire} of {} are out", self.cap);
+        assert_eq!(self.slots.on_wire(), on_wire);
+        assert_eq!(self.slots.in_use() as u32, on_wire + self.finished.get() + self.waiting.get());
+        assert_eq!(self.slots.has_waiting(), self.waiting.get() > 0);
+        let open = self.slots.queue.list::<OPEN>().count() as u32;
+        let account = open + self.slots.room.get() + on_wire + self.finished.get() - self.slots.lent.get();
+        assert_eq!(account, self.cap);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_account_of_room_is_right(
+        count in 1_u16..12, cap in 1_u32..16, steps in proptest::collection::vec((0_u8..5, 0_usize..16), 1..200),
+    ) {
+        let slots = slots(count);
+        slots.open_gate(cap);
+        let model = Model {
+            slots,
+            cap: cap.min(u32::from(count)),
+            out: RefCell::default(),
+            finished: Cell::new(0),
+            waiting: Cell::new(0),
+        };
+        for (step, which) in steps {
+            match step {
+                0 | 1 => model.submit(),
+                2 => model.complete(which),
+                3 => model.deliver(),
+                _ => model.settle(),
+            }
+            model.check();
+        }
+    }
+}
