@@ -2,117 +2,173 @@
 
 /*
  * A fixed number of I/Os over the shipped libraries, with the target in the same process and thread, so that the same
- * instructions run each time. scripts/bench.sh runs it under callgrind with N and 2N I/Os: the difference is what N
- * I/Os cost. Waiting for a connection takes as many turns as it takes, so that is left out.
+ * instructions run each time: one case, or the whole table of them. scripts/bench.sh runs the table under callgrind, with N and 2N
+ * I/Os for each case: the difference is what N I/Os cost. Waiting for a connection takes as many turns as it takes, so that is
+ * left out (bench_qpairs.c has it).
  */
 
-#include <errno.h>
+#include <fnmatch.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "spdk/env.h"
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
 
 #include "common.h"
-#include "in_process.h"
-#include "ledger.h"
-#include "session.h"
+#include "load.h"
 
-#define NAMESPACE_BYTES (8u << 20)
-#define MAX_DEPTH 256u
+/* What fits into a command capsule of the target in this process; a longer write goes by a keyed descriptor, in one command as well. */
+#define IN_CAPSULE_BYTES 4096u
+/* Fills caches of the library before anything is counted. */
+#define WARM_UP(depth) (2 * (uint64_t)(depth) + 64)
+/* The least of so many runs, since whatever else the machine does only adds. */
+#define RUNS_FOR_CYCLES 5
+#define IOS_FOR_CYCLES 20000u
 
-struct request {
-	struct request *next_idle;
-	uint8_t *buffer;
-	enum io_state state;
+struct kind {
+	const char *name;
+	bool write;
+	uint32_t bytes;
+	uint32_t queue_size; /* 0: room for all */
 };
 
-static struct session g_session;
-static struct spdk_nvme_qpair *g_qpair;
-static struct request g_requests[MAX_DEPTH];
-static struct request *g_idle;
-static struct ledger g_ledger;
-static bool g_failed;
+static const struct kind g_kinds[] = {
+	{"read", false, 4096, 0},
+	{"write", true, IN_CAPSULE_BYTES, 0},
+	{"keyed", true, 2 * IN_CAPSULE_BYTES, 0},
+	/* At depth 32 half of the requests wait in the host for room in the queue. */
+	{"waiting", false, 4096, 16},
+};
+static const uint32_t g_depths[] = {1, 32, 128};
+static const struct mode {
+	const char *name;
+	bool delay, in_group;
+} g_modes[] = {{"plain", false, false}, {"delay", true, false}, {"group", false, true}, {"group+delay", true, true}};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: bench [-m read|write] [-n COUNT] [-q DEPTH] [-o BYTES] [-g] [-d]\n"
+		     "       bench -a|-c [-n COUNT] [PATTERN...]\n"
 		     "\n"
 		     "  -m  what to do (default read)\n"
 		     "  -n  how many I/Os (default 100000)\n"
 		     "  -q  requests in flight, 1 to 256 (default 32)\n"
 		     "  -o  bytes of each (default 4096)\n"
 		     "  -g  in a poll group\n"
-		     "  -d  with delay_cmd_submit\n");
+		     "  -d  with delay_cmd_submit\n"
+		     "\n"
+		     "  -a  each case of the table whose name, such as read/32/plain, matches a shell pattern, with COUNT and twice\n"
+		     "      COUNT I/Os (default 1024), for scripts/bench.sh\n"
+		     "  -c  the same cases by the processor's time stamp counter\n");
 }
 
-static void on_complete(void *argument, const struct spdk_nvme_cpl *cpl)
+/* The processor's time stamp counter, or nanoseconds where there is none. */
+static uint64_t stamp(void)
 {
-	struct request *request = argument;
-
-	if (ledger_end(&g_ledger, &request->state, cpl) != IO_COMPLETED) {
-		g_failed = true;
-		return;
-	}
-	request->next_idle = g_idle;
-	g_idle = request;
+#if defined(__x86_64__)
+	return __rdtsc();
+#else
+	return (uint64_t)(now() * 1e9);
+#endif
 }
 
-static void submit(struct request *request, bool write, uint64_t lba, uint32_t blocks)
+static void run(struct load *load, uint64_t count)
 {
-	int rc;
-
-	ledger_begin(&g_ledger, &request->state);
-	rc = write ? spdk_nvme_ns_cmd_write(g_session.ns, g_qpair, request->buffer, lba, blocks, on_complete, request, 0)
-		   : spdk_nvme_ns_cmd_read(g_session.ns, g_qpair, request->buffer, lba, blocks, on_complete, request, 0);
-	if (rc != 0) {
-		ledger_refuse(&g_ledger, &request->state);
-		fprintf(stderr, "bench: a request was refused: %s\n", strerror(abs(rc)));
-		g_failed = true;
-	}
-}
-
-/*
- * What is measured: scripts/bench.sh names this function to callgrind, which counts only while it runs. So it must
- * neither be inlined nor lose its name.
- */
-void bench_loop(struct spdk_nvme_poll_group *group, uint64_t count, bool write, uint64_t places, uint32_t blocks);
-
-__attribute__((noinline)) void bench_loop(struct spdk_nvme_poll_group *group, uint64_t count, bool write, uint64_t places,
-					  uint32_t blocks)
-{
-	uint64_t started = 0;
-
-	while (!g_failed && g_ledger.completed < count) {
-		while (g_idle != NULL && started < count && !g_failed) {
-			struct request *request = g_idle;
-
-			g_idle = request->next_idle;
-			submit(request, write, started % places * blocks, blocks);
-			started++;
-		}
-		if (poll_step(group, g_qpair) < 0) {
-			g_failed = true;
-		}
-	}
-}
-
-static struct spdk_nvme_qpair *open_qpair(struct spdk_nvme_poll_group *group, bool delay)
-{
-	struct spdk_nvme_io_qpair_opts options;
-	struct spdk_nvme_qpair *qpair;
-
-	spdk_nvme_ctrlr_get_default_io_qpair_opts(g_session.ctrlr, &options, sizeof(options));
-	options.create_only = true;
-	options.delay_cmd_submit = delay;
-	qpair = spdk_nvme_ctrlr_alloc_io_qpair(g_session.ctrlr, &options, sizeof(options));
-	if (qpair == NULL || (group != NULL && spdk_nvme_poll_group_add(group, qpair) != 0) ||
-	    spdk_nvme_ctrlr_connect_io_qpair(g_session.ctrlr, qpair) != 0) {
-		fprintf(stderr, "bench: no qpair\n");
+	if (!bench_loop(load, count)) {
+		fprintf(stderr, "bench: it failed\n");
 		exit(EXIT_WRONG);
 	}
-	return qpair;
+}
+
+static void count_case(struct load *load, const char *name, uint64_t count)
+{
+	run(load, WARM_UP(load->depth));
+	bench_section("-", 0, 0);
+	run(load, count);
+	bench_section(name, count, load->polls);
+	run(load, 2 * count);
+	bench_section(name, 2 * count, load->polls);
+}
+
+static void time_case(struct load *load, const char *name)
+{
+	uint64_t least = UINT64_MAX;
+	unsigned index;
+
+	run(load, WARM_UP(load->depth));
+	for (index = 0; index < RUNS_FOR_CYCLES; index++) {
+		uint64_t begin = stamp(), took;
+
+		run(load, IOS_FOR_CYCLES);
+		took = stamp() - begin;
+		least = took < least ? took : least;
+	}
+	printf("%s cycles %.0f\n", name, (double)least / IOS_FOR_CYCLES);
+	fflush(stdout);
+}
+
+static bool matches(const char *name, char *const *patterns)
+{
+	bool any = *patterns == NULL;
+
+	for (; *patterns != NULL; patterns++) {
+		any |= fnmatch(*patterns, name, 0) == 0;
+	}
+	return any;
+}
+
+static void one_case(struct session *session, const struct kind *kind, const struct mode *mode, uint32_t depth, uint64_t count,
+		     bool cycles, const char *name)
+{
+	static struct load load;
+	struct shape shape = {.delay = mode->delay, .queue_size = kind->queue_size};
+
+	memset(&load, 0, sizeof(load));
+	shape.group = mode->in_group ? group_open() : NULL;
+	load.session = session;
+	load.group = shape.group;
+	load.qpair = qpair_make_connected(session, &shape);
+	load.write = kind->write;
+	load.depth = depth;
+	load.bytes = kind->bytes;
+	load_open(&load);
+	if (cycles) {
+		time_case(&load, name);
+	} else {
+		count_case(&load, name, count);
+	}
+	qpair_end(load.qpair);
+	if (shape.group != NULL) {
+		spdk_nvme_poll_group_destroy(shape.group);
+	}
+	load_close(&load);
+}
+
+static void table(struct session *session, uint64_t count, bool cycles, char *const *patterns)
+{
+	size_t kind, depth, mode;
+	char name[64];
+
+	for (kind = 0; kind < LENGTH(g_kinds); kind++) {
+		for (depth = 0; depth < LENGTH(g_depths); depth++) {
+			for (mode = 0; mode < LENGTH(g_modes); mode++) {
+				if (g_kinds[kind].queue_size != 0 && g_depths[depth] != 2 * g_kinds[kind].queue_size) {
+					continue;
+				}
+				snprintf(name, sizeof(name), "%s/%" PRIu32 "/%s", g_kinds[kind].name, g_depths[depth],
+					 g_modes[mode].name);
+				if (matches(name, patterns)) {
+					one_case(session, &g_kinds[kind], &g_modes[mode], g_depths[depth], count, cycles,
+						 name);
+				}
+			}
+		}
+	}
 }
 
 static bool read_number(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *value)
@@ -126,24 +182,22 @@ static bool read_number(const char *text, uint64_t minimum, uint64_t maximum, ui
 
 int main(int argc, char **argv)
 {
-	uint64_t count = 100000, depth = 32, size = 4096;
-	bool write = false, in_group = false, delay = false, good = true;
-	struct spdk_nvme_poll_group *group = NULL;
-	struct spdk_nvme_transport_id trid;
-	uint32_t blocks, index;
-	uint8_t *buffers;
-	uint64_t places;
-	double begin;
+	uint64_t count = 0, depth = 32, size = 4096;
+	bool in_group = false, good = true, all = false, cycles = false;
+	static struct load load;
+	struct session session;
+	struct shape shape = {0};
+	double begin, took;
 	int letter;
 
-	while (good && (letter = getopt(argc, argv, "m:n:q:o:gdh")) != -1) {
+	while (good && (letter = getopt(argc, argv, "m:n:q:o:gdach")) != -1) {
 		switch (letter) {
 		case 'm':
-			write = strcmp(optarg, "write") == 0;
-			good = write || strcmp(optarg, "read") == 0;
+			load.write = strcmp(optarg, "write") == 0;
+			good = load.write || strcmp(optarg, "read") == 0;
 			break;
 		case 'n':
-			good = read_number(optarg, 1, UINT64_MAX >> 1, &count);
+			good = read_number(optarg, 1, UINT64_MAX >> 2, &count);
 			break;
 		case 'q':
 			good = read_number(optarg, 1, MAX_DEPTH, &depth);
@@ -155,7 +209,13 @@ int main(int argc, char **argv)
 			in_group = true;
 			break;
 		case 'd':
-			delay = true;
+			shape.delay = true;
+			break;
+		case 'a':
+			all = true;
+			break;
+		case 'c':
+			all = cycles = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -165,50 +225,35 @@ int main(int argc, char **argv)
 			break;
 		}
 	}
-	if (!good || optind < argc) {
+	if (!good || (!all && optind < argc)) {
 		usage(stderr);
 		return EXIT_WRONG;
 	}
-	if (!environment_start("bench")) {
-		return EXIT_WRONG;
-	}
-	in_process_start("nqn.2016-06.io.spdk:bench", NAMESPACE_BYTES, &trid);
-	session_open(&g_session, &trid);
-	if (in_group && (group = spdk_nvme_poll_group_create(NULL, NULL)) == NULL) {
-		fprintf(stderr, "bench: no poll group\n");
-		return EXIT_WRONG;
-	}
-	g_qpair = open_qpair(group, delay);
-	buffers = spdk_dma_zmalloc(depth * size, 4096, NULL);
-	blocks = (uint32_t)(size / g_session.sector_size);
-	if (buffers == NULL || blocks == 0) {
-		fprintf(stderr, "bench: no memory, or requests smaller than a sector\n");
-		return EXIT_WRONG;
-	}
-	places = g_session.sectors / blocks;
-	for (index = 0; index < depth; index++) {
-		g_requests[index].buffer = buffers + index * size;
-		g_requests[index].next_idle = g_idle;
-		g_idle = &g_requests[index];
+	bench_open(&session, "bench", all && !cycles ? CALLGRIND_SLOWNESS : 1);
+	if (all) {
+		table(&session, count == 0 ? 1024 : count, cycles, argv + optind);
+		bench_close(&session);
+		return EXIT_GOOD;
 	}
 
+	shape.group = in_group ? group_open() : NULL;
+	load.session = &session;
+	load.group = shape.group;
+	load.qpair = qpair_make_connected(&session, &shape);
+	load.depth = (uint32_t)depth;
+	load.bytes = (uint32_t)size;
+	load_open(&load);
 	begin = now();
-	bench_loop(group, count, write, places, blocks);
-	printf("%s, %s bytes, depth %s%s%s: %s I/Os in %.3f s, %s IOPS\n", write ? "write" : "read", digits(size), digits(depth),
-	       in_group ? ", poll group" : "", delay ? ", delayed submit" : "", digits(g_ledger.completed), now() - begin,
-	       digits((uint64_t)((double)g_ledger.completed / (now() - begin))));
-
-	spdk_nvme_ctrlr_free_io_qpair(g_qpair);
-	if (group != NULL) {
-		spdk_nvme_poll_group_destroy(group);
+	run(&load, count == 0 ? 100000 : count);
+	took = now() - begin;
+	printf("%s, %s bytes, depth %s%s%s: %s I/Os in %.3f s, %s IOPS\n", load.write ? "write" : "read", digits(size), digits(depth),
+	       in_group ? ", poll group" : "", shape.delay ? ", delayed submit" : "", digits(load.ledger.completed), took,
+	       digits((uint64_t)((double)load.ledger.completed / took)));
+	qpair_end(load.qpair);
+	if (shape.group != NULL) {
+		spdk_nvme_poll_group_destroy(shape.group);
 	}
-	session_close(&g_session);
-	spdk_dma_free(buffers);
-	in_process_stop();
-	spdk_env_fini();
-	if (g_failed || !ledger_balanced(&g_ledger)) {
-		fprintf(stderr, "bench: it failed\n");
-		return EXIT_WRONG;
-	}
+	load_close(&load);
+	bench_close(&session);
 	return EXIT_GOOD;
 }

@@ -30,6 +30,14 @@ static void give_up(const char *what)
 
 void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport_id *trid)
 {
+	static const struct in_process_room room = {.lingers = true};
+
+	in_process_start_with(nqn, size, &room, trid);
+}
+
+void in_process_start_with(const char *nqn, uint64_t size, const struct in_process_room *room,
+			   struct spdk_nvme_transport_id *trid)
+{
 	struct nvme_rdma_target_options options;
 	char subsystem[300], text[400];
 	const char *subsystems[] = {subsystem};
@@ -39,6 +47,15 @@ void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport
 	options.listen = "127.0.0.1:0";
 	options.subsystems = subsystems;
 	options.subsystem_count = 1;
+	if (room->queue_entries != 0) {
+		options.queue_entries = room->queue_entries;
+	}
+	if (room->io_queues != 0) {
+		options.io_queues = room->io_queues;
+	}
+	if (!room->lingers) {
+		options.linger_ms = 0;
+	}
 	if (nvme_rdma_target_start(&options, &g_target) != 0) {
 		give_up("no target in this process");
 	}
@@ -50,16 +67,31 @@ void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport
 	spdk_nvme_rdma_set_wait_hook(on_wait, NULL);
 }
 
-void in_process_poll(void)
+/* How much there was to do. */
+static int poll_target(void)
 {
 	struct timespec time;
+	int done;
 
 	if (g_target == NULL) {
-		return;
+		return 0;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &time);
-	if (nvme_rdma_target_poll(g_target, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec) < 0) {
+	done = nvme_rdma_target_poll(g_target, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec);
+	if (done < 0) {
 		give_up("the target in this process");
+	}
+	return done;
+}
+
+void in_process_poll(void)
+{
+	poll_target();
+}
+
+void in_process_settle(void)
+{
+	while (poll_target() > 0) {
 	}
 }
 

@@ -7,6 +7,7 @@
 #ifndef IN_PROCESS_H
 #define IN_PROCESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "spdk/nvme.h"
@@ -26,8 +27,22 @@ enum misbehaviour {
  */
 void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport_id *trid);
 
+/* What the target has room for; 0 is its default. */
+struct in_process_room {
+	uint16_t queue_entries;
+	uint16_t io_queues;
+	bool lingers; /* a queue id stays taken for a moment after its connection, as by default */
+};
+
+/* The same, with such room. */
+void in_process_start_with(const char *nqn, uint64_t size, const struct in_process_room *room,
+			   struct spdk_nvme_transport_id *trid);
+
 /* Lets the target do what there is to do; without a target that is nothing. */
 void in_process_poll(void);
+
+/* The same until it found nothing more to do. */
+void in_process_settle(void);
 
 /* Misbehaves after so many more I/O responses (REJECT: connect requests). */
 void in_process_misbehave(enum misbehaviour how, uint64_t after);

@@ -58,11 +58,16 @@ void session_open(struct session *session, const struct spdk_nvme_transport_id *
 
 void session_open_as(struct session *session, const struct spdk_nvme_transport_id *trid, unsigned host)
 {
+	session_of(session, trid, connect_as_host(trid, host));
+}
+
+void session_of(struct session *session, const struct spdk_nvme_transport_id *trid, struct spdk_nvme_ctrlr *ctrlr)
+{
 	uint32_t nsid;
 
 	memset(session, 0, sizeof(*session));
 	session->trid = *trid;
-	session->ctrlr = connect_as_host(trid, host);
+	session->ctrlr = ctrlr;
 	if (session->ctrlr == NULL) {
 		fprintf(stderr, "cannot connect to %s at %s port %s\n", trid->subnqn, trid->traddr, trid->trsvcid);
 		exit(EXIT_WRONG);

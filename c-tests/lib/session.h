@@ -46,6 +46,8 @@ void test_end(void);
  */
 void session_open(struct session *session, const struct spdk_nvme_transport_id *trid);
 void session_open_as(struct session *session, const struct spdk_nvme_transport_id *trid, unsigned host);
+/* Of a controller that the program connected by itself; NULL is what a failed connect gave. */
+void session_of(struct session *session, const struct spdk_nvme_transport_id *trid, struct spdk_nvme_ctrlr *ctrlr);
 void session_close(struct session *session);
 
 /* A connected qpair, in `group` if that is not NULL. `async`: connect_io_qpair only starts, polling does the rest. */
