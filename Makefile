@@ -21,6 +21,8 @@ DESTDIR ?=
 # How often make test-vm and make t43 run their regression test, and how many queues end and begin in make test-vm.
 RUNS ?=
 QUEUES ?=
+# make bench: whether results above the limits fail.
+LIMITS ?=
 # make replay: which world of which storm.
 SEED ?=
 STORM ?= fault_storm
@@ -60,7 +62,7 @@ help:
 	@echo 'make test-vm    the same C programs on the real RDMA stack of a Linux kernel, in a virtual machine; RUNS=n, QUEUES=n'
 	@echo 'make replay     one world of a storm again, with all that it logs; SEED=n, STORM=name of the test binary'
 	@echo 'make fuzz       any bytes for whatever reads bytes of others, with cargo fuzz; SECONDS_EACH=n KINDS="a b"'
-	@echo 'make bench      instructions and allocations per I/O, by callgrind'
+	@echo 'make bench      what an I/O, a poll and a qpair cost the host, by callgrind; LIMITS=1 fails above scripts/bench/limits.txt'
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
 	@echo 'make install    into DESTDIR/PREFIX (/usr/local)'
@@ -171,13 +173,13 @@ fuzz: packages-build toolchain
 
 .PHONY: bench
 bench: all packages-test
-	scripts/bench.sh
-	scripts/bench-softverbs.sh
+	LIMITS='$(LIMITS)' scripts/bench.sh
+	LIMITS='$(LIMITS)' scripts/bench-softverbs.sh
 
 # What a reviewer would look at first ----------------------------------------------------------------------------------
 
-.PHONY: check check-format check-lints check-docs check-headers check-generated check-install
-check: check-format check-lints check-docs check-headers check-generated check-install
+.PHONY: check check-format check-lints check-docs check-headers check-generated check-bench check-install
+check: check-format check-lints check-docs check-headers check-generated check-bench check-install
 	@echo 'check: all good'
 
 check-format: toolchain
@@ -197,6 +199,10 @@ check-headers: packages-build packages-test
 # Committed headers and lists against what they are generated from.
 check-generated: packages-build packages-test toolchain
 	$(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test abi --test compatibility
+
+# The sums and limits of make bench, over made-up numbers.
+check-bench:
+	scripts/check-bench.sh
 
 check-install: all
 	CC='$(CC)' scripts/check-install.sh

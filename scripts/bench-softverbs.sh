@@ -3,7 +3,8 @@
 #
 # Instructions are those of libsoftverbs and of libc on its behalf, by callgrind with N and 2N messages (see bench.sh); they
 # are the same in each run, and more than LIMIT of them for a message and its receive is a failure. Times and bandwidths are
-# this machine's at this moment; the goals beside them are for an idle one, and missing them is no failure.
+# this machine's at this moment; the goals beside them are for an idle one, and missing them is no failure. LIMITS=1 is for what can
+# fail alone: the instructions.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -52,6 +53,13 @@ for connections in 1 1000; do
 	printf '  %4d connections: %5d instructions a pair%s\n' "$connections" "$cost" "${LIMIT:+ (at most $LIMIT)}"
 	[ -z "$LIMIT" ] || [ "$cost" -le "$LIMIT" ] || bad=1
 done
+verdict() {
+	[ "$bad" = 0 ] || die "over the limit of $LIMIT instructions"
+}
+if [ "${LIMITS:-0}" != 0 ]; then
+	verdict
+	exit 0
+fi
 echo 'two processes: SEND of 64 bytes and its acknowledgement, one at a time'
 one=$(nanoseconds 1)
 thousand=$(nanoseconds 1000)
@@ -62,4 +70,4 @@ printf '  ib_write_bw, 64 KiB: %s MB/s (goal 1000)\n' "$(perftest ib_write_bw -R
 printf '  ib_send_lat, 64 B: median %s us (goal 40)\n' "$(perftest ib_send_lat -R -s 64 -n 5000 | awk '{ print $5 }')"
 echo 'simulation, order drawn from a seed (goal 200000)'
 (cd "$ROOT" && "${CARGO:-cargo}" bench --locked --quiet -p softverbs --bench simulation) | sed 's/^/  /'
-[ "$bad" = 0 ] || die "over the limit of $LIMIT instructions"
+verdict

@@ -123,6 +123,10 @@ alone queue-ids-in-process 180 "$bin/queue-ids" --in-process
 alone bad-input-in-process 180 "$bin/bad-input" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
+alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
+alone bench-qpairs-runs 180 "$bin/bench-qpairs" -m 65
+# It has a malloc of its own, which is not memcheck's.
+[ ${#VALGRIND[@]} -gt 0 ] || alone bench-memory-runs 180 "$bin/bench-memory"
 
 with_target readwrite 180 16M "$bin/readwrite"
 with_target lifecycle 180 16M "$bin/lifecycle"
