@@ -41,7 +41,7 @@ static void refused(const char *what, const struct spdk_nvme_transport_id *trid,
 	CHECK_RANGE(elapsed, 0, REFUSED_SECONDS);
 	CHECK_INT(errors, 1);
 	CHECK(strstr(log, word) != NULL);
-	CHECK_INT(count_fds(), before);
+	CHECK_INT(count_fds_down_to(before), before);
 	printf("%-22s %.2f s: %s", what, elapsed, log[0] == '\0' ? "\n" : log);
 	if (g_failed_checks != failed) {
 		fprintf(stderr, "  that was: %s, where '%s' is expected in the log\n", what, word);

@@ -7,11 +7,13 @@
 //! - [`transport`]: one RDMA connection, from connect to release;
 //! - `verbs` (a crate): owners of libibverbs and librdmacm objects.
 //!
-//! Beside them: [`memory`] (which key covers a buffer), [`clock`] (the one clock and the one wait), and the crate
+//! Beside them: [`memory`] (which key covers a buffer), [`clock`] (the one clock and the one wait), `epoch` (when what was
+//! remembered is void), and the crate
 //! `spec` (NVMe as data). See `docs/architecture.md`.
 
 pub mod abi;
 pub mod clock;
+mod epoch;
 pub mod host;
 pub mod memory;
 pub mod transport;

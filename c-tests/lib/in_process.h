@@ -44,6 +44,12 @@ void in_process_poll(void);
 /* The same until it found nothing more to do. */
 void in_process_settle(void);
 
+/*
+ * From now on the target has done all that there is to do whenever a send was posted: the completions are there when posting
+ * returns, as from a device and a controller that take no time. For qpairs that connect afterwards.
+ */
+void in_process_answer_at_once(void);
+
 /* Misbehaves after so many more I/O responses (REJECT: connect requests). */
 void in_process_misbehave(enum misbehaviour how, uint64_t after);
 

@@ -5,6 +5,7 @@
 #include "session.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,5 +235,16 @@ unsigned count_fds(void)
 		count++;
 	}
 	closedir(folder);
+	return count;
+}
+
+unsigned count_fds_down_to(unsigned expected)
+{
+	double deadline = deadline_in(STEP_SECONDS);
+	unsigned count;
+
+	do {
+		count = count_fds();
+	} while (count > expected && !deadline_passed(deadline) && sched_yield() == 0);
 	return count;
 }

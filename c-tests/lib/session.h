@@ -87,4 +87,10 @@ bool was_aborted(const struct single *single);
 /* Open file descriptors of this process. */
 unsigned count_fds(void);
 
+/*
+ * The same once there are no more than `expected`: what RDMA without a device has left to close, a thread of its own may close a moment
+ * later. More than that if they do not become so few.
+ */
+unsigned count_fds_down_to(unsigned expected);
+
 #endif

@@ -19,7 +19,9 @@ use std::{
 ///
 /// The body gets a reference to the handle's object, which is good until something is called that may free it; such
 /// entries write `as share` after the type and get a share instead. `as acquired` is for entries that another thread's end
-/// of the object may meet: it is had before that, or not at all.
+/// of the object may meet: it is had before that, or not at all. The entries of one I/O write
+/// `hot |object| body, else |object| other body`: the first is for a handle that is live, the second, which does the same, for one
+/// whose object is ending or in a long call.
 macro_rules! entry {
     ($symbol:ident($($argument:expr),*), $type:ty as acquired, $handle:ident, $refused:expr, |$object:ident| $body:expr) => {
         match $crate::abi::handles::acquire::<$type>($handle) {
@@ -35,6 +37,25 @@ macro_rules! entry {
             }
         }
     };
+    ($symbol:ident($($argument:expr),*), $type:ty $(as $how:ident)?, $handle:ident, $refused:expr, hot |$object:ident| $body:expr, else |$other:ident| $otherwise:expr) => {
+        if $crate::abi::handles::is_live::<$type>($handle) {
+            // SAFETY: the entry's contract: the handle's object is used by one thread at a time, and nobody else frees it
+            // meanwhile. Bodies that may free it on this thread ask for a share.
+            let object = unsafe { $crate::abi::handles::live::<$type>($handle) };
+            let $object = $crate::abi::entry::hold!(object $(as $how)?);
+            $crate::abi::entry::guard(stringify!($symbol), &*$object, $refused, || $body)
+        } else {
+            $crate::abi::entry::aside(move || {
+                $crate::abi::entry::entry!(
+                    $symbol($($argument),*),
+                    $type $(as $how)?,
+                    $handle,
+                    $refused,
+                    |$other| $otherwise
+                )
+            })
+        }
+    };
     ($symbol:ident($($argument:expr),*), $type:ty $(as $how:ident)? , $handle:ident, $refused:expr, |$object:ident| $body:expr) => {
         // SAFETY: the entry's contract: the handle's object is used by one thread at a time, and nobody else frees it
         // meanwhile. Bodies that may free it on this thread ask for a share.
@@ -43,17 +64,25 @@ macro_rules! entry {
                 let $object = $crate::abi::entry::hold!(object $(as $how)?);
                 $crate::abi::entry::guard(stringify!($symbol), &*$object, $refused, || $body)
             }
-            $crate::abi::handles::Found::Foreign => {
+            $crate::abi::handles::Found::Foreign => $crate::abi::entry::aside(move || {
                 $crate::abi::entry::next!($symbol($($argument),*)).unwrap_or($refused)
-            }
-            $crate::abi::handles::Found::Invalid => {
+            }),
+            $crate::abi::handles::Found::Invalid => $crate::abi::entry::aside(move || {
                 $crate::abi::handles::complain(stringify!($symbol), $handle.addr());
                 $refused
-            }
+            }),
         }
     };
 }
 pub(super) use entry;
+
+/// Runs what few calls of an entry come to, where it costs the others nothing. What it needs must be moved to it: a reference to an
+/// argument would keep that in memory for all.
+#[cold]
+#[inline(never)]
+pub(super) fn aside<R>(rare: impl FnOnce() -> R) -> R {
+    rare()
+}
 
 /// What the body of an entry gets: see [`entry!`].
 macro_rules! hold {

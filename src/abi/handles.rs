@@ -32,7 +32,7 @@ pub(super) const REUSE_DELAY: usize = 65_536;
 
 /// Most cells that can be in use at once, those that wait for reuse included.
 const CELLS: usize = 1 << 22;
-/// Cells that become readable at a time.
+/// Cells that become writable at a time.
 const STEP: usize = 4096;
 const CELL_SIZE: usize = size_of::<Cell>();
 
@@ -136,12 +136,10 @@ struct Cell {
     caller: AtomicU32,
 }
 
-/// First address of the range. Before there is one: an address at which no program has anything, so that nothing is
-/// ours.
-static BASE: AtomicUsize = AtomicUsize::new(usize::MAX - CELLS * CELL_SIZE);
-/// Length of the readable part of the range, in bytes.
-static READABLE: AtomicUsize = AtomicUsize::new(0);
-static TABLE: Mutex<Table> = Mutex::new(Table { used: 0, free: VecDeque::new() });
+/// First address of the range, all of which can be read. Before there is one: such that only odd addresses high above all that
+/// programs have, and below those that errors are disguised as, could be cells.
+static BASE: AtomicUsize = AtomicUsize::new((usize::MAX - 2 * CELLS * CELL_SIZE) | 1);
+static TABLE: Mutex<Table> = Mutex::new(Table { used: 0, writable: 0, free: VecDeque::new() });
 
 /// How often there was no cell.
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
@@ -150,6 +148,8 @@ static REFUSED: AtomicUsize = AtomicUsize::new(0);
 struct Table {
     /// Cells that were ever used: all others are fresh.
     used: usize,
+    /// Cells from the first on that can be written; 0 before there is a range.
+    writable: usize,
     /// Freed cells, oldest first.
     free: VecDeque<u32>,
 }
@@ -162,20 +162,34 @@ struct Table {
 /// anything that may.
 #[inline]
 pub(super) unsafe fn find<'a, T: Object>(handle: *const T::Handle) -> Found<'a, T> {
-    // The readable part never shrinks and BASE does not change once there is one, so no order between the two loads
-    // is needed.
-    let offset = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed));
-    if offset < READABLE.load(Ordering::Relaxed) && offset.is_multiple_of(CELL_SIZE) {
-        // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
-        let cell = unsafe { &*handle.cast::<Cell>() };
-        if cell.tag.load(Ordering::Acquire) == T::KIND as u32 {
-            let object = cell.object.load(Ordering::Relaxed).cast::<T>();
-            // SAFETY: a cell with this tag holds a share of a T, and the caller vouches that it stays for 'a.
-            return Found::Ours(unsafe { &*object });
-        }
+    if is_live::<T>(handle) {
+        // SAFETY: as for this function, and it is live.
+        return Found::Ours(unsafe { live(handle) });
     }
     // SAFETY: as for this function.
     unsafe { find_other(handle) }
+}
+
+/// Whether a handle is a live one of this kind, in no long call. False says nothing.
+#[inline(always)]
+pub(super) fn is_live<T: Object>(handle: *const T::Handle) -> bool {
+    if !is_cell(handle.addr()) {
+        return false;
+    }
+    // SAFETY: the address is that of a cell in the range, which can be read and is never unmapped.
+    let cell = unsafe { &*handle.cast::<Cell>() };
+    cell.tag.load(Ordering::Acquire) == T::KIND as u32
+}
+
+/// The object of a handle.
+///
+/// # Safety
+/// As for [`find`], and [`is_live`] said so just now.
+#[inline(always)]
+pub(super) unsafe fn live<'a, T: Object>(handle: *const T::Handle) -> &'a T {
+    // SAFETY: the handle is the address of a cell, whose tag says that it holds a share of a T; the caller vouches that it stays for
+    // 'a.
+    unsafe { &*(*handle.cast::<Cell>()).object.load(Ordering::Relaxed).cast::<T>() }
 }
 
 /// What [`find`] answers when the cell is not simply live: its object may be ending or in a long call, and is found then.
@@ -195,12 +209,19 @@ unsafe fn find_other<'a, T: Object>(handle: *const T::Handle) -> Found<'a, T> {
     Found::Ours(unsafe { &*object })
 }
 
-/// The cell at an address, if it is that of one in the readable part of the range.
-fn cell_at(address: usize) -> Option<&'static Cell> {
+/// Whether an address is that of a cell, in use or not.
+#[inline(always)]
+fn is_cell(address: usize) -> bool {
+    const { assert!(CELL_SIZE.is_power_of_two()) };
     let offset = address.wrapping_sub(BASE.load(Ordering::Relaxed));
-    let is_cell = offset < READABLE.load(Ordering::Acquire) && offset.is_multiple_of(CELL_SIZE);
-    // SAFETY: the address is that of a cell in the readable part of the range, which is never unmapped.
-    is_cell.then(|| unsafe { &*ptr::with_exposed_provenance::<Cell>(address) })
+    // What the offset has within a cell becomes its highest bits: one compare for that and for the range.
+    offset.rotate_right(CELL_SIZE.ilog2()) < CELLS
+}
+
+/// The cell at an address, if there is one.
+fn cell_at(address: usize) -> Option<&'static Cell> {
+    // SAFETY: the address is that of a cell in the range, which can be read and is never unmapped.
+    is_cell(address).then(|| unsafe { &*ptr::with_exposed_provenance::<Cell>(address) })
 }
 
 /// Whether an address is ours to answer for: NULL, or in the range.
@@ -300,6 +321,10 @@ impl LongCall {
             return if is_ours(handle.addr()) { Begin::Invalid } else { Begin::Foreign };
         };
         let kind = T::KIND as u32;
+        // Only a cell that was ever used can be written.
+        if cell.tag.load(Ordering::Acquire) & !(ENDING | BUSY) != kind {
+            return Begin::Invalid;
+        }
         // SAFETY: where this is called the cell holds a share that no other thread can take: it is busy by this thread.
         let share = || unsafe { T::share_raw(cell.object.load(Ordering::Relaxed).cast::<T>()) };
         match cell.tag.compare_exchange(kind, kind | BUSY, Ordering::AcqRel, Ordering::Acquire) {
@@ -422,7 +447,7 @@ pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Shar
     let index = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed)) / CELL_SIZE;
     if T::KIND as u32 == Kind::Namespace as u32 {
         // Qpairs remember the handle of the namespace that they saw last.
-        crate::host::names_have_changed();
+        crate::epoch::advance();
     }
     cell.tag.store(T::KIND as u32 | FREED, Ordering::Relaxed);
     let object = cell.object.swap(ptr::null_mut(), Ordering::Relaxed).cast::<T>();
@@ -467,7 +492,7 @@ impl Table {
             self.fresh()?
         };
         let address = BASE.load(Ordering::Relaxed).checked_add(index.checked_mul(CELL_SIZE)?)?;
-        // SAFETY: the cell lies in the readable part of the range, since only such ones are freed and `fresh` grows it.
+        // SAFETY: the cell lies in the writable part of the range, since only such ones are freed and `fresh` grows it.
         // A zero cell is a valid one.
         Some(unsafe { &*ptr::with_exposed_provenance::<Cell>(address) })
     }
@@ -477,19 +502,16 @@ impl Table {
             return None;
         }
         let index = self.used;
-        let next = index.checked_add(1)?;
-        if next.checked_mul(CELL_SIZE)? > READABLE.load(Ordering::Relaxed) {
+        if index >= self.writable {
             self.grow()?;
         }
-        self.used = next;
+        self.used = index.checked_add(1)?;
         Some(index)
     }
 
     fn grow(&mut self) -> Option<()> {
-        let base =
-            if READABLE.load(Ordering::Relaxed) == 0 { reserve()? } else { BASE.load(Ordering::Relaxed) };
-        let readable = READABLE.load(Ordering::Relaxed);
-        let next = ptr::with_exposed_provenance_mut(base.checked_add(readable)?);
+        let base = if self.writable == 0 { reserve()? } else { BASE.load(Ordering::Relaxed) };
+        let next = ptr::with_exposed_provenance_mut(base.checked_add(self.writable.checked_mul(CELL_SIZE)?)?);
         // SAFETY: the pages lie in the range that `reserve` mapped, and nothing is in them yet.
         let failed =
             unsafe { libc::mprotect(next, STEP * CELL_SIZE, libc::PROT_READ | libc::PROT_WRITE) } != 0;
@@ -497,19 +519,19 @@ impl Table {
             return None;
         }
         BASE.store(base, Ordering::Relaxed);
-        READABLE.store(readable.checked_add(STEP * CELL_SIZE)?, Ordering::Release);
+        self.writable = self.writable.checked_add(STEP)?;
         Some(())
     }
 }
 
-/// Reserves the range.
+/// Reserves the range, of which everything can be read, and nothing be written yet.
 fn reserve() -> Option<usize> {
     // SAFETY: a new private mapping, which touches no memory that exists.
     let range = unsafe {
         libc::mmap(
             ptr::null_mut(),
             CELLS * CELL_SIZE,
-            libc::PROT_NONE,
+            libc::PROT_READ,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
             -1,
             0,
@@ -691,6 +713,13 @@ mod tests {
         assert!(is_invalid::<Other>(handle.cast_const().wrapping_byte_add(1)), "inside a cell");
         let last = BASE.load(Ordering::Relaxed) + (CELLS - 1) * CELL_SIZE;
         assert!(is_invalid::<Other>(ptr::without_provenance(last)), "in the range, never used");
+        // It can only be read: who would claim it looks first.
+        let last_one = ptr::without_provenance::<types::spdk_nvme_qpair>(last);
+        assert!(matches!(LongCall::begin::<Probe>(last_one), Begin::Invalid));
+        // SAFETY: nobody uses it.
+        assert!(matches!(unsafe { claim::<Probe>(last_one) }, Claim::Invalid));
+        // SAFETY: nobody uses it.
+        assert!(unsafe { remove::<Probe>(last_one.cast_mut()) }.is_none());
         complain("test", last);
         complain("test", handle.addr());
         complain("test", 0);

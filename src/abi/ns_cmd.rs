@@ -1,15 +1,16 @@
 //! Commands on namespaces: the way of an I/O begins here. A few instructions each, no lock, no allocation.
+//!
+//! The short way cannot unwind, so it goes without the guard that all other bodies have: it has no call but that of the provider.
 
 use super::{
     callback::context,
     entry::entry,
     error::submission,
-    handles::{Found, find},
+    handles::{Found, find, is_live, live},
     ns::Ns,
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
-use crate::host::Transfer;
 use libc::{EINVAL, c_int, c_void};
 
 /// Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
@@ -32,17 +33,49 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
+    if is_live::<Qpair>(qpair) {
+        // SAFETY: this entry's contract, and the handle is live.
+        let object = unsafe { live::<Qpair>(qpair) };
+        let context = context(cb_fn, cb_arg);
+        if object.host().read_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
+            return 0;
+        }
+    }
+    // SAFETY: as for this entry.
+    unsafe { read_otherwise(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags) }
+}
+
+/// What spdk_nvme_ns_cmd_read() does where something is unusual, or its namespace was not the last one's. With the same arguments in
+/// the same places, it costs the other calls nothing but the jump that they do not take.
+///
+/// # Safety
+///
+/// As for the entry.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn read_otherwise(
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    payload: *mut c_void,
+    lba: u64,
+    lba_count: u32,
+    cb_fn: spdk_nvme_cmd_cb,
+    cb_arg: *mut c_void,
+    io_flags: u32,
+) -> c_int {
     entry!(
         spdk_nvme_ns_cmd_read(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
         Qpair,
         qpair,
         -EINVAL,
         |object| {
-            let context = context(cb_fn, cb_arg);
-            if object.host().read_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
-                return 0;
-            }
-            transfer_otherwise(Transfer::Read, object, ns, payload, lba, lba_count, cb_fn, cb_arg, io_flags)
+            // SAFETY: the caller vouches for the handle.
+            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
+                return wrong_namespace("spdk_nvme_ns_cmd_read", ns);
+            };
+            let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
+            let host = object.host();
+            submission(host.read_seeing(name, namespace, payload, lba, lba_count, io_flags, context))
         }
     )
 }
@@ -65,28 +98,29 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    entry!(
-        spdk_nvme_ns_cmd_write(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
-        Qpair,
-        qpair,
-        -EINVAL,
-        |object| {
-            let context = context(cb_fn, cb_arg);
-            if object.host().write_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
-                return 0;
-            }
-            transfer_otherwise(Transfer::Write, object, ns, payload, lba, lba_count, cb_fn, cb_arg, io_flags)
+    if is_live::<Qpair>(qpair) {
+        // SAFETY: this entry's contract, and the handle is live.
+        let object = unsafe { live::<Qpair>(qpair) };
+        let context = context(cb_fn, cb_arg);
+        if object.host().write_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
+            return 0;
         }
-    )
+    }
+    // SAFETY: as for this entry.
+    unsafe { write_otherwise(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags) }
 }
 
-/// A read or write that something is unusual about, or the first one of its namespace.
+/// What spdk_nvme_ns_cmd_write() does where something is unusual, or its namespace was not the last one's. With the same arguments in
+/// the same places, it costs the other calls nothing but the jump that they do not take.
+///
+/// # Safety
+///
+/// As for the entry.
+#[cold]
 #[inline(never)]
-#[allow(clippy::too_many_arguments)] // they are the entries'
-fn transfer_otherwise(
-    transfer: Transfer,
-    object: &Qpair,
+unsafe extern "C" fn write_otherwise(
     ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
     payload: *mut c_void,
     lba: u64,
     lba_count: u32,
@@ -94,17 +128,21 @@ fn transfer_otherwise(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    let entry = match transfer {
-        Transfer::Read => "spdk_nvme_ns_cmd_read",
-        Transfer::Write => "spdk_nvme_ns_cmd_write",
-    };
-    // SAFETY: the caller vouches for the handle.
-    let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-        return wrong_namespace(entry, ns);
-    };
-    let name = ns.cast_const().cast();
-    let context = context(cb_fn, cb_arg);
-    submission(object.host().transfer(transfer, name, namespace, payload, lba, lba_count, io_flags, context))
+    entry!(
+        spdk_nvme_ns_cmd_write(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
+        Qpair,
+        qpair,
+        -EINVAL,
+        |object| {
+            // SAFETY: the caller vouches for the handle.
+            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
+                return wrong_namespace("spdk_nvme_ns_cmd_write", ns);
+            };
+            let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
+            let host = object.host();
+            submission(host.write_seeing(name, namespace, payload, lba, lba_count, io_flags, context))
+        }
+    )
 }
 
 /// The queue pair is ours and the namespace is not.

@@ -159,38 +159,8 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_process_completions(
         PollGroup as share,
         group,
         INVALID,
-        |object| {
-            let Some(disconnected) = disconnected_qpair_cb else {
-                return INVALID;
-            };
-            let Some(_polling) = object.begin_poll() else {
-                return 0;
-            };
-            let context = object.context;
-            let ours = object.host.process_completions(completions_per_qpair, &|qpair| {
-                // SAFETY: the program gave the function to be called with a queue pair's handle and its context.
-                unsafe { disconnected(qpair.tag().cast(), context) };
-            });
-            let ours = match ours {
-                Ok(count) => i64::try_from(count).unwrap_or(i64::MAX),
-                Err(error) => i64::from(negated_errno(&error)),
-            };
-            let inner = object.inner.get();
-            if inner.is_null() {
-                return ours;
-            }
-            let theirs = next!(spdk_nvme_poll_group_process_completions(
-                inner,
-                completions_per_qpair,
-                disconnected_qpair_cb
-            ))
-            .unwrap_or(0);
-            match (ours, theirs) {
-                (ours, _) if ours < 0 => ours,
-                (_, theirs) if theirs < 0 => theirs,
-                (ours, theirs) => ours.saturating_add(theirs),
-            }
-        }
+        hot |object| object.process_completions(completions_per_qpair, disconnected_qpair_cb),
+        else |object| object.process_completions(completions_per_qpair, disconnected_qpair_cb)
     )
 }
 
@@ -228,6 +198,63 @@ impl Drop for Polling<'_> {
 }
 
 impl PollGroup {
+    #[inline(always)]
+    fn process_completions(
+        &self,
+        completions_per_qpair: u32,
+        disconnected_qpair_cb: spdk_nvme_disconnected_qpair_cb,
+    ) -> i64 {
+        let Some(disconnected) = disconnected_qpair_cb else {
+            return INVALID;
+        };
+        let Some(_polling) = self.begin_poll() else {
+            return 0;
+        };
+        let ours = self.host.poll(completions_per_qpair);
+        if self.host.has_ended() {
+            let context = self.context;
+            self.host.tell_of_ended(&|qpair| {
+                // SAFETY: the program gave the function to be called with a queue pair's handle and its context.
+                unsafe { disconnected(qpair.tag().cast(), context) };
+            });
+        }
+        match ours {
+            Ok(ours) if self.inner.get().is_null() => ours as i64, // no more than there are requests
+            ours => self.with_theirs(ours, completions_per_qpair, disconnected_qpair_cb),
+        }
+    }
+
+    /// What a poll returns of which something is to be said, or where the next library has a group, too, which is polled now.
+    #[cold]
+    #[inline(never)]
+    fn with_theirs(
+        &self,
+        ours: Result<u64, host::Error>,
+        completions_per_qpair: u32,
+        disconnected_qpair_cb: spdk_nvme_disconnected_qpair_cb,
+    ) -> i64 {
+        let ours = match ours {
+            Ok(count) => i64::try_from(count).unwrap_or(i64::MAX),
+            Err(error) => i64::from(negated_errno(&error)),
+        };
+        let inner = self.inner.get();
+        if inner.is_null() {
+            return ours;
+        }
+        let theirs = next!(spdk_nvme_poll_group_process_completions(
+            inner,
+            completions_per_qpair,
+            disconnected_qpair_cb
+        ))
+        .unwrap_or(0);
+        match (ours, theirs) {
+            (ours, _) if ours < 0 => ours,
+            (_, theirs) if theirs < 0 => theirs,
+            (ours, theirs) => ours.saturating_add(theirs),
+        }
+    }
+
+    #[inline(always)]
     fn begin_poll(&self) -> Option<Polling<'_>> {
         (!self.polling.replace(true)).then(|| Polling(&self.polling))
     }

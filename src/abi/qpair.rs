@@ -199,10 +199,11 @@ pub unsafe extern "C" fn spdk_nvme_qpair_process_completions(
         Qpair as share,
         qpair,
         -libc::EINVAL,
-        |object| match object.host.poll(max_completions) {
-            Some(count) => count.min(i32::MAX as u32) as i32,
+        hot |object| match object.host.poll(max_completions) {
+            Some(count) => count as i32, // no more than there are slots
             None => object.poll_otherwise(max_completions),
-        }
+        },
+        else |object| object.poll_otherwise(max_completions)
     )
 }
 

@@ -81,26 +81,37 @@ impl PollGroup {
     /// whose connection is over and released. That repeats at each poll until the member is connected again,
     /// removed or freed, each of which the callback may do (I22). An error says that a member lost its connection in
     /// this poll; all others were polled nevertheless (T53).
-    #[inline(always)]
     pub fn process_completions(
         &self,
         per_qpair: u32,
         disconnected: &dyn Fn(&Rc<IoQpair>),
     ) -> Result<u64, Error> {
+        let polled = self.poll(per_qpair);
+        self.tell_of_ended(disconnected);
+        polled
+    }
+
+    /// As [`PollGroup::process_completions`], which leaves [`PollGroup::tell_of_ended`] to the caller.
+    #[inline(always)]
+    pub(crate) fn poll(&self, per_qpair: u32) -> Result<u64, Error> {
         let failures = failures();
         if failures != self.failures.get() {
             self.notice_failed_controllers(failures);
         }
         let polled = self.group.process_completions(per_qpair);
-        if self.group.has_ended() {
-            self.tell_of_ended(disconnected);
-        }
         if polled.failed { Err(transport::Error::NotConnected.into()) } else { Ok(polled.completions) }
     }
 
+    /// Whether [`PollGroup::tell_of_ended`] has somebody to tell of.
+    #[inline(always)]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.group.has_ended()
+    }
+
+    /// Calls `disconnected` for each member whose connection is over and released.
     #[cold]
     #[inline(never)]
-    fn tell_of_ended(&self, disconnected: &dyn Fn(&Rc<IoQpair>)) {
+    pub(crate) fn tell_of_ended(&self, disconnected: &dyn Fn(&Rc<IoQpair>)) {
         let ended: Vec<Rc<IoQpair>> =
             self.members.with(|members| members.iter().filter(|qpair| qpair.has_ended()).cloned().collect());
         for qpair in ended {

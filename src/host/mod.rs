@@ -28,6 +28,6 @@ pub use discovery::discover;
 pub use error::Error;
 pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
-pub use io::{IoQpair, Transfer, names_have_changed};
+pub use io::IoQpair;
 pub use namespace::Namespace;
 pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId, is_same_address};

@@ -17,6 +17,11 @@ pub(super) fn failures() -> u32 {
     FAILURES.load(Ordering::Acquire)
 }
 
+#[inline(never)]
+fn count_failure() {
+    FAILURES.fetch_add(1, Ordering::Release);
+}
+
 /// What I/O qpairs use of their controller, from any thread.
 pub(super) struct Shared {
     failed: AtomicBool,
@@ -47,7 +52,7 @@ impl Shared {
     pub(super) fn fail(&self) -> bool {
         let first = !self.failed.swap(true, Ordering::Relaxed);
         if first {
-            FAILURES.fetch_add(1, Ordering::Release);
+            count_failure();
         }
         first
     }

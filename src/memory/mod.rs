@@ -15,19 +15,11 @@ mod keys;
 mod region;
 mod sys;
 
+use crate::epoch;
 use keys::{Free, KeyTable, Translation};
 use parking_lot::Mutex;
 use region::{Budget, Region, Short};
-use std::{
-    cell::Cell,
-    collections::BTreeMap,
-    ffi::c_void,
-    ptr::NonNull,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{cell::Cell, collections::BTreeMap, ffi::c_void, ptr::NonNull, sync::Arc};
 use verbs::{DeviceLimits, Error, ProtectionDomain};
 
 /// The keys of the registered memory that a buffer lies in. Each remote key opens the whole region, for one thing.
@@ -70,10 +62,6 @@ struct Inner {
     regions: Mutex<Regions>,
 }
 
-/// Counts the regions that went away, of any map; a cached look-up of an older generation is void. One for all maps, so that
-/// asking takes no step to a map.
-static GENERATION: AtomicU64 = AtomicU64::new(0);
-
 /// What is registered now.
 #[derive(Default)]
 struct Regions {
@@ -115,8 +103,6 @@ impl Map {
         if address.checked_add(u64::from(length)).is_none() {
             return Covered::No;
         }
-        // Before the look, so that what goes away during it makes it void.
-        let generation = GENERATION.load(Ordering::Acquire);
         let mut covered = u64::from(length).max(LOOK_AHEAD);
         // SAFETY: the map is alive; `covered` is a valid place: in, how far to look; out, how far it holds.
         let translation = unsafe { sys::spdk_mem_map_translate(self.raw.as_ptr(), address, &mut covered) };
@@ -125,7 +111,7 @@ impl Map {
         }
         let Some(keys) = self.inner.keys.get(Translation(translation)) else { return Covered::No };
         let size = covered.min(u64::MAX - address);
-        cache.entry.set(Entry { start: address, size, keys: keys.into(), generation });
+        cache.entry.set(Entry { start: address, size, keys: keys.into() });
         Covered::Registered(keys)
     }
 
@@ -237,7 +223,7 @@ impl Inner {
         // SAFETY: as in register_piece.
         let result =
             unsafe { sys::spdk_mem_map_clear_translation(map, address.addr() as u64, length as u64) };
-        GENERATION.fetch_add(1, Ordering::Release);
+        epoch::advance();
         let gone = self.take_out(address.addr(), address.addr().saturating_add(length));
         let mut outcome = if result == 0 { Ok(()) } else { Err(result.saturating_abs()) };
         for region in gone {
@@ -275,8 +261,8 @@ fn locked_by(region: &Region) -> u64 {
     u64::from(region.count()).saturating_mul(region.length() as u64)
 }
 
-/// The last look-up of one user of a map, for as long as it uses that map alone. Void by itself when registered memory went
-/// away.
+/// The last look-up of one user of a map. It is void when the [epoch](crate::epoch) goes on, or its user turns to another map: who
+/// uses it has seen to that, and [clears](Cache::clear) it then.
 #[derive(Debug)]
 pub struct Cache {
     entry: Cell<Entry>,
@@ -309,7 +295,6 @@ struct Entry {
     start: u64,
     size: u64,
     keys: Prepared,
-    generation: u64,
 }
 
 impl Cache {
@@ -318,31 +303,26 @@ impl Cache {
         Self { entry: Cell::new(Entry::NOTHING) }
     }
 
-    /// Forgets what it knows: its user turns to another map.
+    /// Forgets what it knows.
     pub fn clear(&self) {
         self.entry.set(Entry::NOTHING);
     }
 
-    /// The keys for `length` bytes at `address`, if the last look-up covers them and is not void.
+    /// The keys for `length` bytes at `address`, if the last look-up covers them.
     #[inline(always)]
-    pub fn find(&self, address: u64, length: u32) -> Option<Prepared> {
+    pub(crate) fn find(&self, address: u64, length: u32) -> Option<Prepared> {
         let entry = self.entry.get();
         let offset = address.wrapping_sub(entry.start);
         let room = entry.size.wrapping_sub(u64::from(length));
         // With a length above the size, `room` wraps to more than the size.
-        let inside = room <= entry.size && offset <= room;
-        (inside && entry.generation == GENERATION.load(Ordering::Relaxed)).then_some(entry.keys)
+        (room <= entry.size && offset <= room).then_some(entry.keys)
     }
 }
 
 impl Entry {
-    /// Of the memory at address 0, with a length of 0, whose generation never was.
-    const NOTHING: Self = Self {
-        start: 0,
-        size: 0,
-        keys: Prepared { local: 0, readable: 0, writable: 0 },
-        generation: u64::MAX,
-    };
+    /// Nothing, at the end of memory.
+    const NOTHING: Self =
+        Self { start: u64::MAX, size: 0, keys: Prepared { local: 0, readable: 0, writable: 0 } };
 }
 
 impl Default for Cache {

@@ -8,12 +8,8 @@ use super::{
     device::DeviceShare,
     poller::{Lanes, Poller},
     token::Owner,
-    wire::BATCH,
 };
-use std::{
-    cell::Cell,
-    rc::{Rc, Weak},
-};
+use std::{cell::Cell, rc::Rc};
 use verbs::{EventChannel, EventSet};
 
 /// Entries of a group's completion queue to begin with, so that most groups need one queue that never grows. Where it
@@ -23,7 +19,6 @@ const QUEUE_ENTRIES: u32 = 4096;
 /// What members hold of their group.
 pub(super) struct GroupCore {
     lanes: Rc<Lanes>,
-    pollers: Cell<Vec<(usize, Weak<Poller>)>>,
     events: EventSet,
     busy: Cell<usize>,
     ended: Cell<usize>,
@@ -34,7 +29,6 @@ impl GroupCore {
     pub(super) fn new() -> Result<Rc<Self>, Error> {
         Ok(Rc::new(Self {
             lanes: Lanes::new(true),
-            pollers: Cell::default(),
             events: EventSet::new()?,
             busy: Cell::new(0),
             ended: Cell::new(0),
@@ -60,6 +54,12 @@ impl GroupCore {
         Ok(ready)
     }
 
+    /// Whether [`GroupCore::has_busy`] or [`GroupCore::has_ended`].
+    #[inline(always)]
+    pub(super) fn is_unusual(&self) -> bool {
+        self.busy.get() | self.ended.get() != 0
+    }
+
     /// Whether members connect, drain, or are at rest with callbacks that are due.
     #[inline]
     pub(super) fn has_busy(&self) -> bool {
@@ -75,32 +75,12 @@ impl GroupCore {
     /// A poller of the group on the device with room for `entries` more: one that other members use already, if its
     /// queue has the room or can grow, or else a new one.
     pub(super) fn poller(&self, device: &DeviceShare, entries: u32) -> Result<Rc<Poller>, Error> {
-        let key = device.device().key();
-        let mut pollers = self.pollers.take();
-        pollers.retain(|(_, poller)| poller.strong_count() > 0);
-        let on_device = pollers.iter().filter(|(other, _)| *other == key);
-        let roomy =
-            on_device.filter_map(|(_, poller)| poller.upgrade()).find(|poller| poller.has_room_for(entries));
-        let result = match roomy {
-            Some(poller) => Ok(poller),
-            None => self.new_poller(device, entries, &mut pollers),
-        };
-        self.pollers.set(pollers);
-        result
-    }
-
-    fn new_poller(
-        &self,
-        device: &DeviceShare,
-        entries: u32,
-        pollers: &mut Vec<(usize, Weak<Poller>)>,
-    ) -> Result<Rc<Poller>, Error> {
-        pollers.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        if let Some(poller) = self.lanes.roomy_poller(device.device(), entries) {
+            return Ok(poller);
+        }
         // A device that has less memory than it says may still have enough for this one member.
-        let poller = Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES))
-            .or_else(|_| Poller::new(device, &self.lanes, entries))?;
-        pollers.push((device.device().key(), Rc::downgrade(&poller)));
-        Ok(poller)
+        Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES))
+            .or_else(|_| Poller::new(device, &self.lanes, entries))
     }
 
     /// Lets the events of a live member's channel be found.
@@ -118,26 +98,5 @@ impl GroupCore {
     pub(super) fn count_ended(&self, more: bool) {
         let ended = self.ended.get();
         self.ended.set(if more { ended + 1 } else { ended.saturating_sub(1) });
-    }
-
-    /// The account half of a poll, for all members: `at_most` completions of each queue, about. Returns how many there were.
-    #[inline(always)]
-    pub(super) fn account(&self, at_most: usize) -> usize {
-        let pollers = self.pollers.take();
-        let mut all = 0;
-        for poller in pollers.iter().filter_map(|(_, poller)| poller.upgrade()) {
-            let mut found = 0;
-            loop {
-                let count = poller.account();
-                found += count;
-                if count < BATCH || found >= at_most {
-                    break;
-                }
-            }
-            all += found;
-        }
-        // What is replaced is the empty one from above, which owns nothing.
-        std::mem::forget(self.pollers.replace(pollers));
-        all
     }
 }

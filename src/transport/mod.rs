@@ -31,7 +31,7 @@ pub use parting::Parting;
 pub use poll_group::{Members, PollGroup};
 pub use qpair::Qpair;
 pub use state::FailureReason;
-pub use wire::{Data, ToController, ToHost, Wire};
+pub use wire::Wire;
 
 use std::time::Duration;
 

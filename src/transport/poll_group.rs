@@ -29,9 +29,6 @@ pub struct Members {
     all: Cell<Vec<Rc<Qpair>>>,
 }
 
-/// Completions that one poll takes off a queue, about.
-const MOST_OF_A_QUEUE: u32 = 4096;
-
 /// What a poll of a group came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Polled {
@@ -39,6 +36,12 @@ pub struct Polled {
     pub completions: u64,
     /// Whether a member lost its connection in this poll.
     pub failed: bool,
+}
+
+impl Polled {
+    fn and(self, other: Self) -> Self {
+        Self { completions: self.completions + other.completions, failed: self.failed | other.failed }
+    }
 }
 
 impl Members {
@@ -99,7 +102,7 @@ impl PollGroup {
     /// Whether members have ended, and were not connected again or removed since.
     #[inline(always)]
     pub fn has_ended(&self) -> bool {
-        self.core.has_ended()
+        self.core.is_unusual() && self.core.has_ended()
     }
 
     /// One poll of all members: at most `per_qpair` callbacks of each (0: no limit), aborted requests apart.
@@ -109,14 +112,14 @@ impl PollGroup {
         // No limit becomes the largest one.
         let limit = per_qpair.wrapping_sub(1);
         let mut polled = Polled::default();
-        let found = self.core.account(limit.min(MOST_OF_A_QUEUE) as usize);
         let lanes = self.core.lanes();
-        // Those who ask again, or only now, wait for the next poll.
+        // Those who ask from here on, unless a completion does it for them, wait for the next poll.
         lanes.begin_poll();
+        let found = lanes.account(limit);
         while let Some(wire) = lanes.next_asking() {
             wire.refill();
             if wire.is_faulty() || !wire.is_live() {
-                self.look_after(&wire, limit, &mut polled);
+                polled = polled.and(self.look_after(&wire, limit));
                 continue;
             }
             polled.completions += u64::from(wire.deliver_up_to(limit));
@@ -127,10 +130,10 @@ impl PollGroup {
         let until_look = self.busy_polls.get();
         self.busy_polls.set(until_look.wrapping_sub(1));
         if found == 0 || until_look == 0 {
-            self.look_for_events(limit, &mut polled);
+            polled = polled.and(self.look_for_events(limit));
         }
-        if self.core.has_busy() {
-            self.progress_busy(limit, clock::now(), &mut polled);
+        if self.core.is_unusual() && self.core.has_busy() {
+            polled = polled.and(self.progress_busy(limit));
         }
         polled
     }
@@ -138,11 +141,11 @@ impl PollGroup {
     /// A member that has a fault, or is not live: connecting, draining, or come to rest just now.
     #[cold]
     #[inline(never)]
-    fn look_after(&self, wire: &Rc<Wire>, limit: u32, polled: &mut Polled) {
-        let Some(qpair) = wire.qpair() else { return };
+    fn look_after(&self, wire: &Rc<Wire>, limit: u32) -> Polled {
+        let Some(qpair) = wire.qpair() else { return Polled::default() };
         let was_live = qpair.is_connected();
         qpair.progress_without_look(clock::now());
-        self.after_progress(&qpair, was_live, limit, polled);
+        self.after_progress(&qpair, was_live, limit)
     }
 
     /// What callbacks left: sends that were put off, requests that wait, or callbacks beyond the limit. One that ended the
@@ -163,11 +166,11 @@ impl PollGroup {
 
     /// Delivers and flushes. A member that came to rest is not visited again, so whatever was aborted is told now,
     /// whatever the budget.
-    fn after_progress(&self, qpair: &Qpair, was_live: bool, limit: u32, polled: &mut Polled) {
-        polled.failed |= was_live && !qpair.is_connected();
+    fn after_progress(&self, qpair: &Qpair, was_live: bool, limit: u32) -> Polled {
+        let failed = was_live && !qpair.is_connected();
         let at_rest = qpair.is_at_rest();
         let limit = if at_rest { u32::MAX } else { limit };
-        polled.completions += u64::from(qpair.wire().deliver_up_to(limit));
+        let completions = u64::from(qpair.wire().deliver_up_to(limit));
         qpair.flush();
         if qpair.has_finished() {
             qpair.wire().ask();
@@ -175,36 +178,43 @@ impl PollGroup {
         if at_rest {
             qpair.count_busy();
         }
+        Polled { completions, failed }
     }
 
     #[inline(never)]
-    fn look_for_events(&self, limit: u32, polled: &mut Polled) {
+    fn look_for_events(&self, limit: u32) -> Polled {
         let now = clock::now();
-        if now.has_reached(self.next_events.get()) {
-            self.next_events.set(now.after(EVENT_INTERVAL));
-            self.read_events(limit, now, polled);
+        if !now.has_reached(self.next_events.get()) {
+            return Polled::default();
         }
+        self.next_events.set(now.after(EVENT_INTERVAL));
+        self.read_events(limit, now)
     }
 
     #[cold]
-    fn read_events(&self, limit: u32, now: Moment, polled: &mut Polled) {
+    fn read_events(&self, limit: u32, now: Moment) -> Polled {
         let owners = self.core.owners_with_events().unwrap_or_else(|error| {
             tracing::error!("waiting for CM events of a poll group: {error}");
             Vec::new()
         });
+        let mut polled = Polled::default();
         for qpair in owners.into_iter().filter_map(|owner| self.core.lanes().qpair(owner)) {
             let was_live = qpair.is_connected();
             qpair.look_for_events(now);
-            self.after_progress(&qpair, was_live, limit, polled);
+            polled = polled.and(self.after_progress(&qpair, was_live, limit));
         }
+        polled
     }
 
     /// Visits members that connect or drain.
     #[cold]
-    fn progress_busy(&self, limit: u32, now: Moment, polled: &mut Polled) {
+    fn progress_busy(&self, limit: u32) -> Polled {
+        let now = clock::now();
+        let mut polled = Polled::default();
         for qpair in self.members.busy() {
             qpair.progress(now);
-            self.after_progress(&qpair, false, limit, polled);
+            polled = polled.and(self.after_progress(&qpair, false, limit));
         }
+        polled
     }
 }

@@ -4,7 +4,8 @@
 //! poll group share one for each device. [`Lanes`] is the table that turns a token's owner into the wire it belongs
 //! to; the pollers of a group share one table. Accounting calls nobody, so it may run at any depth of callbacks.
 //!
-//! Invariants: a poller lives exactly as long as connections hold a [`PollerShare`] of it (T55, I16); capacity that
+//! Invariants: a poller lives exactly as long as connections hold a [`PollerShare`] of it, the last of which takes it off its lanes'
+//! list (T55, I16); capacity that
 //! a share reserved goes back with it (T56); a share goes back only after the queue was polled empty once since
 //! its queue pair's end, so no completion of that queue pair is left behind (T02, T04).
 
@@ -16,19 +17,47 @@ use super::{
     wire::{BATCH, Fault, Wire},
 };
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     rc::{Rc, Weak},
     sync::Arc,
 };
-use verbs::{CompletionQueue, WorkCompletion};
+use verbs::{Batch, CompletionQueue, WorkCompletion};
 
 /// The owners of work requests, by index, and those of them that are to be looked after.
 pub(super) struct Lanes {
-    entries: Cell<Vec<Lane>>,
+    /// Out of its cell while somebody uses it, which calls nobody.
+    table: Cell<Option<Box<Table>>>,
     /// Who asked for attention: in the poll that goes on, and from then on.
     asking: [Cell<Option<Rc<Wire>>>; 2],
-    /// Somebody reads who asks: they are those of a group.
+    /// The queues of those in the table, where they are a group's: who polls finds them here.
+    pollers: PollerPlace,
     grouped: bool,
+}
+
+#[derive(Default)]
+struct Table {
+    lanes: Vec<Lane>,
+}
+
+/// A place for a poller, and all further ones. Most groups need one; a place whose poller is gone is used again.
+#[derive(Default)]
+struct PollerPlace {
+    poller: Cell<Option<Rc<Poller>>>,
+    next: OnceCell<Box<PollerPlace>>,
+}
+
+impl PollerPlace {
+    /// This place and all further ones.
+    fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |place| place.next.get().map(Box::as_ref))
+    }
+
+    /// The poller, if there is one.
+    fn poller(&self) -> Option<Rc<Poller>> {
+        let poller = self.poller.take();
+        self.poller.set(poller.clone());
+        poller
+    }
 }
 
 /// A place in the table. `key` is that of its owner's tokens.
@@ -54,7 +83,12 @@ impl Lane {
 impl Lanes {
     /// The lanes of a poll group, or of a qpair alone.
     pub(super) fn new(grouped: bool) -> Rc<Self> {
-        Rc::new(Self { entries: Cell::default(), asking: Default::default(), grouped })
+        Rc::new(Self {
+            table: Cell::default(),
+            asking: Default::default(),
+            pollers: PollerPlace::default(),
+            grouped,
+        })
     }
 
     /// Makes a place for a wire, which `open` opens for its owner.
@@ -65,22 +99,115 @@ impl Lanes {
         queue: usize,
         open: impl FnOnce(Owner) -> Result<T, Error>,
     ) -> Result<(Owner, T), Error> {
-        let mut entries = self.entries.take();
-        let result = enter(&mut entries, qpair, wire, queue, open);
-        self.entries.set(entries);
+        let mut table = self.table.take().unwrap_or_default();
+        let result = enter(&mut table.lanes, qpair, wire, queue, open);
+        self.table.set(Some(table));
         result
     }
 
     fn leave(&self, owner: Owner) {
-        let mut entries = self.entries.take();
-        let occupant =
-            entries.get_mut(owner.index as usize).filter(|lane| lane.owner == owner).and_then(|lane| {
-                let next = Lane::new(lane.owner.successor());
-                std::mem::replace(lane, next).occupant
-            });
-        self.entries.set(entries);
+        let mut table = self.table.take().unwrap_or_default();
+        let lane = table.lanes.get_mut(owner.index as usize).filter(|lane| lane.owner == owner);
+        let occupant = lane.and_then(|lane| {
+            let next = Lane::new(lane.owner.successor());
+            std::mem::replace(lane, next).occupant
+        });
+        self.table.set(Some(table));
         if let Some(Occupant { wire, .. }) = occupant {
             self.asking.iter().for_each(|list| wire.leave_asking(list));
+        }
+    }
+
+    /// A poller on the device with room for `entries` more, that others use already, if its queue has the room or can grow.
+    pub(super) fn roomy_poller(&self, device: &verbs::Device, entries: u32) -> Option<Rc<Poller>> {
+        let roomy = |poller: &Rc<Poller>| poller.queue.device() == device && poller.has_room_for(entries);
+        self.pollers.all().filter_map(PollerPlace::poller).find(roomy)
+    }
+
+    /// The account half of a poll, for all of a group: of each queue, what it holds, or about `limit` completions. Returns how many
+    /// there were.
+    #[inline(always)]
+    pub(super) fn account(&self, limit: u32) -> usize {
+        let place = &self.pollers;
+        let Some(poller) = place.poller.take() else { return self.account_further(limit) };
+        let mut all = 0;
+        let mut batch = Batch::<BATCH>::new();
+        loop {
+            let Some(found) = poller.queue.poll_batch(&mut batch) else {
+                poller.fail_all();
+                break;
+            };
+            if !found.is_empty() {
+                self.account_batch(&poller, found);
+            }
+            all += found.len();
+            if found.len() < BATCH || is_enough(all, limit) {
+                break;
+            }
+        }
+        // What is replaced is the None from above.
+        std::mem::forget(place.poller.replace(Some(poller)));
+        if place.next.get().is_none() { all } else { all + self.account_further(limit) }
+    }
+
+    /// As [`Lanes::account`], for all pollers but the first.
+    #[cold]
+    #[inline(never)]
+    fn account_further(&self, limit: u32) -> usize {
+        let further = self.pollers.all().skip(1).filter_map(PollerPlace::poller);
+        further.map(|poller| poller.account_up_to(limit)).sum()
+    }
+
+    /// Hands each completion to the wire that its token names. Completions come in rows of one owner, so an owner is
+    /// looked up, and marked, once for a row.
+    #[inline(always)]
+    fn account_batch(&self, poller: &Poller, found: &[WorkCompletion]) {
+        let table = self.table.take();
+        let lanes = table.as_deref().map_or(&[][..], |table| &table.lanes);
+        let mut rest = found;
+        'rows: while let [first, others @ ..] = rest {
+            let first = Token::from_raw(first.work_request_id());
+            let lane = lanes.get(first.index()).filter(|lane| lane.key == first.key());
+            let Some(Occupant { wire, .. }) = lane.and_then(|lane| lane.occupant.as_ref()) else {
+                poller.count_stray();
+                rest = others;
+                continue;
+            };
+            self.mark_now(wire);
+            while let [completion, others @ ..] = rest {
+                let token = Token::from_raw(completion.work_request_id());
+                if token.key() != first.key() {
+                    continue 'rows;
+                }
+                wire.account(token, completion);
+                rest = others;
+            }
+        }
+        // What is replaced is the None from above.
+        std::mem::forget(self.table.replace(table));
+    }
+
+    /// Somebody has a share of the poller: who polls is to find it.
+    fn register(&self, poller: &Rc<Poller>) {
+        let is = |place: &&PollerPlace| place.poller().is_some_and(|other| Rc::ptr_eq(&other, poller));
+        if !self.grouped || self.pollers.all().any(|place| is(&place)) {
+            return;
+        }
+        let mut places = self.pollers.all();
+        let free = places.find(|place| place.poller().is_none());
+        if let Some(place) = free
+            .or_else(|| self.pollers.all().last().map(|last| last.next.get_or_init(Box::default).as_ref()))
+        {
+            place.poller.set(Some(poller.clone()));
+        }
+    }
+
+    /// Nobody has a share of the poller any more.
+    fn unregister(&self, poller: &Poller) {
+        for place in self.pollers.all() {
+            if place.poller().is_some_and(|other| std::ptr::eq(Rc::as_ptr(&other), poller)) {
+                drop(place.poller.take());
+            }
         }
     }
 
@@ -93,25 +220,21 @@ impl Lanes {
         }
     }
 
-    /// A poll begins: who asked until now is looked after in it, those apart that ask again.
+    /// As [`Lanes::mark`], at the poll that goes on, if there is one.
     #[inline(always)]
-    pub(super) fn begin_poll(&self) {
-        let [now, later] = &self.asking;
-        match now.take() {
-            None => std::mem::forget(now.replace(later.take())),
-            left => self.begin_inner_poll(left),
+    fn mark_now(&self, wire: &Rc<Wire>) {
+        let [now, _] = &self.asking;
+        if self.grouped {
+            wire.push_asking(now);
         }
     }
 
-    /// A poll begins inside of a callback of another: it finds, too, whom the outer one did not come to yet (T50).
-    #[cold]
-    #[inline(never)]
-    fn begin_inner_poll(&self, left: Option<Rc<Wire>>) {
+    /// A poll begins: who asked until now is looked after in it, and what they put off goes to the device. A poll inside of a
+    /// callback of another finds, too, whom the outer one did not come to yet (T50).
+    #[inline(always)]
+    pub(super) fn begin_poll(&self) {
         let [now, later] = &self.asking;
-        now.set(left);
-        while let Some(wire) = Wire::pop_asking(later) {
-            wire.push_asking(now);
-        }
+        Wire::post_all(later, now);
     }
 
     /// Takes one of those who are looked after in this poll off the list.
@@ -124,16 +247,27 @@ impl Lanes {
     /// The qpair of `owner`, unless it has left.
     #[inline]
     pub(super) fn qpair(&self, owner: Owner) -> Option<Rc<Qpair>> {
-        let entries = self.entries.take();
-        let qpair = entries
+        let table = self.table.take().unwrap_or_default();
+        let qpair = table
+            .lanes
             .get(owner.index as usize)
             .filter(|lane| lane.owner == owner)
             .and_then(|lane| lane.occupant.as_ref())
             .and_then(|occupant| occupant.qpair.upgrade());
-        self.entries.set(entries);
+        self.table.set(Some(table));
         qpair
     }
 }
+
+/// Whether a poll accounted for so many completions, after a full batch, that it is to look after them first.
+#[cold]
+#[inline(never)]
+fn is_enough(all: usize, limit: u32) -> bool {
+    all > limit.min(MOST_OF_A_QUEUE) as usize
+}
+
+/// Completions that one poll takes off a queue, about, whatever its limit.
+const MOST_OF_A_QUEUE: u32 = 4096;
 
 fn enter<T>(
     entries: &mut Vec<Lane>,
@@ -212,67 +346,53 @@ impl Poller {
         }
         let (owner, opened) = self.lanes.enter(qpair, wire, self.key(), open)?;
         self.reserved.set(needed);
+        self.lanes.register(self);
         Ok((PollerShare { poller: self.clone(), owner, entries }, opened))
     }
 
     /// Accounts for completions that the queue holds, a batch at most. Returns how many there were. A queue that
     /// cannot be polled any more fails every wire that waits for it (T15).
-    #[inline]
     pub(super) fn account(&self) -> usize {
-        let entries = self.lanes.entries.take();
-        let found = self.queue.poll_each::<BATCH>(|batch| self.account_batch(&entries, batch));
-        // What is replaced is the empty one from above, which owns nothing.
-        std::mem::forget(self.lanes.entries.replace(entries));
-        found.unwrap_or_else(|error| self.fail_all(error))
+        let mut batch = Batch::<BATCH>::new();
+        let Some(found) = self.queue.poll_batch(&mut batch) else { return self.fail_all() };
+        self.account_slowly(found);
+        found.len()
     }
 
-    /// Hands each completion to the wire that its token names. Completions come in rows of one owner, so an owner is
-    /// looked up, and marked, once for a row.
-    #[inline(always)]
-    fn account_batch(&self, entries: &[Lane], batch: &[WorkCompletion]) {
-        let mut rest = batch.iter();
-        let mut next = rest.next();
-        while let Some(first) = next {
-            let key = Token::from_raw(first.work_request_id()).key();
-            let Some(wire) = self.begin_row(entries, first) else {
-                next = rest.next();
-                continue;
-            };
-            while let Some(completion) = next {
-                let token = Token::from_raw(completion.work_request_id());
-                if token.key() != key {
-                    break;
-                }
-                wire.account(token, completion);
-                next = rest.next();
+    /// What the account of a group's poll does, for all that is not one: that is compiled into its one place alone.
+    #[inline(never)]
+    fn account_slowly(&self, found: &[WorkCompletion]) {
+        self.lanes.account_batch(self, found);
+    }
+
+    /// As [`Poller::account`], for all that the queue holds, or about `limit` completions.
+    pub(super) fn account_up_to(&self, limit: u32) -> usize {
+        let mut all = 0;
+        loop {
+            let found = self.account();
+            all += found;
+            if found < BATCH || is_enough(all, limit) {
+                return all;
             }
         }
-    }
-
-    /// The wire that a completion belongs to, marked; None, and counted, if it has left, or was never one.
-    #[inline(always)]
-    fn begin_row<'a>(&self, entries: &'a [Lane], completion: &WorkCompletion) -> Option<&'a Wire> {
-        let token = Token::from_raw(completion.work_request_id());
-        let lane = entries.get(token.index()).filter(|lane| lane.key == token.key());
-        let Some(occupant) = lane.and_then(|lane| lane.occupant.as_ref()) else {
-            self.stray.set(self.stray.get() + 1);
-            return None;
-        };
-        self.lanes.mark(&occupant.wire);
-        Some(&occupant.wire)
     }
 
     #[cold]
-    fn fail_all(&self, error: verbs::Error) -> usize {
-        let entries = self.lanes.entries.take();
-        for lane in &entries {
+    fn count_stray(&self) {
+        self.stray.set(self.stray.get() + 1);
+    }
+
+    #[cold]
+    fn fail_all(&self) -> usize {
+        let table = self.lanes.table.take().unwrap_or_default();
+        for lane in &table.lanes {
             // The other devices of a group are none the worse for it (T53).
             if let Some(occupant) = lane.occupant.as_ref().filter(|occupant| occupant.queue == self.key()) {
-                occupant.wire.set_fault(Fault::Poll(error.errno));
+                occupant.wire.set_fault(Fault::Poll(libc::EIO));
                 self.lanes.mark(&occupant.wire);
             }
         }
-        self.lanes.entries.set(entries);
+        self.lanes.table.set(Some(table));
         0
     }
 
@@ -329,6 +449,9 @@ impl Drop for PollerShare {
         self.poller.account_until_empty();
         self.poller.lanes.leave(self.owner);
         self.poller.reserved.set(self.poller.reserved.get().saturating_sub(self.entries));
+        if self.poller.reserved.get() == 0 {
+            self.poller.lanes.unregister(&self.poller);
+        }
     }
 }
 

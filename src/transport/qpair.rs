@@ -240,14 +240,7 @@ impl Qpair {
         let Some(poller) = self.with(|state| connection(state).map(|c| c.share().poller().clone())) else {
             return;
         };
-        let mut found = 0;
-        loop {
-            let count = poller.account();
-            found += count as u32;
-            if count < BATCH || found >= at_most {
-                break;
-            }
-        }
+        poller.account_up_to(at_most.wrapping_sub(1));
         self.wire.refill();
     }
 
@@ -301,11 +294,19 @@ impl Qpair {
     /// None if there is something else, or may be: then it is to be a [whole one](Qpair::process_completions), to which what this
     /// one accounted for is not lost.
     #[inline(always)]
-    pub fn poll(&self, most: u32) -> Option<u32> {
+    pub(crate) fn poll(&self, most: u32) -> Option<u32> {
         let wire = &*self.wire;
-        self.short_polls.set(self.short_polls.get().checked_sub(1)?);
+        let (left, none) = self.short_polls.get().overflowing_sub(1);
+        self.short_polls.set(left);
+        if none {
+            return self.begin_whole_poll();
+        }
         // No limit becomes the largest one.
         let limit = most.wrapping_sub(1);
+        // What was put off since the last poll goes first: its completions may be there at once.
+        if wire.has_pending_sends() {
+            wire.post_sends();
+        }
         let mut all = 0;
         loop {
             let found = wire.account_own();
@@ -324,15 +325,27 @@ impl Qpair {
         let delivered = wire.deliver_up_to(limit);
         if wire.has_pending_sends() || wire.slots.is_unsettled() {
             self.flush_now();
+            // A callback may have ended the connection: then nothing is settled.
+            return wire.is_live().then_some(delivered);
         }
-        // A callback may have ended the connection.
-        wire.is_live().then_some(delivered)
+        Some(delivered)
+    }
+
+    /// The next poll is a whole one, which says how many short ones may follow.
+    #[cold]
+    #[inline(never)]
+    fn begin_whole_poll(&self) -> Option<u32> {
+        self.short_polls.set(0);
+        None
     }
 
     /// One whole poll of a qpair that is in no group: account, progress, deliver, flush. Returns the number of
     /// callbacks that ran, or that the qpair is not connected (callbacks of aborted requests ran nevertheless).
     pub fn process_completions(&self, most: u32) -> Result<u32, Error> {
         let limit = most.wrapping_sub(1);
+        if self.wire.has_pending_sends() {
+            self.wire.post_sends();
+        }
         self.account(limit.saturating_add(1).min(u32::from(self.configuration.queue_size)));
         self.after_account(limit)
     }

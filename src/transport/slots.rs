@@ -36,22 +36,17 @@ use spec::{Completion, Status};
 use std::{cell::Cell, rc::Rc, sync::Arc};
 use verbs::{COMMAND_WORDS, Memory, ProtectionDomain, Registration, Seat, SendQueue, Slot};
 
-/// Where a slot is, in the upper half of its tag.
+/// Where a slot is.
 mod phase {
-    pub(super) const FREE: u32 = 0;
-    pub(super) const WAITING: u32 = 1 << 16;
-    pub(super) const FINISHED: u32 = 2 << 16;
+    pub(super) const FREE: u16 = 0;
+    pub(super) const WAITING: u16 = 1;
+    pub(super) const FINISHED: u16 = 2;
     /// With the device, nothing heard of it.
-    pub(super) const OUT: u32 = 4 << 16;
+    pub(super) const OUT: u16 = 4;
     /// With the device, and its SEND is accounted for.
-    pub(super) const SENT: u32 = 5 << 16;
+    pub(super) const SENT: u16 = OUT | 1;
     /// With the device, and its response came.
-    pub(super) const ANSWERED: u32 = 6 << 16;
-    pub(super) const MASK: u32 = 0xffff_0000;
-
-    pub(super) fn is_outstanding(phase: u32) -> bool {
-        phase & OUT != 0
-    }
+    pub(super) const ANSWERED: u16 = OUT | 2;
 }
 
 /// What the host keeps of a request beside its command: with the link and the work request id that the queue has there, one cache
@@ -63,8 +58,9 @@ pub(super) struct Request {
     argument: Cell<*mut ()>,
     /// While it waits, the payload's first two words.
     completion: Cell<[u64; 2]>,
-    /// The phase and the command id, so that one compare checks both.
-    tag: Cell<u32>,
+    phase: Cell<u16>,
+    /// The command id of what it is in use for, or was last.
+    id: Cell<u16>,
     /// When it was accepted, by the count of those before it.
     order: Cell<u32>,
     /// Room for when it was accepted, by the clock, once somebody asks for timeouts.
@@ -75,6 +71,13 @@ const OPEN: usize = 0;
 const RESERVE: usize = 1;
 const WAITING: usize = 2;
 const FINISHED: usize = 3;
+
+impl Request {
+    /// Whether it is with the device.
+    fn is_outstanding(&self) -> bool {
+        self.phase.get() & phase::OUT != 0
+    }
+}
 
 /// A slot of a qpair.
 pub(super) type Place<'a> = Slot<'a, Request, 4>;
@@ -119,7 +122,9 @@ pub(super) struct Slots {
     plain: Cell<bool>,
     live: Cell<bool>,
     /// The bits of a command id that are the slot.
-    mask: u16,
+    mask: u32,
+    /// What tells a slot's command id from that of its next command: the unit of the generation.
+    step: u16,
     /// How many commands began so far; it wraps.
     begun: Cell<u32>,
     shut: Cell<bool>,
@@ -150,12 +155,13 @@ impl Slots {
         let mut scratch = Vec::new();
         scratch.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
         // The index of all ones is no slot, so that FFFFh is no command id (Base 2.0, 3.3.3.1, CID).
-        let mask = ((total + 1).next_power_of_two() - 1) as u16;
+        let mask = ((total + 1).next_power_of_two() - 1) as u32;
         let queue = SendQueue::new(memory, total, usize::from(row.max(ROW)), seat, |slot| Request {
             function: Cell::new(std::ptr::null()),
             argument: Cell::new(std::ptr::null_mut()),
             completion: Cell::default(),
-            tag: Cell::new(phase::FREE | slot as u32),
+            phase: Cell::new(phase::FREE),
+            id: Cell::new(slot as u16),
             order: Cell::new(0),
             _since: Cell::new(0),
         })?;
@@ -164,6 +170,7 @@ impl Slots {
             plain: Cell::new(false),
             live: Cell::new(false),
             mask,
+            step: (mask as u16).wrapping_add(1),
             begun: Cell::new(0),
             shut: Cell::new(true),
             room: Cell::new(0),
@@ -192,12 +199,12 @@ impl Slots {
 
     /// The number of slots for requests.
     pub(super) fn count(&self) -> u16 {
-        self.connect_slot() // the last
+        self.connect_slot() as u16 // the last
     }
 
     /// The slot of Fabrics Connect.
-    fn connect_slot(&self) -> u16 {
-        (self.queue.count() - 1) as u16
+    fn connect_slot(&self) -> u32 {
+        self.queue.count() as u32 - 1
     }
 
     /// The slot of Fabrics Connect, which begins anew.
@@ -265,9 +272,9 @@ impl Slots {
     #[inline(always)]
     pub(super) fn begin(&self, slot: Place<'_>) -> u16 {
         let request = slot.user();
-        // The generation is what is above the mask.
-        let id = (request.tag.get() as u16).wrapping_add(self.mask.wrapping_add(1));
-        request.tag.set(phase::OUT | u32::from(id));
+        let id = request.id.get().wrapping_add(self.step);
+        request.id.set(id);
+        request.phase.set(phase::OUT);
         let order = self.begun.get().wrapping_add(1);
         self.begun.set(order);
         request.order.set(order);
@@ -313,7 +320,7 @@ impl Slots {
 
     fn reset(&self, slot: Place<'_>) {
         let request = slot.user();
-        request.tag.set(phase::FREE | request.tag.get() & !phase::MASK);
+        request.phase.set(phase::FREE);
         if request.function.get().is_null() {
             drop(self.closures.take(request.argument.get().addr()));
         }
@@ -349,7 +356,7 @@ impl Slots {
         }
         slot.write(words);
         slot.user().completion.set([kind, address]);
-        slot.user().tag.set(phase::WAITING | slot.user().tag.get() & !phase::MASK);
+        slot.user().phase.set(phase::WAITING);
         slot.push::<WAITING>();
         Ok(())
     }
@@ -443,7 +450,7 @@ impl Slots {
 
     /// Commands that are with the controller, ordinary ones and others. Walks all slots.
     pub(super) fn on_wire(&self) -> u32 {
-        self.queue.slots().filter(|slot| phase::is_outstanding(slot.user().tag.get())).count() as u32
+        self.queue.slots().filter(|slot| slot.user().is_outstanding()).count() as u32
     }
 
     /// Whether as many requests could be accepted. Walks the lists.
@@ -483,10 +490,9 @@ impl Slots {
     /// The slot's SEND is accounted for. False if there was none: the device completed what it does not have.
     #[inline(always)]
     pub(super) fn sent(&self, slot: u16) -> bool {
-        let Some(slot) = self.queue.slot(slot) else { return false };
-        let tag = slot.user().tag.get();
-        if tag & phase::MASK == phase::OUT {
-            slot.user().tag.set(tag ^ (phase::OUT ^ phase::SENT));
+        let Some(slot) = self.queue.slot(u32::from(slot)) else { return false };
+        if slot.user().phase.get() == phase::OUT {
+            slot.user().phase.set(phase::SENT);
             return true;
         }
         self.sent_late(slot)
@@ -495,7 +501,7 @@ impl Slots {
     #[cold]
     #[inline(never)]
     fn sent_late(&self, slot: Place<'_>) -> bool {
-        let late = slot.user().tag.get() & phase::MASK == phase::ANSWERED;
+        let late = slot.user().phase.get() == phase::ANSWERED;
         if late {
             self.make_finished(slot);
         }
@@ -509,58 +515,54 @@ impl Slots {
 
     /// The SEND of a slot that began just now was refused.
     pub(super) fn was_refused(&self, slot: Place<'_>) {
-        let tag = slot.user().tag.get();
-        slot.user().tag.set(phase::SENT | tag & !phase::MASK);
+        slot.user().phase.set(phase::SENT);
     }
 
-    /// A response came.
+    /// A response came, as two words. False if it is not simply that of a command whose SEND is accounted for: then
+    /// [`Slots::answered_otherwise`] is to be asked.
     #[inline(always)]
-    pub(super) fn answered(&self, response: [u64; 2]) -> Result<(), BadCommandId> {
-        let id = (response[1] >> 32) as u16;
-        if let Some(slot) = self.queue.slot(id & self.mask)
-            && slot.user().tag.get() == phase::SENT | u32::from(id)
-        {
-            slot.user().completion.set(response);
-            self.make_finished(slot);
-            return Ok(());
+    pub(super) fn answered(&self, low: u64, high: u64) -> bool {
+        // What stands beside the id is above the mask.
+        let id = (high >> 32) as u32;
+        let Some(slot) = self.queue.slot(id & self.mask) else { return false };
+        let request = slot.user();
+        if request.phase.get() != phase::SENT || request.id.get() != id as u16 {
+            return false;
         }
-        self.answered_otherwise(response)
+        request.completion.set([low, high]);
+        self.make_finished(slot);
+        true
     }
 
     /// A response came before the completion of its SEND, or belongs to no command.
-    #[cold]
-    #[inline(never)]
-    fn answered_otherwise(&self, response: [u64; 2]) -> Result<(), BadCommandId> {
-        let id = (response[1] >> 32) as u16;
-        let slot = self.queue.slot(id & self.mask).ok_or(BadCommandId::OutOfRange(id))?;
-        let tag = slot.user().tag.get();
-        if tag == phase::OUT | u32::from(id) {
-            slot.user().completion.set(response);
-            slot.user().tag.set(phase::ANSWERED | u32::from(id));
+    pub(super) fn answered_otherwise(&self, low: u64, high: u64) -> Result<(), BadCommandId> {
+        let id = (high >> 32) as u16;
+        let slot = self.queue.slot(u32::from(id) & self.mask).ok_or(BadCommandId::OutOfRange(id))?;
+        let request = slot.user();
+        if request.phase.get() == phase::OUT && request.id.get() == id {
+            request.completion.set([low, high]);
+            request.phase.set(phase::ANSWERED);
             return Ok(());
         }
-        let out = phase::is_outstanding(tag);
-        Err(if out { BadCommandId::Repeated(id) } else { BadCommandId::Idle(id) })
+        Err(if request.is_outstanding() { BadCommandId::Repeated(id) } else { BadCommandId::Idle(id) })
     }
 
     #[inline(always)]
     fn make_finished(&self, slot: Place<'_>) {
-        let tag = slot.user().tag.get();
-        slot.user().tag.set(phase::FINISHED | tag & !phase::MASK);
+        slot.user().phase.set(phase::FINISHED);
         slot.push::<FINISHED>();
     }
 
     /// Finishes a request that no device knows with a completion of our own.
     pub(super) fn finish(&self, slot: Place<'_>, status: Status) {
-        let id = slot.user().tag.get() as u16;
+        let id = slot.user().id.get();
         slot.user().completion.set(words(Completion::new(self.queue_id, id, status)));
         self.make_finished(slot);
     }
 
     /// SENDs that the device was given and has not completed. Walks all slots: for the end of a connection.
     pub(super) fn sends_unheard_of(&self) -> u32 {
-        let with_device =
-            |slot: &Place<'_>| matches!(slot.user().tag.get() & phase::MASK, phase::OUT | phase::ANSWERED);
+        let with_device = |slot: &Place<'_>| matches!(slot.user().phase.get(), phase::OUT | phase::ANSWERED);
         self.queue.slots().filter(with_device).count() as u32
     }
 
@@ -570,16 +572,16 @@ impl Slots {
     pub(super) fn abort_all(&self) {
         let mut outstanding = self.scratch.take();
         let indexed = (0..).zip(self.requests());
-        let with_device = indexed.filter(|(_, slot)| phase::is_outstanding(slot.user().tag.get()));
+        let with_device = indexed.filter(|(_, slot)| slot.user().is_outstanding());
         outstanding.extend(with_device.map(|(index, _)| index));
         let now = self.begun.get();
         // The oldest first, by its age: the count may have wrapped between two of them.
         outstanding.sort_unstable_by_key(|index| {
-            let order = self.queue.slot(*index).map_or(now, |slot| slot.user().order.get());
+            let order = self.queue.slot(u32::from(*index)).map_or(now, |slot| slot.user().order.get());
             std::cmp::Reverse(now.wrapping_sub(order))
         });
-        for slot in outstanding.drain(..).filter_map(|index| self.queue.slot(index)) {
-            if slot.user().tag.get() & phase::MASK == phase::ANSWERED {
+        for slot in outstanding.drain(..).filter_map(|index| self.queue.slot(u32::from(index))) {
+            if slot.user().phase.get() == phase::ANSWERED {
                 self.make_finished(slot);
             } else {
                 self.finish(slot, Status::ABORTED_SQ_DELETION);
@@ -596,7 +598,7 @@ impl Slots {
     /// attempt then.
     pub(super) fn take_connect_answer(&self) -> Option<Completion> {
         let slot = self.connect()?;
-        (slot.user().tag.get() & phase::MASK == phase::FINISHED).then(|| {
+        (slot.user().phase.get() == phase::FINISHED).then(|| {
             self.reset_connect();
             completion(slot.user().completion.get())
         })
@@ -605,16 +607,13 @@ impl Slots {
     /// The answer to Fabrics Connect, if it was heard, although the SEND is still to be accounted for.
     pub(super) fn connect_answer(&self) -> Option<Completion> {
         let slot = self.connect()?;
-        (slot.user().tag.get() & phase::MASK == phase::ANSWERED)
-            .then(|| completion(slot.user().completion.get()))
+        (slot.user().phase.get() == phase::ANSWERED).then(|| completion(slot.user().completion.get()))
     }
 
     /// Makes the slot of Fabrics Connect ready for another attempt.
     pub(super) fn reset_connect(&self) {
         let Some(slot) = self.connect() else { return };
-        let tag = slot.user().tag.get();
-        slot.user().tag.set(phase::FREE | tag & !phase::MASK);
-        if tag & phase::MASK == phase::FINISHED {
+        if slot.user().phase.replace(phase::FREE) == phase::FINISHED {
             self.queue.remove::<FINISHED>(self.connect_slot());
         }
     }
@@ -637,24 +636,24 @@ impl Slots {
             context: Context { function: request.function.get(), argument: request.argument.get() },
             completion: completion(request.completion.get()),
         };
-        let tag = request.tag.get();
-        request.tag.set(phase::FREE | tag & !phase::MASK);
+        request.phase.set(phase::FREE);
         if !finished.context.function.is_null() {
             self.free(slot);
         }
         Some(finished)
     }
 
-    /// What is to be done with a request that was taken just now and has no function; its slot is free from here on.
+    /// What is to be done with a request that was taken just now and has no function, by the id of its completion and its argument;
+    /// its slot is free from here on.
     #[cold]
-    pub(super) fn otherwise(&self, finished: &Finished) -> Otherwise {
-        // Its own id, not what the controller said: a response is only taken if the two are equal.
-        let index = finished.completion.cid() & self.mask;
+    pub(super) fn otherwise(&self, id: u16, argument: *mut ()) -> Otherwise {
+        // Its own id, not only what the controller said: a response is only taken if the two are equal.
+        let index = u32::from(id) & self.mask;
         if index == self.connect_slot() {
             return Otherwise::Connect;
         }
         let Some(slot) = self.queue.slot(index) else { return Otherwise::Nobody };
-        match self.closures.take(finished.context.argument.addr()) {
+        match self.closures.take(argument.addr()) {
             Some(Closure { call, ahead: false }) => {
                 self.free(slot);
                 Otherwise::Closure(call)
@@ -672,7 +671,7 @@ impl Slots {
 
     /// Requests that were accepted and whose callback did not run yet. Walks all slots.
     pub(super) fn in_use(&self) -> usize {
-        self.queue.slots().filter(|slot| slot.user().tag.get() & phase::MASK != phase::FREE).count()
+        self.queue.slots().filter(|slot| slot.user().phase.get() != phase::FREE).count()
     }
 }
 

@@ -22,13 +22,13 @@ use super::{
     token::{Kind, Owner, Token},
 };
 use crate::memory::{Cache, Covered};
-use spec::{Command, Sgl, opcode::DataTransfer};
+use spec::{Command, Completion, Sgl, opcode::DataTransfer};
 use std::{
     cell::Cell,
     rc::{Rc, Weak},
 };
 use verbs::{
-    Access, COMMAND_WORDS, Memory, RESPONSE_SIZE, ReceiveQueue, RegisteredMemory, Registration, Seat,
+    Access, Batch, COMMAND_WORDS, Memory, RESPONSE_SIZE, ReceiveQueue, RegisteredMemory, Registration, Seat,
     Segment, WcStatus, WorkCompletion,
 };
 
@@ -159,50 +159,8 @@ fn memory_for(requests: u16, receives: u16) -> Result<[Rc<Memory>; 3], Error> {
     Ok(Memory::several(sizes)?)
 }
 
-/// The data of a command on the short way: how they become an SGL descriptor, and what of them goes into the capsule.
-pub trait Data: Copy {
-    /// The descriptor's two words, and the data of the capsule. None if that takes the long way.
-    fn resolve(self, wire: &Wire) -> Option<([u64; 2], Option<Segment>)>;
-}
-
-/// Memory of the program that the controller writes to.
-#[derive(Debug, Clone, Copy)]
-pub struct ToHost {
-    /// Where it begins.
-    pub address: u64,
-    /// Its length in bytes, below 16 MiB.
-    pub length: u32,
-}
-
-/// Memory of the program that the controller reads, or that goes in the capsule.
-#[derive(Debug, Clone, Copy)]
-pub struct ToController {
-    /// Where it begins.
-    pub address: u64,
-    /// Its length in bytes, below 16 MiB.
-    pub length: u32,
-}
-
-impl Data for ToHost {
-    #[inline(always)]
-    fn resolve(self, wire: &Wire) -> Option<([u64; 2], Option<Segment>)> {
-        let found = wire.cache.find(self.address, self.length)?;
-        Some(([self.address, found.writable | u64::from(self.length)], None))
-    }
-}
-
-impl Data for ToController {
-    #[inline(always)]
-    fn resolve(self, wire: &Wire) -> Option<([u64; 2], Option<Segment>)> {
-        let Self { address, length } = self;
-        let found = wire.cache.find(address, length)?;
-        if length <= wire.in_capsule_data.get() {
-            let segment = Segment { address, length, local_key: found.local };
-            return Some(([0, IN_CAPSULE | u64::from(length)], Some(segment)));
-        }
-        Some(([address, found.readable | u64::from(length)], None))
-    }
-}
+/// The data of a command on the short way: its SGL descriptor as two words, and what goes into the capsule.
+type Resolved = ([u64; 2], Option<Segment>);
 
 /// The upper half of an SGL descriptor for data in the capsule, at offset 0 (Base 2.0, figures 99 to 101).
 const IN_CAPSULE: u64 = 0x01 << 56;
@@ -236,18 +194,31 @@ impl Wire {
         })
     }
 
+    /// Forgets the memory that was looked up last: it may be of an earlier [epoch](crate::epoch).
+    pub(crate) fn forget_memory(&self) {
+        self.cache.clear();
+    }
+
     // ---- the way of an I/O ---------------------------------------------------------------------------------------
 
     /// Sends an NVM command, if nothing about it is unusual; otherwise false, and nothing was changed: then it goes the long way,
     /// [`Qpair::submit`].
     ///
-    /// `head` is the command's first two dwords, but for the command id, with PSDT 01b; `tail` its dwords 10 to 15, two to a word.
+    /// `head` is the command's first two dwords, but for the command id, with PSDT 01b; `tail` its dwords 10 to 15, two to a word;
+    /// `data` one of [`Wire::to_host`], [`Wire::to_controller`] and their like. The caller has seen that the epoch is the one in
+    /// which it called [`Wire::forget_memory`] last.
     #[inline(always)]
-    pub fn submit(self: &Rc<Self>, head: u64, tail: [u64; 3], data: impl Data, context: Context) -> bool {
+    pub(crate) fn submit(
+        self: &Rc<Self>,
+        head: u64,
+        tail: [u64; 3],
+        data: impl FnOnce(&Self) -> Option<Resolved>,
+        context: Context,
+    ) -> bool {
         let Some(slot) = self.slots.first_open() else { return false };
-        let Some((sgl, in_capsule)) = data.resolve(self) else { return false };
+        let Some((sgl, in_capsule)) = data(self) else { return false };
         let id = self.slots.begin_first(slot, context);
-        slot.write([head | u64::from(id) << 16, 0, 0, sgl[0], sgl[1], tail[0], tail[1], tail[2]]);
+        slot.write([head + (u64::from(id) << 16), 0, 0, sgl[0], sgl[1], tail[0], tail[1], tail[2]]);
         if self.delay {
             let full = slot.put_off(in_capsule);
             if full || self.grouped.get() && !self.asking.get() {
@@ -257,6 +228,24 @@ impl Wire {
             self.was_refused(slot, errno);
         }
         true
+    }
+
+    /// Memory of the program that the controller writes to, less than 16 MiB. None if that takes the long way.
+    #[inline(always)]
+    pub(crate) fn to_host(&self, address: u64, length: u32) -> Option<Resolved> {
+        let found = self.cache.find(address, length)?;
+        Some(([address, found.writable | u64::from(length)], None))
+    }
+
+    /// Memory of the program that the controller reads, or that goes in the capsule, less than 16 MiB. None as above.
+    #[inline(always)]
+    pub(crate) fn to_controller(&self, address: u64, length: u32) -> Option<Resolved> {
+        let found = self.cache.find(address, length)?;
+        if length <= self.in_capsule_data.get() {
+            let segment = Segment { address, length, local_key: found.local };
+            return Some(([0, IN_CAPSULE | u64::from(length)], Some(segment)));
+        }
+        Some(([address, found.readable | u64::from(length)], None))
     }
 
     #[inline(never)]
@@ -279,16 +268,16 @@ impl Wire {
     /// Takes account of the completions of a queue that is this wire's own: a batch at most. Returns how many there were.
     #[inline(always)]
     pub(super) fn account_own(&self) -> usize {
-        let found = self.seat.poll::<BATCH>(|batch| {
-            for completion in batch {
-                let token = Token::from_raw(completion.work_request_id());
-                // Anything else is what is left of an earlier connection.
-                if token.key() == self.key.get() {
-                    self.account(token, completion);
-                }
+        let mut batch = Batch::<BATCH>::new();
+        let Some(found) = self.seat.poll(&mut batch) else { return self.cannot_poll() };
+        for completion in found {
+            let token = Token::from_raw(completion.work_request_id());
+            // Anything else is what is left of an earlier connection.
+            if token.key() == self.key.get() {
+                self.account(token, completion);
             }
-        });
-        if found > BATCH { self.cannot_poll() } else { found }
+        }
+        found.len()
     }
 
     #[cold]
@@ -311,11 +300,24 @@ impl Wire {
             return;
         }
         let Some(response) = self.receives.take(token.slot()) else { return self.distrust(Kind::Receive) };
-        let length = completion.byte_length();
-        if length != RESPONSE_SIZE as u32 {
-            return self.set_fault(Fault::Length(length));
+        let [low, high] = response;
+        if completion.byte_length() != RESPONSE_SIZE as u32 {
+            self.bad_length(completion);
+        } else if !self.slots.answered(low, high) {
+            self.answered_otherwise(low, high);
         }
-        if let Err(bad) = self.slots.answered(response) {
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bad_length(&self, completion: &WorkCompletion) {
+        self.set_fault(Fault::Length(completion.byte_length()));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn answered_otherwise(&self, low: u64, high: u64) {
+        if let Err(bad) = self.slots.answered_otherwise(low, high) {
             self.set_fault(Fault::CommandId(bad));
         }
     }
@@ -359,12 +361,12 @@ impl Wire {
         while delivered <= limit
             && let Some(finished) = self.slots.take_finished()
         {
-            let Context { function, argument } = finished.context;
+            let Finished { context: Context { function, argument }, completion } = finished;
+            delivered += 1;
             if function.is_null() {
-                delivered += self.deliver_otherwise(finished);
+                self.deliver_otherwise(argument, &completion);
             } else {
-                upcall(argument, &finished.completion, function);
-                delivered += 1;
+                upcall(argument, &completion, function);
             }
         }
         delivered
@@ -372,18 +374,16 @@ impl Wire {
 
     #[cold]
     #[inline(never)]
-    fn deliver_otherwise(&self, finished: Finished) -> u32 {
-        match self.slots.otherwise(&finished) {
-            Otherwise::Closure(closure) => closure(&finished.completion),
+    fn deliver_otherwise(&self, argument: *mut (), completion: &Completion) {
+        match self.slots.otherwise(completion.cid(), argument) {
+            Otherwise::Closure(closure) => closure(completion),
             Otherwise::Nobody => {}
             Otherwise::Connect => {
                 if let Some(qpair) = self.qpair.upgrade() {
-                    qpair.fabric_connect_ended(&finished.completion);
+                    qpair.fabric_connect_ended(completion);
                 }
-                return 0;
             }
         }
-        1
     }
 
     // ---- the long way --------------------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ impl Wire {
 
     /// Hands what was put off to the device. A failure becomes the wire's fault: the requests were accepted, so they end with the
     /// connection (T104, H15, H16). False then.
-    #[inline]
+    #[inline(never)]
     pub(super) fn post_sends(&self) -> bool {
         self.slots.post_pending().map_err(|errno| self.set_fault(Fault::Post(errno))).is_ok()
     }
@@ -643,18 +643,40 @@ impl Wire {
     #[inline(always)]
     pub(super) fn push_asking(self: &Rc<Self>, list: &Cell<Option<Rc<Self>>>) {
         if !self.asking.replace(true) {
-            // A wire that is on no list has nobody after it: there is nothing to drop.
-            std::mem::forget(self.next_asking.replace(list.take()));
-            std::mem::forget(list.replace(Some(self.clone())));
+            Self::link(self.clone(), list);
         }
     }
 
     /// Takes the first wire off a list.
     #[inline(always)]
     pub(super) fn pop_asking(list: &Cell<Option<Rc<Self>>>) -> Option<Rc<Self>> {
+        let wire = Self::unlink(list)?;
+        wire.asking.set(false);
+        Some(wire)
+    }
+
+    /// Moves all wires of a list to another one, and hands to the device on the way what they put off.
+    #[inline(always)]
+    pub(super) fn post_all(from: &Cell<Option<Rc<Self>>>, to: &Cell<Option<Rc<Self>>>) {
+        while let Some(wire) = Self::unlink(from) {
+            if wire.has_pending_sends() {
+                wire.post_sends();
+            }
+            Self::link(wire, to);
+        }
+    }
+
+    #[inline(always)]
+    fn link(wire: Rc<Self>, list: &Cell<Option<Rc<Self>>>) {
+        // A wire that is on no list has nobody after it: there is nothing to drop.
+        std::mem::forget(wire.next_asking.replace(list.take()));
+        std::mem::forget(list.replace(Some(wire)));
+    }
+
+    #[inline(always)]
+    fn unlink(list: &Cell<Option<Rc<Self>>>) -> Option<Rc<Self>> {
         let wire = list.take()?;
         std::mem::forget(list.replace(wire.next_asking.take()));
-        wire.asking.set(false);
         Some(wire)
     }
 

@@ -2,12 +2,22 @@
 
 use crate::{Device, Error, kept};
 use rdma_sys as sys;
-use std::{ffi::CStr, fmt, mem::MaybeUninit, ptr::NonNull, sync::Arc};
+use std::{
+    ffi::{CStr, c_int},
+    fmt,
+    mem::MaybeUninit,
+    ptr::NonNull,
+    sync::Arc,
+};
+
+/// How a provider polls.
+pub(crate) type PollQueue = unsafe extern "C" fn(*mut sys::ibv_cq, c_int, *mut sys::ibv_wc) -> c_int;
 
 /// A completion queue.
 #[derive(Debug)]
 pub struct CompletionQueue {
     cq: NonNull<sys::ibv_cq>,
+    poll: PollQueue,
     device: Device,
 }
 
@@ -25,7 +35,19 @@ impl CompletionQueue {
             sys::ibv_create_cq(device.context(), entries, std::ptr::null_mut(), std::ptr::null_mut(), 0)
         };
         let cq = NonNull::new(cq).ok_or_else(|| Error::last("ibv_create_cq"))?;
-        Ok(Arc::new(Self { cq, device: device.clone() }))
+        // SAFETY: the queue is alive, and its context open.
+        let poll = unsafe { (*cq.as_ref().context).ops.poll_cq };
+        let Some(poll) = poll else {
+            // SAFETY: the queue was just made, and nobody uses it.
+            unsafe { sys::ibv_destroy_cq(cq.as_ptr()) };
+            return Err(Error::new("the provider's ibv_poll_cq", libc::EOPNOTSUPP));
+        };
+        Ok(Arc::new(Self { cq, poll, device: device.clone() }))
+    }
+
+    /// The device that the queue is on.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The number of completions that the queue has room for now.
@@ -54,20 +76,16 @@ impl CompletionQueue {
         }
     }
 
-    /// Takes up to `MOST` completions off the queue, hands them to `each`, and returns how many there were.
+    /// Takes completions off the queue, as many as the batch has room for. None if it cannot be polled.
     #[inline(always)]
-    pub fn poll_each<const MOST: usize>(&self, each: impl FnOnce(&[WorkCompletion])) -> Result<usize, Error> {
-        let mut batch = [const { MaybeUninit::<WorkCompletion>::uninit() }; MOST];
-        // SAFETY: the queue is alive; WorkCompletion is a transparent ibv_wc and the batch has MOST of them.
-        let found = unsafe { sys::ibv_poll_cq(self.cq.as_ptr(), MOST as i32, batch.as_mut_ptr().cast()) };
-        match usize::try_from(found) {
-            Ok(found) if found <= MOST => {
-                // SAFETY: the device wrote as many.
-                each(unsafe { std::slice::from_raw_parts(batch.as_ptr().cast(), found) });
-                Ok(found)
-            }
-            _ => Err(Error::new("ibv_poll_cq", libc::EIO)),
-        }
+    pub fn poll_batch<'a, const MOST: usize>(
+        &self,
+        batch: &'a mut Batch<MOST>,
+    ) -> Option<&'a [WorkCompletion]> {
+        // SAFETY: the queue is alive, and the function its provider's; a batch has room for MOST.
+        let found = unsafe { (self.poll)(self.cq.as_ptr(), MOST as c_int, batch.as_mut_ptr()) };
+        // SAFETY: the provider wrote as many as it says.
+        unsafe { batch.found(found) }
     }
 
     pub(crate) fn as_ptr(&self) -> *mut sys::ibv_cq {
@@ -87,6 +105,36 @@ impl Drop for CompletionQueue {
 
 fn count(call: &'static str, entries: u32) -> Result<i32, Error> {
     i32::try_from(entries.max(1)).map_err(|_| Error::new(call, libc::EINVAL))
+}
+
+/// Room for completions that are taken off a queue at a time.
+pub struct Batch<const MOST: usize>([MaybeUninit<WorkCompletion>; MOST]);
+
+impl<const MOST: usize> Batch<MOST> {
+    /// An empty one. Nothing is written for it.
+    #[inline(always)]
+    #[allow(clippy::new_without_default)] // a default would be a copy of something
+    pub const fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; MOST])
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut sys::ibv_wc {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// The first `found` completions; None if that is an error, or more than there is room for.
+    ///
+    /// # Safety
+    ///
+    /// As many were written.
+    #[inline(always)]
+    pub(crate) unsafe fn found(&self, found: c_int) -> Option<&[WorkCompletion]> {
+        // A negative number becomes a large one.
+        let found = found as u32 as usize;
+        // SAFETY: the caller vouches for it; WorkCompletion is a transparent ibv_wc.
+        (found <= MOST).then(|| unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), found) })
+    }
 }
 
 /// One completion of a work request. All its values are as the provider wrote them: to be checked before use.

@@ -37,7 +37,7 @@ pub use chain::PostError;
 pub use cm::{
     CmEvent, CmEventKind, CmId, ConnectParameters, EventChannel, IdOption, MAXIMUM_PRIVATE_DATA, PrivateData,
 };
-pub use completion::{CompletionQueue, WcOpcode, WcStatus, WorkCompletion};
+pub use completion::{Batch, CompletionQueue, WcOpcode, WcStatus, WorkCompletion};
 pub use device::{Device, DeviceLimits, DeviceList};
 pub use error::Error;
 pub use event_set::EventSet;

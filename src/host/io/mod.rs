@@ -17,8 +17,6 @@ use std::{
     sync::Arc,
 };
 
-pub use seen::names_have_changed;
-
 /// An I/O queue pair of a controller, used by one thread at a time.
 pub struct IoQpair {
     wire: Rc<Wire>,
@@ -36,10 +34,8 @@ pub struct IoQpair {
 
 /// What a namespace command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transfer {
-    /// Read.
+enum Transfer {
     Read,
-    /// Write.
     Write,
 }
 
@@ -182,7 +178,7 @@ impl IoQpair {
     /// As [`IoQpair::process_completions`], for when there is nothing but completions. None if there is something else, or may
     /// be: then call that.
     #[inline(always)]
-    pub fn poll(&self, most: u32) -> Option<u32> {
+    pub(crate) fn poll(&self, most: u32) -> Option<u32> {
         if self.shared.has_failed() { None } else { self.qpair.poll(most) }
     }
 
@@ -207,7 +203,7 @@ impl IoQpair {
         if self.read_named(name, buffer, lba, blocks, flags, context) {
             return Ok(());
         }
-        self.transfer(Transfer::Read, name, namespace, buffer, lba, blocks, flags, context)
+        self.read_seeing(name, namespace, buffer, lba, blocks, flags, context)
     }
 
     /// Writes `blocks` logical blocks from `lba` on from `buffer`, which must be memory of the environment.
@@ -224,7 +220,7 @@ impl IoQpair {
         if self.write_named(name, buffer, lba, blocks, flags, context) {
             return Ok(());
         }
-        self.transfer(Transfer::Write, name, namespace, buffer, lba, blocks, flags, context)
+        self.write_seeing(name, namespace, buffer, lba, blocks, flags, context)
     }
 
     /// Sends a command that the caller has built, with data in memory of the environment.
@@ -232,10 +228,40 @@ impl IoQpair {
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
+    /// The long way of a read of the namespace that the caller calls `name`, from where the next ones may take the short way.
+    #[allow(clippy::too_many_arguments)] // as for `transfer`
+    pub(crate) fn read_seeing(
+        &self,
+        name: *const (),
+        namespace: &Namespace,
+        buffer: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        flags: u32,
+        context: Context,
+    ) -> Result<(), Error> {
+        self.transfer(Transfer::Read, name, namespace, buffer, lba, blocks, flags, context)
+    }
+
+    /// As [`IoQpair::read_seeing`], for a write.
+    #[allow(clippy::too_many_arguments)] // as for `transfer`
+    pub(crate) fn write_seeing(
+        &self,
+        name: *const (),
+        namespace: &Namespace,
+        buffer: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        flags: u32,
+        context: Context,
+    ) -> Result<(), Error> {
+        self.transfer(Transfer::Write, name, namespace, buffer, lba, blocks, flags, context)
+    }
+
     /// The long way of a read or write of the namespace that the caller calls `name`, from where the next ones may take the short
     /// way.
     #[allow(clippy::too_many_arguments)] // they are those of the C function, which has no structure for them
-    pub fn transfer(
+    fn transfer(
         &self,
         transfer: Transfer,
         name: *const (),
@@ -247,7 +273,7 @@ impl IoQpair {
         context: Context,
     ) -> Result<(), Error> {
         let most = self.shared.largest_transfer();
-        self.seen.look_at(name, namespace, most);
+        self.look_at(name, namespace, most);
         let invalid = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
         if !namespace.is_active() {
             return invalid("the namespace is not active");

@@ -4,32 +4,18 @@
 //! handle's address for C, the object's for others. One compare of the name, and one of the epoch, then answer whether the name is
 //! still good; one compare of the length answers whether the namespace is active, and the transfer not too long and not empty.
 //!
-//! What must hold: whoever makes a name mean nothing, or something else, counts the epoch on before.
+//! What must hold: the name, and the keys that the wire remembers, are used in the epoch in which they were found, and in no later
+//! one.
 
 use super::{IO_FLAGS, IoQpair};
-use crate::{
-    host::Namespace,
-    transport::{Context, Data, ToController, ToHost},
-};
+use crate::{epoch, host::Namespace, transport::Context};
 use spec::{Command, NvmOpcode};
-use std::{
-    cell::Cell,
-    ffi::c_void,
-    sync::atomic::{AtomicU32, Ordering},
-};
-
-/// How often names of namespaces have changed their meaning.
-static EPOCH: AtomicU32 = AtomicU32::new(1);
-
-/// A name of a namespace is about to mean nothing, or something else: all that was seen of any namespace is void.
-pub fn names_have_changed() {
-    EPOCH.fetch_add(1, Ordering::Release);
-}
+use std::{cell::Cell, ffi::c_void};
 
 /// What a qpair saw last of a namespace.
 pub(super) struct Seen {
     name: Cell<*const ()>,
-    epoch: Cell<u32>,
+    epoch: Cell<u64>,
     /// The bytes of a block.
     block: Cell<u32>,
     /// The first two dwords of its commands, but for opcode and command id.
@@ -39,11 +25,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Nothing was seen: the epoch of this never was.
+    /// Nothing was seen.
     pub(super) fn nothing() -> Self {
         Self {
             name: Cell::new(std::ptr::null()),
-            epoch: Cell::new(0),
+            epoch: Cell::new(epoch::NEVER),
             block: Cell::new(0),
             head: Cell::new(0),
             most: Cell::new(0),
@@ -51,8 +37,8 @@ impl Seen {
     }
 
     /// Remembers a namespace that the caller calls `name`, whose commands may transfer `most` bytes.
-    pub(super) fn look_at(&self, name: *const (), namespace: &Namespace, most: u32) {
-        self.epoch.set(EPOCH.load(Ordering::Acquire));
+    fn look_at(&self, name: *const (), namespace: &Namespace, most: u32) {
+        self.epoch.set(epoch::current());
         self.name.set(name);
         let [dword_0, ..] = Command::new(0).dwords;
         self.head.set(u64::from(namespace.id()) << 32 | u64::from(dword_0));
@@ -63,9 +49,15 @@ impl Seen {
 }
 
 impl IoQpair {
+    /// Remembers a namespace that the caller calls `name`, and forgets the memory of an earlier epoch.
+    pub(super) fn look_at(&self, name: *const (), namespace: &Namespace, most: u32) {
+        self.seen.look_at(name, namespace, most);
+        self.wire.forget_memory();
+    }
+
     /// Reads, if nothing is unusual, from the namespace that the caller calls `name`; otherwise false, and nothing was changed.
     #[inline(always)]
-    pub fn read_named(
+    pub(crate) fn read_named(
         &self,
         name: *const (),
         buffer: *mut c_void,
@@ -74,14 +66,16 @@ impl IoQpair {
         flags: u32,
         context: Context,
     ) -> bool {
+        let Some(Shape { head, tail, length }) = self.shape(NvmOpcode::READ, name, lba, blocks, flags) else {
+            return false;
+        };
         let address = buffer.addr() as u64;
-        let data = |length| ToHost { address, length };
-        self.transfer_named(NvmOpcode::READ, name, data, lba, blocks, flags, context)
+        self.wire.submit(head, tail, |wire| wire.to_host(address, length), context)
     }
 
     /// As [`IoQpair::read_named`], for a write.
     #[inline(always)]
-    pub fn write_named(
+    pub(crate) fn write_named(
         &self,
         name: *const (),
         buffer: *mut c_void,
@@ -90,34 +84,45 @@ impl IoQpair {
         flags: u32,
         context: Context,
     ) -> bool {
+        let Some(Shape { head, tail, length }) = self.shape(NvmOpcode::WRITE, name, lba, blocks, flags)
+        else {
+            return false;
+        };
         let address = buffer.addr() as u64;
-        let data = |length| ToController { address, length };
-        self.transfer_named(NvmOpcode::WRITE, name, data, lba, blocks, flags, context)
+        self.wire.submit(head, tail, |wire| wire.to_controller(address, length), context)
     }
 
+    /// A command on the namespace of that name. None if something is unusual.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)] // they are those of the C function, which has no structure for them
-    fn transfer_named<D: Data>(
+    fn shape(
         &self,
         NvmOpcode(opcode): NvmOpcode,
         name: *const (),
-        data: impl FnOnce(u32) -> D,
         lba: u64,
         blocks: u32,
         flags: u32,
-        context: Context,
-    ) -> bool {
+    ) -> Option<Shape> {
         let seen = &self.seen;
         let nlb = blocks.wrapping_sub(1);
         if seen.name.get() != name
-            || seen.epoch.get() != EPOCH.load(Ordering::Acquire)
+            || seen.epoch.get() != epoch::current()
             || nlb >= seen.most.get()
             || flags & !IO_FLAGS != 0
         {
-            return false;
+            return None;
         }
-        let data = data(blocks.wrapping_mul(seen.block.get()));
-        let head = seen.head.get() | u64::from(opcode);
-        self.wire.submit(head, [lba, u64::from(nlb | flags), 0], data, context)
+        Some(Shape {
+            head: seen.head.get() + u64::from(opcode),
+            tail: [lba, u64::from(nlb | flags), 0],
+            // No more than `most` blocks, so less than 4 GiB.
+            length: blocks.wrapping_mul(seen.block.get()),
+        })
     }
+}
+
+/// A command but for its id and its data, as [`Wire::submit`](crate::transport::Wire) takes it, and the bytes of its data.
+struct Shape {
+    head: u64,
+    tail: [u64; 3],
+    length: u32,
 }

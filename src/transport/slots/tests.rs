@@ -16,8 +16,10 @@ fn open(count: u16) -> Slots {
     slots
 }
 
-fn response(id: u16) -> [u64; 2] {
-    words(Completion::new(1, id, Status::SUCCESS))
+/// A response with this command id comes.
+fn answer(slots: &Slots, id: u16) -> Result<(), BadCommandId> {
+    let [low, high] = words(Completion::new(1, id, Status::SUCCESS));
+    if slots.answered(low, high) { Ok(()) } else { slots.answered_otherwise(low, high) }
 }
 
 fn nobody() -> Completer {
@@ -29,13 +31,13 @@ fn outstanding(slots: &Slots) -> Option<(u16, u16)> {
     let slot = slots.first_open()?;
     let context = Context { function: tell_nobody as *const (), argument: std::ptr::null_mut() };
     let id = slots.begin_first(slot, context);
-    Some((id & slots.mask, id))
+    Some((id & slots.mask as u16, id))
 }
 
 fn deliver(slots: &Slots) -> Option<Completion> {
     let finished = slots.take_finished()?;
     if finished.context.function.is_null() {
-        match slots.otherwise(&finished) {
+        match slots.otherwise(finished.completion.cid(), finished.context.argument) {
             Otherwise::Closure(closure) => closure(&finished.completion),
             Otherwise::Nobody | Otherwise::Connect => {}
         }
@@ -46,7 +48,7 @@ fn deliver(slots: &Slots) -> Option<Completion> {
 /// Both completions of a request.
 fn complete(slots: &Slots, (slot, id): (u16, u16)) {
     assert!(slots.sent(slot));
-    slots.answered(response(id)).unwrap();
+    answer(slots, id).unwrap();
 }
 
 #[test]
@@ -55,13 +57,13 @@ fn t11_a_slot_is_free_only_after_its_send_and_its_response() {
         let slots = open(1);
         let (slot, id) = outstanding(&slots).unwrap();
         if response_first {
-            slots.answered(response(id)).unwrap();
+            answer(&slots, id).unwrap();
             assert!(!slots.has_finished() && outstanding(&slots).is_none());
             assert!(slots.sent(slot));
         } else {
             assert!(slots.sent(slot));
             assert!(!slots.has_finished() && outstanding(&slots).is_none());
-            slots.answered(response(id)).unwrap();
+            answer(&slots, id).unwrap();
         }
         assert!(outstanding(&slots).is_none(), "finished, not delivered");
         assert_eq!(deliver(&slots).unwrap().cid(), id);
@@ -74,22 +76,22 @@ fn h10_a_response_with_a_bad_command_id_is_refused() {
     for count in [1, 3, 4, 127, 128, 1023, 4095] {
         let slots = open(count);
         let (slot, id) = outstanding(&slots).unwrap();
-        assert_eq!(slots.answered(response(0xffff)), Err(BadCommandId::OutOfRange(0xffff)), "{count}");
+        assert_eq!(answer(&slots, 0xffff), Err(BadCommandId::OutOfRange(0xffff)), "{count}");
         if let Some(idle) = slots.first_open() {
-            let idle = idle.user().tag.get() as u16; // generation 0 was never given
-            assert_eq!(slots.answered(response(idle)), Err(BadCommandId::Idle(idle)));
+            let idle = idle.user().id.get(); // generation 0 was never given
+            assert_eq!(answer(&slots, idle), Err(BadCommandId::Idle(idle)));
         }
-        slots.answered(response(id)).unwrap();
-        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Repeated(id)), "before the send");
+        answer(&slots, id).unwrap();
+        assert_eq!(answer(&slots, id), Err(BadCommandId::Repeated(id)), "before the send");
         assert!(slots.sent(slot));
         assert!(!slots.sent(slot), "a second completion of the send changes nothing");
-        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Idle(id)), "finished");
+        assert_eq!(answer(&slots, id), Err(BadCommandId::Idle(id)), "finished");
         deliver(&slots).unwrap();
-        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Idle(id)), "free");
+        assert_eq!(answer(&slots, id), Err(BadCommandId::Idle(id)), "free");
         let (again, next) = outstanding(&slots).unwrap();
         assert_eq!(again, slot);
         assert_ne!(next, id, "an old id does not fit the slot's next use");
-        assert_eq!(slots.answered(response(id)), Err(BadCommandId::Repeated(id)));
+        assert_eq!(answer(&slots, id), Err(BadCommandId::Repeated(id)));
         assert!(!slots.sent(count + 1), "no such slot");
     }
 }
@@ -118,7 +120,7 @@ fn an_abort_finishes_each_request_once_and_in_order() {
     let (answered, id) = outstanding(&slots).unwrap();
     let (_, lost) = outstanding(&slots).unwrap();
     slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
-    slots.answered(response(id)).unwrap();
+    answer(&slots, id).unwrap();
     slots.close_gate();
     slots.abort_all();
     slots.abort_all();
@@ -156,7 +158,7 @@ fn an_answer_to_connect_does_not_outlive_its_attempt() {
     let slots = open(2);
     let request = outstanding(&slots).unwrap();
     let connect = slots.begin(slots.connect().unwrap());
-    for request in [(slots.connect_slot(), connect), request] {
+    for request in [(slots.connect_slot() as u16, connect), request] {
         complete(&slots, request);
     }
     slots.reset_connect();
@@ -169,10 +171,10 @@ fn the_answer_to_connect_is_taken_once_both_completions_were_heard() {
     let slots = slots(2);
     let id = slots.begin(slots.connect().unwrap());
     assert!(slots.connect_answer().is_none());
-    slots.answered(response(id)).unwrap();
+    answer(&slots, id).unwrap();
     assert_eq!(slots.connect_answer().unwrap().cid(), id);
     assert!(slots.take_connect_answer().is_none(), "its SEND is with the device");
-    assert!(slots.sent(slots.connect_slot()));
+    assert!(slots.sent(slots.connect_slot() as u16));
     assert_eq!(slots.take_connect_answer().unwrap().cid(), id);
     assert!(slots.take_connect_answer().is_none() && !slots.has_finished());
 }
@@ -210,7 +212,7 @@ fn a_closure_is_called_once_and_forgotten_with_its_slot() {
         let slot = slots.take_open().unwrap();
         slots.set_completer(slot, completer(), false).unwrap();
         let id = slots.begin(slot);
-        complete(&slots, (id & slots.mask, id));
+        complete(&slots, (id & slots.mask as u16, id));
         deliver(&slots).unwrap();
     }
     assert_eq!((heard.get(), Rc::strong_count(&heard)), (3, 1));
@@ -223,7 +225,7 @@ fn a_request_of_nobody_ends_and_gives_its_slot_back() {
         let slot = slots.first_open().unwrap();
         let context = Context { function: std::ptr::null(), argument: std::ptr::without_provenance_mut(1) };
         let id = slots.begin_first(slot, context);
-        complete(&slots, (id & slots.mask, id));
+        complete(&slots, (id & slots.mask as u16, id));
         assert!(deliver(&slots).is_some());
     }
 }
@@ -285,7 +287,7 @@ impl Model {
     fn settle(&self) {
         while let Some((slot, ..)) = self.slots.next_to_go() {
             let id = self.slots.begin(slot);
-            self.out.borrow_mut().push((id & self.slots.mask, id));
+            self.out.borrow_mut().push((id & self.slots.mask as u16, id));
             self.waiting.set(self.waiting.get() - 1);
         }
         self.slots.settle();

@@ -177,6 +177,12 @@ impl ReceiveQueue {
         self.stop.set(places.into_iter().filter(|place| *place > next).min().unwrap_or(NONE));
     }
 
+    /// The place of the ring that is `place` places from its first, less than twice around.
+    fn wrapped(&self, place: u32) -> u32 {
+        let count = self.count.get();
+        if place < count { place } else { place - count }
+    }
+
     /// How many receives the device has.
     pub fn out(&self) -> u32 {
         let (next, unposted) = (self.next.get(), self.unposted.get());
@@ -201,7 +207,7 @@ impl ReceiveQueue {
             self.few.set(false);
             return Ok(());
         }
-        let last = (first + missing - 1) % count;
+        let last = self.wrapped(first + missing - 1);
         let (Some(head), Some(tail)) = (self.requests.get(first as usize), self.requests.get(last as usize))
         else {
             return Err(libc::EINVAL);
@@ -240,8 +246,8 @@ impl ReceiveQueue {
         // So many come back before few are left.
         let until_few = (out + self.slack.get()).saturating_sub(count).max(1);
         self.next.set(next);
-        self.unposted.set((first + posted) % count);
-        self.due.set((next + until_few) % count);
+        self.unposted.set(self.wrapped(first + posted));
+        self.due.set(self.wrapped(next + until_few));
         self.few.set(false);
         self.stop_after(next);
     }

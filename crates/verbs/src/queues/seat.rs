@@ -1,21 +1,14 @@
 //! Where queues post to: a seat, and the queue pair that has taken it.
 
 use super::Registration;
-use crate::{Error, QueuePair, WorkCompletion};
+use crate::{Batch, Error, QueuePair, WorkCompletion, completion::PollQueue};
 use rdma_sys as sys;
-use std::{
-    cell::Cell,
-    ffi::c_int,
-    mem::{ManuallyDrop, MaybeUninit},
-    ptr::null_mut,
-    rc::Rc,
-};
+use std::{cell::Cell, ffi::c_int, mem::ManuallyDrop, ptr::null_mut, rc::Rc};
 
 pub(super) type PostSend =
     unsafe extern "C" fn(*mut sys::ibv_qp, *mut sys::ibv_send_wr, *mut *mut sys::ibv_send_wr) -> c_int;
 pub(super) type PostReceive =
     unsafe extern "C" fn(*mut sys::ibv_qp, *mut sys::ibv_recv_wr, *mut *mut sys::ibv_recv_wr) -> c_int;
-type PollQueue = unsafe extern "C" fn(*mut sys::ibv_cq, c_int, *mut sys::ibv_wc) -> c_int;
 
 /// The place of a queue pair that queues post to. Empty, posting is refused with ENOTCONN and polling finds nothing.
 pub struct Seat {
@@ -99,21 +92,13 @@ impl Seat {
         unsafe { (self.post_receive.get())(self.qp.get(), chain, refused) }
     }
 
-    /// Takes up to `MOST` completions off the queue pair's completion queue, hands them to `each`, and returns how many there
-    /// were. More than `MOST` means that the queue cannot be polled; `each` is not called then.
+    /// Takes completions off the queue pair's completion queue, as many as the batch has room for. None if that cannot be polled.
     #[inline(always)]
-    pub fn poll<const MOST: usize>(&self, each: impl FnOnce(&[WorkCompletion])) -> usize {
-        let mut batch = [const { MaybeUninit::<WorkCompletion>::uninit() }; MOST];
-        // SAFETY: the completion queue in the seat is alive, or the function does not look at it; WorkCompletion is a transparent
-        // ibv_wc and the batch has MOST of them.
-        let found = unsafe { (self.poll.get())(self.cq.get(), MOST as c_int, batch.as_mut_ptr().cast()) };
-        // A negative number, which means an error, becomes a large one.
-        let found = found as u32 as usize;
-        if found <= MOST {
-            // SAFETY: the device wrote as many.
-            each(unsafe { std::slice::from_raw_parts(batch.as_ptr().cast(), found) });
-        }
-        found
+    pub fn poll<'a, const MOST: usize>(&self, batch: &'a mut Batch<MOST>) -> Option<&'a [WorkCompletion]> {
+        // SAFETY: the completion queue in the seat is alive, or the function does not look at it; a batch has room for MOST.
+        let found = unsafe { (self.poll.get())(self.cq.get(), MOST as c_int, batch.as_mut_ptr()) };
+        // SAFETY: the provider wrote as many as it says.
+        unsafe { batch.found(found) }
     }
 }
 

@@ -24,13 +24,10 @@ struct Place<T> {
     user: T,
 }
 
-/// A link that a list begins with, or that a place has.
-type Link<T> = Cell<*const Place<T>>;
-
-/// The ends of a list. `last` is the link that the next place is pushed to: that of the last place, or `first`.
+/// The ends of a list, both null if it is empty. One that is used as a stack has no last.
 struct List<T> {
-    first: Link<T>,
-    last: Cell<*const Link<T>>,
+    first: Cell<*const Place<T>>,
+    last: Cell<*const Place<T>>,
 }
 
 /// A work request, in a row that is linked once and for all.
@@ -44,12 +41,14 @@ struct Entry {
 /// A slot is on one list at a time; who pushes it on a second ties a knot, which is wrong, but stays inside of the queue.
 pub struct SendQueue<T, const LISTS: usize> {
     base: Cell<*const Place<T>>,
-    lists: Box<[List<T>; LISTS]>,
-    /// The first is for slots that are posted at once, the others for those that are put off.
+    count: usize,
+    lists: [List<T>; LISTS],
+    /// For slots that are posted at once.
+    single: Box<Entry>,
+    /// For slots that are put off.
     row: Box<[Entry]>,
     pending: Cell<usize>,
     seat: Rc<Seat>,
-    count: usize,
     memory: Cell<Option<Rc<Memory>>>,
 }
 
@@ -82,19 +81,19 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             // which are a value for all of a place but the user's.
             unsafe { (&raw mut (*base.add(slot)).user).write(user(slot)) };
         }
-        let lists = Box::new(std::array::from_fn(|_| List {
-            first: Cell::new(ptr::null()),
-            last: Cell::new(ptr::null()),
-        }));
-        // They do not move any more.
-        lists.iter().for_each(|list: &List<T>| list.last.set(&raw const list.first));
+        let single = Box::new(Entry::empty());
+        single.prepare(null_mut());
         Ok(Self {
             base: Cell::new(base),
-            lists,
+            count,
+            lists: std::array::from_fn(|_| List {
+                first: Cell::new(ptr::null()),
+                last: Cell::new(ptr::null()),
+            }),
+            single,
             row: row_of(row.max(1))?,
             pending: Cell::new(0),
             seat: seat.clone(),
-            count,
             memory: Cell::new(Some(memory)),
         })
     }
@@ -121,7 +120,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             // SAFETY: the place exists, and cells are written through shared references.
             unsafe { (*self.base.get().add(slot)).id.set(id(slot)) };
         }
-        for entry in &self.row {
+        for entry in self.row.iter().chain([&*self.single]) {
             // SAFETY: nobody has a reference to the segments.
             unsafe { (*entry.segments.get())[0].lkey = registration.local_key() };
         }
@@ -149,20 +148,9 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             let next = unsafe { &(*new.add(slot)).next };
             next.set(moved(next.get()));
         }
-        for list in self.lists.iter() {
+        for list in &self.lists {
             list.first.set(moved(list.first.get()));
-            list.last.set(&raw const list.first);
-            let mut place = list.first.get();
-            // A knot has no end: no list is longer than the queue.
-            for _ in 0..self.count {
-                if place.is_null() {
-                    break;
-                }
-                // SAFETY: what is linked are places of this queue.
-                let next = unsafe { &(*place).next };
-                list.last.set(next);
-                place = next.get();
-            }
+            list.last.set(moved(list.last.get()));
         }
         self.base.set(new);
         self.pending.set(0);
@@ -172,8 +160,8 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
 
     /// The slot with this index, if there is one.
     #[inline(always)]
-    pub fn slot(&self, index: u16) -> Option<Slot<'_, T, LISTS>> {
-        let index = usize::from(index);
+    pub fn slot(&self, index: u32) -> Option<Slot<'_, T, LISTS>> {
+        let index = index as usize;
         // SAFETY: the index is that of a place, which stays where it is as long as the queue lives, and longer if it moves.
         (index < self.count).then(|| Slot { queue: self, place: unsafe { &*self.base.get().add(index) } })
     }
@@ -205,8 +193,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     pub fn pop<const LIST: usize>(&self) -> Option<Slot<'_, T, LISTS>> {
         let slot = self.pop_stack::<LIST>()?;
         if slot.place.next.get().is_null() {
-            let list = &self.lists[LIST];
-            list.last.set(&raw const list.first);
+            self.lists[LIST].last.set(ptr::null());
         }
         Some(slot)
     }
@@ -225,27 +212,21 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     }
 
     /// Takes a slot out of a list, wherever it is. False if it is not there. Walks the list.
-    pub fn remove<const LIST: usize>(&self, index: u16) -> bool {
+    pub fn remove<const LIST: usize>(&self, index: u32) -> bool {
         let Some(slot) = self.slot(index) else { return false };
         let list = &self.lists[LIST];
-        let mut link: *const Link<T> = &raw const list.first;
-        for _ in 0..self.count {
-            // SAFETY: the link of the list itself, or of a place of this queue.
-            let place = unsafe { (*link).get() };
-            if place.is_null() {
-                return false;
+        let mut before: Option<Slot<'_, T, LISTS>> = None;
+        for found in self.list::<LIST>() {
+            if !ptr::eq(found.place, slot.place) {
+                before = Some(found);
+                continue;
             }
-            if ptr::eq(place, slot.place) {
-                let next = slot.place.next.get();
-                // SAFETY: as above.
-                unsafe { (*link).set(next) };
-                if next.is_null() {
-                    list.last.set(link);
-                }
-                return true;
+            let next = slot.place.next.get();
+            before.map_or(&list.first, |before| &before.place.next).set(next);
+            if next.is_null() {
+                list.last.set(before.map_or(ptr::null(), |before| before.place));
             }
-            // SAFETY: what is linked are places of this queue.
-            link = unsafe { &raw const (*place).next };
+            return true;
         }
         false
     }
@@ -264,7 +245,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         if pending == 0 {
             return Ok(());
         }
-        let (Some(first), Some(last)) = (self.row.get(1), self.row.get(pending)) else { return Ok(()) };
+        let (Some(first), Some(last)) = (self.row.first(), self.row.get(pending - 1)) else { return Ok(()) };
         let mut bad = null_mut();
         // SAFETY: nobody has a reference to the requests; those up to the last pending one are filled, and it ends the chain for
         // the time of the call.
@@ -284,7 +265,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     /// Forgets what was put off; `each` is called for its ids.
     pub fn clear(&self, each: impl FnMut(u64)) {
         let pending = self.pending.replace(0);
-        if let Some(first) = self.row.get(1) {
+        if let Some(first) = self.row.first() {
             self.each_from(first.request.get(), pending, each);
         }
     }
@@ -293,7 +274,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     /// believed: then all of them.
     #[cold]
     fn each_from(&self, first: *mut sys::ibv_send_wr, pending: usize, mut each: impl FnMut(u64)) {
-        let requests = || self.row.iter().skip(1).take(pending).map(|entry| entry.request.get());
+        let requests = || self.row.iter().take(pending).map(|entry| entry.request.get());
         let known = requests().any(|request| request == first);
         for request in requests().skip_while(|request| known && *request != first) {
             // SAFETY: nobody has a reference to it.
@@ -302,27 +283,37 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     }
 }
 
-/// One entry for slots that are posted at once, and a chain of `most` for those that are put off.
-fn row_of(most: usize) -> Result<Box<[Entry]>, Error> {
-    let no_memory = || Error::new("allocation of work requests", libc::ENOMEM);
-    let total = most.checked_add(1).ok_or_else(no_memory)?;
-    let mut row = Vec::new();
-    row.try_reserve_exact(total).map_err(|_| no_memory())?;
-    // SAFETY: zero is a value for ibv_send_wr (integers, pointers and unions of them) and for ibv_sge.
-    row.resize_with(total, || unsafe { std::mem::zeroed::<Entry>() });
-    let row = row.into_boxed_slice();
-    for (index, entry) in row.iter().enumerate() {
-        let next = row.get(index + 1).filter(|_| index > 0).map_or(null_mut(), |next| next.request.get());
-        // SAFETY: nobody has a reference to the request or its segments, which do not move.
+impl Entry {
+    /// A SEND of nothing.
+    fn empty() -> Self {
+        // SAFETY: zero is a value for ibv_send_wr (integers, pointers and unions of them) and for ibv_sge.
+        unsafe { std::mem::zeroed() }
+    }
+
+    /// A SEND of a command, once its address and key are filled in, with `next` behind it. The entry stays where it is.
+    fn prepare(&self, next: *mut sys::ibv_send_wr) {
+        // SAFETY: nobody has a reference to the request or its segments.
         unsafe {
-            let request = entry.request.get();
-            (*request).sg_list = entry.segments.get().cast();
+            let request = self.request.get();
+            (*request).sg_list = self.segments.get().cast();
             (*request).num_sge = 1;
             (*request).opcode = sys::ibv_wr_opcode::IBV_WR_SEND;
             (*request).send_flags = sys::ibv_send_flags::IBV_SEND_SIGNALED.0;
             (*request).next = next;
-            (*entry.segments.get())[0].length = COMMAND_SIZE;
+            (*self.segments.get())[0].length = COMMAND_SIZE;
         }
+    }
+}
+
+/// A chain of `count` entries.
+fn row_of(count: usize) -> Result<Box<[Entry]>, Error> {
+    let mut row = Vec::new();
+    let room = row.try_reserve_exact(count);
+    room.map_err(|_| Error::new("allocation of work requests", libc::ENOMEM))?;
+    row.resize_with(count, Entry::empty);
+    let row = row.into_boxed_slice();
+    for (index, entry) in row.iter().enumerate() {
+        entry.prepare(row.get(index + 1).map_or(null_mut(), |next| next.request.get()));
     }
     Ok(row)
 }
@@ -368,19 +359,22 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
     pub fn push<const LIST: usize>(self) {
         let list = &self.queue.lists[LIST];
         self.place.next.set(ptr::null());
-        // SAFETY: the link of the list itself, or of a place of this queue, all of which live as long as the queue.
-        unsafe { (*list.last.get()).set(self.place) };
-        list.last.set(&raw const self.place.next);
+        let last = list.last.replace(self.place);
+        if last.is_null() {
+            list.first.set(self.place);
+        } else {
+            // SAFETY: a place of this queue.
+            unsafe { (*last).next.set(self.place) };
+        }
     }
 
     /// Posts this slot alone, ahead of all that was put off, with a segment of data or none. The errno if it was refused.
     #[inline(always)]
     pub fn post(self, data: Option<Segment>) -> Result<(), i32> {
         let mut refused = MaybeUninit::uninit();
-        let Some(entry) = self.queue.row.first() else { return Err(libc::EINVAL) };
         // SAFETY: the entry is filled, and ends its chain of one.
         let errno = unsafe {
-            let request = self.fill(entry, data);
+            let request = self.fill(&self.queue.single, data);
             if data.is_some() {
                 (*request).num_sge = 2;
             }
@@ -398,11 +392,11 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
     #[inline(always)]
     #[must_use]
     pub fn put_off(self, data: Option<Segment>) -> bool {
-        let place = self.queue.pending.get() + 1;
+        let place = self.queue.pending.get();
         let Some(entry) = self.queue.row.get(place) else { return true };
         // SAFETY: nobody has a reference to the request.
         unsafe { (*self.fill(entry, data)).num_sge = if data.is_some() { 2 } else { 1 } };
-        self.queue.pending.set(place);
+        self.queue.pending.set(place + 1);
         place + 1 == self.queue.row.len()
     }
 
