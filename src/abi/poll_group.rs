@@ -13,7 +13,7 @@ use super::{
         spdk_nvme_accel_fn_table, spdk_nvme_disconnected_qpair_cb, spdk_nvme_poll_group, spdk_nvme_qpair,
     },
 };
-use crate::{abi::entry::guard_plain, host};
+use crate::{abi::entry::guard_plain, host, transport};
 use libc::{EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, c_int, c_void};
 use std::{
     cell::Cell,
@@ -211,32 +211,31 @@ impl PollGroup {
             return 0;
         };
         let ours = self.host.poll(completions_per_qpair);
-        if self.host.has_ended() {
-            let context = self.context;
-            self.host.tell_of_ended(&|qpair| {
-                // SAFETY: the program gave the function to be called with a queue pair's handle and its context.
-                unsafe { disconnected(qpair.tag().cast(), context) };
-            });
+        if ours.is_plain() && self.inner.get().is_null() {
+            return ours.callbacks() as i64; // no more than there are requests
         }
-        match ours {
-            Ok(ours) if self.inner.get().is_null() => ours as i64, // no more than there are requests
-            ours => self.with_theirs(ours, completions_per_qpair, disconnected_qpair_cb),
-        }
+        self.tell(ours, completions_per_qpair, disconnected)
     }
 
-    /// What a poll returns of which something is to be said, or where the next library has a group, too, which is polled now.
+    /// What a poll returns of which there is more to tell, or where the next library has a group, too, which is polled now.
     #[cold]
     #[inline(never)]
-    fn with_theirs(
+    fn tell(
         &self,
-        ours: Result<u64, host::Error>,
+        ours: transport::Polled,
         completions_per_qpair: u32,
-        disconnected_qpair_cb: spdk_nvme_disconnected_qpair_cb,
+        disconnected: unsafe extern "C" fn(*mut spdk_nvme_qpair, *mut c_void),
     ) -> i64 {
+        let context = self.context;
+        let ours = self.host.tell(ours, &|qpair| {
+            // SAFETY: the program gave the function to be called with a queue pair's handle and its context.
+            unsafe { disconnected(qpair.tag().cast(), context) };
+        });
         let ours = match ours {
             Ok(count) => i64::try_from(count).unwrap_or(i64::MAX),
             Err(error) => i64::from(negated_errno(&error)),
         };
+        let disconnected_qpair_cb = Some(disconnected);
         let inner = self.inner.get();
         if inner.is_null() {
             return ours;

@@ -87,31 +87,34 @@ impl PollGroup {
         disconnected: &dyn Fn(&Rc<IoQpair>),
     ) -> Result<u64, Error> {
         let polled = self.poll(per_qpair);
-        self.tell_of_ended(disconnected);
-        polled
+        self.tell(polled, disconnected)
     }
 
-    /// As [`PollGroup::process_completions`], which leaves [`PollGroup::tell_of_ended`] to the caller.
+    /// As [`PollGroup::process_completions`], which leaves [`PollGroup::tell`] to the caller, unless the poll was a plain one.
     #[inline(always)]
-    pub(crate) fn poll(&self, per_qpair: u32) -> Result<u64, Error> {
+    pub(crate) fn poll(&self, per_qpair: u32) -> transport::Polled {
         let failures = failures();
         if failures != self.failures.get() {
             self.notice_failed_controllers(failures);
         }
-        let polled = self.group.process_completions(per_qpair);
-        if polled.failed { Err(transport::Error::NotConnected.into()) } else { Ok(polled.completions) }
+        self.group.process_completions(per_qpair)
     }
 
-    /// Whether [`PollGroup::tell_of_ended`] has somebody to tell of.
-    #[inline(always)]
-    pub(crate) fn has_ended(&self) -> bool {
-        self.group.has_ended()
-    }
-
-    /// Calls `disconnected` for each member whose connection is over and released.
+    /// What a poll came to, and `disconnected` for each member whose connection is over and released.
     #[cold]
     #[inline(never)]
-    pub(crate) fn tell_of_ended(&self, disconnected: &dyn Fn(&Rc<IoQpair>)) {
+    pub(crate) fn tell(
+        &self,
+        polled: transport::Polled,
+        disconnected: &dyn Fn(&Rc<IoQpair>),
+    ) -> Result<u64, Error> {
+        if polled.has_ended() {
+            self.tell_of_ended(disconnected);
+        }
+        if polled.has_failed() { Err(transport::Error::NotConnected.into()) } else { Ok(polled.callbacks()) }
+    }
+
+    fn tell_of_ended(&self, disconnected: &dyn Fn(&Rc<IoQpair>)) {
         let ended: Vec<Rc<IoQpair>> =
             self.members.with(|members| members.iter().filter(|qpair| qpair.has_ended()).cloned().collect());
         for qpair in ended {

@@ -54,20 +54,13 @@ impl GroupCore {
         Ok(ready)
     }
 
-    /// Whether [`GroupCore::has_busy`] or [`GroupCore::has_ended`].
+    /// Whether members connect, drain, are at rest with callbacks that are due, or have ended.
     #[inline(always)]
-    pub(super) fn is_unusual(&self) -> bool {
+    pub(super) fn has_unusual(&self) -> bool {
         self.busy.get() | self.ended.get() != 0
     }
 
-    /// Whether members connect, drain, or are at rest with callbacks that are due.
-    #[inline]
-    pub(super) fn has_busy(&self) -> bool {
-        self.busy.get() > 0
-    }
-
     /// Whether members have ended, and were not connected again or removed since.
-    #[inline]
     pub(super) fn has_ended(&self) -> bool {
         self.ended.get() > 0
     }

@@ -28,7 +28,7 @@ mod wire;
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
 pub use config::{ConnectTarget, QpairConfiguration};
 pub use parting::Parting;
-pub use poll_group::{Members, PollGroup};
+pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;
 pub use state::FailureReason;
 pub use wire::Wire;

@@ -29,18 +29,45 @@ pub struct Members {
     all: Cell<Vec<Rc<Qpair>>>,
 }
 
-/// What a poll of a group came to.
+/// What a poll of a group came to, in one word: the callbacks that ran, and two bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Polled {
-    /// Callbacks that ran.
-    pub completions: u64,
-    /// Whether a member lost its connection in this poll.
-    pub failed: bool,
-}
+pub struct Polled(u64);
 
 impl Polled {
+    const FAILED: u64 = 1 << 63;
+    const ENDED: u64 = 1 << 62;
+
+    fn new(callbacks: u32, failed: bool) -> Self {
+        Self(u64::from(callbacks) | if failed { Self::FAILED } else { 0 })
+    }
+
+    /// Of two parts of a poll.
+    #[inline(always)]
     fn and(self, other: Self) -> Self {
-        Self { completions: self.completions + other.completions, failed: self.failed | other.failed }
+        let bits = (self.0 | other.0) & (Self::FAILED | Self::ENDED);
+        Self(self.callbacks() + other.callbacks() | bits)
+    }
+
+    /// Whether there is nothing but callbacks to tell of.
+    #[inline(always)]
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 < Self::ENDED
+    }
+
+    /// Callbacks that ran.
+    #[inline(always)]
+    pub fn callbacks(self) -> u64 {
+        self.0 & !(Self::FAILED | Self::ENDED)
+    }
+
+    /// Whether a member lost its connection in this poll.
+    pub fn has_failed(self) -> bool {
+        self.0 & Self::FAILED != 0
+    }
+
+    /// Whether members have ended, now or earlier, and were not connected again or removed since.
+    pub fn has_ended(self) -> bool {
+        self.0 & Self::ENDED != 0
     }
 }
 
@@ -99,43 +126,69 @@ impl PollGroup {
         &self.members
     }
 
-    /// Whether members have ended, and were not connected again or removed since.
-    #[inline(always)]
-    pub fn has_ended(&self) -> bool {
-        self.core.is_unusual() && self.core.has_ended()
-    }
-
     /// One poll of all members: at most `per_qpair` callbacks of each (0: no limit), aborted requests apart.
     /// Callbacks may do anything, also poll this group again or free any member.
     #[inline(always)]
     pub fn process_completions(&self, per_qpair: u32) -> Polled {
         // No limit becomes the largest one.
         let limit = per_qpair.wrapping_sub(1);
-        let mut polled = Polled::default();
         let lanes = self.core.lanes();
         // Those who ask from here on, unless a completion does it for them, wait for the next poll.
         lanes.begin_poll();
-        let found = lanes.account(limit);
+        let recent = lanes.recent();
+        let found = lanes.account(recent.as_deref(), limit);
+        let mut polled = Polled::default();
+        if let Some(wire) = recent {
+            wire.refill();
+            if wire.is_faulty() || !wire.is_live() {
+                polled = self.look_after_retired(&wire, limit);
+            } else {
+                polled.0 = u64::from(wire.deliver_up_to(limit));
+                if wire.has_pending_sends() || wire.slots.is_unsettled() {
+                    self.after_callbacks(&wire);
+                }
+            }
+        }
+        if lanes.has_asking() {
+            polled = polled.and(self.look_after_asking(limit, polled.callbacks() == 0));
+        }
+        let (left, none) = self.busy_polls.get().overflowing_sub(1);
+        self.busy_polls.set(left);
+        if found == 0 || none {
+            polled = polled.and(self.look_for_events(limit));
+        }
+        if self.core.has_unusual() {
+            polled = polled.and(self.see_to_unusual(limit));
+        }
+        polled
+    }
+
+    /// Looks after those who ask. One of them becomes the recent one, if there is none, or `instead` of the one that there is.
+    #[inline(never)]
+    fn look_after_asking(&self, limit: u32, instead: bool) -> Polled {
+        let lanes = self.core.lanes();
+        let (mut polled, mut instead) = (Polled::default(), instead);
         while let Some(wire) = lanes.next_asking() {
             wire.refill();
             if wire.is_faulty() || !wire.is_live() {
                 polled = polled.and(self.look_after(&wire, limit));
                 continue;
             }
-            polled.completions += u64::from(wire.deliver_up_to(limit));
+            polled.0 += u64::from(wire.deliver_up_to(limit));
             if wire.has_pending_sends() || wire.slots.is_unsettled() {
                 self.after_callbacks(&wire);
             }
-        }
-        let until_look = self.busy_polls.get();
-        self.busy_polls.set(until_look.wrapping_sub(1));
-        if found == 0 || until_look == 0 {
-            polled = polled.and(self.look_for_events(limit));
-        }
-        if self.core.is_unusual() && self.core.has_busy() {
-            polled = polled.and(self.progress_busy(limit));
+            lanes.offer(&wire, std::mem::take(&mut instead));
         }
         polled
+    }
+
+    /// The recent one is none any more: it has a fault, or is not live.
+    #[cold]
+    #[inline(never)]
+    fn look_after_retired(&self, wire: &Rc<Wire>, limit: u32) -> Polled {
+        self.core.lanes().retire(wire);
+        self.look_after(wire, limit)
     }
 
     /// A member that has a fault, or is not live: connecting, draining, or come to rest just now.
@@ -170,7 +223,7 @@ impl PollGroup {
         let failed = was_live && !qpair.is_connected();
         let at_rest = qpair.is_at_rest();
         let limit = if at_rest { u32::MAX } else { limit };
-        let completions = u64::from(qpair.wire().deliver_up_to(limit));
+        let callbacks = qpair.wire().deliver_up_to(limit);
         qpair.flush();
         if qpair.has_finished() {
             qpair.wire().ask();
@@ -178,7 +231,7 @@ impl PollGroup {
         if at_rest {
             qpair.count_busy();
         }
-        Polled { completions, failed }
+        Polled::new(callbacks, failed)
     }
 
     #[inline(never)]
@@ -206,15 +259,16 @@ impl PollGroup {
         polled
     }
 
-    /// Visits members that connect or drain.
+    /// Visits members that connect or drain, and says whether some have ended.
     #[cold]
-    fn progress_busy(&self, limit: u32) -> Polled {
+    #[inline(never)]
+    fn see_to_unusual(&self, limit: u32) -> Polled {
         let now = clock::now();
         let mut polled = Polled::default();
         for qpair in self.members.busy() {
             qpair.progress(now);
             polled = polled.and(self.after_progress(&qpair, false, limit));
         }
-        polled
+        if self.core.has_ended() { polled.and(Polled(Polled::ENDED)) } else { polled }
     }
 }

@@ -29,6 +29,9 @@ pub(super) struct Lanes {
     table: Cell<Option<Box<Table>>>,
     /// Who asked for attention: in the poll that goes on, and from then on.
     asking: [Cell<Option<Rc<Wire>>>; 2],
+    /// The wire that was looked after last, and is in each poll until another one takes its place: most completions are the recent
+    /// one's, which needs neither the table nor the list.
+    recent: Cell<Option<Rc<Wire>>>,
     /// The queues of those in the table, where they are a group's: who polls finds them here.
     pollers: PollerPlace,
     grouped: bool,
@@ -86,6 +89,7 @@ impl Lanes {
         Rc::new(Self {
             table: Cell::default(),
             asking: Default::default(),
+            recent: Cell::default(),
             pollers: PollerPlace::default(),
             grouped,
         })
@@ -115,6 +119,7 @@ impl Lanes {
         self.table.set(Some(table));
         if let Some(Occupant { wire, .. }) = occupant {
             self.asking.iter().for_each(|list| wire.leave_asking(list));
+            self.retire(&wire);
         }
     }
 
@@ -127,27 +132,25 @@ impl Lanes {
     /// The account half of a poll, for all of a group: of each queue, what it holds, or about `limit` completions. Returns how many
     /// there were.
     #[inline(always)]
-    pub(super) fn account(&self, limit: u32) -> usize {
+    pub(super) fn account(&self, recent: Option<&Wire>, limit: u32) -> usize {
         let place = &self.pollers;
         let Some(poller) = place.poller.take() else { return self.account_further(limit) };
-        let mut all = 0;
         let mut batch = Batch::<BATCH>::new();
-        loop {
-            let Some(found) = poller.queue.poll_batch(&mut batch) else {
-                poller.fail_all();
-                break;
-            };
-            if !found.is_empty() {
-                self.account_batch(&poller, found);
+        let mut count = 0;
+        match poller.queue.poll_batch(&mut batch) {
+            Some([]) => {}
+            Some(found) => {
+                self.account_batch(&poller, recent, found);
+                count = found.len();
             }
-            all += found.len();
-            if found.len() < BATCH || is_enough(all, limit) {
-                break;
-            }
+            None => poller.fail_all(),
+        }
+        if count == BATCH {
+            count += poller.account_up_to(limit);
         }
         // What is replaced is the None from above.
         std::mem::forget(place.poller.replace(Some(poller)));
-        if place.next.get().is_none() { all } else { all + self.account_further(limit) }
+        if place.next.get().is_none() { count } else { count + self.account_further(limit) }
     }
 
     /// As [`Lanes::account`], for all pollers but the first.
@@ -158,10 +161,26 @@ impl Lanes {
         further.map(|poller| poller.account_up_to(limit)).sum()
     }
 
+    /// Hands each completion to the wire that its token names: those of the recent one at once.
+    #[inline(always)]
+    fn account_batch(&self, poller: &Poller, recent: Option<&Wire>, found: &[WorkCompletion]) {
+        let Some(wire) = recent else { return self.account_rows(poller, found) };
+        let key = wire.key();
+        let mut rest = found;
+        while let [completion, others @ ..] = rest {
+            let token = Token::from_raw(completion.work_request_id());
+            if token.key() != key || key == 0 {
+                return self.account_rows(poller, rest);
+            }
+            wire.account(token, completion);
+            rest = others;
+        }
+    }
+
     /// Hands each completion to the wire that its token names. Completions come in rows of one owner, so an owner is
     /// looked up, and marked, once for a row.
-    #[inline(always)]
-    fn account_batch(&self, poller: &Poller, found: &[WorkCompletion]) {
+    #[inline(never)]
+    fn account_rows(&self, poller: &Poller, found: &[WorkCompletion]) {
         let table = self.table.take();
         let lanes = table.as_deref().map_or(&[][..], |table| &table.lanes);
         let mut rest = found;
@@ -235,6 +254,60 @@ impl Lanes {
     pub(super) fn begin_poll(&self) {
         let [now, later] = &self.asking;
         Wire::post_all(later, now);
+    }
+
+    /// The recent wire, to be looked after, with what it put off handed to the device. It stays the recent one, so that a poll inside
+    /// of a callback finds it, too.
+    #[inline(always)]
+    pub(super) fn recent(&self) -> Option<Rc<Wire>> {
+        let wire = self.recent.take()?;
+        // What is replaced is the None from above.
+        std::mem::forget(self.recent.replace(Some(wire.clone())));
+        if wire.has_pending_sends() {
+            wire.post_sends_inline();
+        }
+        Some(wire)
+    }
+
+    /// The wire is not the recent one any more, if it was: it has to ask again, and does if there is something to do.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn retire(&self, wire: &Rc<Wire>) {
+        match self.recent.take() {
+            Some(recent) if Rc::ptr_eq(&recent, wire) => wire.set_asking(false),
+            recent => return self.recent.set(recent),
+        }
+        if wire.is_home(self) && (wire.has_pending_sends() || wire.slots.is_unsettled()) {
+            self.mark(wire);
+        }
+    }
+
+    /// A wire that was looked after may become the recent one, if there is none, or `instead` of the one that there is.
+    pub(super) fn offer(&self, wire: &Rc<Wire>, instead: bool) {
+        if wire.is_asking() || !wire.is_home(self) {
+            return;
+        }
+        let recent = self.recent.take();
+        self.recent.set(recent.clone());
+        if let Some(recent) = recent {
+            if !instead {
+                return;
+            }
+            self.retire(&recent);
+        }
+        wire.set_asking(true);
+        self.recent.set(Some(wire.clone()));
+    }
+
+    /// Whether somebody but the recent wire is to be looked after in this poll.
+    #[inline(always)]
+    pub(super) fn has_asking(&self) -> bool {
+        let [now, _] = &self.asking;
+        let first = now.take();
+        let is_some = first.is_some();
+        // What is replaced is the None from above.
+        std::mem::forget(now.replace(first));
+        is_some
     }
 
     /// Takes one of those who are looked after in this poll off the list.
@@ -354,18 +427,16 @@ impl Poller {
     /// cannot be polled any more fails every wire that waits for it (T15).
     pub(super) fn account(&self) -> usize {
         let mut batch = Batch::<BATCH>::new();
-        let Some(found) = self.queue.poll_batch(&mut batch) else { return self.fail_all() };
-        self.account_slowly(found);
+        let Some(found) = self.queue.poll_batch(&mut batch) else {
+            self.fail_all();
+            return 0;
+        };
+        self.lanes.account_rows(self, found);
         found.len()
     }
 
-    /// What the account of a group's poll does, for all that is not one: that is compiled into its one place alone.
-    #[inline(never)]
-    fn account_slowly(&self, found: &[WorkCompletion]) {
-        self.lanes.account_batch(self, found);
-    }
-
     /// As [`Poller::account`], for all that the queue holds, or about `limit` completions.
+    #[inline(never)]
     pub(super) fn account_up_to(&self, limit: u32) -> usize {
         let mut all = 0;
         loop {
@@ -383,7 +454,7 @@ impl Poller {
     }
 
     #[cold]
-    fn fail_all(&self) -> usize {
+    fn fail_all(&self) {
         let table = self.lanes.table.take().unwrap_or_default();
         for lane in &table.lanes {
             // The other devices of a group are none the worse for it (T53).
@@ -393,7 +464,6 @@ impl Poller {
             }
         }
         self.lanes.table.set(Some(table));
-        0
     }
 
     /// Accounts until the queue was seen empty, for as many rounds as it could hold completions.

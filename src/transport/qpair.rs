@@ -305,7 +305,7 @@ impl Qpair {
         let limit = most.wrapping_sub(1);
         // What was put off since the last poll goes first: its completions may be there at once.
         if wire.has_pending_sends() {
-            wire.post_sends();
+            wire.post_sends_inline();
         }
         let mut all = 0;
         loop {

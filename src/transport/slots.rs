@@ -231,7 +231,7 @@ impl Slots {
     }
 
     /// Hands what was put off to the device. On an error: the errno; who was not posted counts as sent.
-    #[inline]
+    #[inline(always)]
     pub(super) fn post_pending(&self) -> Result<(), i32> {
         self.queue.post_pending(|id| self.never_sent(id))
     }

@@ -107,11 +107,13 @@ pub struct Wire {
     grouped: Cell<bool>,
     /// It has a fault.
     faulty: Cell<bool>,
-    /// It is on its group's list of those that are to be looked after.
+    /// Its group looks after it at its next poll: it is on the list of those, or the recent one.
     asking: Cell<bool>,
     /// Who comes after it on that list.
     next_asking: Cell<Option<Rc<Wire>>>,
     lanes: Cell<Option<Rc<Lanes>>>,
+    /// The address of these lanes; NULL without any.
+    home: Cell<*const Lanes>,
     seat: Rc<Seat>,
     qpair: Weak<Qpair>,
     // The rest is for connecting and ending.
@@ -182,6 +184,7 @@ impl Wire {
             asking: Cell::new(false),
             next_asking: Cell::new(None),
             lanes: Cell::new(None),
+            home: Cell::new(std::ptr::null()),
             seat,
             qpair,
             fault: Cell::new(None),
@@ -220,9 +223,11 @@ impl Wire {
         let id = self.slots.begin_first(slot, context);
         slot.write([head + (u64::from(id) << 16), 0, 0, sgl[0], sgl[1], tail[0], tail[1], tail[2]]);
         if self.delay {
-            let full = slot.put_off(in_capsule);
-            if full || self.grouped.get() && !self.asking.get() {
-                self.was_put_off(full);
+            if slot.put_off(in_capsule) {
+                self.row_is_full();
+            }
+            if self.grouped.get() && !self.asking.get() {
+                self.ask();
             }
         } else if let Err(errno) = slot.post(in_capsule) {
             self.was_refused(slot, errno);
@@ -248,12 +253,10 @@ impl Wire {
         Some(([address, found.readable | u64::from(length)], None))
     }
 
+    #[cold]
     #[inline(never)]
-    fn was_put_off(self: &Rc<Self>, full: bool) {
-        if full {
-            self.post_sends();
-        }
-        self.ask();
+    fn row_is_full(&self) {
+        self.post_sends();
     }
 
     /// The device refused a SEND: its request was accepted, so it ends with the connection (T104, H15, H16).
@@ -465,6 +468,12 @@ impl Wire {
     /// connection (T104, H15, H16). False then.
     #[inline(never)]
     pub(super) fn post_sends(&self) -> bool {
+        self.post_sends_inline()
+    }
+
+    /// As [`Wire::post_sends`], compiled into the few places that must not pay for a call.
+    #[inline(always)]
+    pub(super) fn post_sends_inline(&self) -> bool {
         self.slots.post_pending().map_err(|errno| self.set_fault(Fault::Post(errno))).is_ok()
     }
 
@@ -550,6 +559,7 @@ impl Wire {
     /// The connection is live, in a group that has these lanes or in none: lets requests go.
     pub(super) fn go_live(&self, lanes: Option<Rc<Lanes>>) {
         self.grouped.set(lanes.is_some());
+        self.home.set(lanes.as_ref().map_or(std::ptr::null(), Rc::as_ptr));
         self.lanes.set(lanes);
         self.slots.open_gate(self.ordinary_depth());
     }
@@ -558,6 +568,7 @@ impl Wire {
     pub(super) fn leave_live(&self) {
         self.slots.close_gate();
         self.grouped.set(false);
+        self.home.set(std::ptr::null());
         self.lanes.set(None);
     }
 
@@ -628,11 +639,33 @@ impl Wire {
     // ---- the list of those that are to be looked after -----------------------------------------------------------
 
     /// Asks to be looked after at the group's next poll; nothing outside of a group.
+    #[inline(always)]
     pub(super) fn ask(self: &Rc<Self>) {
         if let Some(lanes) = self.lanes.take() {
             lanes.mark(self);
             std::mem::forget(self.lanes.replace(Some(lanes)));
         }
+    }
+
+    /// Whether it is live in the group that has these lanes.
+    #[inline(always)]
+    pub(super) fn is_home(&self, lanes: &Lanes) -> bool {
+        std::ptr::eq(self.home.get(), lanes)
+    }
+
+    /// Whether its group looks after it at its next poll.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking.get()
+    }
+
+    pub(super) fn set_asking(&self, asking: bool) {
+        self.asking.set(asking);
+    }
+
+    /// What is the same for all tokens of its owner; 0 while it has none.
+    #[inline(always)]
+    pub(super) fn key(&self) -> u64 {
+        self.key.get()
     }
 
     pub(super) fn qpair(&self) -> Option<Rc<Qpair>> {
@@ -660,7 +693,7 @@ impl Wire {
     pub(super) fn post_all(from: &Cell<Option<Rc<Self>>>, to: &Cell<Option<Rc<Self>>>) {
         while let Some(wire) = Self::unlink(from) {
             if wire.has_pending_sends() {
-                wire.post_sends();
+                wire.post_sends_inline();
             }
             Self::link(wire, to);
         }

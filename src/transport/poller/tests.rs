@@ -69,7 +69,7 @@ fn t53_a_queue_that_fails_fails_its_own_wires_only() {
     let lanes = Lanes::new(true);
     let pollers = [0, 1].map(|_| Poller::new(&device, &lanes, ENTRIES).unwrap());
     let [broken, well] = pollers.each_ref().map(|poller| share(poller, &device));
-    assert_eq!(pollers[0].fail_all(), 0);
+    pollers[0].fail_all();
     assert_eq!((broken.wire.fault(), well.wire.fault()), (Some(Fault::Poll(libc::EIO)), None));
     lanes.begin_poll();
     assert!(Rc::ptr_eq(&lanes.next_asking().unwrap(), &broken.wire));

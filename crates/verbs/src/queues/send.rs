@@ -239,7 +239,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
 
     /// Hands what was put off to the device, with one doorbell. On an error: the errno, and `refused` was called for each id that
     /// was not posted. Nothing is pending afterwards.
-    #[inline]
+    #[inline(always)]
     pub fn post_pending(&self, refused: impl FnMut(u64)) -> Result<(), i32> {
         let pending = self.pending.replace(0);
         if pending == 0 {
