@@ -89,9 +89,11 @@ static void polls_and_reads(const char *name, struct spdk_nvme_poll_group *group
 
 	load = load_on(group, qpair, 1);
 	settle();
+	in_process_hold(true);
 	if (!load_submit(load, 1)) {
 		fail("a read was refused");
 	}
+	in_process_hold(false);
 	snprintf(text, sizeof(text), "poll/%s/outstanding", name);
 	/* Not settled: that would answer it. */
 	if (!bench_polls(group, qpair, POLLS)) {
@@ -172,9 +174,11 @@ static void life_ends(const char *name, struct spdk_nvme_poll_group *group, uint
 	}
 	settle();
 	load->ending = true;
+	in_process_hold(true);
 	if (!load_submit(load, outstanding)) {
 		fail("a read was refused");
 	}
+	in_process_hold(false);
 	bench_section("-", 0, 0);
 	if (disconnect) {
 		bench_disconnect(qpair);

@@ -17,7 +17,7 @@
 #include "common.h"
 
 static struct nvme_rdma_target *g_target;
-static bool g_in_target;
+static bool g_in_target, g_held;
 static int (*g_post)(struct ibv_qp *qp, struct ibv_send_wr *requests, struct ibv_send_wr **refused);
 
 static void on_wait(void *argument)
@@ -106,10 +106,15 @@ static int post_send(struct ibv_qp *qp, struct ibv_send_wr *requests, struct ibv
 {
 	int rc = g_post(qp, requests, refused);
 
-	if (!g_in_target) {
+	if (!g_in_target && !g_held) {
 		in_process_settle();
 	}
 	return rc;
+}
+
+void in_process_hold(bool hold)
+{
+	g_held = hold;
 }
 
 void in_process_answer_at_once(void)

@@ -50,6 +50,9 @@ void in_process_settle(void);
  */
 void in_process_answer_at_once(void);
 
+/* Ends that for a while, or goes on with it. */
+void in_process_hold(bool hold);
+
 /* Misbehaves after so many more I/O responses (REJECT: connect requests). */
 void in_process_misbehave(enum misbehaviour how, uint64_t after);
 

@@ -2,7 +2,10 @@
 
 use super::{Error, IoQpair, shared::failures};
 use crate::transport;
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+};
 
 /// Qpairs, also of several controllers, that one thread polls together. It lies where its owner has it, so that a poll goes no
 /// further than it must.
@@ -27,7 +30,7 @@ impl Members {
             Err(_) => Err(Error::NoMemory),
         };
         if result.is_ok() {
-            qpair.set_group(Rc::downgrade(self));
+            qpair.set_group(Rc::downgrade(self), members.len());
             members.push(qpair.clone());
         }
         self.all.set(members);
@@ -37,17 +40,22 @@ impl Members {
     /// Removes a member that is not connected; otherwise nothing changes.
     pub(super) fn remove(&self, qpair: &IoQpair) -> Result<(), Error> {
         self.group.remove(qpair.transport())?;
-        qpair.set_group(std::rc::Weak::new());
         let mut members = self.all.take();
-        let place = members.iter().position(|member| std::ptr::eq(Rc::as_ptr(member), qpair));
-        let member = place.map(|place| members.remove(place));
+        // The last one takes its place, as in the transport's group.
+        let place = qpair.place();
+        qpair.set_group(Weak::new(), 0);
+        let is_member = members.get(place).is_some_and(|member| std::ptr::eq(Rc::as_ptr(member), qpair));
+        let member = is_member.then(|| members.swap_remove(place));
+        if let Some(moved) = members.get(place).filter(|_| member.is_some()) {
+            moved.set_place(place);
+        }
         self.all.set(members);
         drop(member);
         Ok(())
     }
 
     fn has(&self, qpair: &Rc<IoQpair>) -> bool {
-        self.with(|members| members.iter().any(|member| Rc::ptr_eq(member, qpair)))
+        self.with(|members| members.get(qpair.place()).is_some_and(|member| Rc::ptr_eq(member, qpair)))
     }
 
     /// Runs `look` on the list, out of its cell. It must not call the layer above.

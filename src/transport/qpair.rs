@@ -48,6 +48,8 @@ pub struct Qpair {
     state: Cell<QpairState>,
     lanes: Rc<Lanes>,
     group: Cell<Option<Rc<GroupCore>>>,
+    /// Where it is among the group's members.
+    place: Cell<usize>,
     deadline: Cell<Moment>,
     /// Until when a controller that still holds the queue is asked again.
     patience: Cell<Moment>,
@@ -79,6 +81,7 @@ impl Qpair {
             state: Cell::new(State::Idle),
             lanes: Lanes::new(false),
             group: Cell::new(None),
+            place: Cell::new(0),
             deadline: Cell::new(Moment::START),
             patience: Cell::new(Moment::START),
             next_cm_look: Cell::new(Moment::START),
@@ -405,6 +408,14 @@ impl Qpair {
         self.group.set(current.or_else(|| Some(core.clone())));
         self.count_busy();
         result
+    }
+
+    pub(super) fn place(&self) -> usize {
+        self.place.get()
+    }
+
+    pub(super) fn set_place(&self, place: usize) {
+        self.place.set(place);
     }
 
     /// Leaves its group. Only at rest (T45).

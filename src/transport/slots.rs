@@ -142,18 +142,19 @@ impl Slots {
         SendQueue::<Request, 4>::memory_for(usize::from(count) + 1)
     }
 
-    /// `count` slots for requests, at most 32,767, and one more for Fabrics Connect, which no request can take (T79). Of
-    /// `row` SENDs one doorbell tells, at least. The gate is shut.
+    /// `count` slots for requests, at most 32,767, and one more for Fabrics Connect, which no request can take (T79).
+    /// `depth` commands are out at a time at most; of `row` SENDs one doorbell tells, at least. The gate is shut.
     pub(super) fn new(
         memory: Rc<Memory>,
         count: u16,
+        depth: u16,
         row: u16,
         queue_id: u16,
         seat: &Rc<Seat>,
     ) -> Result<Self, Error> {
         let total = usize::from(count) + 1;
         let mut scratch = Vec::new();
-        scratch.try_reserve_exact(total).map_err(|_| Error::NoMemory)?;
+        scratch.try_reserve_exact(usize::from(depth.min(count))).map_err(|_| Error::NoMemory)?;
         // The index of all ones is no slot, so that FFFFh is no command id (Base 2.0, 3.3.3.1, CID).
         let mask = ((total + 1).next_power_of_two() - 1) as u32;
         let queue = SendQueue::new(memory, total, usize::from(row.max(ROW)), seat, |slot| Request {
@@ -442,10 +443,8 @@ impl Slots {
     fn shut(&self) {
         self.shut.set(true);
         self.plain.set(false);
-        while let Some(slot) = self.queue.pop_stack::<OPEN>() {
-            self.room.set(self.room.get() + 1);
-            slot.push_stack::<RESERVE>();
-        }
+        let moved = self.queue.move_stack::<OPEN, RESERVE>();
+        self.room.set(self.room.get() + moved as u32);
     }
 
     /// Commands that are with the controller, ordinary ones and others. Walks all slots.

@@ -142,7 +142,7 @@ impl Parts {
         let [commands, responses, connect_data] = memory_for(requests, receives)?;
         let seat = Seat::new();
         Ok(Self {
-            slots: Slots::new(commands, requests, row, queue_id, &seat)?,
+            slots: Slots::new(commands, requests, depth, row, queue_id, &seat)?,
             receives: ReceiveQueue::new(responses, receives, &seat)?,
             connect_data,
             seat,
@@ -329,16 +329,16 @@ impl Wire {
     #[inline(never)]
     fn account_failed(&self, completion: &WorkCompletion) {
         let token = Token::from_raw(completion.work_request_id());
-        let status = completion.status();
-        if token.is_receive() {
-            match self.receives.take(token.slot()) {
-                Some(_) => self.set_fault(Fault::Receive(status)),
-                None => self.distrust(Kind::Receive),
-            }
-        } else if self.slots.sent(token.slot()) {
-            self.set_fault(Fault::Send(status));
-        } else {
-            self.distrust(Kind::Send);
+        let slot = token.slot();
+        let (kind, is_posted) = match token.is_receive() {
+            true => (Kind::Receive, self.receives.take(slot).is_some()),
+            false => (Kind::Send, self.slots.sent(slot)),
+        };
+        if !is_posted {
+            self.distrust(kind);
+        } else if !self.draining.get() {
+            let status = completion.status();
+            self.set_fault(if kind == Kind::Send { Fault::Send(status) } else { Fault::Receive(status) });
         }
     }
 
@@ -609,7 +609,7 @@ impl Wire {
 
     /// Whether the device has none of the wire's work requests, by an account that was never wrong.
     pub(super) fn is_quiet(&self) -> bool {
-        self.posted() == (0, 0) && !self.distrusted.get()
+        self.receives.out() == 0 && !self.distrusted.get() && self.slots.sends_unheard_of() == 0
     }
 
     /// Work requests that the device still has: sends and receives.

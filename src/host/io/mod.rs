@@ -30,6 +30,8 @@ pub struct IoQpair {
     /// Its last end is over.
     gone: Cell<bool>,
     group: Cell<Weak<Members>>,
+    /// Where it is among the group's members.
+    place: Cell<usize>,
 }
 
 /// What a namespace command does.
@@ -54,6 +56,7 @@ impl IoQpair {
             freed: Cell::new(false),
             gone: Cell::new(false),
             group: Cell::default(),
+            place: Cell::new(0),
         })
     }
 
@@ -302,8 +305,18 @@ impl IoQpair {
         &self.qpair
     }
 
-    pub(super) fn set_group(&self, group: Weak<Members>) {
+    /// It is in a group, at this place among the members, or in none.
+    pub(super) fn set_group(&self, group: Weak<Members>, place: usize) {
         self.group.set(group);
+        self.place.set(place);
+    }
+
+    pub(super) fn place(&self) -> usize {
+        self.place.get()
+    }
+
+    pub(super) fn set_place(&self, place: usize) {
+        self.place.set(place);
     }
 }
 

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 fn slots(count: u16) -> Slots {
     let memory = Memory::new(Slots::memory_for(count)).unwrap();
-    Slots::new(memory, count, 0, 7, &Seat::new()).unwrap()
+    Slots::new(memory, count, count, 0, 7, &Seat::new()).unwrap()
 }
 
 /// Slots whose gate is open for all of them.

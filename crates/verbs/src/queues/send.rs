@@ -231,6 +231,22 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         false
     }
 
+    /// Puts all slots of a stack, in their order, in front of another one. Returns how many there were.
+    pub fn move_stack<const FROM: usize, const TO: usize>(&self) -> usize {
+        let (from, to) = (&self.lists[FROM], &self.lists[TO]);
+        let mut count = 0;
+        let mut last = None;
+        for slot in self.list::<FROM>() {
+            last = Some(slot);
+            count += 1;
+        }
+        let Some(last) = last else { return 0 };
+        // Off the one before on the other, so that the same list twice is no knot.
+        let first = from.first.replace(ptr::null());
+        last.place.next.set(to.first.replace(first));
+        count
+    }
+
     /// Whether nothing is put off.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
