@@ -96,7 +96,8 @@ impl ReceiveQueue {
         let count = count.clamp(1, self.most());
         let ring = self.requests.iter().zip(&self.segments).take(usize::from(count));
         let nexts = self.requests.iter().take(usize::from(count)).cycle().skip(1);
-        for (slot, ((request, segment), next)) in (0..).zip(ring.zip(nexts)) {
+        // The numbers come last, so that nobody asks for the one after the last.
+        for (((request, segment), next), slot) in ring.zip(nexts).zip(0..) {
             let address = self.responses.get().wrapping_add(usize::from(slot)) as u64;
             // SAFETY: nobody has a reference to request or segment.
             unsafe {

@@ -39,7 +39,7 @@ impl Seat {
     /// # Safety
     ///
     /// The queue pair and its completion queue stay alive until `leave`, or until another queue pair takes the seat.
-    unsafe fn take(&self, qp: *mut sys::ibv_qp) -> Result<(), Error> {
+    pub(super) unsafe fn take(&self, qp: *mut sys::ibv_qp) -> Result<(), Error> {
         // SAFETY: the queue pair is alive, and its context as long as it.
         let (operations, cq) = unsafe { (&(*(*qp).context).ops, (*qp).send_cq) };
         let (Some(send), Some(receive), Some(poll)) =

@@ -73,7 +73,8 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         seat: &Rc<Seat>,
         mut user: impl FnMut(usize) -> T,
     ) -> Result<Self, Error> {
-        const { assert!(!std::mem::needs_drop::<T>() && size_of::<Place<T>>() == 128) };
+        const { assert!(!std::mem::needs_drop::<T>()) };
+        const { assert!(size_of::<Place<T>>() == 128 && align_of::<Place<T>>() == 64) };
         let memory = sole(memory, Self::memory_for(count))?;
         let base = memory.as_ptr().cast::<Place<T>>();
         for slot in 0..count {
@@ -136,12 +137,10 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         // SAFETY: both have room for all places and do not overlap, since nobody else has either; what is copied is not dropped
         // where it was.
         unsafe { ptr::copy_nonoverlapping(old, new, self.count) };
+        // What is not there is null, or a slot that was found before the queue moved once already and was pushed since.
         let moved = |place: *const Place<T>| {
-            if place.is_null() {
-                return place;
-            }
-            let index = (place.addr() - old.addr()) / size_of::<Place<T>>();
-            new.wrapping_add(index).cast_const()
+            let index = place.addr().wrapping_sub(old.addr()) / size_of::<Place<T>>();
+            if index < self.count { new.wrapping_add(index).cast_const() } else { ptr::null() }
         };
         for slot in 0..self.count {
             // SAFETY: the places were copied above, and nobody has a reference to the new ones yet.
