@@ -21,6 +21,8 @@ DESTDIR ?=
 # How often make test-vm and make t43 run their regression test, and how many queues end and begin in make test-vm.
 RUNS ?=
 QUEUES ?=
+# make sanitize: which of address and thread; both if empty.
+SANITIZERS ?=
 # make bench: whether results above the limits fail.
 LIMITS ?=
 # make replay: which world of which storm.
@@ -62,6 +64,7 @@ help:
 	@echo 'make test-vm    the same C programs on the real RDMA stack of a Linux kernel, in a virtual machine; RUNS=n, QUEUES=n'
 	@echo 'make replay     one world of a storm again, with all that it logs; SEED=n, STORM=name of the test binary'
 	@echo 'make fuzz       any bytes for whatever reads bytes of others, with cargo fuzz; SECONDS_EACH=n KINDS="a b"'
+	@echo 'make sanitize   tests of hot unsafe code under AddressSanitizer and ThreadSanitizer, if there is a nightly toolchain; SANITIZERS=address'
 	@echo 'make bench      what an I/O, a poll and a qpair cost the host, by callgrind; LIMITS=1 fails above scripts/bench/limits.txt'
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
@@ -170,6 +173,10 @@ test-vm: all verbs-compare packages-vm
 .PHONY: fuzz
 fuzz: packages-build toolchain
 	TARGET_DIR='$(TARGET_DIR)' scripts/fuzz.sh
+
+.PHONY: sanitize
+sanitize: packages-build toolchain
+	TARGET_DIR='$(TARGET_DIR)' SANITIZERS='$(SANITIZERS)' scripts/sanitize.sh
 
 .PHONY: bench
 bench: all packages-test

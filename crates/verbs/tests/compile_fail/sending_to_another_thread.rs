@@ -32,12 +32,7 @@ fn slot(it: Slot<'static, [u64; 6], 1>) {
     it.to_another_thread();
 }
 
-/// Neither does a reference go there.
-fn shared(it: &'static Seat) {
-    it.to_another_thread();
-}
-
-/// As a queue pair that has no seat does.
+/// A queue pair that has no seat may go.
 fn queue_pair(it: verbs::QueuePair) {
     it.to_another_thread();
 }
