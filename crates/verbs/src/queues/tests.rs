@@ -32,6 +32,13 @@ impl Fabric {
     }
 }
 
+/// Whether there is memory at the address.
+fn is_mapped(address: u64) -> bool {
+    let (mut answer, page) = (0, address & !0xfff);
+    // SAFETY: one byte of answer for one page; the call only looks (`mincore(2)`).
+    unsafe { libc::mincore(page as *mut libc::c_void, 1, &raw mut answer) == 0 }
+}
+
 #[test]
 fn memory_that_somebody_else_has_is_refused() {
     let memory = Memory::new(64).unwrap();

@@ -22,6 +22,8 @@ pub enum Verdict {
     RefuseAfter(usize, c_int),
     /// All of it is accepted, and refused with this value; the request that is named is none of the chain.
     RefuseOther(c_int),
+    /// As that, and the request that is named is the one that came so many before the last one that came.
+    RefuseEarlier(usize, c_int),
 }
 
 /// A SEND that was accepted, with its command as it was then.
@@ -47,6 +49,8 @@ pub struct Account {
     verdict: Cell<Verdict>,
     sends: RefCell<Vec<Vec<Sent>>>,
     receives: RefCell<Vec<Vec<Received>>>,
+    /// The addresses of all requests that came.
+    came: RefCell<Vec<usize>>,
     /// Ids of completions to be found by a poll.
     pub completions: RefCell<VecDeque<u64>>,
     /// What a poll says instead of how many it found.
@@ -68,6 +72,7 @@ impl Provider {
             verdict: Cell::new(Verdict::Accept),
             sends: RefCell::default(),
             receives: RefCell::default(),
+            came: RefCell::default(),
             completions: RefCell::default(),
             says: Cell::new(None),
             polls: Cell::new(0),
@@ -123,13 +128,14 @@ impl Provider {
 ///
 /// `at` is null, or begins a chain of filled requests.
 unsafe fn each<W, T>(
-    verdict: Verdict,
+    account: &Account,
     mut at: *mut W,
     refused: *mut *mut W,
     next: impl Fn(&W) -> *mut W,
     copy: impl Fn(&W) -> T,
 ) -> (c_int, Vec<T>) {
-    let mut accepted = Vec::new();
+    let verdict = account.verdict.get();
+    let (mut accepted, mut came) = (Vec::new(), account.came.borrow_mut());
     // SAFETY: the caller's contract; nobody changes the chain meanwhile, and `refused` is a place for the answer.
     unsafe {
         while !at.is_null() {
@@ -139,6 +145,7 @@ unsafe fn each<W, T>(
                 *refused = at;
                 return (value, accepted);
             }
+            came.push(at.addr());
             accepted.push(copy(&*at));
             assert!(accepted.len() < KNOT, "the chain has no end");
             at = next(&*at);
@@ -146,6 +153,10 @@ unsafe fn each<W, T>(
         match verdict {
             Verdict::RefuseOther(value) => {
                 *refused = null_mut();
+                (value, accepted)
+            }
+            Verdict::RefuseEarlier(count, value) => {
+                *refused = came[came.len() - 1 - count] as *mut W;
                 (value, accepted)
             }
             _ => (0, accepted),
@@ -161,7 +172,7 @@ unsafe extern "C" fn post_send(
     // SAFETY: the queue pair is a provider's, and lives as long as its account; the room filled the chain.
     let (account, (value, accepted)) = unsafe {
         let account = &*(*qp).qp_context.cast::<Account>();
-        (account, each(account.verdict.get(), first, refused, |request| request.next, copy_send))
+        (account, each(account, first, refused, |request| request.next, copy_send))
     };
     account.sends.borrow_mut().push(accepted);
     value
@@ -189,7 +200,7 @@ unsafe extern "C" fn post_receive(
     // SAFETY: as in post_send.
     let (account, (value, accepted)) = unsafe {
         let account = &*(*qp).qp_context.cast::<Account>();
-        (account, each(account.verdict.get(), first, refused, |request| request.next, copy_receive))
+        (account, each(account, first, refused, |request| request.next, copy_receive))
     };
     account.receives.borrow_mut().push(accepted);
     value

@@ -176,10 +176,23 @@ fn the_device_has_what_comes_before_the_refused() {
             assert_eq!((ring.slots(), ring.queue.out()), (expected, COUNT.into()));
         }
     }
-    // A request that is none of the chain tells nothing: the device may have all.
+}
+
+/// A request that is none of the chain tells nothing: the device may have all.
+#[test]
+fn a_request_that_was_not_posted_cannot_be_refused() {
+    const COUNT: u16 = 5;
+    let fabric = Fabric::new();
     let mut ring = Ring::new(&fabric, COUNT, COUNT, 1);
     assert_eq!(ring.post(Verdict::RefuseOther(libc::EIO)), (Err(libc::EIO), COUNT.into(), 1));
     assert_eq!(ring.queue.out(), COUNT.into());
+    for slot in 0..2 {
+        ring.complete().unwrap();
+        ring.queue.take(slot).unwrap();
+    }
+    // The device has the last three already, and the first of them is named: the third to come of seven.
+    assert_eq!(ring.post(Verdict::RefuseEarlier(4, libc::EIO)), (Err(libc::EIO), 2, 1));
+    assert_eq!((ring.queue.out(), ring.slots()), (COUNT.into(), vec![2, 3, 4, 0, 1]));
 }
 
 /// The old memory is kept, since the device may still write there, and nothing of that is taken for a response.
@@ -200,7 +213,9 @@ fn new_memory_begins_anew() {
     ring.post(Verdict::Accept).0.unwrap();
     assert_eq!(ring.slots(), [0, 1, 2]);
     assert!(ring.device.iter().all(|receive| receive.segment.local_key == ring.registration.local_key()));
+    let address = old.0.address();
     drop(old);
+    assert!(is_mapped(address), "the old memory is kept, though no registration keeps it");
     while let Some((slot, response)) = ring.complete() {
         assert_eq!(ring.queue.take(slot), Some(response));
     }

@@ -195,7 +195,10 @@ proptest! {
             match step {
                 Step::Push(list, slot) if time % 3 == 0 => push(stale[slot as usize], list),
                 Step::Push(list, slot) => push(queue.slot(slot).unwrap(), list),
-                Step::Pop(list) => prop_assert!(index(pop(&queue, list)).is_none_or(|index| index < COUNT as usize)),
+                Step::Pop(list) => {
+                    let found = index(pop(&queue, list));
+                    prop_assert!(found.is_none_or(|index| index < COUNT as usize));
+                }
                 Step::Remove(list, slot) => _ = remove(&queue, list, slot),
                 Step::PushAll(list) => queue.slots().for_each(|slot| push(slot, list)),
                 Step::Renew => queue.renew(memory(COUNT as usize)).unwrap(),
@@ -215,6 +218,8 @@ fn a_slot_of_older_memory_is_lost_and_no_more() {
     let queue = queue(4, 1, &Seat::new());
     let old = queue.slot(2).unwrap();
     queue.renew(memory(4)).unwrap();
+    let address = std::ptr::from_ref(old.user()).addr() as u64;
+    assert!(is_mapped(address), "the old memory is kept");
     old.push::<FIRST>();
     queue.slot(3).unwrap().push::<FIRST>();
     old.push_stack::<STACK>();
@@ -481,7 +486,7 @@ fn a_row_is_as_a_plain_one() {
                     }
                     let (errno, accepted, told) = match verdict {
                         _ if model.is_empty() => (None, 0, 0),
-                        Verdict::RefuseAfter(place, errno) if place < model.len() => (Some(errno), place, place),
+                        Verdict::RefuseAfter(at, errno) if at < model.len() => (Some(errno), at, at),
                         Verdict::RefuseOther(errno) => (Some(errno), model.len(), 0),
                         _ => (None, model.len(), model.len()),
                     };
