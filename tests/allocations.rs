@@ -84,17 +84,24 @@ fn f08_t90_a_qpair_for_which_there_is_no_memory() {
     let rest = softverbs::ledger();
     connected(&controller).free();
     until_let_go(&controller, &rest);
-    // Few entries, so that nothing of the RDMA below is as large. What grows is there before the qpair connects.
-    let options = IoQpairOptions { queue_size: 8, queue_requests: 4_000, ..synchronous(&controller) };
+    // What grows is there before the qpair connects; after that it is the RDMA below that allocates.
+    let options = IoQpairOptions {
+        queue_size: 256,
+        queue_requests: 4_000,
+        delay_cmd_submit: true,
+        ..synchronous(&controller)
+    };
     let mut making = 0;
     for fails in 1.. {
-        let reached = watch(8_000, fails, || match controller.alloc_io_qpair(options) {
+        let mut made = None;
+        let reached = watch(8_000, fails, || made = Some(controller.alloc_io_qpair(options)));
+        match made.unwrap() {
             Ok(qpair) => {
                 qpair.connect().unwrap();
                 qpair.free();
             }
             Err(_) => making += 1,
-        });
+        }
         until("the target to let go", || world.connections() == 1);
         until_let_go(&controller, &rest);
         assert!(controller.alloc_io_qpair(options).is_ok(), "the queue id came back");
@@ -102,7 +109,7 @@ fn f08_t90_a_qpair_for_which_there_is_no_memory() {
             break;
         }
     }
-    assert!(making >= 1, "nothing was refused");
+    assert!(making >= 2, "{making} refusals: of the receives, and of the row of sends that are put off");
     world.finish(Some(controller));
 }
 
