@@ -94,7 +94,7 @@ fn f08_t90_a_qpair_for_which_there_is_no_memory() {
     let mut making = 0;
     for fails in 1.. {
         let mut made = None;
-        let reached = watch(8_000, fails, || made = Some(controller.alloc_io_qpair(options)));
+        let reached = watch(4_000, fails, || made = Some(controller.alloc_io_qpair(options)));
         match made.unwrap() {
             Ok(qpair) => {
                 qpair.connect().unwrap();
