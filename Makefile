@@ -25,6 +25,8 @@ QUEUES ?=
 SANITIZERS ?=
 # make bench: whether results above the limits fail.
 LIMITS ?=
+# make mutants: arguments of cargo mutants, as --file or --shard.
+MUTANTS ?=
 # make replay: which world of which storm.
 SEED ?=
 STORM ?= fault_storm
@@ -65,6 +67,7 @@ help:
 	@echo 'make replay     one world of a storm again, with all that it logs; SEED=n, STORM=name of the test binary'
 	@echo 'make fuzz       any bytes for whatever reads bytes of others, with cargo fuzz; SECONDS_EACH=n KINDS="a b"'
 	@echo 'make sanitize   tests of hot unsafe code under AddressSanitizer and ThreadSanitizer, if there is a nightly toolchain; SANITIZERS=address'
+	@echo 'make mutants    whether the tests notice changes of the I/O path, with cargo mutants; takes hours; MUTANTS="--shard 1/20"'
 	@echo 'make bench      what an I/O, a poll and a qpair cost the host, by callgrind; LIMITS=1 fails above scripts/bench/limits.txt'
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
@@ -177,6 +180,11 @@ fuzz: packages-build toolchain
 .PHONY: sanitize
 sanitize: packages-build toolchain
 	TARGET_DIR='$(TARGET_DIR)' SANITIZERS='$(SANITIZERS)' scripts/sanitize.sh
+
+# Hours for all of it; not in CI.
+.PHONY: mutants
+mutants: packages-build packages-test toolchain
+	TARGET_DIR='$(TARGET_DIR)' scripts/mutants.sh $(MUTANTS)
 
 .PHONY: bench
 bench: all packages-test

@@ -156,7 +156,7 @@ fn t51_free_in_a_callback_of_a_qpair() {
 }
 
 #[test]
-fn t51_free_and_destroy_in_the_disconnected_context() {
+fn t51_free_and_destroy_in_the_disconnected_callback() {
     let world = World::new();
     let controller = world.controller();
     let namespace = world.namespace(&controller);
@@ -342,7 +342,7 @@ fn t100_failed_connects_leave_nothing() {
 }
 
 #[test]
-fn h05_free_in_an_abort_context() {
+fn h05_free_in_an_abort_callback() {
     // The abort callbacks of one member free the next one, each inside of the other.
     let world = World::new();
     let controller = world.controller();
