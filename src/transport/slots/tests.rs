@@ -136,7 +136,7 @@ fn an_abort_finishes_each_request_once_and_in_order() {
 
 /// Also when the count of commands wraps among those that are out.
 #[test]
-fn t147_aborts_come_in_the_order_of_submission() {
+fn aborts_come_in_the_order_of_submission() {
     for begun in [0, u32::MAX - 3] {
         let slots = open(8);
         slots.begun.set(begun);
