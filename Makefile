@@ -25,7 +25,7 @@ QUEUES ?=
 SANITIZERS ?=
 # make bench: whether results above the limits fail.
 LIMITS ?=
-# make mutants: arguments of cargo mutants, as --file or --shard.
+# make mutants: arguments of cargo mutants, as --re or --shard.
 MUTANTS ?=
 # make replay: which world of which storm.
 SEED ?=
@@ -67,7 +67,7 @@ help:
 	@echo 'make replay     one world of a storm again, with all that it logs; SEED=n, STORM=name of the test binary'
 	@echo 'make fuzz       any bytes for whatever reads bytes of others, with cargo fuzz; SECONDS_EACH=n KINDS="a b"'
 	@echo 'make sanitize   tests of hot unsafe code under AddressSanitizer and ThreadSanitizer, if there is a nightly toolchain; SANITIZERS=address'
-	@echo 'make mutants    whether the tests notice changes of the I/O path, with cargo mutants; takes hours; MUTANTS="--shard 1/20"'
+	@echo 'make mutants    whether the tests notice changes of the I/O path, with cargo mutants; takes hours; MUTANTS="--re FILE"'
 	@echo 'make bench      what an I/O, a poll and a qpair cost the host, by callgrind; LIMITS=1 fails above scripts/bench/limits.txt'
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'

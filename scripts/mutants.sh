@@ -3,11 +3,11 @@
 # `<=`) which some test has to notice. What is changed and which tests run stands in .cargo/mutants.toml; arguments are those of
 # cargo mutants, to run some of them:
 #
-#	scripts/mutants.sh --file src/transport/slots.rs
-#	scripts/mutants.sh --shard 1/20
+#	scripts/mutants.sh --re src/transport/slots.rs
+#	scripts/mutants.sh --shard 1/20 --sharding round-robin
 #	scripts/mutants.sh --list
 #
-# JOBS mutants at a time (1), each with a copy of the tree in TMPDIR; MUTANT_TIMEOUT seconds for the tests of one (120): a mutant that
+# JOBS mutants at a time (1), each with a copy of the tree in TMPDIR (--in-place has none, and must not be killed); MUTANT_TIMEOUT seconds for the tests of one (120): a mutant that
 # waits for ever is caught by that. What was missed stays in TARGET_DIR/mutants.out/missed.txt, and each mutant's change and output
 # beside it. Fails if less than CAUGHT percent (95) of those that compile were caught.
 set -euo pipefail
@@ -23,9 +23,13 @@ fi
 
 mkdir -p "$folder"
 # The tests are seen to pass once, here: cargo mutants measures nothing, and has its time from us.
-arguments=(--baseline=skip --timeout="${MUTANT_TIMEOUT:-120}" --build-timeout=900 --jobs="${JOBS:-1}" --output="$folder")
+arguments=(--workspace --baseline=skip --timeout="${MUTANT_TIMEOUT:-120}" --build-timeout=900 --output="$folder")
 case " $* " in
-*' --list '*) exec cargo mutants "$@" ;;
+*' --in-place '*) ;; # one at a time, of itself
+*) arguments+=(--jobs="${JOBS:-1}") ;;
+esac
+case " $* " in
+*' --list '*) exec cargo mutants --workspace "$@" ;;
 esac
 status=0
 cargo mutants --no-shuffle "${arguments[@]}" "$@" || status=$?

@@ -27,7 +27,7 @@ use verbs::{Batch, CompletionQueue, WorkCompletion};
 pub(super) struct Lanes {
     /// Out of its cell while somebody uses it, which calls nobody.
     table: Cell<Option<Box<Table>>>,
-    /// Who asked for attention: in the poll that goes on, and from then on.
+    /// Who asked to be looked after: in the poll that goes on, and in the next one.
     asking: [Cell<Option<Rc<Wire>>>; 2],
     /// The wire that was looked after last, and is in each poll until another one takes its place: most completions are the recent
     /// one's, which needs neither the table nor the list.
