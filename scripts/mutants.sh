@@ -7,9 +7,12 @@
 #	scripts/mutants.sh --shard 1/20 --sharding round-robin
 #	scripts/mutants.sh --list
 #
-# JOBS mutants at a time (1), each with a copy of the tree in TMPDIR (--in-place has none, and must not be killed); MUTANT_TIMEOUT seconds for the tests of one (120): a mutant that
-# waits for ever is caught by that. What was missed stays in TARGET_DIR/mutants.out/missed.txt, and each mutant's change and output
-# beside it. Fails if less than CAUGHT percent (95) of those that compile were caught.
+# JOBS mutants at a time (1), each with a copy of the tree in TMPDIR (--in-place has none, and must not be killed by force).
+# MUTANT_TIMEOUT seconds for the tests of one (120): a mutant that waits for ever is caught by that. BASELINE=skip leaves out that the
+# tests are seen to pass first, without any change: tests that fail would catch everything.
+#
+# What was missed stays in TARGET_DIR/mutants.out/missed.txt, each mutant's change and output beside it. Fails if less than CAUGHT
+# percent (95) of those that compile were caught.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,8 +25,7 @@ if ! cargo mutants --version >/dev/null 2>&1; then
 fi
 
 mkdir -p "$folder"
-# The tests are seen to pass once, here: cargo mutants measures nothing, and has its time from us.
-arguments=(--workspace --baseline=skip --timeout="${MUTANT_TIMEOUT:-120}" --build-timeout=900 --output="$folder")
+arguments=(--workspace --baseline="${BASELINE:-run}" --timeout="${MUTANT_TIMEOUT:-120}" --build-timeout=900 --output="$folder")
 case " $* " in
 *' --in-place '*) ;; # one at a time, of itself
 *) arguments+=(--jobs="${JOBS:-1}") ;;
