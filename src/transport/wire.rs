@@ -746,3 +746,6 @@ pub(super) fn from_words(words: [u64; COMMAND_WORDS]) -> Command {
     }
     Command { dwords }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! Room in completion queues and places in the table, over RDMA without a device.
 
 use super::*;
-use crate::transport::wire::{Opened, Opening, Parts};
+use crate::transport::{
+    completer::{Completer, Context, Payload},
+    wire::{Opened, Opening, Parts},
+};
 use verbs::DeviceList;
 
 const DEPTH: u16 = 63;
@@ -130,6 +133,45 @@ fn who_leaves_asks_no_more() {
         assert!(Rc::ptr_eq(&others.next_asking().unwrap(), &wire));
         assert!(others.next_asking().is_none());
     }
+}
+
+/// The recent wire asks no more, since it is in each poll; it leaves its place to another, or with its share.
+#[test]
+fn one_wire_is_the_recent_one() {
+    let device = device();
+    let lanes = Lanes::new(true);
+    let poller = Poller::new(&device, &lanes, ENTRIES).unwrap();
+    let [first, second, idle] = [0, 1, 2].map(|_| share(&poller, &device));
+    [&first, &second].iter().for_each(|shared| shared.wire.go_live(Some(lanes.clone())));
+    let is_recent = |shared: &Shared| lanes.recent().is_some_and(|wire| Rc::ptr_eq(&wire, &shared.wire));
+    let asking = || {
+        lanes.begin_poll();
+        let is_somebody = lanes.has_asking();
+        let found: Vec<_> = std::iter::from_fn(|| lanes.next_asking()).collect();
+        assert_eq!(is_somebody, !found.is_empty());
+        found
+    };
+    lanes.offer(&idle.wire, true);
+    assert!(lanes.recent().is_none(), "it is not live here");
+    lanes.offer(&first.wire, false);
+    assert!(is_recent(&first));
+    lanes.mark(&first.wire);
+    assert!(asking().is_empty(), "it is looked after anyway");
+    lanes.offer(&second.wire, false);
+    assert!(is_recent(&first), "there is one");
+    lanes.offer(&second.wire, true);
+    assert!(is_recent(&second));
+    assert!(asking().is_empty(), "it had nothing to do");
+    lanes.mark(&first.wire);
+    assert_eq!(asking().len(), 1, "who is the recent one no more has to ask");
+    // One that has something to do asks when another takes its place.
+    let nobody = Completer::Upcall(Context { function: std::ptr::null(), argument: std::ptr::null_mut() });
+    second.wire.slots.wait(Default::default(), Payload::None, nobody).unwrap();
+    lanes.offer(&first.wire, true);
+    assert!(is_recent(&first));
+    assert!(matches!(&asking()[..], [wire] if Rc::ptr_eq(wire, &second.wire)));
+    drop(first);
+    assert!(lanes.recent().is_none());
 }
 
 #[test]

@@ -230,6 +230,57 @@ fn a_request_of_nobody_ends_and_gives_its_slot_back() {
     }
 }
 
+/// Also where the gate was shut meanwhile.
+#[test]
+fn a_slot_that_is_given_back_gives_its_room_back() {
+    let slots = open(4);
+    let open = || slots.queue.list::<OPEN>().count() as u32;
+    let slot = slots.take_open().unwrap();
+    assert_eq!((open(), slots.room.get()), (3, 0));
+    slots.give_back_open(slot);
+    assert_eq!((open(), slots.room.get(), slots.in_use()), (4, 0, 0));
+    let slot = slots.take_open().unwrap();
+    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    slots.give_back_open(slot);
+    assert_eq!((open(), slots.room.get()), (0, 4), "the gate is shut");
+    let (slot, ..) = slots.next_to_go().unwrap();
+    slots.begin(slot);
+    slots.settle();
+    assert_eq!((open(), slots.room.get(), slots.on_wire()), (3, 0, 1));
+}
+
+/// What goes ahead has a slot of its own and leaves the account of room alone.
+#[test]
+fn what_goes_ahead_is_outside_of_the_account() {
+    let slots = slots(3);
+    slots.open_gate(2);
+    let open = || slots.queue.list::<OPEN>().count();
+    let ahead = slots.take_reserve().unwrap();
+    assert!(slots.take_reserve().is_none());
+    slots.give_back_reserve(ahead);
+    let ahead = slots.take_reserve().unwrap();
+    slots.set_completer(ahead, nobody(), true).unwrap();
+    let id = slots.begin(ahead);
+    assert_eq!((open(), slots.on_wire()), (2, 1));
+    complete(&slots, (id & slots.mask as u16, id));
+    deliver(&slots).unwrap();
+    assert_eq!((open(), slots.room.get()), (2, 0));
+    assert!(slots.take_reserve().is_some(), "it came back to where it was taken from");
+}
+
+#[test]
+fn free_slots_are_those_that_are_open_and_those_in_reserve() {
+    let slots = slots(4);
+    let free = || (0..6).take_while(|count| slots.has_free(*count)).last().unwrap();
+    assert_eq!(free(), 4, "before the gate opens");
+    slots.open_gate(2);
+    assert_eq!(free(), 4);
+    outstanding(&slots).unwrap();
+    assert_eq!(free(), 3);
+    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    assert_eq!(free(), 2);
+}
+
 /// Everything stays as it is where the slots move to other memory.
 #[test]
 fn slots_that_move_are_what_they_were() {
