@@ -45,7 +45,7 @@ impl Polled {
     #[inline(always)]
     fn and(self, other: Self) -> Self {
         let bits = (self.0 | other.0) & (Self::FAILED | Self::ENDED);
-        Self(self.callbacks() + other.callbacks() | bits)
+        Self((self.callbacks() + other.callbacks()) | bits)
     }
 
     /// Whether there is nothing but callbacks to tell of.

@@ -69,7 +69,7 @@ struct Polled {
 impl Polled {
     fn new(controller: &Rc<Controller>, in_group: bool, options: IoQpairOptions) -> Self {
         let qpair = controller.alloc_io_qpair(options).unwrap();
-        let group = in_group.then(|| poll_group());
+        let group = in_group.then(poll_group);
         if let Some(group) = &group {
             group.add(&qpair).unwrap();
         }

@@ -171,10 +171,18 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         (0..self.count).map(|index| Slot { queue: self, place: unsafe { &*self.base.get().add(index) } })
     }
 
+    /// The ends of a list. That there is one of this number is seen to when it is compiled.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing)]
+    fn ends<const LIST: usize>(&self) -> &List<T> {
+        const { assert!(LIST < LISTS) };
+        &self.lists[LIST]
+    }
+
     /// The first slot of a list.
     #[inline(always)]
     pub fn first<const LIST: usize>(&self) -> Option<Slot<'_, T, LISTS>> {
-        let first = self.lists[LIST].first.get();
+        let first = self.ends::<LIST>().first.get();
         // SAFETY: what is linked are places of this queue.
         (!first.is_null()).then(|| Slot { queue: self, place: unsafe { &*first } })
     }
@@ -183,7 +191,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     #[inline(always)]
     pub fn pop_stack<const LIST: usize>(&self) -> Option<Slot<'_, T, LISTS>> {
         let slot = self.first::<LIST>()?;
-        self.lists[LIST].first.set(slot.place.next.get());
+        self.ends::<LIST>().first.set(slot.place.next.get());
         Some(slot)
     }
 
@@ -192,7 +200,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     pub fn pop<const LIST: usize>(&self) -> Option<Slot<'_, T, LISTS>> {
         let slot = self.pop_stack::<LIST>()?;
         if slot.place.next.get().is_null() {
-            self.lists[LIST].last.set(ptr::null());
+            self.ends::<LIST>().last.set(ptr::null());
         }
         Some(slot)
     }
@@ -213,7 +221,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     /// Takes a slot out of a list, wherever it is. False if it is not there. Walks the list.
     pub fn remove<const LIST: usize>(&self, index: u32) -> bool {
         let Some(slot) = self.slot(index) else { return false };
-        let list = &self.lists[LIST];
+        let list = self.ends::<LIST>();
         let mut before: Option<Slot<'_, T, LISTS>> = None;
         for found in self.list::<LIST>() {
             if !ptr::eq(found.place, slot.place) {
@@ -232,7 +240,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
 
     /// Puts all slots of a stack, in their order, in front of another one. Returns how many there were.
     pub fn move_stack<const FROM: usize, const TO: usize>(&self) -> usize {
-        let (from, to) = (&self.lists[FROM], &self.lists[TO]);
+        let (from, to) = (self.ends::<FROM>(), self.ends::<TO>());
         let mut count = 0;
         let mut last = None;
         for slot in self.list::<FROM>() {
@@ -364,7 +372,7 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
     /// Puts the slot in front of a list that is only popped with [`SendQueue::pop_stack`].
     #[inline(always)]
     pub fn push_stack<const LIST: usize>(self) {
-        let first = &self.queue.lists[LIST].first;
+        let first = &self.queue.ends::<LIST>().first;
         self.place.next.set(first.get());
         first.set(self.place);
     }
@@ -372,7 +380,7 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
     /// Puts the slot at the end of a list that is only popped with [`SendQueue::pop`].
     #[inline(always)]
     pub fn push<const LIST: usize>(self) {
-        let list = &self.queue.lists[LIST];
+        let list = self.queue.ends::<LIST>();
         self.place.next.set(ptr::null());
         let last = list.last.replace(self.place);
         if last.is_null() {
