@@ -261,7 +261,7 @@ fn locked_by(region: &Region) -> u64 {
     u64::from(region.count()).saturating_mul(region.length() as u64)
 }
 
-/// The last look-up of one user of a map. It is void when the [epoch](crate::epoch) goes on, or its user turns to another map: who
+/// The last look-up of one user of a map. It is void when the epoch (`crate::epoch`) goes on, or its user turns to another map: who
 /// uses it has seen to that, and [clears](Cache::clear) it then.
 #[derive(Debug)]
 pub struct Cache {

@@ -1,6 +1,6 @@
 //! One RDMA connection: its life cycle, request slots, connect, teardown, poller and poll group.
 //!
-//! The way of a request: [`Wire::submit`] takes a slot that is open, builds the command in the slot's memory and posts it, or
+//! The way of a request: `Wire::submit` takes a slot that is open, builds the command in the slot's memory and posts it, or
 //! [`Qpair::submit`] does so where something is unusual; completions are taken off the queue and handed to the wire they belong
 //! to (the *account* half, which calls nobody); the wire then delivers finished requests one by one (the *deliver* half, which
 //! holds no borrow while the callback runs).
