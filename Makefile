@@ -66,7 +66,7 @@ help:
 	@echo 'make test-vm    the same C programs on the real RDMA stack of a Linux kernel, in a virtual machine; RUNS=n, QUEUES=n'
 	@echo 'make replay     one world of a storm again, with all that it logs; SEED=n, STORM=name of the test binary'
 	@echo 'make fuzz       any bytes for whatever reads bytes of others, with cargo fuzz; SECONDS_EACH=n KINDS="a b"'
-	@echo 'make sanitize   tests of hot unsafe code under AddressSanitizer and ThreadSanitizer, if there is a nightly toolchain; SANITIZERS=address'
+	@echo 'make sanitize   the tests of crates/verbs under AddressSanitizer and ThreadSanitizer, if there is a nightly toolchain; SANITIZERS=address'
 	@echo 'make mutants    whether the tests notice changes of the I/O path, with cargo mutants; takes hours; MUTANTS="--re FILE"'
 	@echo 'make bench      what an I/O, a poll and a qpair cost the host, by callgrind; LIMITS=1 fails above scripts/bench/limits.txt'
 	@echo 'make check      format, lints, documentation, headers'

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The tests of the rooms with hot unsafe code, under AddressSanitizer and ThreadSanitizer. Skipped where there is no nightly toolchain,
-# since rustc has sanitizers only there. SANITIZERS="address" chooses one.
+# The tests of crates/verbs, which has the hot unsafe code, under AddressSanitizer and ThreadSanitizer. Skipped where there is no
+# nightly toolchain, since rustc has sanitizers only there. SANITIZERS=address chooses one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,8 +16,8 @@ libraries=$(rustup run nightly rustc --print sysroot)/lib/rustlib/$target/lib
 
 # Of what is kept for good nothing is a leak, and tests keep things on purpose; softverbs' ledger counts what is alive.
 export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0
-# The standard library comes as it is, without instrumentation: rustc must be told that this is meant.
 export TSAN_OPTIONS=halt_on_error=1
+# The standard library comes as it is, without instrumentation; of the thread sanitizer rustc wants to be told that this is meant.
 declare -A flags=([address]='-Zsanitizer=address' [thread]='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer')
 
 for sanitizer in ${SANITIZERS:-address thread}; do

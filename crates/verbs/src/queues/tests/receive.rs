@@ -190,8 +190,8 @@ fn a_request_that_was_not_posted_cannot_be_refused() {
         ring.complete().unwrap();
         ring.queue.take(slot).unwrap();
     }
-    // The device has the last three already, and the first of them is named: the third to come of seven.
-    assert_eq!(ring.post(Verdict::RefuseEarlier(4, libc::EIO)), (Err(libc::EIO), 2, 1));
+    // The device has the last three already, and the second of them is named: the fourth to come of seven.
+    assert_eq!(ring.post(Verdict::RefuseEarlier(3, libc::EIO)), (Err(libc::EIO), 2, 1));
     assert_eq!((ring.queue.out(), ring.slots()), (COUNT.into(), vec![2, 3, 4, 0, 1]));
 }
 

@@ -142,6 +142,7 @@ fn a_queue_pair_that_is_dropped_gives_back_all_it_had() {
     drop(queue_pair.take_seat(&queues.seat, queues.register(&fabric)).unwrap());
     assert!(queues.seat.is_empty());
     assert_eq!(queues.refusal(), Some(libc::ENOTCONN));
+    assert_eq!(queues.receives.post(), Err(libc::ENOTCONN));
     drop((channel, completions));
     assert_eq!(softverbs::ledger(), before);
     assert_eq!(Rc::strong_count(&queues.seat), 3);
@@ -222,6 +223,7 @@ fn a_queue_pair_that_is_kept_keeps_its_registrations() {
         assert!(kept() > kept_before);
         assert!(queues.seat.is_empty());
         assert_eq!(queues.refusal(), Some(libc::ENOTCONN));
+        assert_eq!(queues.receives.post(), Err(libc::ENOTCONN));
         assert_eq!(Rc::strong_count(&queues.seat), 3);
         drop((queues, channel, completions));
         let now = softverbs::ledger();
