@@ -16,7 +16,7 @@ libraries=$(rustup run nightly rustc --print sysroot)/lib/rustlib/$target/lib
 
 # Of what is kept for good nothing is a leak, and tests keep things on purpose; softverbs' ledger counts what is alive.
 export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0
-export TSAN_OPTIONS=halt_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:suppressions=$PWD/scripts/sanitize.txt
 # The standard library comes as it is, without instrumentation; of the thread sanitizer rustc wants to be told that this is meant.
 declare -A flags=([address]='-Zsanitizer=address' [thread]='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer')
 
