@@ -11,7 +11,7 @@
 //!
 //! - Slots and responses lie in [`Memory`] that a queue alone has: it takes the only share of it. So nobody else reads or writes
 //!   there, but for the device, which gets commands to read and responses to write, and neither is ever reached by reference.
-//! - A link is null, or the address of a slot of the same queue. Slots never move while somebody can name them: where a queue is
+//! - A link is null, or the address of a slot of the same queue. Slots stay where they are; where a queue is
 //!   given [new memory](SendQueue::renew), the old is kept for good.
 //! - A work request is the device's no longer than the call that posts it (InfiniBand Architecture 1, 11.4.1.1: the verb consumes
 //!   the request). So one serves all slots, or a short row of them where posting is put off, and only id and address are written

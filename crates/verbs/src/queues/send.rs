@@ -261,7 +261,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     }
 
     /// Hands what was put off to the device, with one doorbell. On an error: the errno, and `refused` was called for each id that
-    /// was not posted. Nothing is pending afterwards.
+    /// was surely not posted. Nothing is pending afterwards.
     #[inline(always)]
     pub fn post_pending(&self, refused: impl FnMut(u64)) -> Result<(), i32> {
         let pending = self.pending.replace(0);
@@ -294,12 +294,11 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     }
 
     /// Calls `each` for the pending requests from `first` on. If `first` is none of them, the device has said nothing that can be
-    /// believed: then all of them.
+    /// believed: then for none, since it may have them all.
     #[cold]
     fn each_from(&self, first: *mut sys::ibv_send_wr, pending: usize, mut each: impl FnMut(u64)) {
         let requests = || self.row.iter().take(pending).map(|entry| entry.request.get());
-        let known = requests().any(|request| request == first);
-        for request in requests().skip_while(|request| known && *request != first) {
+        for request in requests().skip_while(|request| *request != first) {
             // SAFETY: nobody has a reference to it.
             each(unsafe { (*request).wr_id });
         }
