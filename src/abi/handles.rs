@@ -445,11 +445,11 @@ pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Shar
         return None;
     }
     let index = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed)) / CELL_SIZE;
+    cell.tag.store(T::KIND as u32 | FREED, Ordering::Release);
     if T::KIND as u32 == Kind::Namespace as u32 {
         // Qpairs remember the handle of the namespace that they saw last.
         crate::epoch::advance();
     }
-    cell.tag.store(T::KIND as u32 | FREED, Ordering::Relaxed);
     let object = cell.object.swap(ptr::null_mut(), Ordering::Relaxed).cast::<T>();
     table.free.push_back(u32::try_from(index).ok()?);
     drop(table);

@@ -223,8 +223,8 @@ impl Inner {
         // SAFETY: as in register_piece.
         let result =
             unsafe { sys::spdk_mem_map_clear_translation(map, address.addr() as u64, length as u64) };
-        epoch::advance();
         let gone = self.take_out(address.addr(), address.addr().saturating_add(length));
+        epoch::advance();
         let mut outcome = if result == 0 { Ok(()) } else { Err(result.saturating_abs()) };
         for region in gone {
             outcome = outcome.and(region.deregister().map_err(|error| error.errno));

@@ -179,11 +179,14 @@ impl PollGroup {
                 polled = polled.and(self.look_after(&wire, limit));
                 continue;
             }
+            lanes.offer(&wire, std::mem::take(&mut instead));
+            if wire.slots.has_several_finished() {
+                wire.ask(); // a poll in the first one's callback finds the others (T50)
+            }
             polled.0 += u64::from(wire.deliver_up_to(limit));
             if wire.has_pending_sends() || wire.slots.is_unsettled() {
                 self.after_callbacks(&wire);
             }
-            lanes.offer(&wire, std::mem::take(&mut instead));
         }
         polled
     }

@@ -277,7 +277,8 @@ impl Lanes {
             Some(recent) if Rc::ptr_eq(&recent, wire) => wire.set_asking(false),
             recent => return self.recent.set(recent),
         }
-        if wire.is_home(self) && (wire.has_pending_sends() || wire.slots.is_unsettled()) {
+        let has_to_do = wire.is_faulty() || wire.has_pending_sends() || wire.slots.is_unsettled();
+        if wire.is_home(self) && has_to_do {
             self.mark(wire);
         }
     }

@@ -186,7 +186,16 @@ impl Slots {
 
     /// Gives the slots other memory; where they were is kept for good.
     pub(super) fn renew(&self, memory: Rc<Memory>) -> Result<(), Error> {
-        Ok(self.queue.renew(memory)?)
+        let copy = |request: &Request| Request {
+            function: request.function.clone(),
+            argument: request.argument.clone(),
+            completion: request.completion.clone(),
+            phase: request.phase.clone(),
+            id: request.id.clone(),
+            order: request.order.clone(),
+            _since: request._since.clone(),
+        };
+        Ok(self.queue.renew(memory, copy)?)
     }
 
     /// Registers the commands with a device, and sets the ids that the completions of their SENDs carry.
@@ -289,16 +298,21 @@ impl Slots {
         completer: Completer,
         ahead: bool,
     ) -> Result<(), Error> {
-        let context = match completer {
-            Completer::Upcall(context) if context.function.is_null() => NOBODY,
-            Completer::Upcall(context) => context,
-            Completer::Shared(call) => {
-                let place = self.closures.insert(Closure { call, ahead }).ok_or(Error::NoMemory)?;
-                Context { function: std::ptr::null(), argument: std::ptr::without_provenance_mut(place) }
+        let request = slot.user();
+        // What was there is of the slot's request before.
+        request.function.set(NOBODY.function);
+        request.argument.set(NOBODY.argument);
+        match completer {
+            Completer::Upcall(context) => {
+                request.function.set(context.function);
+                request.argument.set(context.argument);
             }
-        };
-        slot.user().function.set(context.function);
-        slot.user().argument.set(context.argument);
+            Completer::Shared(call) => {
+                let closure = Closure { call, ahead, slot: self.index(slot) };
+                let place = self.closures.insert(closure).ok_or(Error::NoMemory)?;
+                request.argument.set(std::ptr::without_provenance_mut(place));
+            }
+        }
         Ok(())
     }
 
@@ -323,8 +337,22 @@ impl Slots {
         let request = slot.user();
         request.phase.set(phase::FREE);
         if request.function.get().is_null() {
-            drop(self.closures.take(request.argument.get().addr()));
+            drop(self.closures.take(request.argument.get().addr(), self.index(slot)));
         }
+    }
+
+    /// The index of a slot, which its command id always has.
+    fn index(&self, slot: Place<'_>) -> u32 {
+        u32::from(slot.user().id.get()) & self.mask
+    }
+
+    /// The finished requests that are in the account of room, as those that went ahead are not.
+    fn finished_in_account(&self) -> impl Iterator<Item = Place<'_>> {
+        self.queue.list::<FINISHED>().filter(|slot| {
+            let request = slot.user();
+            let has_closure = request.function.get().is_null();
+            !(has_closure && self.closures.is_ahead(request.argument.get().addr(), self.index(*slot)))
+        })
     }
 
     // ---- waiting, and the gate -----------------------------------------------------------------------------------
@@ -387,7 +415,7 @@ impl Slots {
             return true;
         }
         let lent = self.lent.get() + 1;
-        let enough = self.queue.list::<FINISHED>().nth(lent as usize - 1).is_some();
+        let enough = self.finished_in_account().nth(lent as usize - 1).is_some();
         if enough {
             self.lent.set(lent);
         }
@@ -406,7 +434,7 @@ impl Slots {
         if !self.live.get() || self.has_waiting() {
             return;
         }
-        let finished = self.queue.list::<FINISHED>().count() as u32;
+        let finished = self.finished_in_account().count() as u32;
         let more = finished.saturating_sub(self.lent.get());
         while self.room.get() > 0
             && let Some(slot) = self.take_reserve()
@@ -424,7 +452,7 @@ impl Slots {
 
     /// The connection is live, and `cap` ordinary commands may be out at a time.
     pub(super) fn open_gate(&self, cap: u32) {
-        let finished = self.queue.list::<FINISHED>().count() as u32;
+        let finished = self.finished_in_account().count() as u32;
         let cap = cap.min(u32::from(self.count()));
         self.live.set(true);
         self.room.set(cap.saturating_sub(finished));
@@ -625,6 +653,11 @@ impl Slots {
         self.queue.first::<FINISHED>().is_some()
     }
 
+    /// Whether more callbacks are due than one.
+    pub(super) fn has_several_finished(&self) -> bool {
+        self.queue.list::<FINISHED>().nth(1).is_some()
+    }
+
     /// Takes the request that finished first: its slot is free from here on. If its function is NULL,
     /// [`Slots::otherwise`] is to be asked next.
     #[inline(always)]
@@ -652,12 +685,12 @@ impl Slots {
             return Otherwise::Connect;
         }
         let Some(slot) = self.queue.slot(index) else { return Otherwise::Nobody };
-        match self.closures.take(argument.addr()) {
-            Some(Closure { call, ahead: false }) => {
+        match self.closures.take(argument.addr(), index) {
+            Some(Closure { call, ahead: false, .. }) => {
                 self.free(slot);
                 Otherwise::Closure(call)
             }
-            Some(Closure { call, ahead: true }) => {
+            Some(Closure { call, ahead: true, .. }) => {
                 slot.push_stack::<RESERVE>();
                 Otherwise::Closure(call)
             }
@@ -691,6 +724,8 @@ struct Closure {
     call: Rc<dyn Fn(&Completion)>,
     /// Its slot is outside of the account of room.
     ahead: bool,
+    /// The slot whose closure it is. A request without a function may have any argument: that alone proves nothing.
+    slot: u32,
 }
 
 /// The closures of requests that have one, which are those of this host's own commands and of transfers that were split. Place 0
@@ -716,11 +751,24 @@ impl Closures {
         place.map(|place| place + 1)
     }
 
-    fn take(&self, place: usize) -> Option<Closure> {
+    /// Takes what is at a place, if it is the closure of this slot.
+    fn take(&self, place: usize, slot: u32) -> Option<Closure> {
         let mut places = self.places.take();
-        let closure = place.checked_sub(1).and_then(|place| places.get_mut(place)?.take());
+        let closure = place.checked_sub(1).and_then(|place| {
+            let place = places.get_mut(place)?;
+            place.as_ref().is_some_and(|closure| closure.slot == slot).then(|| place.take())?
+        });
         self.places.set(places);
         closure
+    }
+
+    /// Whether the closure at a place is that of this slot, whose request went ahead.
+    fn is_ahead(&self, place: usize, slot: u32) -> bool {
+        let places = self.places.take();
+        let closure = place.checked_sub(1).and_then(|place| places.get(place)?.as_ref());
+        let is_ahead = closure.is_some_and(|closure| closure.slot == slot && closure.ahead);
+        self.places.set(places);
+        is_ahead
     }
 }
 

@@ -493,9 +493,7 @@ impl Wire {
 
     /// Makes it ready for a connection.
     pub(super) fn open(&self, opening: &Opening<'_>) -> Result<Opened, Error> {
-        if self.spoiled.get() {
-            self.renew()?;
-        }
+        self.renew_if_spoiled()?;
         let Opening { device, owner, depth, slack, reserved, in_capsule_data } = *opening;
         let domain = device.domain();
         let mut registrations = Vec::new();
@@ -539,6 +537,11 @@ impl Wire {
         self.key.set(0);
         // Without memory there is no next connection; the requests are told all the same.
         let _ = self.renew();
+    }
+
+    /// Other memory for what a device may still use, if that was not to be had at once. Nothing is written to it before.
+    pub(super) fn renew_if_spoiled(&self) -> Result<(), Error> {
+        if self.spoiled.get() { self.renew() } else { Ok(()) }
     }
 
     fn renew(&self) -> Result<(), Error> {

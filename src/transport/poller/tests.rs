@@ -170,6 +170,10 @@ fn one_wire_is_the_recent_one() {
     lanes.offer(&first.wire, true);
     assert!(is_recent(&first));
     assert!(matches!(&asking()[..], [wire] if Rc::ptr_eq(wire, &second.wire)));
+    first.wire.set_fault(Fault::Poll(libc::EIO));
+    lanes.retire(&first.wire);
+    assert!(matches!(&asking()[..], [wire] if Rc::ptr_eq(wire, &first.wire)), "nobody would see its fault");
+    lanes.offer(&first.wire, false);
     drop(first);
     assert!(lanes.recent().is_none());
 }

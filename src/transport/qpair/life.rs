@@ -40,6 +40,7 @@ impl Qpair {
         if self.leaving.get() {
             return Err(Error::Disconnecting);
         }
+        self.wire.renew_if_spoiled()?;
         self.stale_attempts.set(0);
         self.held_attempts.set(0);
         self.patience.set(clock::now().after(self.configuration.target.connect_timeout));
@@ -454,6 +455,9 @@ impl Qpair {
                     return Some(Event::Failed(FailureReason::Local));
                 }
                 self.flush_now();
+                if self.has_finished() {
+                    self.wire.ask(); // what waited and could not be sent is to be told of
+                }
                 Ok(())
             }
             Action::Drain => {

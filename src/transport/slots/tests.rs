@@ -218,6 +218,43 @@ fn a_closure_is_called_once_and_forgotten_with_its_slot() {
     assert_eq!((heard.get(), Rc::strong_count(&heard)), (3, 1));
 }
 
+/// A program may give an argument without a function, and the argument may look like the place of a closure.
+#[test]
+fn an_argument_without_a_function_is_no_closure_of_another() {
+    let slots = open(2);
+    let heard = Rc::new(Cell::new(0));
+    let told = heard.clone();
+    let slot = slots.take_open().unwrap();
+    let completer = Completer::Shared(Rc::new(move |_: &Completion| told.set(told.get() + 1)));
+    slots.set_completer(slot, completer, false).unwrap();
+    let id = slots.begin(slot);
+    let other = slots.first_open().unwrap();
+    let context = Context { function: std::ptr::null(), argument: slot.user().argument.get() };
+    let other = slots.begin_first(other, context);
+    complete(&slots, (other & slots.mask as u16, other));
+    assert!(deliver(&slots).is_some() && heard.get() == 0, "it ran the other one's");
+    complete(&slots, (id & slots.mask as u16, id));
+    assert!(deliver(&slots).is_some() && heard.get() == 1);
+}
+
+/// What went ahead is no room of the others, finished or not.
+#[test]
+fn the_room_of_what_went_ahead_is_not_lent() {
+    let slots = slots(4);
+    slots.open_gate(2);
+    let ahead = slots.take_reserve().unwrap();
+    slots.set_completer(ahead, nobody(), true).unwrap();
+    let id = slots.begin(ahead);
+    let first = outstanding(&slots).unwrap();
+    outstanding(&slots).unwrap();
+    complete(&slots, (id & slots.mask as u16, id));
+    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    assert!(slots.next_to_go().is_none(), "it was lent");
+    slots.settle();
+    complete(&slots, first);
+    assert!(slots.next_to_go().is_some(), "the first one's room is there");
+}
+
 #[test]
 fn a_request_of_nobody_ends_and_gives_its_slot_back() {
     let slots = open(1);

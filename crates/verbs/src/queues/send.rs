@@ -129,23 +129,28 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         Ok(registration)
     }
 
-    /// Moves all slots, as they are and on the lists that they are on, to `memory`, which nobody else may have a share of. Where
-    /// they were is kept for good: a device may still read there. Nothing is pending afterwards.
-    pub fn renew(&self, memory: Rc<Memory>) -> Result<(), Error> {
+    /// Moves all slots, as they are and on the lists that they are on, to `memory`, which nobody else may have a share of, with
+    /// what `copy` makes of the user's values. Where they were is kept for good, values and all: a device may still read there, and
+    /// who found a slot before has it still. Nothing is pending afterwards.
+    pub fn renew(&self, memory: Rc<Memory>, copy: impl Fn(&T) -> T) -> Result<(), Error> {
         let memory = sole(memory, Self::memory_for(self.count))?;
         let (old, new) = (self.base.get(), memory.as_ptr().cast::<Place<T>>());
-        // SAFETY: both have room for all places and do not overlap, since nobody else has either; what is copied is not dropped
-        // where it was.
-        unsafe { ptr::copy_nonoverlapping(old, new, self.count) };
         // What is not there is null, or a slot that was found before the queue moved once already and was pushed since.
         let moved = |place: *const Place<T>| {
             let index = place.addr().wrapping_sub(old.addr()) / size_of::<Place<T>>();
             if index < self.count { new.wrapping_add(index).cast_const() } else { ptr::null() }
         };
         for slot in 0..self.count {
-            // SAFETY: the places were copied above, and nobody has a reference to the new ones yet.
-            let next = unsafe { &(*new.add(slot)).next };
-            next.set(moved(next.get()));
+            // SAFETY: the old place stays where it is, and nobody writes its command meanwhile.
+            let (from, command) = unsafe { (&*old.add(slot), (*old.add(slot)).command.get().read()) };
+            let place = Place {
+                command: UnsafeCell::new(command),
+                next: Cell::new(moved(from.next.get())),
+                id: from.id.clone(),
+                user: copy(&from.user),
+            };
+            // SAFETY: the new memory has room for the place, and nobody else reaches it.
+            unsafe { new.add(slot).write(place) };
         }
         for list in &self.lists {
             list.first.set(moved(list.first.get()));

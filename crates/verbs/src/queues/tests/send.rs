@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use std::{cell::Cell, collections::VecDeque};
 
 /// What the user of a slot has: its index, which it cannot know otherwise.
+#[derive(Clone)]
 struct User {
     index: usize,
     uses: Cell<u64>,
@@ -85,7 +86,7 @@ fn a_queue_takes_only_memory_that_is_its_own() {
     assert_eq!(make(memory(3)).map(|error| error.errno), Some(libc::EINVAL));
     let queue = queue(4, 1, &seat);
     for memory in [shared.clone(), memory(3)] {
-        assert_eq!(queue.renew(memory).map_err(|error| error.errno), Err(libc::EINVAL));
+        assert_eq!(queue.renew(memory, Clone::clone).map_err(|error| error.errno), Err(libc::EINVAL));
     }
     assert_eq!(queue.count(), 4);
     assert_eq!(index(queue.slot(3)), Some(3));
@@ -167,7 +168,7 @@ proptest! {
                     place.map(|place| model[list].remove(place));
                 }
                 Step::PushAll(list) => queue.slots().for_each(|slot| put(&mut model, slot, list)),
-                Step::Renew => queue.renew(memory(COUNT as usize)).unwrap(),
+                Step::Renew => queue.renew(memory(COUNT as usize), Clone::clone).unwrap(),
             }
             for (number, expected) in model.iter().enumerate() {
                 prop_assert_eq!(expected, &list(&queue, number));
@@ -201,7 +202,7 @@ proptest! {
                 }
                 Step::Remove(list, slot) => _ = remove(&queue, list, slot),
                 Step::PushAll(list) => queue.slots().for_each(|slot| push(slot, list)),
-                Step::Renew => queue.renew(memory(COUNT as usize)).unwrap(),
+                Step::Renew => queue.renew(memory(COUNT as usize), Clone::clone).unwrap(),
             }
             for number in 0..LISTS {
                 let found = list(&queue, number);
@@ -217,14 +218,14 @@ proptest! {
 fn a_slot_of_older_memory_is_lost_and_no_more() {
     let queue = queue(4, 1, &Seat::new());
     let old = queue.slot(2).unwrap();
-    queue.renew(memory(4)).unwrap();
+    queue.renew(memory(4), Clone::clone).unwrap();
     let address = std::ptr::from_ref(old.user()).addr() as u64;
     assert!(is_mapped(address), "the old memory is kept");
     old.push::<FIRST>();
     queue.slot(3).unwrap().push::<FIRST>();
     old.push_stack::<STACK>();
     for _ in 0..3 {
-        queue.renew(memory(4)).unwrap();
+        queue.renew(memory(4), Clone::clone).unwrap();
         for number in 0..LISTS {
             assert!(list(&queue, number).iter().all(|index| *index < 4));
         }
@@ -406,7 +407,7 @@ fn a_queue_that_moves_posts_what_it_had() {
     }
     let before = posting.sent(1, None);
     assert!(!posting.slot(1).put_off(None));
-    posting.queue.renew(memory(3)).unwrap();
+    posting.queue.renew(memory(3), Clone::clone).unwrap();
     assert!(posting.queue.is_empty(), "nothing is pending");
     let registration = posting.queue.register(&fabric.domain, |slot| EACH_ID + slot as u64).unwrap();
     assert_ne!(registration.local_key(), posting.local_key);
