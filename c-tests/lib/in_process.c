@@ -120,11 +120,13 @@ void in_process_hold(bool hold)
 void in_process_answer_at_once(void)
 {
 	struct ibv_context **(*devices)(int *) = NULL;
+	void (*free_devices)(struct ibv_context **) = NULL;
 	struct ibv_context **contexts;
 	int count = 0, index;
 
 	*(void **)&devices = dlsym(RTLD_DEFAULT, "rdma_get_devices");
-	contexts = devices == NULL ? NULL : devices(&count);
+	*(void **)&free_devices = dlsym(RTLD_DEFAULT, "rdma_free_devices");
+	contexts = devices == NULL || free_devices == NULL ? NULL : devices(&count);
 	if (contexts == NULL || count == 0) {
 		fprintf(stderr, "no RDMA device\n");
 		exit(EXIT_WRONG);
@@ -135,6 +137,8 @@ void in_process_answer_at_once(void)
 			contexts[index]->ops.post_send = post_send;
 		}
 	}
+	/* The list alone: the library of the host has the devices open, and so the contexts stay. */
+	free_devices(contexts);
 }
 
 static int value_of(enum misbehaviour how)
