@@ -11,6 +11,7 @@ use super::{
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
+use crate::host::Transfer;
 use libc::{EINVAL, c_int, c_void};
 
 /// Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
@@ -75,7 +76,16 @@ unsafe extern "C" fn read_otherwise(
             };
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
-            submission(host.read_seeing(name, namespace, payload, lba, lba_count, io_flags, context))
+            submission(host.transfer(
+                Transfer::Read,
+                name,
+                namespace,
+                payload,
+                lba,
+                lba_count,
+                io_flags,
+                context,
+            ))
         }
     )
 }
@@ -140,7 +150,16 @@ unsafe extern "C" fn write_otherwise(
             };
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
-            submission(host.write_seeing(name, namespace, payload, lba, lba_count, io_flags, context))
+            submission(host.transfer(
+                Transfer::Write,
+                name,
+                namespace,
+                payload,
+                lba,
+                lba_count,
+                io_flags,
+                context,
+            ))
         }
     )
 }

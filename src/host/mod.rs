@@ -29,5 +29,6 @@ pub use error::Error;
 pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
 pub use io::IoQpair;
+pub(crate) use io::Transfer;
 pub use namespace::Namespace;
 pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId, is_same_address};

@@ -4,10 +4,9 @@
 //! poll group share one for each device. [`Lanes`] is the table that turns a token's owner into the wire it belongs
 //! to; the pollers of a group share one table. Accounting calls nobody, so it may run at any depth of callbacks.
 //!
-//! Invariants: a poller lives exactly as long as connections hold a [`PollerShare`] of it, the last of which takes it off its lanes'
-//! list (T55, I16); capacity that
-//! a share reserved goes back with it (T56); a share goes back only after the queue was polled empty once since
-//! its queue pair's end, so no completion of that queue pair is left behind (T02, T04).
+//! Invariants: a poller lives exactly as long as connections hold a [`PollerShare`] of it, the last of which takes it off
+//! its lanes' list (T55, I16); capacity that a share reserved goes back with it (T56); a share goes back only after the
+//! queue was polled empty once since its queue pair's end, so no completion of that queue pair is left behind (T02, T04).
 
 use super::{
     Error,

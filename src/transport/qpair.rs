@@ -198,6 +198,7 @@ impl Qpair {
         };
         let pushed = self
             .wire
+            .slots
             .set_completer(slot, completer, false)
             .and_then(|()| self.wire.push(connection.device(), slot, command, payload));
         if let Err(error) = pushed {
@@ -225,6 +226,7 @@ impl Qpair {
             return self.submit(command, payload, completer);
         };
         self.wire
+            .slots
             .set_completer(slot, completer, true)
             .and_then(|()| {
                 self.with(|state| {

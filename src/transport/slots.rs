@@ -143,7 +143,7 @@ impl Slots {
     }
 
     /// `count` slots for requests, at most 32,767, and one more for Fabrics Connect, which no request can take (T79).
-    /// `depth` commands are out at a time at most; of `row` SENDs one doorbell tells, at least. The gate is shut.
+    /// At most `depth` commands are out at a time; a row that is put off can hold at least `row` SENDs. The gate is shut.
     pub(super) fn new(
         memory: Rc<Memory>,
         count: u16,

@@ -7,14 +7,14 @@
 //! Accounting calls nobody: it moves slots to the list of finished ones and notes the first fault for the qpair to find.
 //! Delivering holds nothing while a callback runs.
 //!
-//! Invariants: nothing is posted once draining began (T24); a response is copied out before its receive goes back to the device
-//! (T148); nothing is counted: what the device has is found by walking the slots, while draining. What few requests need (a
-//! closure, a trace, a time limit, an injected error) is off this way: their qpair keeps its gate shut, or their slot has no
-//! function, and each leads to the long way by a test that is there anyway.
+//! Invariants: nothing is posted once draining began (T24); a response is copied out before its receive goes back to the device;
+//! nothing is counted: what the device has is found by walking the slots, while draining. What few requests need (a closure, a
+//! trace, a time limit, an injected error) is off this way: their qpair keeps its gate shut, or their slot has no function, and
+//! each leads to the long way by a test that is there anyway.
 
 use super::{
     Error,
-    completer::{Completer, Context, Payload, Upcall},
+    completer::{Context, Payload, Upcall},
     device::DeviceShare,
     poller::Lanes,
     qpair::Qpair,
@@ -446,16 +446,6 @@ impl Wire {
                 (Sgl::keyed(address, length, key), None)
             }
         })
-    }
-
-    /// Says who hears of the slot's completion.
-    pub(super) fn set_completer(
-        &self,
-        slot: Place<'_>,
-        completer: Completer,
-        ahead: bool,
-    ) -> Result<(), Error> {
-        self.slots.set_completer(slot, completer, ahead)
     }
 
     /// Whether commands were put off that the device does not have yet.

@@ -36,7 +36,7 @@ pub struct IoQpair {
 
 /// What a namespace command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transfer {
+pub(crate) enum Transfer {
     Read,
     Write,
 }
@@ -206,7 +206,7 @@ impl IoQpair {
         if self.read_named(name, buffer, lba, blocks, flags, context) {
             return Ok(());
         }
-        self.read_seeing(name, namespace, buffer, lba, blocks, flags, context)
+        self.transfer(Transfer::Read, name, namespace, buffer, lba, blocks, flags, context)
     }
 
     /// Writes `blocks` logical blocks from `lba` on from `buffer`, which must be memory of the environment.
@@ -223,7 +223,7 @@ impl IoQpair {
         if self.write_named(name, buffer, lba, blocks, flags, context) {
             return Ok(());
         }
-        self.write_seeing(name, namespace, buffer, lba, blocks, flags, context)
+        self.transfer(Transfer::Write, name, namespace, buffer, lba, blocks, flags, context)
     }
 
     /// Sends a command that the caller has built, with data in memory of the environment.
@@ -231,40 +231,10 @@ impl IoQpair {
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
-    /// The long way of a read of the namespace that the caller calls `name`, from where the next ones may take the short way.
-    #[allow(clippy::too_many_arguments)] // as for `transfer`
-    pub(crate) fn read_seeing(
-        &self,
-        name: *const (),
-        namespace: &Namespace,
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        flags: u32,
-        context: Context,
-    ) -> Result<(), Error> {
-        self.transfer(Transfer::Read, name, namespace, buffer, lba, blocks, flags, context)
-    }
-
-    /// As [`IoQpair::read_seeing`], for a write.
-    #[allow(clippy::too_many_arguments)] // as for `transfer`
-    pub(crate) fn write_seeing(
-        &self,
-        name: *const (),
-        namespace: &Namespace,
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        flags: u32,
-        context: Context,
-    ) -> Result<(), Error> {
-        self.transfer(Transfer::Write, name, namespace, buffer, lba, blocks, flags, context)
-    }
-
     /// The long way of a read or write of the namespace that the caller calls `name`, from where the next ones may take the short
     /// way.
     #[allow(clippy::too_many_arguments)] // they are those of the C function, which has no structure for them
-    fn transfer(
+    pub(crate) fn transfer(
         &self,
         transfer: Transfer,
         name: *const (),
