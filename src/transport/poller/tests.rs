@@ -5,7 +5,10 @@ use crate::transport::{
     completer::{Completer, Context, Payload},
     wire::{Opened, Opening, Parts},
 };
-use verbs::DeviceList;
+use verbs::{
+    Access, CmId, DeviceList, EventChannel, QueuePair, QueuePairCapabilities, ReceiveRing,
+    RegisteredMemory, Segment,
+};
 
 const DEPTH: u16 = 63;
 const ENTRIES: u32 = DEPTH as u32 * 2 + 2;
@@ -54,6 +57,38 @@ fn t56_room_goes_back_with_the_share_that_took_it() {
     }
     drop(kept);
     assert_eq!(poller.reserved.get(), 0);
+}
+
+/// A queue pair that completes to the poller's queue, in error: each of its receives, which fill more than a batch, is flushed.
+fn flushed(poller: &Poller, device: &DeviceShare) -> QueuePair {
+    let receives = BATCH + 3;
+    let id = CmId::new(&EventChannel::new().unwrap()).unwrap();
+    id.bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let capabilities =
+        QueuePairCapabilities { sends: 1, receives: receives as u32, send_segments: 1, receive_segments: 1 };
+    let queue_pair = QueuePair::new(&id, device.domain(), poller.queue(), capabilities).unwrap();
+    let memory = RegisteredMemory::new(device.domain(), 16, Access::LocalWrite).unwrap();
+    let ring = ReceiveRing::new(receives).unwrap();
+    for slot in 0..receives {
+        let segment = Segment::of(&memory, 0, 16).unwrap();
+        assert!(ring.prepare(slot, 0, segment) && ring.push(slot));
+    }
+    queue_pair.post_receives(&ring).unwrap();
+    queue_pair.move_to_error().unwrap();
+    queue_pair
+}
+
+/// A queue that is left holds nothing of who left: its room is another's from then on.
+#[test]
+fn t56_a_queue_is_polled_empty_before_room_goes_back() {
+    let device = device();
+    let poller = Poller::new(&device, &Lanes::new(false), ENTRIES).unwrap();
+    let shared = share(&poller, &device);
+    let queue_pair = flushed(&poller, &device);
+    drop(shared);
+    assert_eq!(poller.queue().poll_batch(&mut Batch::<1>::new()).map(<[_]>::len), Some(0));
+    assert_eq!(poller.stray.get(), BATCH as u64 + 3, "accounted for as nobody's");
+    drop(queue_pair);
 }
 
 #[test]
