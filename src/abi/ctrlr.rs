@@ -4,7 +4,7 @@
 //! callbacks run with it held, as programs rely on; it guards `Cell`s, so a callback may come back here.
 
 use super::{
-    entry::{entry, guard, next},
+    entry::{entry, guard, next_or_complain},
     error::negated_errno,
     handles::{self, Begin, Claim, Kind, LongCall, Object, shared_by},
     ns::Ns,
@@ -495,7 +495,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_connect_io_qpair(
         }
         Begin::Elsewhere => -EISCONN,
         Begin::Ending => -ENXIO,
-        Begin::Foreign => next!(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair)).unwrap_or(-EINVAL),
+        Begin::Foreign => {
+            next_or_complain!(spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair), qpair, -EINVAL)
+        }
         Begin::Invalid => {
             handles::complain(ENTRY, qpair.addr());
             -EINVAL

@@ -83,6 +83,9 @@ pub unsafe extern "C" fn spdk_nvme_detach_async(
 ) -> c_int {
     guard_plain("spdk_nvme_detach_async", -EINVAL, || {
         if detach_ctx.is_null() {
+            tracing::error!(
+                "spdk_nvme_detach_async: there is no place for the detach context: detach_ctx is NULL"
+            );
             return -EINVAL;
         }
         let ctrlr = match handles::acquire::<Ctrlr>(ctrlr) {

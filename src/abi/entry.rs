@@ -29,7 +29,7 @@ macro_rules! entry {
                 $crate::abi::entry::guard(stringify!($symbol), &*$object, $refused, || $body)
             }
             $crate::abi::handles::Claim::Foreign => {
-                $crate::abi::entry::next!($symbol($($argument),*)).unwrap_or($refused)
+                $crate::abi::entry::next_or_complain!($symbol($($argument),*), $handle, $refused)
             }
             $crate::abi::handles::Claim::Lost | $crate::abi::handles::Claim::Invalid => {
                 $crate::abi::handles::complain(stringify!($symbol), $handle.addr());
@@ -65,7 +65,7 @@ macro_rules! entry {
                 $crate::abi::entry::guard(stringify!($symbol), &*$object, $refused, || $body)
             }
             $crate::abi::handles::Found::Foreign => $crate::abi::entry::aside(move || {
-                $crate::abi::entry::next!($symbol($($argument),*)).unwrap_or($refused)
+                $crate::abi::entry::next_or_complain!($symbol($($argument),*), $handle, $refused)
             }),
             $crate::abi::handles::Found::Invalid => $crate::abi::entry::aside(move || {
                 $crate::abi::handles::complain(stringify!($symbol), $handle.addr());
@@ -107,6 +107,20 @@ macro_rules! next {
     };
 }
 pub(super) use next;
+
+/// As [`next!`], for a call that is told by a handle; without a next definition that is nobody's handle.
+macro_rules! next_or_complain {
+    ($symbol:ident($($argument:expr),*), $handle:expr, $refused:expr) => {
+        match $crate::abi::entry::next!($symbol($($argument),*)) {
+            Some(answer) => answer,
+            None => {
+                $crate::abi::handles::complain(stringify!($symbol), $handle.addr());
+                $refused
+            }
+        }
+    };
+}
+pub(super) use next_or_complain;
 
 /// The next definition of a symbol, as a function of the same type as this library's. None if there is none.
 macro_rules! next_of {

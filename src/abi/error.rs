@@ -34,12 +34,11 @@ fn refused(error: &Error) -> c_int {
     match error {
         Error::InvalidArgument(_) => tracing::error!("{error}"),
         Error::Transport(TransportError::NotRegistered { .. }) => {
-            static REFUSED: AtomicU64 = AtomicU64::new(0);
-            let nth = REFUSED.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-            match worth_a_line(nth) {
+            static REFUSED: Repeated = Repeated::new();
+            match REFUSED.next() {
                 Line::None => {}
                 Line::Plain => tracing::error!("{error}"),
-                Line::Sum => tracing::error!("{error} ({nth} buffers were refused so far)"),
+                Line::Sum(nth) => tracing::error!("{error} ({nth} buffers were refused so far)"),
             }
         }
         _ => {}
@@ -49,18 +48,32 @@ fn refused(error: &Error) -> c_int {
 
 /// What is said of a mistake that a program may repeat with each I/O.
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+pub(super) enum Line {
     None,
     Plain,
     /// With how often it happened.
-    Sum,
+    Sum(u64),
+}
+
+/// How often a program made a mistake that it may repeat without end.
+pub(super) struct Repeated(AtomicU64);
+
+impl Repeated {
+    pub(super) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// It happened once more: what is said of that.
+    pub(super) fn next(&self) -> Line {
+        worth_a_line(self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+    }
 }
 
 /// The first three times have a line, then each power of two has one that sums up.
 fn worth_a_line(nth: u64) -> Line {
     match nth {
         0..=3 => Line::Plain,
-        nth if nth.is_power_of_two() => Line::Sum,
+        nth if nth.is_power_of_two() => Line::Sum(nth),
         _ => Line::None,
     }
 }
@@ -204,7 +217,7 @@ mod tests {
         assert_eq!(submission(Err(error.into())), -libc::EFAULT);
         let said: Vec<_> = (1..=1000).filter(|nth| worth_a_line(*nth) != Line::None).collect();
         assert_eq!(said, [1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512]);
-        assert_eq!((worth_a_line(3), worth_a_line(4)), (Line::Plain, Line::Sum));
+        assert_eq!((worth_a_line(3), worth_a_line(4)), (Line::Plain, Line::Sum(4)));
     }
 
     #[test]

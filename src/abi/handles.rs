@@ -116,6 +116,19 @@ pub(super) enum Found<'a, T> {
     Invalid,
 }
 
+/// Whose an address is that stands where a handle is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It is NULL.
+    Nobodys,
+    /// A handle of ours, of whatever kind, whose object is there.
+    Ours,
+    /// In our range, and stale or never a handle.
+    Invalid(usize),
+    /// Another library's.
+    Foreign,
+}
+
 /// What came of a claim to a handle's end.
 pub(super) enum Claim<S> {
     /// The end is the caller's, who goes on with this share and removes the handle.
@@ -227,6 +240,20 @@ fn cell_at(address: usize) -> Option<&'static Cell> {
 /// Whether an address is ours to answer for: NULL, or in the range.
 fn is_ours(address: usize) -> bool {
     address == 0 || address.wrapping_sub(BASE.load(Ordering::Relaxed)) < CELLS * CELL_SIZE
+}
+
+/// Whose an address is, whatever kind of handle it may be. Takes no lock.
+pub(super) fn whose(address: usize) -> Whose {
+    if address == 0 {
+        return Whose::Nobodys;
+    }
+    match cell_at(address).map(|cell| cell.tag.load(Ordering::Acquire)) {
+        Some(0) => Whose::Invalid(address),
+        Some(tag) if tag & FREED != 0 => Whose::Invalid(address),
+        Some(_) => Whose::Ours,
+        None if is_ours(address) => Whose::Invalid(address),
+        None => Whose::Foreign,
+    }
 }
 
 /// A share of the object of a handle that another thread may be ending: it is either had before that, or not at all.
@@ -541,10 +568,18 @@ fn reserve() -> Option<usize> {
 }
 
 #[cfg(test)]
+pub(super) use tests::somebodys;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::abi::types;
     use std::{cell::Cell as StdCell, rc::Rc, sync::Arc};
+
+    /// A handle of ours, for other tests.
+    pub(in crate::abi) fn somebodys() -> *mut types::spdk_nvme_qpair {
+        insert::<Other>(Arc::new(Other)).unwrap()
+    }
 
     struct Probe {
         dropped: Rc<StdCell<u32>>,
@@ -608,6 +643,19 @@ mod tests {
         assert!(is_invalid::<Probe>(handle));
         // SAFETY: the handle is used on this thread only.
         assert!(unsafe { remove::<Probe>(handle) }.is_none(), "a second removal finds nothing");
+    }
+
+    #[test]
+    fn an_address_says_whose_it_is() {
+        let handle = somebodys();
+        assert_eq!((whose(0), whose(handle.addr())), (Whose::Nobodys, Whose::Ours));
+        assert_eq!(whose((&raw const handle).addr()), Whose::Foreign);
+        for within in [handle.addr() + 1, BASE.load(Ordering::Relaxed) + (CELLS - 1) * CELL_SIZE] {
+            assert_eq!(whose(within), Whose::Invalid(within));
+        }
+        // SAFETY: the handle is used on this thread only.
+        unsafe { remove::<Other>(handle) }.unwrap();
+        assert_eq!(whose(handle.addr()), Whose::Invalid(handle.addr()));
     }
 
     fn begun(handle: *mut types::spdk_nvme_qpair) -> LongCall {

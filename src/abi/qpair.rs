@@ -2,7 +2,7 @@
 
 use super::{
     ctrlr::Ctrlr,
-    entry::{entry, guard, next},
+    entry::{entry, guard, next_or_complain},
     error::negated_errno,
     handles::{self, AfterCall, Begin, Claim, Kind, LongCall, Object, shared_by},
     types::{spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_free_io_qpair(qpair: *mut spdk_nvme_qpa
             0
         }),
         Claim::Lost => 0,
-        Claim::Foreign => next!(spdk_nvme_ctrlr_free_io_qpair(qpair)).unwrap_or(-libc::EINVAL),
+        Claim::Foreign => next_or_complain!(spdk_nvme_ctrlr_free_io_qpair(qpair), qpair, -libc::EINVAL),
         Claim::Invalid => {
             handles::complain("spdk_nvme_ctrlr_free_io_qpair", qpair.addr());
             -libc::EINVAL
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_disconnect_io_qpair(qpair: *mut spdk_nv
         // A callback of a connect or of another disconnect.
         Begin::Here(object) => guard(ENTRY, &*object, (), || object.host.disconnect()),
         Begin::Elsewhere | Begin::Ending => {}
-        Begin::Foreign => next!(spdk_nvme_ctrlr_disconnect_io_qpair(qpair)).unwrap_or(()),
+        Begin::Foreign => next_or_complain!(spdk_nvme_ctrlr_disconnect_io_qpair(qpair), qpair, ()),
         Begin::Invalid => handles::complain(ENTRY, qpair.addr()),
     }
 }

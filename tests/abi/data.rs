@@ -37,14 +37,12 @@ impl Abi {
         Self(serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap())
     }
 
-    pub fn exports(&self, name: &str) -> bool {
-        self.0["exported"].as_array().unwrap().iter().any(|exported| exported == name)
-            // Declared in an internal header, and built into a library of its own.
-            || self.0["functions"][name]["header"] == "spdk_internal/nvme_util.h"
-    }
-
     pub fn prototype(&self, name: &str) -> Option<&str> {
         self.0["functions"][name]["canonical"].as_str()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0["functions"][name]["header"].as_str()
     }
 
     pub fn prototypes(&self) -> impl Iterator<Item = (&str, &str)> {

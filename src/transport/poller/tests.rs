@@ -6,8 +6,8 @@ use crate::transport::{
     wire::{Opened, Opening, Parts},
 };
 use verbs::{
-    Access, CmId, DeviceList, EventChannel, QueuePair, QueuePairCapabilities, ReceiveRing,
-    RegisteredMemory, Segment,
+    Access, CmId, DeviceList, EventChannel, QueuePair, QueuePairCapabilities, ReceiveRing, RegisteredMemory,
+    Segment,
 };
 
 const DEPTH: u16 = 63;

@@ -1,0 +1,109 @@
+//! What stands for an entry point that is not there yet.
+//!
+//! What must hold: in a process with this library no handle of ours reaches another one. So each symbol of SPDK's has a
+//! definition here, native or a stub, from `entry_points.toml`. A stub says in a line that it cannot do what is asked of
+//! an object of ours, and gives the table's value for that; what is another library's goes to the next definition of the
+//! symbol, with all arguments as they came. Lines that a program repeats get fewer.
+
+use super::{
+    error::{Line, Repeated},
+    handles::{self, Whose},
+    transport_id,
+    types::spdk_nvme_transport_id,
+};
+use libc::c_void;
+
+/// A pointer to whatever it may be: a stub follows none, and in C's calling convention all are the same.
+pub(super) type Pointer = *mut c_void;
+
+/// A stub: `stub!(symbol(argument: type, ...) -> type, whose, refused)`. `whose` says by what a call is told to be ours:
+/// `handles(arguments)`, of which one is enough; `transport_id(argument)`, of an RDMA controller; or `nothing()`.
+macro_rules! stub {
+    ($symbol:ident($($argument:ident: $type:ty),*) -> $result:ty, $whose:ident($($told_by:ident),*), $refused:expr) => {
+        #[doc = concat!("`", stringify!($symbol), "`: not there yet.")]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol($($argument: $type),*) -> $result {
+            // SAFETY: the arguments are those that SPDK's function of this name takes.
+            let whose = unsafe { $crate::abi::stub::$whose([$($told_by),*]) };
+            if whose == $crate::abi::handles::Whose::Foreign {
+                if let Some(answer) = $crate::abi::entry::next!($symbol($($argument),*)) {
+                    return answer;
+                }
+            }
+            static TOLD: $crate::abi::error::Repeated = $crate::abi::error::Repeated::new();
+            $crate::abi::entry::guard_plain(stringify!($symbol), (), || {
+                $crate::abi::stub::refuse(stringify!($symbol), whose, &TOLD);
+            });
+            $refused
+        }
+    };
+}
+pub(super) use stub;
+
+/// Whose call it is by its handles: ours if one of them is, or is from our range, whatever the others are.
+///
+/// # Safety
+/// None: it follows no pointer. It is unsafe because others of its kind are.
+pub(super) unsafe fn handles<const N: usize>(handles: [Pointer; N]) -> Whose {
+    let all = || handles.iter().map(|handle| handles::whose(handle.addr()));
+    all()
+        .find(|whose| matches!(whose, Whose::Invalid(_)))
+        .or_else(|| all().find(|whose| *whose == Whose::Ours))
+        .or_else(|| all().find(|whose| *whose == Whose::Foreign))
+        .unwrap_or(Whose::Nobodys)
+}
+
+/// Whose call it is by the transport id of the controller in question.
+///
+/// # Safety
+/// Each is NULL, which is PCIe's, or points to a transport id.
+pub(super) unsafe fn transport_id<const N: usize>(ids: [Pointer; N]) -> Whose {
+    // SAFETY: the caller vouches for them.
+    let is_ours = ids.iter().any(|id| unsafe { transport_id::is_rdma(id.cast::<spdk_nvme_transport_id>()) });
+    if is_ours { Whose::Ours } else { Whose::Foreign }
+}
+
+/// Whose call it is if nothing of ours can be among its arguments.
+///
+/// # Safety
+/// None, as of [`handles`].
+pub(super) unsafe fn nothing(_: [Pointer; 0]) -> Whose {
+    Whose::Foreign
+}
+
+/// Says why a call gets no more than its error value.
+#[cold]
+pub(super) fn refuse(symbol: &str, whose: Whose, told: &Repeated) {
+    let why = match whose {
+        Whose::Nobodys => return handles::complain(symbol, 0),
+        Whose::Invalid(address) => return handles::complain(symbol, address),
+        Whose::Ours => "not supported yet by this library's RDMA host",
+        Whose::Foreign => "not supported yet, and no other library in this process has it",
+    };
+    match told.next() {
+        Line::None => {}
+        Line::Plain => tracing::error!("{symbol}: {why}"),
+        Line::Sum(nth) => tracing::error!("{symbol}: {why} ({nth} calls so far)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr;
+
+    #[test]
+    fn one_handle_of_ours_is_enough() {
+        let foreign = ptr::without_provenance_mut(0x1000);
+        let ours = handles::somebodys();
+        // SAFETY: no pointer is followed.
+        let whose = |handles: [Pointer; 2]| unsafe { super::handles(handles) };
+        assert_eq!(whose([ptr::null_mut(); 2]), Whose::Nobodys);
+        assert_eq!(whose([foreign, ptr::null_mut()]), Whose::Foreign);
+        assert_eq!(whose([ptr::null_mut(), foreign]), Whose::Foreign);
+        assert_eq!(whose([ours.cast(), foreign]), Whose::Ours);
+        assert_eq!(whose([foreign, ours.cast()]), Whose::Ours);
+        let inside = ptr::without_provenance_mut(ours.addr() + 1);
+        assert_eq!(whose([inside, foreign]), Whose::Invalid(inside.addr()));
+    }
+}

@@ -1,0 +1,1515 @@
+//! The entry points that are not there yet, as [`stub`](super::stub) has them. Generated from `entry_points.toml` and what was
+//! measured of SPDK's prototypes: `NVME_RDMA_UPDATE_STUBS=1 cargo test --test entry_points` writes it anew.
+
+#![allow(clippy::too_many_arguments, clippy::missing_safety_doc)] // the arguments are SPDK's, and what is to be said of them, too
+
+use super::stub::{Pointer, stub};
+use libc::c_int;
+use std::ptr;
+
+stub!(
+    spdk_nvme_build_name(a1: Pointer, a2: u64, a3: Pointer, a4: Pointer) -> c_int,
+    handles(a3, a4),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_connect_async(a1: Pointer, a2: Pointer, a3: Pointer) -> Pointer,
+    transport_id(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_cpl_get_status_type_string(a1: Pointer) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ctrlr_alloc_qid(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_attach_ns(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_authenticate(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_abort(a1: Pointer, a2: Pointer, a3: u16, a4: Pointer, a5: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_abort_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
+        a5: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_admin_raw(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_directive_receive(a1: Pointer, a2: u32, a3: u32, a4: u32, a5: u32, a6: Pointer,
+        a7: u32, a8: u32, a9: u32, a10: Pointer, a11: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_directive_send(a1: Pointer, a2: u32, a3: u32, a4: u32, a5: u32, a6: Pointer,
+        a7: u32, a8: u32, a9: u32, a10: Pointer, a11: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_get_feature(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_get_feature_ns(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_get_log_page(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32, a6: u64,
+        a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_get_log_page_ext(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32, a6: u64,
+        a7: u32, a8: u32, a9: u32, a10: Pointer, a11: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_io_raw(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_io_raw_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_iov_raw_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: Pointer,
+        a6: Pointer, a7: Pointer, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_security_receive(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u32,
+        a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_security_send(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u32,
+        a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_set_feature(a1: Pointer, a2: u8, a3: u32, a4: u32, a5: Pointer, a6: u32,
+        a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_cmd_set_feature_ns(a1: Pointer, a2: u8, a3: u32, a4: u32, a5: Pointer, a6: u32,
+        a7: Pointer, a8: Pointer, a9: u32) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_create_ns(a1: Pointer, a2: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_delete_ns(a1: Pointer, a2: u32) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_detach_ns(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_disable_pmr(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(a1: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_disconnect(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_enable_pmr(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_fail(a1: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_format(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_free_qid(a1: Pointer, a2: u16) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_admin_qp_failure_reason(a1: Pointer) -> u32,
+    handles(a1),
+    3
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_admin_qp_fd(a1: Pointer, a2: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_discovery_log_page(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_flags(a1: Pointer) -> u64,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_id(a1: Pointer) -> u16,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_max_sges(a1: Pointer) -> u16,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_max_xfer_size(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_memory_domains(a1: Pointer, a2: Pointer, a3: c_int) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_num_ns(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_numa_id(a1: Pointer) -> c_int,
+    handles(a1),
+    -1
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_opts(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_pci_device(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_pmrsz(a1: Pointer) -> u64,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_registers(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_regs_bpinfo(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_regs_cap(a1: Pointer) -> u64,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_regs_cc(a1: Pointer) -> u32,
+    handles(a1),
+    0xffffffff
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_regs_cmbsz(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_regs_csts(a1: Pointer) -> u32,
+    handles(a1),
+    0xffffffff
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_regs_pmrcap(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_get_regs_vs(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_io_cmd_raw_no_payload_build(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
+        a5: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_active_ns(a1: Pointer, a2: u32) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_discovery(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_fabrics(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_failed(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_feature_supported(a1: Pointer, a2: u8) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_log_page_supported(a1: Pointer, a2: u8) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_nssr_supported(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_is_ocssd_supported(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ctrlr_map_pmr(a1: Pointer, a2: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ctrlr_read_boot_partition_poll(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_read_boot_partition_start(a1: Pointer, a2: Pointer, a3: u32, a4: u32, a5: u32) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_reconnect_async(a1: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_reconnect_io_qpair(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_reconnect_poll_async(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_register_aer_callback(a1: Pointer, a2: Pointer, a3: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_register_ns_attr_changed_callback(a1: Pointer, a2: Pointer, a3: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_register_timeout_callback(a1: Pointer, a2: u64, a3: u64, a4: Pointer, a5: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_reserve_cmb(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_reset(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_reset_subsystem(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_security_receive(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u64) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_security_send(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u64) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_set_keys(a1: Pointer, a2: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_set_remove_cb(a1: Pointer, a2: Pointer, a3: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_ctrlr_set_trid(a1: Pointer, a2: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_unmap_pmr(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_update_firmware(a1: Pointer, a2: Pointer, a3: u32, a4: c_int, a5: u32,
+        a6: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ctrlr_write_boot_partition(a1: Pointer, a2: Pointer, a3: u32, a4: u32, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_cuse_get_ctrlr_name(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_cuse_get_ns_name(a1: Pointer, a2: u32, a3: Pointer, a4: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_cuse_register(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_cuse_unregister(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_cuse_update_namespaces(a1: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_dhchap_calculate(a1: Pointer, a2: u32, a3: Pointer, a4: u32, a5: u16, a6: u8,
+        a7: Pointer, a8: Pointer, a9: Pointer, a10: u64, a11: Pointer,
+        a12: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_dhchap_dhkey_derive_secret(a1: Pointer, a2: Pointer, a3: u64, a4: Pointer, a5: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_dhchap_dhkey_free(a1: Pointer) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_dhchap_dhkey_get_pubkey(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_dhchap_generate_dhkey(a1: u32) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_dhchap_get_dhgroup_id(a1: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_dhchap_get_dhgroup_name(a1: c_int) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_dhchap_get_digest_id(a1: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_dhchap_get_digest_length(a1: c_int) -> u8,
+    nothing(),
+    0
+);
+
+stub!(
+    spdk_nvme_dhchap_get_digest_name(a1: c_int) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_host_id_parse(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_kv_ctrlr_get_data(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_kv_delete(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_kv_exist(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_kv_list(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: Pointer,
+        a6: u32, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_kv_ns_get_data(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_kv_retrieve(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: Pointer,
+        a6: u32, a7: Pointer, a8: Pointer, a9: u8) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_kv_store(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: Pointer,
+        a6: u32, a7: Pointer, a8: Pointer, a9: u8) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_compare(a1: Pointer, a2: Pointer, a3: Pointer, a4: u64, a5: u32,
+        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_compare_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u64,
+        a6: u32, a7: Pointer, a8: Pointer, a9: u32, a10: u16, a11: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_comparev(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_comparev_with_md(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer, a10: Pointer,
+        a11: u16, a12: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_copy(a1: Pointer, a2: Pointer, a3: Pointer, a4: u16, a5: u64,
+        a6: Pointer, a7: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_dataset_management(a1: Pointer, a2: Pointer, a3: u32, a4: Pointer, a5: u16,
+        a6: Pointer, a7: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_flush(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_io_mgmt_recv(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: u8,
+        a6: u16, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_io_mgmt_send(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: u8,
+        a6: u16, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_read_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: u64, a5: u32,
+        a6: Pointer, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_read_iov(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: Pointer, a8: u32, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_read_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u64,
+        a6: u32, a7: Pointer, a8: Pointer, a9: u32, a10: u16, a11: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_readv(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_readv_ext(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: Pointer, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_readv_with_md(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer, a10: Pointer,
+        a11: u16, a12: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_reservation_acquire(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: u32,
+        a6: u32, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_reservation_register(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: u32,
+        a6: u32, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_reservation_release(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: u32,
+        a6: u32, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_reservation_report(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_verify(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_write_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: u64, a5: u32,
+        a6: Pointer, a7: Pointer, a8: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_write_iov(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: Pointer, a8: u32, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_write_uncorrectable(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_write_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u64,
+        a6: u32, a7: Pointer, a8: Pointer, a9: u32, a10: u16, a11: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_write_zeroes(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_writev(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_writev_ext(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: Pointer, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_cmd_writev_with_md(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer, a10: Pointer,
+        a11: u16, a12: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ns_get_ana_group_id(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_ana_state(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_ctrlr(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ns_get_dealloc_logical_block_read_value(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_extended_sector_size(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_flags(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_format_index(a1: Pointer) -> u32,
+    nothing(),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_max_io_xfer_size(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_md_size(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_nguid(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ns_get_optimal_io_boundary(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_pi_format(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_pi_type(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_get_uuid(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ns_supports_compare(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_supports_extended_lba(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_ns_supports_write_uncorrectable(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_nvm_ctrlr_get_data(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_nvm_ns_get_data(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_ocssd_ctrlr_cmd_geometry(a1: Pointer, a2: u32, a3: Pointer, a4: u32, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ocssd_ns_cmd_vector_copy(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ocssd_ns_cmd_vector_read(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ocssd_ns_cmd_vector_read_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
+        a5: Pointer, a6: u32, a7: Pointer, a8: Pointer, a9: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ocssd_ns_cmd_vector_reset(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: Pointer,
+        a6: Pointer, a7: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ocssd_ns_cmd_vector_write(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_ocssd_ns_cmd_vector_write_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
+        a5: Pointer, a6: u32, a7: Pointer, a8: Pointer, a9: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_pcie_set_hotplug_filter(a1: Pointer) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_poll_group_all_connected(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_poll_group_free_stats(a1: Pointer, a2: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_poll_group_get_ctx(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_poll_group_get_fd(a1: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_poll_group_get_fd_group(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_poll_group_get_stats(a1: Pointer, a2: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_poll_group_set_interrupt_callback(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_poll_group_wait(a1: Pointer, a2: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_prchk_flags_parse(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_prchk_flags_str(a1: u32) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_print_command(a1: u16, a2: Pointer) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_print_completion(a1: u16, a2: Pointer) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_print_completion_ext(a1: u16, a2: Pointer, a3: u8) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_probe_async(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
+        a5: Pointer) -> Pointer,
+    transport_id(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_probe_async_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
+        a5: Pointer, a6: Pointer) -> Pointer,
+    transport_id(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_probe_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
+        a5: Pointer, a6: Pointer) -> c_int,
+    transport_id(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_probe_poll_async(a1: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_qpair_add_cmd_error_injection(a1: Pointer, a2: Pointer, a3: u8, a4: u8, a5: u64, a6: u32,
+        a7: u8, a8: u8) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_qpair_authenticate(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_qpair_get_fd(a1: Pointer, a2: Pointer) -> c_int,
+    handles(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_qpair_get_id(a1: Pointer) -> u16,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_qpair_get_num_outstanding_reqs(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_qpair_get_optimal_poll_group(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_qpair_get_queue_depth(a1: Pointer) -> u16,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_qpair_is_admin_queue(a1: Pointer) -> u8,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_qpair_print_command(a1: Pointer, a2: Pointer) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_qpair_remove_cmd_error_injection(a1: Pointer, a2: Pointer, a3: u8) -> (),
+    handles(a1, a2),
+    ()
+);
+
+stub!(
+    spdk_nvme_qpair_set_abort_dnr(a1: Pointer, a2: u8) -> (),
+    handles(a1),
+    ()
+);
+
+stub!(
+    spdk_nvme_rdma_init_hooks(a1: Pointer) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_scan_attached(a1: Pointer) -> c_int,
+    transport_id(a1),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_transport_available(a1: u32) -> u8,
+    nothing(),
+    0
+);
+
+stub!(
+    spdk_nvme_transport_available_by_name(a1: Pointer) -> u8,
+    nothing(),
+    0
+);
+
+stub!(
+    spdk_nvme_transport_get_opts(a1: Pointer, a2: u64) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_transport_id_adrfam_str(a1: u32) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_transport_id_compare(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_transport_id_parse_adrfam(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_transport_id_parse_trtype(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_transport_id_populate_trstring(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_transport_id_trtype_str(a1: u32) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_transport_register(a1: Pointer) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_nvme_transport_set_opts(a1: Pointer, a2: u64) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_trid_entry_parse(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_close_zone(a1: Pointer, a2: Pointer, a3: u64, a4: u8, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_ctrlr_get_data(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_zns_ctrlr_get_max_zone_append_size(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_zns_ext_report_zones(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: u64,
+        a6: u32, a7: u8, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_finish_zone(a1: Pointer, a2: Pointer, a3: u64, a4: u8, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_ns_get_data(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_nvme_zns_ns_get_max_active_zones(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_zns_ns_get_max_open_zones(a1: Pointer) -> u32,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_zns_ns_get_num_zones(a1: Pointer) -> u64,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_zns_ns_get_zone_size(a1: Pointer) -> u64,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_zns_ns_get_zone_size_sectors(a1: Pointer) -> u64,
+    handles(a1),
+    0
+);
+
+stub!(
+    spdk_nvme_zns_offline_zone(a1: Pointer, a2: Pointer, a3: u64, a4: u8, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_open_zone(a1: Pointer, a2: Pointer, a3: u64, a4: u8, a5: Pointer,
+        a6: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_report_zones(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: u64,
+        a6: u32, a7: u8, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_set_zone_desc_ext(a1: Pointer, a2: Pointer, a3: u64, a4: Pointer, a5: u32,
+        a6: Pointer, a7: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_zone_append(a1: Pointer, a2: Pointer, a3: Pointer, a4: u64, a5: u32,
+        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_zone_append_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u64,
+        a6: u32, a7: Pointer, a8: Pointer, a9: u32, a10: u16, a11: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_zone_appendv(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_nvme_zns_zone_appendv_with_md(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
+        a6: Pointer, a7: u32, a8: Pointer, a9: Pointer, a10: Pointer,
+        a11: u16, a12: u16) -> c_int,
+    handles(a1, a2),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_activate_locking_sp(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_add_user_to_locking_range(a1: Pointer, a2: u32, a3: u32, a4: u32, a5: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_enable_user(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_erase_locking_range(a1: Pointer, a2: u32, a3: u32, a4: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_get_locking_range_info(a1: Pointer, a2: Pointer, a3: u32, a4: u32) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_get_max_ranges(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_lock_unlock(a1: Pointer, a2: u32, a3: u32, a4: u32, a5: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_revert_tper(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_secure_erase_locking_range(a1: Pointer, a2: u32, a3: u32, a4: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_set_new_passwd(a1: Pointer, a2: u32, a3: Pointer, a4: Pointer, a5: u8) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_setup_locking_range(a1: Pointer, a2: u32, a3: u32, a4: u64, a5: u64, a6: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_cmd_take_ownership(a1: Pointer, a2: Pointer) -> c_int,
+    nothing(),
+    -libc::ENOTSUP
+);
+
+stub!(
+    spdk_opal_dev_construct(a1: Pointer) -> Pointer,
+    handles(a1),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_opal_dev_destruct(a1: Pointer) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_opal_free_locking_range_info(a1: Pointer, a2: u32) -> (),
+    nothing(),
+    ()
+);
+
+stub!(
+    spdk_opal_get_d0_features_info(a1: Pointer) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+
+stub!(
+    spdk_opal_get_locking_range_info(a1: Pointer, a2: u32) -> Pointer,
+    nothing(),
+    ptr::null_mut()
+);
+

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Calls every entry point that takes a handle with handles that are none: NULL, a stale one, a live one of another kind, another
+ * library's. entries.h, which the test makes of the table of entry points, has them all. Each call is announced in a line of its own
+ * on stderr, where the library's lines go as well, with what it returned and what it should have.
+ */
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nvme_rdma_target.h"
+#include "spdk/env.h"
+#include "spdk/nvme.h"
+#include "spdk/nvme_rdma.h"
+
+#define SUBSYSTEM "nqn.2016-06.io.spdk:cnode1"
+
+typedef uintptr_t (*call)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,
+			  uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t);
+
+struct entry {
+	const char *name;
+	void (*function)(void);
+	/* A letter for each argument: the handle that it is, or '.'. */
+	const char *arguments;
+	/* Bytes of the result, 0 for none. */
+	unsigned int size;
+	uint64_t refused;
+};
+
+#include "entries.h"
+
+enum { CTRLR, NS, QPAIR, GROUP, DETACH, KINDS };
+
+static const char g_letters[] = "cnqgd";
+static void *g_live[KINDS];
+static void *g_stale[KINDS];
+
+static void
+check(int good, const char *what)
+{
+	if (!good) {
+		fprintf(stderr, "cannot prepare: %s\n", what);
+		exit(1);
+	}
+}
+
+static void
+poll_target(void *target)
+{
+	nvme_rdma_target_poll(target, (uint64_t)((double)spdk_get_ticks() * 1e9 / (double)spdk_get_ticks_hz()));
+}
+
+static void
+try_with(const struct entry *entry, const char *how, size_t place, void *handle, int others_live)
+{
+	uintptr_t a[16] = {0};
+	uint64_t result, mask;
+	size_t i;
+
+	for (i = 0; entry->arguments[i] != '\0'; i++) {
+		const char *letter = strchr(g_letters, entry->arguments[i]);
+
+		if (letter != NULL && others_live) {
+			a[i] = (uintptr_t)g_live[letter - g_letters];
+		} else if (letter != NULL && place == SIZE_MAX) {
+			a[i] = (uintptr_t)handle;
+		}
+	}
+	if (place != SIZE_MAX) {
+		a[place] = (uintptr_t)handle;
+	}
+	fprintf(stderr, "CALL %s %s %d\n", entry->name, how, place == SIZE_MAX ? -1 : (int)place);
+	result = ((call)entry->function)(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12],
+					 a[13], a[14], a[15]);
+	mask = entry->size >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * entry->size)) - 1;
+	fprintf(stderr, "RESULT %" PRIx64 " %" PRIx64 "\n", result & mask, entry->refused & mask);
+}
+
+static void
+prepare(struct spdk_nvme_transport_id *trid)
+{
+	struct spdk_nvme_io_qpair_opts opts;
+	struct spdk_nvme_ctrlr *ctrlr;
+
+	ctrlr = spdk_nvme_connect(trid, NULL, 0);
+	check(ctrlr != NULL, "a controller to detach");
+	g_stale[CTRLR] = ctrlr;
+	g_stale[NS] = spdk_nvme_ctrlr_get_ns(ctrlr, 1);
+	check(g_stale[NS] != NULL, "a namespace");
+	g_stale[QPAIR] = spdk_nvme_ctrlr_alloc_io_qpair(ctrlr, NULL, 0);
+	check(g_stale[QPAIR] != NULL, "a qpair");
+	g_stale[GROUP] = spdk_nvme_poll_group_create(NULL, NULL);
+	check(spdk_nvme_poll_group_destroy(g_stale[GROUP]) == 0, "the end of a group");
+	check(spdk_nvme_detach_async(ctrlr, (struct spdk_nvme_detach_ctx **)&g_stale[DETACH]) == 0, "a detach");
+	spdk_nvme_detach_poll(g_stale[DETACH]);
+
+	g_live[CTRLR] = spdk_nvme_connect(trid, NULL, 0);
+	check(g_live[CTRLR] != NULL, "a controller");
+	g_live[NS] = spdk_nvme_ctrlr_get_ns(g_live[CTRLR], 1);
+	spdk_nvme_ctrlr_get_default_io_qpair_opts(g_live[CTRLR], &opts, sizeof(opts));
+	g_live[QPAIR] = spdk_nvme_ctrlr_alloc_io_qpair(g_live[CTRLR], &opts, sizeof(opts));
+	g_live[GROUP] = spdk_nvme_poll_group_create(NULL, NULL);
+	check(g_live[NS] != NULL && g_live[QPAIR] != NULL && g_live[GROUP] != NULL, "what is live");
+	/* There is no detach context for long: NULL stands in for one. */
+}
+
+int
+main(void)
+{
+	static char foreign[4096];
+	static const char *const subsystems[] = {SUBSYSTEM};
+	struct nvme_rdma_target_options options;
+	struct nvme_rdma_target *target;
+	struct spdk_env_opts env_opts;
+	struct spdk_nvme_transport_id trid;
+	char text[256];
+	size_t i, j;
+	int k;
+
+	env_opts.opts_size = sizeof(env_opts);
+	spdk_env_opts_init(&env_opts);
+	check(spdk_env_init(&env_opts) == 0, "the environment");
+	nvme_rdma_target_options_init(&options, sizeof(options));
+	options.listen = "127.0.0.1:0";
+	options.subsystems = subsystems;
+	options.subsystem_count = 1;
+	check(nvme_rdma_target_start(&options, &target) == 0, "the target");
+	spdk_nvme_rdma_set_wait_hook(poll_target, target);
+	memset(&trid, 0, sizeof(trid));
+	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s",
+		 nvme_rdma_target_port(target, 0), SUBSYSTEM);
+	check(spdk_nvme_transport_id_parse(&trid, text) == 0, "the transport id");
+	prepare(&trid);
+
+	for (i = 0; i < sizeof(g_entries) / sizeof(g_entries[0]); i++) {
+		const struct entry *entry = &g_entries[i];
+
+		try_with(entry, "null", SIZE_MAX, NULL, 0);
+		try_with(entry, "foreign", SIZE_MAX, foreign, 0);
+		for (j = 0; entry->arguments[j] != '\0'; j++) {
+			const char *letter = strchr(g_letters, entry->arguments[j]);
+
+			if (letter == NULL) {
+				continue;
+			}
+			k = (int)(letter - g_letters);
+			try_with(entry, "stale", j, g_stale[k], 1);
+			try_with(entry, "other", j, g_live[k == CTRLR ? NS : CTRLR], 1);
+		}
+	}
+	fprintf(stderr, "CALL the end 0\n");
+
+	/* Nothing was hurt. */
+	check(spdk_nvme_qpair_is_connected(g_live[QPAIR]) && spdk_nvme_ns_is_active(g_live[NS]), "what was live");
+	check(spdk_nvme_ctrlr_free_io_qpair(g_live[QPAIR]) == 0, "the end of the qpair");
+	check(spdk_nvme_poll_group_destroy(g_live[GROUP]) == 0, "the end of the group");
+	check(spdk_nvme_detach(g_live[CTRLR]) == 0, "the end of the controller");
+	nvme_rdma_target_stop(target);
+	spdk_env_fini();
+	printf("done\n");
+	return 0;
+}

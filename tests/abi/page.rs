@@ -1,0 +1,72 @@
+//! `docs/compatibility.md` says what the library offers of SPDK's API. It is made from the table of entry points and from what
+//! was measured of SPDK.
+
+use super::{
+    releases::{RELEASES, Releases},
+    table::{Entry, Kind, table},
+};
+use std::fmt::Write;
+
+const HEAD: &str = "# Compatibility
+
+What this library does with each symbol that `libspdk_nvme` exports in SPDK v24.09 to v26.05. Made from `src/abi/entry_points.toml` and
+what was measured of SPDK by `tests/entry_points.rs`, which fails when this page is out of date.
+
+- **native**: for RDMA controllers the library's own; a handle or transport id that is not ours goes to the next definition
+  of the symbol (`dlsym(RTLD_NEXT)`), or gets SPDK's error value if there is none.
+- **not yet**: with a controller, namespace, qpair or poll group of ours it says so in one line of the log and returns the value that is
+  given here; everything else goes to the next definition of the symbol. No header declares it yet.
+- **passed on**: it takes nothing of ours. It goes to the next definition of the symbol; without one it is as what is not there yet.
+- **extension**: not in SPDK.
+
+Prototypes, layouts, enumerators and macros of the headers are compared with what was measured of SPDK v26.05 by
+`tests/abi.rs`. From v24.09 to v26.05 no exported function changed its type, and every structure that grew carries its
+size; options structures are read up to the caller's size.
+
+What behaves otherwise than in SPDK, on purpose:
+
+- a stale or NULL handle, or one of the wrong kind, gets an error and one log line, where SPDK reads freed memory;
+- `fabrics_connect_timeout_us` = 0 means 10 s, where SPDK waits without end;
+- one qpair is polled by a synchronous connect or disconnect, never the whole group that it is in;
+- `traddr` must be numeric: names are not looked up, since that could block.
+
+";
+
+/// The text of the page.
+pub fn text() -> String {
+    let releases = Releases::load();
+    let table = table();
+    let count = |kind: Kind| table.values().filter(|entry| entry.kind == kind).count();
+    let mut page = String::from(HEAD);
+    let all = table.len() - count(Kind::Extension);
+    writeln!(page, "{} of {all} symbols are native.\n", count(Kind::Native)).unwrap();
+    page.push_str(
+        "| symbol | | releases | which of SPDK's programs and libraries need it |\n|---|---|---|---|\n",
+    );
+    for (symbol, entry) in &table {
+        let needed_by = releases.needed_by(symbol).join(", ");
+        writeln!(page, "| `{symbol}` | {} | {} | {needed_by} |", what(entry), span(entry)).unwrap();
+    }
+    page
+}
+
+fn what(entry: &Entry) -> String {
+    let what = match entry.kind {
+        Kind::Native => String::from("native"),
+        Kind::Extension => String::from("extension"),
+        Kind::Stub | Kind::PassOn => {
+            let what = if entry.kind == Kind::Stub { "not yet" } else { "passed on" };
+            entry.refused.as_deref().map_or(what.to_owned(), |refused| format!("{what}: {refused}"))
+        }
+    };
+    entry.note.as_deref().map_or(what.clone(), |note| format!("{what}. {note}"))
+}
+
+/// The releases that have an entry, where these are not all.
+fn span(entry: &Entry) -> String {
+    match (entry.since.as_deref(), entry.until.as_deref()) {
+        (None, None) => String::new(),
+        (Some(since), None) => format!("from {since}"),
+        (since, Some(until)) => format!("{} to {until}", since.unwrap_or(RELEASES[0])),
+    }
+}
