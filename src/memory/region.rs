@@ -176,12 +176,17 @@ impl Budget {
 const HUGE_PAGE: usize = 2 << 20;
 const PAGE: usize = 4096;
 
-/// How many bytes the process may lock. The superuser may lock any number.
+/// How many bytes the process may lock.
 fn lockable() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place; geteuid has no requirement.
     let (known, user) = unsafe { (libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) == 0, libc::geteuid()) };
-    if !known || user == 0 || limit.rlim_cur == libc::RLIM_INFINITY { u64::MAX } else { limit.rlim_cur }
+    lockable_by(user, known.then_some(limit.rlim_cur))
+}
+
+/// How many bytes a user may lock whose limit this is, if it is known. The superuser may lock any number.
+fn lockable_by(user: libc::uid_t, limit: Option<libc::rlim_t>) -> u64 {
+    limit.filter(|limit| user != 0 && *limit != libc::RLIM_INFINITY).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -217,6 +222,34 @@ mod tests {
             assert!(all.iter().all(|(_, length)| *length <= (most as usize).max(PAGE)));
             assert_eq!(all.iter().map(|(_, length)| length).sum::<usize>(), 21 << 20);
         }
+    }
+
+    /// Each registration counts: what the device has in all is shared by all of them.
+    #[test]
+    fn a_region_counts_its_registrations() {
+        let devices = verbs::DeviceList::open().unwrap();
+        let domain = ProtectionDomain::new(devices.devices().first().unwrap()).unwrap();
+        let memory = verbs::Memory::new(PAGE).unwrap();
+        let address = std::ptr::with_exposed_provenance_mut(memory.address() as usize);
+        for (split, count, with_both) in [(true, 2, 3), (false, 1, 1)] {
+            // SAFETY: the memory outlives the region, and nobody else uses it.
+            let (mut region, refused) = unsafe { Region::register(&domain, address, PAGE, split) }.unwrap();
+            assert_eq!((region.count(), refused), (count, None));
+            for _ in 0..2 {
+                // SAFETY: as above.
+                unsafe { region.key_for_both(&domain, address) }.unwrap();
+                assert_eq!(region.count(), with_both);
+            }
+            region.deregister().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_superuser_may_lock_any_number_of_bytes() {
+        assert_eq!(lockable_by(0, Some(4096)), u64::MAX);
+        assert_eq!(lockable_by(1000, Some(4096)), 4096);
+        assert_eq!(lockable_by(1000, Some(libc::RLIM_INFINITY)), u64::MAX);
+        assert_eq!(lockable_by(1000, None), u64::MAX, "it cannot be known");
     }
 
     #[test]

@@ -280,3 +280,25 @@ impl PollGroup {
         if self.core.has_ended() { polled.and(Polled(Polled::ENDED)) } else { polled }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_poll_add_up() {
+        let ended = Polled(Polled::ENDED);
+        let failed = Polled::new(2, true);
+        for (left, right) in [(failed, ended), (ended, failed), (failed, failed.and(ended))] {
+            let both = left.and(right);
+            assert_eq!(both.callbacks(), left.callbacks() + right.callbacks());
+            assert!(both.has_failed() && both.has_ended(), "{both:?}");
+        }
+        let twice = failed.and(failed);
+        assert_eq!((twice.callbacks(), twice.has_failed(), twice.has_ended()), (4, true, false));
+        let plain = Polled::new(3, false).and(Polled::new(4, false));
+        assert_eq!((plain.callbacks(), plain.is_plain()), (7, true));
+        assert!(Polled::default().is_plain());
+        assert!(!failed.is_plain() && !ended.is_plain() && !plain.and(ended).is_plain());
+    }
+}
