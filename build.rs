@@ -16,9 +16,11 @@ use std::{
 };
 
 /// What Rust needs of the hand-written headers, as a regular expression; what these types hold comes with them.
-const TYPES: &str = "spdk_nvme_(accel_fn_table|attach_cb|cmd|cmd_cb|cpl|csi|ctrlr|ctrlr_data|ctrlr_opts|detach_ctx|\
-    disconnected_qpair_cb|io_qpair_opts|ns|ns_data|poll_group|probe_cb|qp_failure_reason|qpair|qprio|registers|\
-    remove_cb|status|transport_id|transport_type|trid_usage_opt)|\
+const TYPES: &str = "spdk_nvme_(accel_fn_table|attach_cb|bpinfo_register|cap_register|cc_register|cmbsz_register|cmd|cmd_cb|cpl|csi|\
+    csts_register|ctrlr|ctrlr_data|ctrlr_flags|ctrlr_opts|dealloc_logical_block_read_value|detach_ctx|\
+    disconnected_qpair_cb|io_qpair_opts|ns|ns_data|ns_flags|pi_format|pi_type|pmrcap_register|poll_group|probe_cb|\
+    qp_failure_reason|qpair|qprio|registers|remove_cb|status|transport_id|transport_type|trid_usage_opt|vs_register)|\
+    spdk_(event_handler_opts|memory_domain|pci_device|uuid)|\
     spdk_nvmf_(adrfam|discovery_log_page|fabric_connect_cmd|fabric_connect_data|fabric_connect_rsp|\
     fabric_prop_get_cmd|fabric_prop_get_rsp|fabric_prop_set_cmd|rdma_private_data|dhchap_hash|dhchap_dhgroup)";
 
@@ -43,6 +45,8 @@ const HEADERS: &[Header] = &[
             "probe.rs",
             "detach.rs",
             "ctrlr.rs",
+            "ctrlr_facts.rs",
+            "ctrlr_pcie.rs",
             "ns.rs",
             "ns_cmd.rs",
             "qpair.rs",
@@ -56,6 +60,13 @@ const HEADERS: &[Header] = &[
         about: "NVMe host: zoned namespaces.",
         includes: &["spdk/nvme.h"],
         sources: &["zns.rs"],
+    },
+    Header {
+        path: "spdk/nvme_ocssd.h",
+        guard: "SPDK_NVME_OCSSD_H",
+        about: "NVMe host: Open-Channel SSDs, which are not reached over fabrics.",
+        includes: &["spdk/nvme.h"],
+        sources: &["ocssd.rs"],
     },
     Header {
         path: "spdk/nvme_rdma.h",

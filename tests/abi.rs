@@ -32,7 +32,13 @@ fn declared() -> impl Iterator<Item = String> {
 #[test]
 fn committed_headers_are_the_generated_ones() {
     let generated = Path::new(env!("OUT_DIR")).join("include");
-    for header in ["spdk/nvme.h", "spdk/nvme_zns.h", "spdk/nvme_rdma.h", "spdk_internal/nvme_util.h"] {
+    for header in [
+        "spdk/nvme.h",
+        "spdk/nvme_ocssd.h",
+        "spdk/nvme_zns.h",
+        "spdk/nvme_rdma.h",
+        "spdk_internal/nvme_util.h",
+    ] {
         let generated = fs::read_to_string(generated.join(header)).unwrap();
         let committed = fs::read_to_string(root().join("include").join(header)).unwrap_or_default();
         assert!(

@@ -12,6 +12,7 @@ use crate::{
 use libc::c_void;
 use spdk_nvme_rdma::abi::{
     ctrlr::*,
+    ctrlr_facts::*,
     detach::{spdk_nvme_detach, spdk_nvme_detach_async, spdk_nvme_detach_poll_async},
     ns::*,
     ns_cmd::{spdk_nvme_ns_cmd_read, spdk_nvme_ns_cmd_write},

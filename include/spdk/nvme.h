@@ -134,23 +134,6 @@ void spdk_nvme_detach_poll(struct spdk_nvme_detach_ctx *detach_ctx);
 void spdk_nvme_ctrlr_get_default_ctrlr_opts(struct spdk_nvme_ctrlr_opts *opts, size_t opts_size);
 
 /**
- * The controller's Identify data. It stays where it is as long as the controller is attached. NULL for a handle
- * that is no controller.
- *
- * What must hold:
- * ctrlr is a handle that nobody else is detaching.
- */
-const struct spdk_nvme_ctrlr_data *spdk_nvme_ctrlr_get_data(struct spdk_nvme_ctrlr *ctrlr);
-
-/**
- * The transport id that the controller was attached with. NULL for a handle that is no controller.
- *
- * What must hold:
- * ctrlr is a handle that nobody else is detaching.
- */
-const struct spdk_nvme_transport_id *spdk_nvme_ctrlr_get_transport_id(struct spdk_nvme_ctrlr *ctrlr);
-
-/**
  * The namespace with this identifier, active or not. NULL if there can be none, and for those that are not active once
  * some thousand such handles were given out.
  *
@@ -229,20 +212,365 @@ int spdk_nvme_ctrlr_connect_io_qpair(struct spdk_nvme_ctrlr *ctrlr,
 int32_t spdk_nvme_ctrlr_process_admin_completions(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
- * Maps the controller memory buffer: there is none over RDMA, so the answer is NULL.
+ * The controller's Identify data. It stays where it is as long as the controller is attached. NULL for a handle
+ * that is no controller.
  *
  * What must hold:
- * ctrlr is a handle that nobody else is detaching. size is not touched.
+ * ctrlr is a handle that nobody else is detaching.
+ */
+const struct spdk_nvme_ctrlr_data *spdk_nvme_ctrlr_get_data(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The transport id that the controller was attached with. NULL for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+const struct spdk_nvme_transport_id *spdk_nvme_ctrlr_get_transport_id(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The options that the controller is used with: the program's, with what the controller made of them. They stay where
+ * they are as long as it is attached. NULL for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+const struct spdk_nvme_ctrlr_opts *spdk_nvme_ctrlr_get_opts(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * What the controller can do, as bits of enum spdk_nvme_ctrlr_flags. 0 for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint64_t spdk_nvme_ctrlr_get_flags(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The controller's identifier (CNTLID) as the answer to Connect has it. 0 for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint16_t spdk_nvme_ctrlr_get_id(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The highest namespace identifier that there can be (NN), which is not how many there are. 0 for a discovery controller
+ * and for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint32_t spdk_nvme_ctrlr_get_num_ns(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The bytes that one command may transfer. A longer I/O is split. 0 for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint32_t spdk_nvme_ctrlr_get_max_xfer_size(const struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The elements of a scattered buffer that one command may have; 65535 if the controller takes no SGLs. 0 for a handle that
+ * is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint16_t spdk_nvme_ctrlr_get_max_sges(const struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The NUMA node of the RDMA device that reaches the controller; -1 if it has none, is not known, or for a handle that is no
+ * controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int32_t spdk_nvme_ctrlr_get_numa_id(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Whether it is a discovery controller. False for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+bool spdk_nvme_ctrlr_is_discovery(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Whether it is reached over fabrics: always, but for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+bool spdk_nvme_ctrlr_is_fabrics(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Whether the controller has failed: its queue pairs end at their next poll. False for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+bool spdk_nvme_ctrlr_is_failed(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Whether the controller has a feature. Those that the specifications make mandatory are taken for granted; of a discovery
+ * controller, and for a handle that is no controller, the answer is false.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+bool spdk_nvme_ctrlr_is_feature_supported(struct spdk_nvme_ctrlr *ctrlr,
+                                          uint8_t feature_code);
+
+/**
+ * Whether the controller has a log page, as spdk_nvme_ctrlr_is_feature_supported().
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+bool spdk_nvme_ctrlr_is_log_page_supported(struct spdk_nvme_ctrlr *ctrlr, uint8_t log_page);
+
+/**
+ * Whether the namespace with this identifier is active. False if there is none, or for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+bool spdk_nvme_ctrlr_is_active_ns(struct spdk_nvme_ctrlr *ctrlr,
+                                  uint32_t ns_id);
+
+/**
+ * Why the Admin Queue is not connected any more; SPDK_NVME_QPAIR_FAILURE_NONE while it is.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+spdk_nvme_qp_failure_reason spdk_nvme_ctrlr_get_admin_qp_failure_reason(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The CAP property as bring-up read it. All bits are 0 for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+union spdk_nvme_cap_register spdk_nvme_ctrlr_get_regs_cap(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The VS property as bring-up read it. All bits are 0 for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+union spdk_nvme_vs_register spdk_nvme_ctrlr_get_regs_vs(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Reads the CSTS property, and waits for the answer; admin callbacks may run meanwhile. All bits
+ * are 1 if there is none, as when the controller has failed, and for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+union spdk_nvme_csts_register spdk_nvme_ctrlr_get_regs_csts(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Reads the CC property, and waits for the answer; admin callbacks may run meanwhile. All bits
+ * are 1 if there is none, as when the controller has failed, and for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+union spdk_nvme_cc_register spdk_nvme_ctrlr_get_regs_cc(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Reads the CMBSZ property, and waits for the answer; admin callbacks may run meanwhile. All bits
+ * are 0 if there is none, as over fabrics as a rule, and for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+union spdk_nvme_cmbsz_register spdk_nvme_ctrlr_get_regs_cmbsz(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Reads the PMRCAP property, and waits for the answer; admin callbacks may run meanwhile. All bits
+ * are 0 if there is none, as over fabrics as a rule, and for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+union spdk_nvme_pmrcap_register spdk_nvme_ctrlr_get_regs_pmrcap(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Reads the BPINFO property, and waits for the answer; admin callbacks may run meanwhile. All bits
+ * are 0 if there is none, as over fabrics as a rule, and for a handle that is no controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+union spdk_nvme_bpinfo_register spdk_nvme_ctrlr_get_regs_bpinfo(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The controller's registers in memory: there are none over fabrics, so the answer is NULL.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+volatile struct spdk_nvme_registers *spdk_nvme_ctrlr_get_registers(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The controller's PCI device: there is none over fabrics, so the answer is NULL.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+struct spdk_pci_device *spdk_nvme_ctrlr_get_pci_device(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Maps the controller memory buffer: there is none over fabrics, so the answer is NULL. size is not touched.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
  */
 void *spdk_nvme_ctrlr_map_cmb(struct spdk_nvme_ctrlr *ctrlr, size_t *size);
 
 /**
- * Undoes spdk_nvme_ctrlr_map_cmb(); nothing to do over RDMA.
+ * Undoes spdk_nvme_ctrlr_map_cmb(); nothing to do over fabrics.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching.
  */
 void spdk_nvme_ctrlr_unmap_cmb(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Reserves the controller memory buffer: there is none over fabrics, so the answer is -ENOTSUP.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_reserve_cmb(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Enables the persistent memory region: there is none over fabrics, so the answer is -ENOSYS.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_enable_pmr(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Disables the persistent memory region: there is none over fabrics, so the answer is -ENOSYS.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_disable_pmr(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Maps the persistent memory region: there is none over fabrics, so the answer is NULL. size is not touched.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void *spdk_nvme_ctrlr_map_pmr(struct spdk_nvme_ctrlr *ctrlr, size_t *size);
+
+/**
+ * Undoes spdk_nvme_ctrlr_map_pmr(): there is nothing to undo over fabrics, so the answer is -ENOSYS.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_unmap_pmr(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The bytes of the persistent memory region: there is none over fabrics.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+uint64_t spdk_nvme_ctrlr_get_pmrsz(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Begins to read a boot partition into payload. This host reads none over fabrics: -ENOTSUP.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_read_boot_partition_start(struct spdk_nvme_ctrlr *ctrlr,
+                                              void *payload,
+                                              uint32_t bprsz,
+                                              uint32_t bprof,
+                                              uint32_t bpid);
+
+/**
+ * How far reading a boot partition has come: -EIO if the controller does not say, -EINVAL if it has none. Nothing was begun,
+ * so it is never 0.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_read_boot_partition_poll(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Writes a boot partition. This host writes none over fabrics: -ENOTSUP, and cb_fn is not called.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_write_boot_partition(struct spdk_nvme_ctrlr *ctrlr,
+                                         void *payload,
+                                         uint32_t size,
+                                         uint32_t bpid,
+                                         spdk_nvme_cmd_cb cb_fn,
+                                         void *cb_arg);
+
+/**
+ * Whether a reset of the NVM subsystem is known to leave the controller attached: not over fabrics.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+bool spdk_nvme_ctrlr_is_nssr_supported(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Resets the NVM subsystem. The connection may be lost by that. 0, -ENOTSUP if the controller cannot (CAP.NSSRS), -1 if it
+ * does not answer.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_reset_subsystem(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Sends a command whose data pointer the program has filled in. Over fabrics only this library can: -EINVAL.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing. cmd is not touched.
+ */
+int spdk_nvme_ctrlr_io_cmd_raw_no_payload_build(struct spdk_nvme_ctrlr *ctrlr,
+                                                struct spdk_nvme_qpair *qpair,
+                                                struct spdk_nvme_cmd *cmd,
+                                                spdk_nvme_cmd_cb cb_fn,
+                                                void *cb_arg);
+
+/**
+ * Sets what is called when the controller is removed. Over RDMA nothing is: a device that goes away shows as the failure of
+ * the queue pairs that it carried.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void spdk_nvme_ctrlr_set_remove_cb(struct spdk_nvme_ctrlr *ctrlr,
+                                   spdk_nvme_remove_cb remove_cb,
+                                   void *remove_ctx);
+
+/**
+ * The memory domains that buffers of I/O may come from, besides the process's own: there are none. domains is not touched.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_get_memory_domains(const struct spdk_nvme_ctrlr *ctrlr,
+                                       struct spdk_memory_domain **domains,
+                                       int array_size);
 
 /**
  * The namespace's identifier; 0 for a handle that is no namespace.
@@ -300,6 +628,127 @@ const struct spdk_nvme_ns_data *spdk_nvme_ns_get_data(struct spdk_nvme_ns *ns);
  * ns is a handle whose controller nobody else is detaching.
  */
 enum spdk_nvme_csi spdk_nvme_ns_get_csi(const struct spdk_nvme_ns *ns);
+
+/**
+ * The controller that the namespace is of. NULL for a handle that is no namespace.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+struct spdk_nvme_ctrlr *spdk_nvme_ns_get_ctrlr(struct spdk_nvme_ns *ns);
+
+/**
+ * The bytes of a block in a buffer: with its metadata, if these are transferred with the data.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_extended_sector_size(struct spdk_nvme_ns *ns);
+
+/**
+ * The bytes of metadata of a block, wherever they are.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_md_size(struct spdk_nvme_ns *ns);
+
+/**
+ * Whether metadata are transferred with the data of each block.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+bool spdk_nvme_ns_supports_extended_lba(struct spdk_nvme_ns *ns);
+
+/**
+ * The bytes that one command may transfer, not always a multiple of the block size. A longer I/O is split.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_max_io_xfer_size(struct spdk_nvme_ns *ns);
+
+/**
+ * The blocks between two boundaries that an I/O had better not cross, and is split at; 0 if there are none.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_optimal_io_boundary(struct spdk_nvme_ns *ns);
+
+/**
+ * The type of the protection information.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+enum spdk_nvme_pi_type spdk_nvme_ns_get_pi_type(struct spdk_nvme_ns *ns);
+
+/**
+ * The format of the protection information: always that of a 16-bit guard, since this host does not enable the extended
+ * formats.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+enum spdk_nvme_pi_format spdk_nvme_ns_get_pi_format(struct spdk_nvme_ns *ns);
+
+/**
+ * What a block reads as that was deallocated.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+enum spdk_nvme_dealloc_logical_block_read_value spdk_nvme_ns_get_dealloc_logical_block_read_value(struct spdk_nvme_ns *ns);
+
+/**
+ * The namespace's UUID. It stays where it is as long as the controller is attached. NULL if the controller lists none.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+const struct spdk_uuid *spdk_nvme_ns_get_uuid(const struct spdk_nvme_ns *ns);
+
+/**
+ * The 16 bytes of the namespace's NGUID, as spdk_nvme_ns_get_uuid().
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+const uint8_t *spdk_nvme_ns_get_nguid(const struct spdk_nvme_ns *ns);
+
+/**
+ * What the namespace can do, as bits of enum spdk_nvme_ns_flags.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_flags(struct spdk_nvme_ns *ns);
+
+/**
+ * Whether Compare is supported.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+bool spdk_nvme_ns_supports_compare(struct spdk_nvme_ns *ns);
+
+/**
+ * Whether Write Uncorrectable is supported.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+bool spdk_nvme_ns_supports_write_uncorrectable(struct spdk_nvme_ns *ns);
+
+/**
+ * The index of the LBA format that Identify Namespace data name (FLBAS). 0 for NULL.
+ *
+ * What must hold:
+ * nsdata is NULL or points to Identify Namespace data.
+ */
+uint32_t spdk_nvme_ns_get_format_index(const struct spdk_nvme_ns_data *nsdata);
 
 /**
  * Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
@@ -388,6 +837,48 @@ bool spdk_nvme_qpair_is_connected(struct spdk_nvme_qpair *qpair);
  * qpair is a handle that no other thread uses.
  */
 spdk_nvme_qp_failure_reason spdk_nvme_qpair_get_failure_reason(struct spdk_nvme_qpair *qpair);
+
+/**
+ * The queue identifier. 0, which is the Admin Queue's, for a handle that is no queue pair.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+uint16_t spdk_nvme_qpair_get_id(struct spdk_nvme_qpair *qpair);
+
+/**
+ * Whether it is an Admin Queue: never, since those have no handles.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+bool spdk_nvme_qpair_is_admin_queue(struct spdk_nvme_qpair *qpair);
+
+/**
+ * How many requests were accepted whose callback did not run yet, whether they are on the wire or wait.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+uint32_t spdk_nvme_qpair_get_num_outstanding_reqs(struct spdk_nvme_qpair *qpair);
+
+/**
+ * The descriptor that a program could wait on for the queue pair: there is none over RDMA, where queue pairs are polled. The
+ * answer is -ENOTSUP, and opts is not touched.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+int spdk_nvme_qpair_get_fd(struct spdk_nvme_qpair *qpair,
+                           struct spdk_event_handler_opts *opts);
+
+/**
+ * As spdk_nvme_qpair_get_fd(), for the Admin Queue.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_get_admin_qp_fd(struct spdk_nvme_ctrlr *ctrlr, struct spdk_event_handler_opts *opts);
 
 /**
  * Makes a poll group. ctx is given back with each queue pair that is found disconnected.

@@ -40,8 +40,11 @@ struct spdk_nvme_poll_group;
 /** Controllers that are being detached. */
 struct spdk_nvme_detach_ctx;
 
+struct spdk_event_handler_opts;
 struct spdk_key;
 struct spdk_memory_domain;
+struct spdk_pci_device;
+struct spdk_uuid;
 struct ibv_context;
 struct ibv_pd;
 

@@ -12,12 +12,12 @@ use super::{
     qpair::Qpair,
     transport_id,
     types::{
-        spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_ctrlr_data, spdk_nvme_ctrlr_opts,
-        spdk_nvme_io_qpair_opts, spdk_nvme_ns, spdk_nvme_qpair, spdk_nvme_qprio, spdk_nvme_transport_id,
+        spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_ctrlr_opts, spdk_nvme_io_qpair_opts,
+        spdk_nvme_ns, spdk_nvme_qpair, spdk_nvme_qprio, spdk_nvme_transport_id,
     },
 };
 use crate::{abi::entry::guard_plain, host};
-use libc::{EINVAL, EISCONN, ENXIO, c_int, c_void, size_t};
+use libc::{EINVAL, EISCONN, ENXIO, c_int, size_t};
 use parking_lot::{Mutex, ReentrantMutex};
 use std::{
     cell::Cell,
@@ -231,15 +231,16 @@ impl Ctrlr {
         };
     }
 
-    fn namespace(&self, nsid: u32) -> *mut spdk_nvme_ns {
+    pub(super) fn namespace(&self, nsid: u32) -> *mut spdk_nvme_ns {
         self.admin(|host| {
             let mut namespaces = self.namespaces.lock();
             if let Some(&handle) = namespaces.get(&nsid) {
                 return ptr::with_exposed_provenance_mut(handle);
             }
-            let Some(handle) = host.namespace(nsid).and_then(handles::insert::<Ns>) else {
-                return ptr::null_mut();
-            };
+            let Some(namespace) = host.namespace(nsid) else { return ptr::null_mut() };
+            // For spdk_nvme_ns_get_ctrlr().
+            namespace.set_tag(self.handle().cast());
+            let Some(handle) = handles::insert::<Ns>(namespace) else { return ptr::null_mut() };
             namespaces.insert(nsid, handle.expose_provenance());
             handle
         })
@@ -322,35 +323,6 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_default_ctrlr_opts(
         // SAFETY: the caller vouches for opts_size bytes.
         unsafe { options::write(&defaults, opts, opts_size) };
     });
-}
-
-/// The controller's Identify data. It stays where it is as long as the controller is attached. NULL for a handle
-/// that is no controller.
-///
-/// # Safety
-///
-/// ctrlr is a handle that nobody else is detaching.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_ctrlr_get_data(
-    ctrlr: *mut spdk_nvme_ctrlr,
-) -> *const spdk_nvme_ctrlr_data {
-    entry!(spdk_nvme_ctrlr_get_data(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
-        object.admin(|host| ptr::from_ref(host.identify_data()).cast())
-    })
-}
-
-/// The transport id that the controller was attached with. NULL for a handle that is no controller.
-///
-/// # Safety
-///
-/// ctrlr is a handle that nobody else is detaching.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_ctrlr_get_transport_id(
-    ctrlr: *mut spdk_nvme_ctrlr,
-) -> *const spdk_nvme_transport_id {
-    entry!(spdk_nvme_ctrlr_get_transport_id(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
-        ptr::from_ref(object.transport_id())
-    })
 }
 
 /// The namespace with this identifier, active or not. NULL if there can be none, and for those that are not active once
@@ -521,27 +493,4 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_process_admin_completions(ctrlr: *mut s
             Err(error) => negated_errno(&error),
         }
     })
-}
-
-/// Maps the controller memory buffer: there is none over RDMA, so the answer is NULL.
-///
-/// # Safety
-///
-/// ctrlr is a handle that nobody else is detaching. size is not touched.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_ctrlr_map_cmb(
-    ctrlr: *mut spdk_nvme_ctrlr,
-    size: *mut size_t,
-) -> *mut c_void {
-    entry!(spdk_nvme_ctrlr_map_cmb(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |_object| ptr::null_mut())
-}
-
-/// Undoes spdk_nvme_ctrlr_map_cmb(); nothing to do over RDMA.
-///
-/// # Safety
-///
-/// ctrlr is a handle that nobody else is detaching.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_ctrlr_unmap_cmb(ctrlr: *mut spdk_nvme_ctrlr) {
-    entry!(spdk_nvme_ctrlr_unmap_cmb(ctrlr), Ctrlr, ctrlr, (), |_object| ());
 }

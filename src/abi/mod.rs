@@ -18,6 +18,8 @@
 mod attached;
 mod callback;
 pub mod ctrlr;
+pub mod ctrlr_facts;
+pub mod ctrlr_pcie;
 pub mod detach;
 mod entry;
 mod env;
@@ -27,6 +29,7 @@ mod handles;
 mod log;
 pub mod ns;
 pub mod ns_cmd;
+pub mod ocssd;
 mod options;
 pub mod poll_group;
 pub mod probe;

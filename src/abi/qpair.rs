@@ -5,7 +5,7 @@ use super::{
     entry::{entry, guard, next_or_complain},
     error::negated_errno,
     handles::{self, AfterCall, Begin, Claim, Kind, LongCall, Object, shared_by},
-    types::{spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
+    types::{spdk_event_handler_opts, spdk_nvme_ctrlr, spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
 };
 use crate::{host, transport::Error as TransportError};
 use libc::c_int;
@@ -226,18 +226,84 @@ pub unsafe extern "C" fn spdk_nvme_qpair_is_connected(qpair: *mut spdk_nvme_qpai
 pub unsafe extern "C" fn spdk_nvme_qpair_get_failure_reason(
     qpair: *mut spdk_nvme_qpair,
 ) -> spdk_nvme_qp_failure_reason {
-    use spdk_nvme_qp_failure_reason as Reason;
     entry!(
         spdk_nvme_qpair_get_failure_reason(qpair),
         Qpair,
         qpair,
-        Reason::SPDK_NVME_QPAIR_FAILURE_UNKNOWN,
-        |object| match object.host.failure_reason() {
-            host::FailureReason::None => Reason::SPDK_NVME_QPAIR_FAILURE_NONE,
-            host::FailureReason::Local => Reason::SPDK_NVME_QPAIR_FAILURE_LOCAL,
-            host::FailureReason::Remote => Reason::SPDK_NVME_QPAIR_FAILURE_REMOTE,
-            host::FailureReason::Unknown => Reason::SPDK_NVME_QPAIR_FAILURE_UNKNOWN,
-            host::FailureReason::Reset => Reason::SPDK_NVME_QPAIR_FAILURE_RESET,
-        }
+        spdk_nvme_qp_failure_reason::SPDK_NVME_QPAIR_FAILURE_UNKNOWN,
+        |object| reason(object.host.failure_reason())
     )
+}
+
+/// The queue identifier. 0, which is the Admin Queue's, for a handle that is no queue pair.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_get_id(qpair: *mut spdk_nvme_qpair) -> u16 {
+    entry!(spdk_nvme_qpair_get_id(qpair), Qpair, qpair, 0, |object| object.host.id())
+}
+
+/// Whether it is an Admin Queue: never, since those have no handles.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_is_admin_queue(qpair: *mut spdk_nvme_qpair) -> bool {
+    entry!(spdk_nvme_qpair_is_admin_queue(qpair), Qpair, qpair, false, |_object| false)
+}
+
+/// How many requests were accepted whose callback did not run yet, whether they are on the wire or wait.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_get_num_outstanding_reqs(qpair: *mut spdk_nvme_qpair) -> u32 {
+    entry!(spdk_nvme_qpair_get_num_outstanding_reqs(qpair), Qpair, qpair, 0, |object| {
+        u32::try_from(object.host.requests_in_use()).unwrap_or(u32::MAX)
+    })
+}
+
+/// The descriptor that a program could wait on for the queue pair: there is none over RDMA, where queue pairs are polled. The
+/// answer is -ENOTSUP, and opts is not touched.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_get_fd(
+    qpair: *mut spdk_nvme_qpair,
+    opts: *mut spdk_event_handler_opts,
+) -> c_int {
+    entry!(spdk_nvme_qpair_get_fd(qpair, opts), Qpair, qpair, -libc::EINVAL, |_object| -libc::ENOTSUP)
+}
+
+/// As spdk_nvme_qpair_get_fd(), for the Admin Queue.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_get_admin_qp_fd(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    opts: *mut spdk_event_handler_opts,
+) -> c_int {
+    entry!(spdk_nvme_ctrlr_get_admin_qp_fd(ctrlr, opts), Ctrlr, ctrlr, -libc::EINVAL, |_object| {
+        -libc::ENOTSUP
+    })
+}
+
+/// A reason as C has it.
+pub(super) fn reason(reason: host::FailureReason) -> spdk_nvme_qp_failure_reason {
+    use spdk_nvme_qp_failure_reason as Reason;
+    match reason {
+        host::FailureReason::None => Reason::SPDK_NVME_QPAIR_FAILURE_NONE,
+        host::FailureReason::Local => Reason::SPDK_NVME_QPAIR_FAILURE_LOCAL,
+        host::FailureReason::Remote => Reason::SPDK_NVME_QPAIR_FAILURE_REMOTE,
+        host::FailureReason::Unknown => Reason::SPDK_NVME_QPAIR_FAILURE_UNKNOWN,
+        host::FailureReason::Reset => Reason::SPDK_NVME_QPAIR_FAILURE_RESET,
+    }
 }

@@ -173,12 +173,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_disable_pmr(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(a1: Pointer) -> (),
     handles(a1),
     ()
@@ -186,12 +180,6 @@ stub!(
 
 stub!(
     spdk_nvme_ctrlr_disconnect(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_enable_pmr(a1: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );
@@ -215,200 +203,7 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_get_admin_qp_failure_reason(a1: Pointer) -> u32,
-    handles(a1),
-    3
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_admin_qp_fd(a1: Pointer, a2: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_get_discovery_log_page(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_flags(a1: Pointer) -> u64,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_id(a1: Pointer) -> u16,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_max_sges(a1: Pointer) -> u16,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_max_xfer_size(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_memory_domains(a1: Pointer, a2: Pointer, a3: c_int) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_num_ns(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_numa_id(a1: Pointer) -> c_int,
-    handles(a1),
-    -1
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_opts(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_pci_device(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_pmrsz(a1: Pointer) -> u64,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_registers(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_regs_bpinfo(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_regs_cap(a1: Pointer) -> u64,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_regs_cc(a1: Pointer) -> u32,
-    handles(a1),
-    0xffffffff
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_regs_cmbsz(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_regs_csts(a1: Pointer) -> u32,
-    handles(a1),
-    0xffffffff
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_regs_pmrcap(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_get_regs_vs(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_io_cmd_raw_no_payload_build(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
-        a5: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_active_ns(a1: Pointer, a2: u32) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_discovery(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_fabrics(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_failed(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_feature_supported(a1: Pointer, a2: u8) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_log_page_supported(a1: Pointer, a2: u8) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_nssr_supported(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_is_ocssd_supported(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_map_pmr(a1: Pointer, a2: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_ctrlr_read_boot_partition_poll(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_read_boot_partition_start(a1: Pointer, a2: Pointer, a3: u32, a4: u32, a5: u32) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );
@@ -450,19 +245,7 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_reserve_cmb(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_reset(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_reset_subsystem(a1: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );
@@ -486,32 +269,13 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_set_remove_cb(a1: Pointer, a2: Pointer, a3: Pointer) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
     spdk_nvme_ctrlr_set_trid(a1: Pointer, a2: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );
 
 stub!(
-    spdk_nvme_ctrlr_unmap_pmr(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_update_firmware(a1: Pointer, a2: Pointer, a3: u32, a4: c_int, a5: u32,
-        a6: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_write_boot_partition(a1: Pointer, a2: Pointer, a3: u32, a4: u32, a5: Pointer,
         a6: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
@@ -873,96 +637,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ns_get_ctrlr(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_ns_get_dealloc_logical_block_read_value(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_extended_sector_size(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_flags(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_format_index(a1: Pointer) -> u32,
-    nothing(),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_max_io_xfer_size(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_md_size(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_nguid(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_ns_get_optimal_io_boundary(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_pi_format(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_pi_type(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_uuid(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_ns_supports_compare(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_supports_extended_lba(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_supports_write_uncorrectable(a1: Pointer) -> u8,
-    handles(a1),
-    0
-);
-
-stub!(
     spdk_nvme_nvm_ctrlr_get_data(a1: Pointer) -> Pointer,
     handles(a1),
     ptr::null_mut()
@@ -1148,24 +822,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_qpair_get_fd(a1: Pointer, a2: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_qpair_get_id(a1: Pointer) -> u16,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_qpair_get_num_outstanding_reqs(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
     spdk_nvme_qpair_get_optimal_poll_group(a1: Pointer) -> Pointer,
     handles(a1),
     ptr::null_mut()
@@ -1173,12 +829,6 @@ stub!(
 
 stub!(
     spdk_nvme_qpair_get_queue_depth(a1: Pointer) -> u16,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_qpair_is_admin_queue(a1: Pointer) -> u8,
     handles(a1),
     0
 );

@@ -166,9 +166,25 @@ impl AdminQueue {
         Ok(answer)
     }
 
-    /// Sends a command and waits for its answer. If there is none in time, its own or that of the budget, or if the
-    /// controller is found silent meanwhile, the queue is disconnected, so that the command has ended when this returns.
+    /// Sends a command that this host cannot do without, and waits for its answer. If there is none in time, its own or
+    /// that of the budget, or if the controller is found silent meanwhile, the queue is disconnected, so that the command
+    /// has ended when this returns.
     pub(super) fn execute(
+        &self,
+        what: &'static str,
+        command: Command,
+        buffer: Option<Window<'_>>,
+    ) -> Result<Completion, Error> {
+        self.request(what, command, buffer).inspect_err(|error| {
+            if matches!(error, Error::TimedOut(_) | Error::TooSlow { .. } | Error::Silent { .. }) {
+                self.disconnect();
+            }
+        })
+    }
+
+    /// Sends a command and waits for its answer. One that comes after the deadline is not looked at any more; until then
+    /// the command has its request, and its buffer.
+    pub(super) fn request(
         &self,
         what: &'static str,
         command: Command,
@@ -193,8 +209,7 @@ impl AdminQueue {
                 (completion, _) => Some(completion),
             }
         });
-        let completion = completion.flatten();
-        match completion {
+        match completion.flatten() {
             Some(completion) if completion.is_success() => Ok(completion),
             // Nobody but the end of the connection answers so.
             Some(completion)
@@ -203,16 +218,13 @@ impl AdminQueue {
                 Err(Error::ConnectionLost(what))
             }
             Some(completion) => Err(Error::Command { what, completion }),
-            None => {
-                self.disconnect();
-                match budget {
-                    _ if pulse == Pulse::Silent => {
-                        Err(Error::Silent { during: what, timeout: self.keep_alive.timeout() })
-                    }
-                    Some(budget) if budget.deadline() < own => Err(budget.out_of_time(what)),
-                    _ => Err(Error::TimedOut(what)),
+            None => match budget {
+                _ if pulse == Pulse::Silent => {
+                    Err(Error::Silent { during: what, timeout: self.keep_alive.timeout() })
                 }
-            }
+                Some(budget) if budget.deadline() < own => Err(budget.out_of_time(what)),
+                _ => Err(Error::TimedOut(what)),
+            },
         }
     }
 

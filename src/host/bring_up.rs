@@ -7,7 +7,7 @@ use super::{
     ControllerOptions, Error, TransportId,
     admin::{AdminQueue, Page},
     budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
-    namespace::Geometry,
+    namespace::{ControllerFacts, Facts},
     namespaces::{NAMESPACES_MAX, Namespaces},
 };
 use crate::clock;
@@ -30,6 +30,13 @@ pub(super) struct Properties {
     pub(super) cap: registers::Cap,
     pub(super) vs: registers::Vs,
     pub(super) cc: Cc,
+}
+
+impl Properties {
+    /// Bytes that one command may transfer by MDTS.
+    pub(super) fn largest_transfer(&self, view: &ControllerView<'_>) -> u32 {
+        view.max_transfer(self.cap.mpsmin()).and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX)
+    }
 }
 
 /// What bring-up found.
@@ -56,7 +63,7 @@ fn steps(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> R
     check(&view)?;
     let io_queues = number_of_queues(admin, options)?;
     configure_async_events(admin, &view)?;
-    let namespaces = namespaces(admin, &view, properties.vs)?;
+    let namespaces = namespaces(admin, &view, &properties)?;
     Ok(Found { properties, identify, namespaces, io_queues })
 }
 
@@ -158,9 +165,18 @@ fn configure_async_events(admin: &AdminQueue, view: &ControllerView<'_>) -> Resu
 }
 
 /// The namespaces that the controller lists, up to [`NAMESPACES_MAX`], without those that are not usable.
-fn namespaces(admin: &AdminQueue, view: &ControllerView<'_>, version: Vs) -> Result<Namespaces, Error> {
+fn namespaces(
+    admin: &AdminQueue,
+    view: &ControllerView<'_>,
+    properties: &Properties,
+) -> Result<Namespaces, Error> {
     let label = admin.qpair().label();
-    let mut found = Namespaces::default();
+    let version = properties.vs;
+    let mut found = Namespaces::of(ControllerFacts {
+        optional_commands: view.oncs(),
+        has_write_cache: view.vwc() & 1 != 0,
+        largest_transfer: properties.largest_transfer(view),
+    });
     let mut complaints = Complaints::default();
     let mut listed = 0;
     let mut last = 0;
@@ -223,8 +239,8 @@ fn namespace(admin: &AdminQueue, id: u32, version: Vs, found: &mut Namespaces) -
     } else {
         None
     };
-    match Geometry::of(&data, descriptors.as_deref().map(Deref::deref))? {
-        Some(geometry) => found.add(id, geometry, &data),
+    match Facts::of(&data, descriptors.as_deref().map(Deref::deref))? {
+        Some(facts) => found.add(id, facts, &data),
         None => Ok(()), // it went inactive since it was listed
     }
 }

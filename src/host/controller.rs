@@ -19,7 +19,7 @@ use crate::{
 };
 use spec::{
     Command, Completion,
-    fabrics::{CNTLID_DYNAMIC, NqnError, PropertySize, check_host_nqn, check_nqn},
+    fabrics::{CNTLID_DYNAMIC, DISCOVERY_NQN, NqnError, PropertySize, check_host_nqn, check_nqn},
     identify::{ControllerView, IDENTIFY_SIZE},
     printable,
     registers::{self, Cc, Csts},
@@ -63,6 +63,8 @@ enum Detach {
 
 /// The longest transfer of one command: the length of a keyed SGL data block has 24 bits (Base 2.0, 4.4.1).
 const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
+/// Data block descriptors that this host puts into one command at most.
+const MAX_DESCRIPTORS: u64 = 16;
 /// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before CSTS is read again: a controller that takes its time is not asked without pause.
@@ -95,8 +97,7 @@ impl Controller {
 
     fn brought_up(id: TransportId, options: ControllerOptions, admin: AdminQueue, found: Found) -> Rc<Self> {
         let view = ControllerView(&found.identify);
-        let limit = view.max_transfer(found.properties.cap.mpsmin()).unwrap_or(u64::MAX);
-        let largest = u32::try_from(limit.min(u64::from(LARGEST_TRANSFER))).unwrap_or(LARGEST_TRANSFER);
+        let largest = found.properties.largest_transfer(&view).min(LARGEST_TRANSFER);
         let shared = Shared::new(found.io_queues, largest);
         let async_events = events::requests(view.aerl(), &admin);
         let controller = Rc::new_cyclic(|me| Self {
@@ -147,7 +148,64 @@ impl Controller {
 
     /// The highest namespace id that the controller can have.
     pub fn namespace_count(&self) -> u32 {
-        ControllerView(&self.identify).nn()
+        self.view().nn()
+    }
+
+    /// Whether it is a discovery controller: these have no namespaces and no I/O queues.
+    pub fn is_discovery(&self) -> bool {
+        self.id.subnqn.starts_with(DISCOVERY_NQN)
+    }
+
+    /// Bytes that one command may transfer by MDTS (Base 2.0, 5.17.2.1); what is longer is split.
+    pub fn largest_transfer(&self) -> u32 {
+        self.properties.largest_transfer(&self.view())
+    }
+
+    /// Data block descriptors that one command may have: what fits into its capsule, no more than the controller says
+    /// (MSDBD; Fabrics 1.1, 4.1), and no more than [`MAX_DESCRIPTORS`].
+    pub fn max_descriptors(&self) -> u16 {
+        let view = self.view();
+        let in_capsule = view.in_capsule_data_size() / 16;
+        let claimed = match view.msdbd() {
+            0 => MAX_DESCRIPTORS,
+            most => u64::from(most),
+        };
+        u16::try_from(in_capsule.min(claimed).clamp(1, MAX_DESCRIPTORS)).unwrap_or(1)
+    }
+
+    /// The NUMA node of its RDMA device, if that has one.
+    pub fn numa_node(&self) -> Option<u32> {
+        self.admin.qpair().domain()?.device().numa_node()
+    }
+
+    /// The Identify Controller data, by field.
+    pub fn view(&self) -> ControllerView<'_> {
+        ControllerView(&self.identify)
+    }
+
+    /// Asks the controller for a property, and waits for the answer; admin callbacks may run meanwhile.
+    pub fn read_property(&self, what: &'static str, offset: u32, size: PropertySize) -> Result<u64, Error> {
+        Ok(self.admin.request(what, Command::property_get(offset, size), None)?.result())
+    }
+
+    /// Resets the NVM subsystem (NSSR; Base 2.0, 3.1.3.10), if the controller can: the connection may be lost by that.
+    pub fn reset_subsystem(&self) -> Result<(), Error> {
+        if !self.capabilities().nssrs() {
+            return Err(Error::NotSupported("an NVM subsystem reset"));
+        }
+        let magic = u64::from(u32::from_be_bytes(*b"NVMe"));
+        let command = Command::property_set(registers::NSSR, PropertySize::FOUR, magic);
+        self.admin.request("writing NSSR", command, None).map(drop)
+    }
+
+    /// Why the Admin Queue is not connected any more; none while it is.
+    pub fn failure_reason(&self) -> FailureReason {
+        self.admin.qpair().failure_reason()
+    }
+
+    /// Whether a namespace is active.
+    pub fn is_active_namespace(&self, id: u32) -> bool {
+        self.namespaces.is_active(id)
     }
 
     /// The namespace of that id, active or not; None if the controller can have none, or after a few thousand inactive
@@ -225,7 +283,7 @@ impl Controller {
 
     /// Bytes of data that an I/O command capsule may carry right behind its command.
     fn in_capsule_data(&self) -> u32 {
-        let view = ControllerView(&self.identify);
+        let view = self.view();
         if view.icdoff() != 0 {
             return 0; // the data would not be adjacent to the command
         }

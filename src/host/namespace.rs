@@ -9,28 +9,51 @@ use spec::{
     identify::{CSI_NVM, IDENTIFY_SIZE},
     namespace::{NamespaceId, NamespaceView, namespace_descriptors},
 };
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A namespace of a controller. It stays valid, if inactive, until the controller is detached (T162).
 #[derive(Debug)]
 pub struct Namespace {
     id: u32,
-    geometry: Option<Geometry>,
+    controller: ControllerFacts,
+    facts: Option<Facts>,
     /// The Identify data up to their last byte that is not zero.
     data: Box<[u8]>,
     /// All of them, once the program has looked.
     page: OnceCell<Box<[Page]>>,
+    /// A word of the layer above: by custom its handle of the controller.
+    tag: AtomicPtr<()>,
 }
 
-/// What I/O must know of an active namespace.
+/// What a namespace takes from its controller.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ControllerFacts {
+    /// ONCS: the optional commands that the controller knows (Base 2.0, 5.17.2.1).
+    pub optional_commands: u16,
+    /// VWC bit 0: whether there is a volatile write cache.
+    pub has_write_cache: bool,
+    /// Bytes that one command may transfer by MDTS.
+    pub largest_transfer: u32,
+}
+
+/// What Identify says of an active namespace, checked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Geometry {
+pub(super) struct Facts {
     sectors: u64,
     sector_size: u32,
+    metadata_size: u16,
+    metadata_extends_data: bool,
     command_set: u8,
+    protection_type: u8,
+    boundary: u16,
+    reservations: u8,
+    deallocated: u8,
+    uuid: Option<[u8; 16]>,
+    nguid: Option<[u8; 16]>,
 }
 
-impl Geometry {
-    /// The geometry of a namespace with this Identify data and, if the controller has them, these identification
+impl Facts {
+    /// The facts of a namespace with this Identify data and, if the controller has them, these identification
     /// descriptors. None if it is inactive.
     pub(super) fn of(
         data: &[u8; IDENTIFY_SIZE],
@@ -50,27 +73,62 @@ impl Geometry {
         if view.nsze().checked_mul(u64::from(sector_size)).is_none() {
             return Err(bad(format!("NSZE is {} blocks of {sector_size} bytes", view.nsze())));
         }
-        let command_set = descriptors
-            .and_then(|descriptors| {
-                namespace_descriptors(descriptors).find_map(|descriptor| match descriptor {
-                    Ok(NamespaceId::Csi(csi)) => Some(csi),
-                    _ => None,
-                })
-            })
-            .unwrap_or(CSI_NVM);
-        Ok(Some(Self { sectors: view.nsze(), sector_size, command_set }))
+        let mut facts = Self {
+            sectors: view.nsze(),
+            sector_size,
+            metadata_size: format.ms,
+            metadata_extends_data: view.metadata_extends_data(),
+            command_set: CSI_NVM,
+            // Without metadata there is no room for protection information (NVM Command Set 1.0, 5.2).
+            protection_type: if format.ms == 0 { 0 } else { view.protection_type() },
+            boundary: view.noiob(),
+            reservations: view.rescap(),
+            deallocated: view.deallocated_reads(),
+            uuid: None,
+            nguid: None,
+        };
+        // What comes after an error of the list is not believed; what came before is.
+        for descriptor in descriptors.into_iter().flat_map(namespace_descriptors).map_while(Result::ok) {
+            match descriptor {
+                NamespaceId::Csi(csi) => facts.command_set = csi,
+                NamespaceId::Uuid(uuid) => facts.uuid = Some(*uuid),
+                NamespaceId::Nguid(nguid) => facts.nguid = Some(*nguid),
+                NamespaceId::Eui64(_) | NamespaceId::Other { .. } => {}
+            }
+        }
+        Ok(Some(facts))
     }
 }
 
 impl Namespace {
     /// A namespace that the controller does not have now.
-    pub(super) fn inactive(id: u32) -> Self {
-        Self { id, geometry: None, data: Box::default(), page: OnceCell::new() }
+    pub(super) fn inactive(id: u32, controller: ControllerFacts) -> Self {
+        Self::made(id, controller, None, &[])
     }
 
     /// An active namespace, and its Identify data up to their last byte that is not zero.
-    pub(super) fn new(id: u32, geometry: Geometry, data: &[u8]) -> Self {
-        Self { id, geometry: Some(geometry), data: data.into(), page: OnceCell::new() }
+    pub(super) fn new(id: u32, controller: ControllerFacts, facts: Facts, data: &[u8]) -> Self {
+        Self::made(id, controller, Some(facts), data)
+    }
+
+    fn made(id: u32, controller: ControllerFacts, facts: Option<Facts>, data: &[u8]) -> Self {
+        let (page, tag) = (OnceCell::new(), AtomicPtr::default());
+        Self { id, controller, facts, data: data.into(), page, tag }
+    }
+
+    /// A word of the layer above.
+    pub fn tag(&self) -> *mut () {
+        self.tag.load(Ordering::Relaxed)
+    }
+
+    /// Sets the word of the layer above.
+    pub fn set_tag(&self, tag: *mut ()) {
+        self.tag.store(tag, Ordering::Relaxed);
+    }
+
+    /// What it takes from its controller.
+    pub fn controller(&self) -> &ControllerFacts {
+        &self.controller
     }
 
     /// The namespace id.
@@ -80,18 +138,18 @@ impl Namespace {
 
     /// Whether the controller has it.
     pub fn is_active(&self) -> bool {
-        self.geometry.is_some()
+        self.facts.is_some()
     }
 
     /// The bytes of a logical block, 0 if it is inactive.
     #[inline]
     pub fn sector_size(&self) -> u32 {
-        self.geometry.map_or(0, |geometry| geometry.sector_size)
+        self.facts.map_or(0, |facts| facts.sector_size)
     }
 
     /// The number of logical blocks.
     pub fn sectors(&self) -> u64 {
-        self.geometry.map_or(0, |geometry| geometry.sectors)
+        self.facts.map_or(0, |facts| facts.sectors)
     }
 
     /// The size in bytes.
@@ -112,7 +170,56 @@ impl Namespace {
 
     /// The command set identifier.
     pub fn csi(&self) -> u8 {
-        self.geometry.map_or(CSI_NVM, |geometry| geometry.command_set)
+        self.facts.map_or(CSI_NVM, |facts| facts.command_set)
+    }
+}
+
+/// What Identify says of the format and of what the namespace can do; zeros if it is inactive.
+impl Namespace {
+    /// The bytes of metadata of a logical block, whether they lie behind its data or apart from them.
+    pub fn metadata_size(&self) -> u32 {
+        self.facts.map_or(0, |facts| u32::from(facts.metadata_size))
+    }
+
+    /// Whether metadata are transferred with the data of each logical block (FLBAS bit 4).
+    pub fn metadata_extends_data(&self) -> bool {
+        self.facts.is_some_and(|facts| facts.metadata_extends_data)
+    }
+
+    /// The bytes that one logical block has in a buffer.
+    pub fn extended_sector_size(&self) -> u32 {
+        let metadata = if self.metadata_extends_data() { self.metadata_size() } else { 0 };
+        self.sector_size().saturating_add(metadata)
+    }
+
+    /// The type of its protection information, 1 to 3; 0 if it has none (DPS bits 2:0).
+    pub fn protection_type(&self) -> u8 {
+        self.facts.map_or(0, |facts| facts.protection_type)
+    }
+
+    /// The logical blocks between two boundaries that an I/O should not cross (NOIOB); 0 if there are none.
+    pub fn optimal_boundary(&self) -> u32 {
+        self.facts.map_or(0, |facts| u32::from(facts.boundary))
+    }
+
+    /// What it can do of reservations (RESCAP).
+    pub fn reservations(&self) -> u8 {
+        self.facts.map_or(0, |facts| facts.reservations)
+    }
+
+    /// What a deallocated block reads as (DLFEAT bits 2:0): 0 it does not say, 1 zeros, 2 ones.
+    pub fn deallocated_reads(&self) -> u8 {
+        self.facts.map_or(0, |facts| facts.deallocated)
+    }
+
+    /// Its UUID, if the controller lists one among the identification descriptors. Its address stays the same.
+    pub fn uuid(&self) -> Option<&[u8; 16]> {
+        self.facts.as_ref()?.uuid.as_ref()
+    }
+
+    /// Its NGUID, as [`Namespace::uuid`].
+    pub fn nguid(&self) -> Option<&[u8; 16]> {
+        self.facts.as_ref()?.nguid.as_ref()
     }
 }
 
@@ -131,21 +238,63 @@ mod tests {
     use super::*;
     use spec::namespace::{LbaFormat, NamespaceImage};
 
-    fn geometry(blocks: u64, lbads: u8) -> Result<Option<Geometry>, Error> {
+    fn facts(blocks: u64, lbads: u8) -> Result<Option<Facts>, Error> {
         let mut image = NamespaceImage::default();
         image.set_nsze(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads, rp: 0 });
-        Geometry::of(&image.0, None)
+        Facts::of(&image.0, None)
     }
 
     #[test]
-    fn geometry_from_the_wire_is_checked() {
-        let namespace = Namespace::new(3, geometry(1000, 12).unwrap().unwrap(), &[]);
+    fn facts_from_the_wire_are_checked() {
+        let namespace = Namespace::new(3, ControllerFacts::default(), facts(1000, 12).unwrap().unwrap(), &[]);
         assert_eq!((namespace.sectors(), namespace.sector_size(), namespace.size()), (1000, 4096, 4_096_000));
         assert!(namespace.is_active());
         for (blocks, lbads) in [(1, 0), (1, 8), (1, 21), (1, 63), (1, 255), (u64::MAX, 9)] {
-            let result = geometry(blocks, lbads);
+            let result = facts(blocks, lbads);
             assert!(matches!(result, Err(Error::BadData { .. })), "{blocks} blocks of 2^{lbads}");
         }
-        assert!(geometry(0, 9).unwrap().is_none());
+        assert!(facts(0, 9).unwrap().is_none());
+    }
+    #[test]
+    fn formats_and_identifiers_are_read() {
+        let mut image = NamespaceImage::default();
+        image
+            .set_nsze(8)
+            .set_nlbaf(1)
+            .set_flbas(1 | 1 << 4)
+            .set_dps(2)
+            .set_noiob(64)
+            .set_rescap(1)
+            .set_dlfeat(9);
+        image.set_lba_format(1, LbaFormat { ms: 8, lbads: 12, rp: 0 });
+        let mut descriptors = [0; IDENTIFY_SIZE];
+        descriptors[..4].copy_from_slice(&[3, 16, 0, 0]);
+        descriptors[4..20].fill(7);
+        descriptors[20..24].copy_from_slice(&[4, 1, 0, 0]);
+        descriptors[24] = 2;
+        let of = |image: &NamespaceImage, descriptors: &[u8; IDENTIFY_SIZE]| {
+            let facts = Facts::of(&image.0, Some(descriptors)).unwrap().unwrap();
+            Namespace::new(1, ControllerFacts::default(), facts, &[])
+        };
+        let namespace = of(&image, &descriptors);
+        assert_eq!((namespace.sector_size(), namespace.metadata_size()), (4096, 8));
+        assert_eq!((namespace.extended_sector_size(), namespace.size()), (4104, 8 * 4096));
+        assert_eq!((namespace.protection_type(), namespace.optimal_boundary()), (2, 64));
+        assert_eq!((namespace.reservations(), namespace.deallocated_reads(), namespace.csi()), (1, 1, 2));
+        assert_eq!((namespace.uuid(), namespace.nguid()), (Some(&[7; 16]), None));
+        // The list is believed up to its first error.
+        descriptors[21] = 2;
+        let namespace = of(&image, &descriptors);
+        assert_eq!((namespace.uuid(), namespace.csi()), (Some(&[7; 16]), CSI_NVM));
+        let inactive = Namespace::inactive(2, ControllerFacts::default());
+        assert_eq!(
+            (inactive.extended_sector_size(), inactive.protection_type(), inactive.uuid()),
+            (0, 0, None)
+        );
+        // Metadata apart from the data do not lengthen a block; without metadata nothing is protected.
+        image.set_flbas(1);
+        assert_eq!(of(&image, &descriptors).extended_sector_size(), 4096);
+        image.set_lba_format(1, LbaFormat { ms: 0, lbads: 12, rp: 0 });
+        assert_eq!(of(&image, &descriptors).protection_type(), 0);
     }
 }

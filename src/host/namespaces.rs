@@ -1,6 +1,6 @@
 //! The namespaces of a controller, in memory that the program decides on and not the controller.
 //!
-//! Bring-up learns of each active namespace its geometry and its Identify data. Of the data it keeps what comes before
+//! Bring-up learns of each active namespace what Identify says of it and these data as they are. Of the data it keeps what comes before
 //! their last byte that is not zero, all in one room: of a common namespace 132 to 384 bytes of the 4096. A [`Namespace`]
 //! is made when the program asks for it, its page when the program looks at that; both stay where they are until
 //! detach.
@@ -14,7 +14,7 @@
 
 use super::{
     Error,
-    namespace::{Geometry, Namespace},
+    namespace::{ControllerFacts, Facts, Namespace},
 };
 use spec::identify::IDENTIFY_SIZE;
 use std::{cell::Cell, collections::BTreeMap, sync::Arc};
@@ -30,6 +30,7 @@ const INACTIVE_MAX: u32 = 4096;
 /// The namespaces of one controller.
 #[derive(Default)]
 pub(super) struct Namespaces {
+    controller: ControllerFacts,
     active: Vec<Active>,
     data: Vec<u8>,
     handed_out: Cell<BTreeMap<u32, Arc<Namespace>>>,
@@ -44,17 +45,17 @@ struct Active {
     id: u32,
     at: u32,
     length: u32,
-    geometry: Geometry,
+    facts: Facts,
 }
 
 impl Namespaces {
+    /// Of a controller about which this is known.
+    pub(super) fn of(controller: ControllerFacts) -> Self {
+        Self { controller, ..Self::default() }
+    }
+
     /// Takes in an active namespace, whose id is higher than all before.
-    pub(super) fn add(
-        &mut self,
-        id: u32,
-        geometry: Geometry,
-        page: &[u8; IDENTIFY_SIZE],
-    ) -> Result<(), Error> {
+    pub(super) fn add(&mut self, id: u32, facts: Facts, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
         if self.active.last().is_some_and(|last| last.id >= id) {
             return Err(Error::Internal("namespaces are taken in by ascending ids"));
         }
@@ -69,7 +70,7 @@ impl Namespaces {
         let place =
             |value: usize| u32::try_from(value).map_err(|_| Error::Internal("namespace data at 4 GiB"));
         let (at, length) = (place(self.data.len())?, place(length)?);
-        self.active.push(Active { id, at, length, geometry });
+        self.active.push(Active { id, at, length, facts });
         self.data.extend_from_slice(kept);
         Ok(())
     }
@@ -95,6 +96,11 @@ impl Namespaces {
         self.active.get(next).map_or(0, |active| active.id)
     }
 
+    /// Whether a namespace is active.
+    pub(super) fn is_active(&self, id: u32) -> bool {
+        self.find(id).is_some()
+    }
+
     fn find(&self, id: u32) -> Option<&Active> {
         let place = self.active.binary_search_by_key(&id, |active| active.id).ok()?;
         self.active.get(place)
@@ -102,13 +108,13 @@ impl Namespaces {
 
     fn make(&self, active: &Active) -> Arc<Namespace> {
         let kept = self.data.get(active.at as usize..).and_then(|data| data.get(..active.length as usize));
-        Arc::new(Namespace::new(active.id, active.geometry, kept.unwrap_or_default()))
+        Arc::new(Namespace::new(active.id, self.controller, active.facts, kept.unwrap_or_default()))
     }
 
     fn inactive(&self, id: u32, label: &str) -> Option<Arc<Namespace>> {
         if self.inactive.get() < INACTIVE_MAX {
             self.inactive.set(self.inactive.get() + 1);
-            return Some(Arc::new(Namespace::inactive(id)));
+            return Some(Arc::new(Namespace::inactive(id, self.controller)));
         }
         if !self.refused.replace(true) {
             tracing::error!(
@@ -139,8 +145,8 @@ mod tests {
     }
 
     fn add(namespaces: &mut Namespaces, id: u32, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
-        let geometry = Geometry::of(page, None).unwrap().unwrap();
-        namespaces.add(id, geometry, page)
+        let facts = Facts::of(page, None).unwrap().unwrap();
+        namespaces.add(id, facts, page)
     }
 
     fn get(namespaces: &Namespaces, id: u32) -> Arc<Namespace> {

@@ -13,6 +13,7 @@ const HEADERS: &[&str] = &[
     "spdk/nvmf_spec.h",
     "spdk/nvme_types.h",
     "spdk/nvme.h",
+    "spdk/nvme_ocssd.h",
     "spdk/nvme_zns.h",
     "spdk_internal/nvme_util.h",
 ];

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Runs in the guest. The demo program against the kernel's target: what it writes it reads back, a second time too and at once, and when the
-# subsystem is taken away under load it ends by itself, with everything given back.
+# subsystem is taken away under load it ends by itself, with everything given back. What the host says of the kernel's controller and namespace is
+# what these say of themselves.
 #
 # Wants /share/bin/nvme-rdma-demo: -r TRID, -q depth, -n bytes, --load, -t seconds, --announce N; exit status 0 all well, 2 the target went
-# away and all ended as it should; prints a line "N requests of the load came back" when it is so.
+# away and all ended as it should; prints a line "N requests of the load came back" when it is so. And /share/bin/facts: -r TRID.
 #
 # shellcheck disable=SC2317 # functions are called by `check`
 # shellcheck source-path=SCRIPTDIR/../guest source=rxe.sh
@@ -41,6 +42,12 @@ for turn in first second; do
   released "$turn"
 done
 check "the kernel's side has the data" all_blocks_written "$(cat "$NVMET/subsystems/${NQN_PREFIX}1/namespaces/1/device_path")"
+
+run_program facts /share/bin/facts -r "$(nvmet_trid 1)"
+wait $!
+show_log facts
+ended facts 0
+released facts
 
 run_program load "$DEMO" -r "$(nvmet_trid 1)" -q 32 --load -t 3600 --announce "$ENOUGH"
 load=$!

@@ -46,16 +46,38 @@ pub const CNTRLTYPE_IO: u8 = 1;
 /// CNTRLTYPE: a discovery controller.
 pub const CNTRLTYPE_DISCOVERY: u8 = 2;
 
+/// CMIC bit 3: asymmetric namespace access is reported.
+pub const CMIC_ANA: u8 = 1 << 3;
+/// LPA bit 1: there is a Commands Supported and Effects log page.
+pub const LPA_COMMAND_EFFECTS: u8 = 1 << 1;
+/// CTRATT bit 19: Flexible Data Placement is supported.
+pub const CTRATT_FDP: u32 = 1 << 19;
+/// OACS bit 0: Security Send and Security Receive are supported.
+pub const OACS_SECURITY: u16 = 1 << 0;
+/// OACS bit 5: directives are supported.
+pub const OACS_DIRECTIVES: u16 = 1 << 5;
 /// OACS bit 8: Doorbell Buffer Config is supported.
 pub const OACS_DOORBELL_BUFFER: u16 = 1 << 8;
 /// ONCS bit 0: Compare is supported.
 pub const ONCS_COMPARE: u16 = 1 << 0;
+/// ONCS bit 1: Write Uncorrectable is supported.
+pub const ONCS_WRITE_UNCORRECTABLE: u16 = 1 << 1;
+/// ONCS bit 2: Dataset Management is supported.
+pub const ONCS_DATASET_MANAGEMENT: u16 = 1 << 2;
 /// ONCS bit 3: Write Zeroes is supported.
 pub const ONCS_WRITE_ZEROES: u16 = 1 << 3;
 /// CTRATT bit 6: traffic based keep alive.
 pub const CTRATT_TRAFFIC_BASED_KEEP_ALIVE: u32 = 1 << 6;
 /// SGLS bits 1:0 = 01b: SGLs are supported without alignment.
 pub const SGLS_SUPPORTED: u32 = 1;
+/// SGLS bits 1:0: how SGLs are supported; 0 not at all.
+pub const SGLS_SUPPORT: u32 = 3;
+/// SGLS bits 1:0 = 10b: data blocks must be aligned to dwords.
+pub const SGLS_DWORD_ALIGNED: u32 = 2;
+/// SGLS bit 19: the metadata pointer may be an SGL descriptor.
+pub const SGLS_METADATA: u32 = 1 << 19;
+/// FUSES bit 0: Compare and Write may be fused.
+pub const FUSES_COMPARE_AND_WRITE: u16 = 1 << 0;
 /// SGLS bit 2: keyed SGL data block descriptors are supported.
 pub const SGLS_KEYED: u32 = 1 << 2;
 /// SGLS bit 20: the address field may be an offset.
@@ -132,6 +154,10 @@ fields! { ControllerView, ControllerImage,
     elpe set_elpe u8 u8_at 262;
     /// Power states supported, zero-based.
     npss set_npss u8 u8_at 263;
+    /// Autonomous power state transitions: bit 0 supported.
+    apsta set_apsta u8 u8_at 265;
+    /// Preferred size of a host memory buffer in units of 4 KiB; 0 for none.
+    hmpre set_hmpre u32 u32_at 272;
     /// Keep alive granularity in units of 100 ms; 0 means no keep alive.
     kas set_kas u16 u16_at 320;
     /// Submission queue entry size: required 2^(3:0), maximum 2^(7:4) bytes.

@@ -98,6 +98,18 @@ impl NamespaceView<'_> {
         self.flbas() & 1 << 4 != 0
     }
 
+    /// Type of the protection information, 1 to 3; 0 when it is disabled.
+    #[must_use]
+    pub fn protection_type(self) -> u8 {
+        self.dps() & 7
+    }
+
+    /// What a deallocated logical block reads as: 0 not reported, 1 zeros, 2 ones.
+    #[must_use]
+    pub fn deallocated_reads(self) -> u8 {
+        self.dlfeat() & 7
+    }
+
     /// Namespace globally unique identifier, big-endian; zeros when there is none.
     #[must_use]
     pub fn nguid(self) -> [u8; 16] {

@@ -8,6 +8,12 @@ pub const VS: u32 = 0x08;
 pub const CC: u32 = 0x14;
 /// Byte offset of CSTS, 4 bytes.
 pub const CSTS: u32 = 0x1c;
+/// Byte offset of CMBSZ, 4 bytes.
+pub const CMBSZ: u32 = 0x3c;
+/// Byte offset of BPINFO, 4 bytes.
+pub const BPINFO: u32 = 0x40;
+/// Byte offset of PMRCAP, 4 bytes.
+pub const PMRCAP: u32 = 0xe00;
 /// Byte offset of NSSR, 4 bytes.
 pub const NSSR: u32 = 0x20;
 
@@ -16,6 +22,8 @@ pub const NSSR: u32 = 0x20;
 pub struct Cap(pub u64);
 
 impl Cap {
+    /// [`Cap::ams`] bit 0: weighted round robin with urgent priority class is supported.
+    pub const AMS_WEIGHTED: u8 = 1 << 0;
     /// CSS bit: the NVM Command Set.
     pub const CSS_NVM: u8 = 1 << 0;
     /// CSS bit: one or more I/O Command Sets, told by Identify.

@@ -121,6 +121,13 @@ impl Device {
         }
     }
 
+    /// The NUMA node that the device is attached to. None if it is none's, or the system does not say.
+    pub fn numa_node(&self) -> Option<u32> {
+        let file = format!("/sys/class/infiniband/{}/device/numa_node", self.name());
+        // The system says -1 for no node.
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    }
+
     /// Asks the device for its limits.
     pub fn limits(&self) -> Result<DeviceLimits, Error> {
         // SAFETY: all fields of ibv_device_attr are integers or arrays of them, for which zero is a value.

@@ -70,6 +70,11 @@ impl IoQpair {
         &self.options
     }
 
+    /// Requests that were accepted and whose callback did not run yet.
+    pub fn requests_in_use(&self) -> usize {
+        self.qpair.requests_in_use()
+    }
+
     /// A word of the layer above.
     pub fn tag(&self) -> *mut () {
         self.tag.get()
