@@ -45,6 +45,7 @@ const HEADERS: &[Header] = &[
             "probe.rs",
             "detach.rs",
             "ctrlr.rs",
+            "ctrlr_cmd.rs",
             "ctrlr_facts.rs",
             "ctrlr_pcie.rs",
             "ns.rs",

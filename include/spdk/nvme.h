@@ -212,6 +212,209 @@ int spdk_nvme_ctrlr_connect_io_qpair(struct spdk_nvme_ctrlr *ctrlr,
 int32_t spdk_nvme_ctrlr_process_admin_completions(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
+ * Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or
+ * registered with it, until cb_fn is called.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. cmd points to a command, and buf is NULL or has len bytes.
+ */
+int spdk_nvme_ctrlr_cmd_admin_raw(struct spdk_nvme_ctrlr *ctrlr,
+                                  struct spdk_nvme_cmd *cmd,
+                                  void *buf,
+                                  uint32_t len,
+                                  spdk_nvme_cmd_cb cb_fn,
+                                  void *cb_arg);
+
+/**
+ * Gets a feature: Get Features with the identifier, and cdw11 as it is.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has payload_size bytes until cb_fn is called.
+ */
+int spdk_nvme_ctrlr_cmd_get_feature(struct spdk_nvme_ctrlr *ctrlr,
+                                    uint8_t feature,
+                                    uint32_t cdw11,
+                                    void *payload,
+                                    uint32_t payload_size,
+                                    spdk_nvme_cmd_cb cb_fn,
+                                    void *cb_arg);
+
+/**
+ * As spdk_nvme_ctrlr_cmd_get_feature(), of a namespace.
+ *
+ * What must hold:
+ * As for spdk_nvme_ctrlr_cmd_get_feature().
+ */
+int spdk_nvme_ctrlr_cmd_get_feature_ns(struct spdk_nvme_ctrlr *ctrlr,
+                                       uint8_t feature,
+                                       uint32_t cdw11,
+                                       void *payload,
+                                       uint32_t payload_size,
+                                       spdk_nvme_cmd_cb cb_fn,
+                                       void *cb_arg,
+                                       uint32_t ns_id);
+
+/**
+ * Sets a feature: Set Features with the identifier, and cdw11 and cdw12 as they are. Not saved.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has payload_size bytes.
+ */
+int spdk_nvme_ctrlr_cmd_set_feature(struct spdk_nvme_ctrlr *ctrlr,
+                                    uint8_t feature,
+                                    uint32_t cdw11,
+                                    uint32_t cdw12,
+                                    void *payload,
+                                    uint32_t payload_size,
+                                    spdk_nvme_cmd_cb cb_fn,
+                                    void *cb_arg);
+
+/**
+ * As spdk_nvme_ctrlr_cmd_set_feature(), of a namespace.
+ *
+ * What must hold:
+ * As for spdk_nvme_ctrlr_cmd_set_feature().
+ */
+int spdk_nvme_ctrlr_cmd_set_feature_ns(struct spdk_nvme_ctrlr *ctrlr,
+                                       uint8_t feature,
+                                       uint32_t cdw11,
+                                       uint32_t cdw12,
+                                       void *payload,
+                                       uint32_t payload_size,
+                                       spdk_nvme_cmd_cb cb_fn,
+                                       void *cb_arg,
+                                       uint32_t ns_id);
+
+/**
+ * Reads payload_size bytes of a log page from byte offset on. What exceeds a multiple of 4 is left out; -EINVAL for less than 4
+ * bytes, for an offset that is no multiple of 4, and for one that is not 0 if the controller has no offsets (LPA bit 2). A read of more
+ * than the controller transfers at a time is not split.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has payload_size bytes until cb_fn is called.
+ */
+int spdk_nvme_ctrlr_cmd_get_log_page(struct spdk_nvme_ctrlr *ctrlr,
+                                     uint8_t log_page,
+                                     uint32_t nsid,
+                                     void *payload,
+                                     uint32_t payload_size,
+                                     uint64_t offset,
+                                     spdk_nvme_cmd_cb cb_fn,
+                                     void *cb_arg);
+
+/**
+ * As spdk_nvme_ctrlr_cmd_get_log_page(), with what else the command says: of cdw10 all but the page and the length (LSP, RAE), of cdw11
+ * the upper half (LSI), and cdw14.
+ *
+ * What must hold:
+ * As for spdk_nvme_ctrlr_cmd_get_log_page().
+ */
+int spdk_nvme_ctrlr_cmd_get_log_page_ext(struct spdk_nvme_ctrlr *ctrlr,
+                                         uint8_t log_page,
+                                         uint32_t nsid,
+                                         void *payload,
+                                         uint32_t payload_size,
+                                         uint64_t offset,
+                                         uint32_t cdw10,
+                                         uint32_t cdw11,
+                                         uint32_t cdw14,
+                                         spdk_nvme_cmd_cb cb_fn,
+                                         void *cb_arg);
+
+/**
+ * Gets payload_size bytes from a security protocol (SPC-5, SECURITY PROTOCOL IN).
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has payload_size bytes until cb_fn is called.
+ */
+int spdk_nvme_ctrlr_cmd_security_receive(struct spdk_nvme_ctrlr *ctrlr,
+                                         uint8_t secp,
+                                         uint16_t spsp,
+                                         uint8_t nssf,
+                                         void *payload,
+                                         uint32_t payload_size,
+                                         spdk_nvme_cmd_cb cb_fn,
+                                         void *cb_arg);
+
+/**
+ * Gives payload_size bytes to a security protocol (SPC-5, SECURITY PROTOCOL OUT).
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has payload_size bytes.
+ */
+int spdk_nvme_ctrlr_cmd_security_send(struct spdk_nvme_ctrlr *ctrlr,
+                                      uint8_t secp,
+                                      uint16_t spsp,
+                                      uint8_t nssf,
+                                      void *payload,
+                                      uint32_t payload_size,
+                                      spdk_nvme_cmd_cb cb_fn,
+                                      void *cb_arg);
+
+/**
+ * As spdk_nvme_ctrlr_cmd_security_receive(), and waits for the answer; other admin callbacks may run meanwhile. Returns 0, -EIO if the
+ * controller refused, -ECANCELED if it did not answer in time (admin_timeout_ms) or its connection was lost, or as what is not waited for.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has size bytes.
+ */
+int spdk_nvme_ctrlr_security_receive(struct spdk_nvme_ctrlr *ctrlr,
+                                     uint8_t secp,
+                                     uint16_t spsp,
+                                     uint8_t nssf,
+                                     void *payload,
+                                     size_t size);
+
+/**
+ * As spdk_nvme_ctrlr_cmd_security_send(), and waits for the answer, as spdk_nvme_ctrlr_security_receive().
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has size bytes.
+ */
+int spdk_nvme_ctrlr_security_send(struct spdk_nvme_ctrlr *ctrlr,
+                                  uint8_t secp,
+                                  uint16_t spsp,
+                                  uint8_t nssf,
+                                  void *payload,
+                                  size_t size);
+
+/**
+ * Sends a directive (Base 2.0, 8.7): doper is the operation, dtype the type, dspec specific to that.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has payload_size bytes.
+ */
+int spdk_nvme_ctrlr_cmd_directive_send(struct spdk_nvme_ctrlr *ctrlr,
+                                       uint32_t nsid,
+                                       uint32_t doper,
+                                       uint32_t dtype,
+                                       uint32_t dspec,
+                                       void *payload,
+                                       uint32_t payload_size,
+                                       uint32_t cdw12,
+                                       uint32_t cdw13,
+                                       spdk_nvme_cmd_cb cb_fn,
+                                       void *cb_arg);
+
+/**
+ * Receives what a directive returns, as spdk_nvme_ctrlr_cmd_directive_send().
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL or has payload_size bytes until cb_fn is called.
+ */
+int spdk_nvme_ctrlr_cmd_directive_receive(struct spdk_nvme_ctrlr *ctrlr,
+                                          uint32_t nsid,
+                                          uint32_t doper,
+                                          uint32_t dtype,
+                                          uint32_t dspec,
+                                          void *payload,
+                                          uint32_t payload_size,
+                                          uint32_t cdw12,
+                                          uint32_t cdw13,
+                                          spdk_nvme_cmd_cb cb_fn,
+                                          void *cb_arg);
+
+/**
  * The controller's Identify data. It stays where it is as long as the controller is attached. NULL for a handle
  * that is no controller.
  *

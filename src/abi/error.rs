@@ -107,6 +107,18 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
     errno.saturating_neg()
 }
 
+/// The status of an admin command that the program waited for: an error of the controller's is EIO, and one that did not come
+/// about, in time or at all, is ECANCELED. `of_whom` is the controller's label.
+pub(super) fn waited<T>(of_whom: &str, result: Result<T, Error>) -> Result<T, c_int> {
+    result.map_err(|error| {
+        tracing::error!("{of_whom}: {error}");
+        match error {
+            Error::TimedOut(_) | Error::Silent { .. } | Error::ConnectionLost(_) => -libc::ECANCELED,
+            error => negated_errno(&error),
+        }
+    })
+}
+
 /// The errno of what cannot happen, such as an unwind.
 pub(super) const UNWOUND: c_int = libc::ENOTRECOVERABLE;
 

@@ -57,55 +57,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_cmd_admin_raw(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: Pointer,
-        a6: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_directive_receive(a1: Pointer, a2: u32, a3: u32, a4: u32, a5: u32, a6: Pointer,
-        a7: u32, a8: u32, a9: u32, a10: Pointer, a11: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_directive_send(a1: Pointer, a2: u32, a3: u32, a4: u32, a5: u32, a6: Pointer,
-        a7: u32, a8: u32, a9: u32, a10: Pointer, a11: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_get_feature(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32,
-        a6: Pointer, a7: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_get_feature_ns(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32,
-        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_get_log_page(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32, a6: u64,
-        a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_get_log_page_ext(a1: Pointer, a2: u8, a3: u32, a4: Pointer, a5: u32, a6: u64,
-        a7: u32, a8: u32, a9: u32, a10: Pointer, a11: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_cmd_io_raw(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u32,
         a6: Pointer, a7: Pointer) -> c_int,
     handles(a1, a2),
@@ -123,34 +74,6 @@ stub!(
     spdk_nvme_ctrlr_cmd_iov_raw_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: Pointer,
         a6: Pointer, a7: Pointer, a8: Pointer, a9: Pointer) -> c_int,
     handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_security_receive(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u32,
-        a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_security_send(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u32,
-        a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_set_feature(a1: Pointer, a2: u8, a3: u32, a4: u32, a5: Pointer, a6: u32,
-        a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_set_feature_ns(a1: Pointer, a2: u8, a3: u32, a4: u32, a5: Pointer, a6: u32,
-        a7: Pointer, a8: Pointer, a9: u32) -> c_int,
-    handles(a1),
     -libc::ENOTSUP
 );
 
@@ -246,18 +169,6 @@ stub!(
 
 stub!(
     spdk_nvme_ctrlr_reset(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_security_receive(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u64) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_security_send(a1: Pointer, a2: u8, a3: u16, a4: u8, a5: Pointer, a6: u64) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );

@@ -2,9 +2,10 @@
 //!
 //! A [`Controller`] is used under one lock, an [`IoQpair`] and a [`PollGroup`] by one thread at a time. What an I/O
 //! qpair needs of its controller is in `shared::Shared`, which any thread may use. Nothing here names a verbs
-//! object, apart from the registered pages that the host's own admin commands need.
+//! object, apart from the registered memory that admin commands need.
 
 mod admin;
+mod admin_data;
 mod bring_up;
 mod budget;
 mod controller;
@@ -22,6 +23,7 @@ mod options;
 mod shared;
 
 pub use crate::transport::{Completer, Context, FailureReason, Payload, Upcall, tell_nobody};
+pub use admin_data::{AdminData, Received};
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
 pub use controller::Controller;
 pub use discovery::discover;

@@ -4,7 +4,7 @@
 # what these say of themselves.
 #
 # Wants /share/bin/nvme-rdma-demo: -r TRID, -q depth, -n bytes, --load, -t seconds, --announce N; exit status 0 all well, 2 the target went
-# away and all ended as it should; prints a line "N requests of the load came back" when it is so. And /share/bin/facts: -r TRID.
+# away and all ended as it should; prints a line "N requests of the load came back" when it is so. And /share/bin/facts and /share/bin/admin: -r TRID.
 #
 # shellcheck disable=SC2317 # functions are called by `check`
 # shellcheck source-path=SCRIPTDIR/../guest source=rxe.sh
@@ -43,11 +43,13 @@ for turn in first second; do
 done
 check "the kernel's side has the data" all_blocks_written "$(cat "$NVMET/subsystems/${NQN_PREFIX}1/namespaces/1/device_path")"
 
-run_program facts /share/bin/facts -r "$(nvmet_trid 1)"
-wait $!
-show_log facts
-ended facts 0
-released facts
+for program in facts admin; do
+  run_program "$program" "/share/bin/$program" -r "$(nvmet_trid 1)"
+  wait $!
+  show_log "$program"
+  ended "$program" 0
+  released "$program"
+done
 
 run_program load "$DEMO" -r "$(nvmet_trid 1)" -q 32 --load -t 3600 --announce "$ENOUGH"
 load=$!

@@ -50,6 +50,8 @@ pub const CNTRLTYPE_DISCOVERY: u8 = 2;
 pub const CMIC_ANA: u8 = 1 << 3;
 /// LPA bit 1: there is a Commands Supported and Effects log page.
 pub const LPA_COMMAND_EFFECTS: u8 = 1 << 1;
+/// LPA bit 2: log pages can be read from an offset, with lengths of 32 bits.
+pub const LPA_EXTENDED_DATA: u8 = 1 << 2;
 /// CTRATT bit 19: Flexible Data Placement is supported.
 pub const CTRATT_FDP: u32 = 1 << 19;
 /// OACS bit 0: Security Send and Security Receive are supported.
