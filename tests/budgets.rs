@@ -180,6 +180,37 @@ fn a_flood_of_events_costs_a_few_lines() {
     world.finish(Some(controller));
 }
 
+/// Who listens hears of each event once, after the poll that brought it; what came before nobody listened to is forgotten, and who may be told
+/// may do what the program may: end the listening, or poll again.
+#[test]
+fn a_listener_hears_of_events_until_it_stops_to_listen() {
+    let world = World::new();
+    world.control("lie events");
+    let controller = world.controller();
+    let heard = Rc::new(Cell::new(0));
+    let poll = |times: usize| {
+        for _ in 0..times {
+            controller.process_admin_completions().unwrap();
+            turn();
+        }
+    };
+    poll(100);
+    let (count, again) = (heard.clone(), Rc::downgrade(&controller));
+    controller.listen_to_events(Some(Rc::new(move |completion: &Completion| {
+        assert!(completion.is_success());
+        count.set(count.get() + 1);
+        let controller = again.upgrade().unwrap();
+        match count.get() {
+            10 => controller.process_admin_completions().map(drop).unwrap(),
+            100 => controller.listen_to_events(None),
+            _ => {}
+        }
+    })));
+    poll(2000);
+    assert_eq!(heard.get(), 100);
+    world.finish(Some(controller));
+}
+
 /// L1: what a target sends cannot end a line or steer a terminal.
 #[test]
 fn control_characters_of_a_target_reach_no_log_line() {

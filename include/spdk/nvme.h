@@ -415,6 +415,34 @@ int spdk_nvme_ctrlr_cmd_directive_receive(struct spdk_nvme_ctrlr *ctrlr,
                                           void *cb_arg);
 
 /**
+ * Sets what is called with each asynchronous event; the last one counts, and NULL is nobody.
+ *
+ * aer_cb_fn is called from a poll of the Admin Queue, after what else that delivers, in the order in which the events came, with the
+ * controller locked; it may do anything. cpl is the completion of the Asynchronous Event Request: cdw0 has the event's type, its information and the
+ * log page that has more. A controller that refuses the request is told of in the same way, once.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. aer_cb_fn can be called with aer_cb_arg until another one is set, or the controller is detached.
+ */
+void spdk_nvme_ctrlr_register_aer_callback(struct spdk_nvme_ctrlr *ctrlr,
+                                           spdk_nvme_aer_cb aer_cb_fn,
+                                           void *aer_cb_arg);
+
+/**
+ * Reads the discovery log, all of it and of one generation. Returns 0, or a negated errno if that cannot begin: then cb_fn is not called.
+ *
+ * cb_fn is called once, from a poll of the Admin Queue: with rc 0, the last command's completion, and the log, which is the program's from
+ * then on, to be given back with free(); or with rc 0, the completion of a command that failed, and NULL; or with a negated errno, and NULL
+ * twice: -EINVAL for a record format other than 0, -EPROTO for a log that goes on changing while it is read or has more than 65,536 entries.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. cb_fn can be called with cb_arg.
+ */
+int spdk_nvme_ctrlr_get_discovery_log_page(struct spdk_nvme_ctrlr *ctrlr,
+                                           spdk_nvme_discovery_cb cb_fn,
+                                           void *cb_arg);
+
+/**
  * The controller's Identify data. It stays where it is as long as the controller is attached. NULL for a handle
  * that is no controller.
  *

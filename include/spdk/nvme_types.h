@@ -271,6 +271,13 @@ typedef enum spdk_nvme_qp_failure_reason {
 /** A command is done. cpl is valid during the call. */
 typedef void (*spdk_nvme_cmd_cb)(void *ctx, const struct spdk_nvme_cpl *cpl);
 
+/** Called with an asynchronous event of a controller. */
+typedef void (*spdk_nvme_aer_cb)(void *aer_cb_arg, const struct spdk_nvme_cpl *cpl);
+
+/** Called with a discovery log, which is to be given back with free(), or with the reason why there is none. */
+typedef void (*spdk_nvme_discovery_cb)(void *cb_arg, int rc, const struct spdk_nvme_cpl *cpl,
+				       struct spdk_nvmf_discovery_log_page *log_page);
+
 /** A controller was found at trid. True: attach it, with opts, which may be changed. */
 typedef bool (*spdk_nvme_probe_cb)(void *cb_ctx, const struct spdk_nvme_transport_id *trid,
 				   struct spdk_nvme_ctrlr_opts *opts);

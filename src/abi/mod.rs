@@ -19,6 +19,7 @@ mod attached;
 mod callback;
 pub mod ctrlr;
 pub mod ctrlr_cmd;
+pub mod ctrlr_events;
 pub mod ctrlr_facts;
 pub mod ctrlr_pcie;
 pub mod detach;

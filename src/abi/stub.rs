@@ -66,7 +66,7 @@ pub(super) unsafe fn transport_id<const N: usize>(ids: [Pointer; N]) -> Whose {
 /// Whose call it is if nothing of ours can be among its arguments.
 ///
 /// # Safety
-/// None, as of [`handles`].
+/// None, as of [`handles()`].
 pub(super) unsafe fn nothing(_: [Pointer; 0]) -> Whose {
     Whose::Foreign
 }

@@ -1,4 +1,4 @@
-//! The entry points that are not there yet, as [`stub`](super::stub) has them. Generated from `entry_points.toml` and what was
+//! The entry points that are not there yet, as `stub.rs` has them. Generated from `entry_points.toml` and what was
 //! measured of SPDK's prototypes: `NVME_RDMA_UPDATE_STUBS=1 cargo test --test entry_points` writes it anew.
 
 #![allow(clippy::too_many_arguments, clippy::missing_safety_doc)] // the arguments are SPDK's, and what is to be said of them, too
@@ -126,12 +126,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_get_discovery_log_page(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_reconnect_async(a1: Pointer) -> (),
     handles(a1),
     ()
@@ -147,12 +141,6 @@ stub!(
     spdk_nvme_ctrlr_reconnect_poll_async(a1: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_register_aer_callback(a1: Pointer, a2: Pointer, a3: Pointer) -> (),
-    handles(a1),
-    ()
 );
 
 stub!(

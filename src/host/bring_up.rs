@@ -58,11 +58,13 @@ fn steps(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> R
     let identify = admin.read_page("Identify Controller", Command::identify(Cns::CONTROLLER, 0, 0, 0))?;
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
+        configure_async_events(admin, view.oaes() & async_events::DISCOVERY_LOG_CHANGE)?;
         return Ok(Found { properties, identify, namespaces: Namespaces::default(), io_queues: 0 });
     }
     check(&view)?;
     let io_queues = number_of_queues(admin, options)?;
-    configure_async_events(admin, &view)?;
+    let optional = async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE;
+    configure_async_events(admin, async_events::SMART_CRITICAL | view.oaes() & optional)?;
     let namespaces = namespaces(admin, &view, &properties)?;
     Ok(Found { properties, identify, namespaces, io_queues })
 }
@@ -153,9 +155,11 @@ fn number_of_queues(admin: &AdminQueue, options: &ControllerOptions) -> Result<u
     Ok(u16::try_from(usable).unwrap_or(u16::MAX))
 }
 
-fn configure_async_events(admin: &AdminQueue, view: &ControllerView<'_>) -> Result<(), Error> {
-    let events = async_events::SMART_CRITICAL
-        | view.oaes() & (async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE);
+/// Asks for these asynchronous events.
+fn configure_async_events(admin: &AdminQueue, events: u32) -> Result<(), Error> {
+    if events == 0 {
+        return Ok(()); // none is what a controller sends unless it is asked
+    }
     let command = Command::set_async_event_configuration(events);
     match admin.execute("Set Features (Asynchronous Event Configuration)", command, None) {
         // A controller may refuse; then it sends fewer events, which costs nothing.

@@ -7,15 +7,16 @@ use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
     admin::{AdminQueue, Answer, Page},
     bring_up::{self, Found, Properties},
-    events::{self, Events},
+    events::{self, EventListener, Events},
     keep_alive::Pulse,
     namespaces::Namespaces,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
     shared::Shared,
+    task::Tasks,
 };
 use crate::{
     clock::{self, Moment},
-    transport::{Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
+    transport::{self, Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
 };
 use spec::{
     Command, Completion,
@@ -43,6 +44,7 @@ pub struct Controller {
     identify: Box<Page>,
     namespaces: Namespaces,
     events: Events,
+    tasks: Tasks,
     detach: Cell<Detach>,
 }
 
@@ -103,6 +105,7 @@ impl Controller {
         let controller = Rc::new_cyclic(|me| Self {
             me: me.clone(),
             events: Events::new(),
+            tasks: Tasks::default(),
             id,
             options,
             admin,
@@ -162,7 +165,7 @@ impl Controller {
     }
 
     /// Data block descriptors that one command may have: what fits into its capsule, no more than the controller says
-    /// (MSDBD; Fabrics 1.1, 4.1), and no more than [`MAX_DESCRIPTORS`].
+    /// (MSDBD; Fabrics 1.1, 4.1), and no more than 16.
     pub fn max_descriptors(&self) -> u16 {
         let view = self.view();
         let in_capsule = view.in_capsule_data_size() / 16;
@@ -315,7 +318,27 @@ impl Controller {
         } else {
             self.fail();
         }
+        self.tasks.poll();
+        self.events.tell();
         Ok(result?)
+    }
+
+    /// Sets who hears of asynchronous events, or that nobody does. Called from [`Controller::process_admin_completions`], after
+    /// all else that it delivers; what came while nobody listened is not kept.
+    pub fn listen_to_events(&self, listener: Option<EventListener>) {
+        self.events.listen(listener);
+    }
+
+    /// Whether a task of several commands may begin.
+    pub(super) fn ready_for_task(&self) -> Result<(), Error> {
+        if self.has_failed() || !self.admin.qpair().is_connected() {
+            return Err(transport::Error::NotConnected.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// Sends an admin command that the caller has built, with data in memory of the environment. Refused for want of
@@ -429,6 +452,10 @@ impl Controller {
                     self.shared.graveyard().admit(self.admin.qpair().take_parting());
                     self.detach.set(Detach::Burying);
                     self.admin.qpair().deliver(u32::MAX);
+                    // Their commands have ended: they end as well, and tell so.
+                    self.tasks.poll();
+                    self.tasks.cancel();
+                    self.events.listen(None);
                 } else {
                     self.detach.set(Detach::Disconnecting);
                 }

@@ -8,20 +8,52 @@ use crate::{
     clock,
     transport::{Completer, Payload},
 };
-use spec::{Command, Completion};
-use std::rc::Rc;
+use spec::{Command, Completion, Status};
+use std::{cell::Cell, collections::VecDeque, rc::Rc};
 
 /// Requests that are kept outstanding at most.
 const REQUESTS: u32 = 4;
 
+/// Events that wait for their listener at most: what one poll of the queue can bring, several times over.
+const WAITING: usize = 256;
+
+/// Ends that say nothing of the controller: its queue went, or it had a request more than it takes.
+const SILENT: [Status; 2] = [Status::ABORTED_SQ_DELETION, Status::ASYNC_EVENT_REQUEST_LIMIT_EXCEEDED];
+
+/// Who hears of the events of a controller.
+pub type EventListener = Rc<dyn Fn(&Completion)>;
+
 /// What is kept for the events of one controller.
 pub(super) struct Events {
     lines: Sparing,
+    listener: Cell<Option<EventListener>>,
+    /// Ends of requests that the listener has not heard of, in the order in which they came.
+    waiting: Cell<VecDeque<Completion>>,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self { lines: Sparing::new() }
+        Self { lines: Sparing::new(), listener: Cell::default(), waiting: Cell::default() }
+    }
+
+    /// Sets who hears of events; the last one counts.
+    pub(super) fn listen(&self, listener: Option<EventListener>) {
+        self.listener.set(listener);
+    }
+
+    /// Tells the listener of what has come; without one it is forgotten. Whoever is told may do anything.
+    pub(super) fn tell(&self) {
+        loop {
+            let mut waiting = self.waiting.take();
+            let next = waiting.pop_front();
+            self.waiting.set(waiting);
+            let Some(completion) = next else { return };
+            let listener = self.listener.take();
+            self.listener.set(listener.clone());
+            if let Some(listener) = listener {
+                listener(&completion);
+            }
+        }
     }
 
     /// Keeps one Asynchronous Event Request outstanding; `told` hears of its end.
@@ -38,6 +70,14 @@ impl Events {
     /// take its place.
     pub(super) fn heard(&self, admin: &AdminQueue, completion: &Completion, wanted: bool) -> bool {
         let label = admin.qpair().label();
+        if wanted && !SILENT.contains(&completion.status().with_dnr(false)) {
+            let mut waiting = self.waiting.take();
+            // More than that say nothing new: whoever is late has to look at all of its state.
+            if waiting.len() < WAITING && waiting.try_reserve(1).is_ok() {
+                waiting.push_back(*completion);
+            }
+            self.waiting.set(waiting);
+        }
         if completion.is_success() {
             if self.lines.may_tell(clock::now()) {
                 tracing::info!("{label}: asynchronous event {:#010x}", completion.cdw0());

@@ -7,7 +7,7 @@ use super::{
 };
 use std::{collections::BTreeMap, fmt::Write};
 
-const HEAD: &str = "//! The entry points that are not there yet, as [`stub`](super::stub) has them. Generated from `entry_points.toml` and what was
+const HEAD: &str = "//! The entry points that are not there yet, as `stub.rs` has them. Generated from `entry_points.toml` and what was
 //! measured of SPDK's prototypes: `NVME_RDMA_UPDATE_STUBS=1 cargo test --test entry_points` writes it anew.
 
 #![allow(clippy::too_many_arguments, clippy::missing_safety_doc)] // the arguments are SPDK's, and what is to be said of them, too
