@@ -368,6 +368,18 @@ impl Command {
         Sgl { dwords: [self.dwords[6], self.dwords[7], self.dwords[8], self.dwords[9]] }
     }
 
+    /// PRP entry 1, where PSDT says that the data pointer is made of these.
+    #[must_use]
+    pub const fn prp1(&self) -> u64 {
+        self.dwords[6] as u64 | (self.dwords[7] as u64) << 32
+    }
+
+    /// PRP entry 2.
+    #[must_use]
+    pub const fn prp2(&self) -> u64 {
+        self.dwords[8] as u64 | (self.dwords[9] as u64) << 32
+    }
+
     /// Starting LBA of an NVM command.
     #[must_use]
     pub const fn lba(&self) -> u64 {

@@ -19,9 +19,11 @@ mod bytes;
 
 pub mod command;
 pub mod completion;
+pub mod dhchap;
 pub mod fabrics;
 pub mod feature;
 pub mod identify;
+pub mod line;
 pub mod log;
 pub mod names;
 pub mod namespace;
