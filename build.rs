@@ -18,8 +18,9 @@ use std::{
 /// What Rust needs of the hand-written headers, as a regular expression; what these types hold comes with them.
 const TYPES: &str = "spdk_nvme_(accel_fn_table|aer_cb|attach_cb|bpinfo_register|cap_register|cc_register|cmbsz_register|cmd|cmd_cb|cpl|csi|\
     csts_register|ctrlr|ctrlr_data|ctrlr_flags|ctrlr_opts|dealloc_logical_block_read_value|detach_ctx|discovery_cb|\
-    disconnected_qpair_cb|io_qpair_opts|ns|ns_data|ns_flags|pi_format|pi_type|pmrcap_register|poll_group|probe_cb|\
-    qp_failure_reason|qpair|qprio|registers|remove_cb|status|transport_id|transport_type|trid_usage_opt|vs_register)|\
+    disconnected_qpair_cb|host_id|io_qpair_opts|ns|ns_data|ns_flags|pi_format|pi_type|pmrcap_register|poll_group|probe_cb|\
+    qp_failure_reason|qpair|qprio|registers|remove_cb|status|transport_id|transport_type|trid_entry|trid_usage_opt|\
+    vs_register)|\
     spdk_(event_handler_opts|memory_domain|pci_device|uuid)|\
     spdk_nvmf_(adrfam|discovery_log_page|fabric_connect_cmd|fabric_connect_data|fabric_connect_rsp|\
     fabric_prop_get_cmd|fabric_prop_get_rsp|fabric_prop_set_cmd|rdma_private_data|dhchap_hash|dhchap_dhgroup)";
@@ -42,6 +43,9 @@ const HEADERS: &[Header] = &[
         includes: &["spdk/env.h", "spdk/nvme_types.h"],
         sources: &[
             "transport_id.rs",
+            "trid_order.rs",
+            "host_id.rs",
+            "prchk.rs",
             "probe.rs",
             "detach.rs",
             "ctrlr.rs",
@@ -54,6 +58,8 @@ const HEADERS: &[Header] = &[
             "qpair.rs",
             "poll_group.rs",
             "status_text.rs",
+            "print.rs",
+            "dhchap.rs",
         ],
     },
     Header {
@@ -82,7 +88,7 @@ const HEADERS: &[Header] = &[
         guard: "SPDK_INTERNAL_NVME_UTIL_H",
         about: "NVMe host: what example programs and tools share.",
         includes: &["spdk/nvme.h"],
-        sources: &["util.rs"],
+        sources: &["util.rs", "trid_entry.rs"],
     },
 ];
 

@@ -124,6 +124,7 @@ alone bad-input-in-process 180 "$bin/bad-input" --in-process
 alone facts-in-process 180 "$bin/facts" --in-process
 alone admin-in-process 180 "$bin/admin" --in-process
 alone discovery-in-process 180 "$bin/discovery" --in-process
+alone text-in-process 180 "$bin/text" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
 alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
@@ -140,6 +141,8 @@ with_target admin 180 16M "$bin/admin"
 with_target discovery 180 16M "$bin/discovery"
 with_target facts 180 16M "$bin/facts"
 SOFTVERBS_NO_DEVICE=1 alone no-device 60 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
+with_target text 180 16M "$bin/text"
+SOFTVERBS_NO_DEVICE=1 alone text-no-device 60 "$bin/text"
 with_target demo-pattern 180 16M "$bin/nvme-rdma-demo" -n 8M
 with_target demo-load 180 16M "$bin/nvme-rdma-demo" -l -c 10000 -q 16
 target_dies demo-target-killed 180 '^2000 requests of the load' 1 "$bin/nvme-rdma-demo" -l -t 36000 -q 32 -a 2000

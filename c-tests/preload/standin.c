@@ -8,6 +8,7 @@
 
 #include "spdk/nvme.h"
 #include "spdk/nvme_zns.h"
+#include "spdk_internal/nvme_util.h"
 
 enum { CTRLR = 0x11, NS = 0x22, QPAIR = 0x33, GROUP = 0x44, DETACH = 0x55 };
 
@@ -286,7 +287,6 @@ spdk_nvme_poll_group_destroy(struct spdk_nvme_poll_group *group)
 int spdk_nvme_ctrlr_authenticate(struct spdk_nvme_ctrlr *ctrlr, void (*cb_fn)(void *cb_ctx, int status), void *cb_ctx);
 int spdk_nvme_poll_group_set_interrupt_callback(struct spdk_nvme_poll_group *group,
 		void (*cb_fn)(struct spdk_nvme_poll_group *group, void *ctx), void *cb_ctx);
-int spdk_nvme_dhchap_get_digest_id(const char *digest);
 
 int
 spdk_nvme_ctrlr_authenticate(struct spdk_nvme_ctrlr *ctrlr, void (*cb_fn)(void *cb_ctx, int status), void *cb_ctx)
@@ -306,10 +306,27 @@ spdk_nvme_poll_group_set_interrupt_callback(struct spdk_nvme_poll_group *group,
 }
 
 int
-spdk_nvme_dhchap_get_digest_id(const char *digest)
+spdk_nvme_build_name(char *name, size_t length, struct spdk_nvme_ctrlr *ctrlr, struct spdk_nvme_ns *ns)
 {
+	MINE(ctrlr, CTRLR);
+	MINE(ns, NS);
+	return snprintf(name, length, "stand-in");
+}
+
+void
+spdk_nvme_qpair_print_command(struct spdk_nvme_qpair *qpair, struct spdk_nvme_cmd *cmd)
+{
+	(void)cmd;
+	MINE(qpair, QPAIR);
+}
+
+int
+spdk_nvme_trid_entry_parse(struct spdk_nvme_trid_entry *trid_entry, const char *str)
+{
+	/* Of an older release, whose entry is shorter: nothing behind this member may be touched. */
 	g_calls++;
-	return digest[0];
+	trid_entry->nsid = (uint16_t)str[0];
+	return 17;
 }
 
 int

@@ -46,6 +46,95 @@ void spdk_nvme_trid_populate_transport(struct spdk_nvme_transport_id *trid,
                                        enum spdk_nvme_transport_type trtype);
 
 /**
+ * Sets the name of a transport id's transport, in upper case. The type stays as it is.
+ *
+ * Returns 0, or -EINVAL for an argument that is NULL or a name that is too long, which is not stored.
+ *
+ * What must hold:
+ * trid is NULL or points to a transport id that can be written. trstring is NULL or a C string.
+ */
+int spdk_nvme_transport_id_populate_trstring(struct spdk_nvme_transport_id *trid, const char *trstring);
+
+/**
+ * Reads a transport type from its name, in any case. A name that is not known is that of a custom transport.
+ *
+ * Returns 0, or -EINVAL for an argument that is NULL.
+ *
+ * What must hold:
+ * trtype is NULL or can be written. str is NULL or a C string.
+ */
+int spdk_nvme_transport_id_parse_trtype(enum spdk_nvme_transport_type *trtype, const char *str);
+
+/**
+ * The name of a transport type: "PCIe", "RDMA", "FC", "TCP", "VFIOUSER", "CUSTOM"; NULL if it has none.
+ */
+const char *spdk_nvme_transport_id_trtype_str(enum spdk_nvme_transport_type trtype);
+
+/**
+ * Reads an address family from its name, in any case: IPv4, IPv6, IB, FC.
+ *
+ * Returns 0, -EINVAL for an argument that is NULL, or -ENOENT for a name that is not known; then nothing is stored.
+ *
+ * What must hold:
+ * adrfam is NULL or can be written. str is NULL or a C string.
+ */
+int spdk_nvme_transport_id_parse_adrfam(enum spdk_nvmf_adrfam *adrfam,
+                                        const char *str);
+
+/**
+ * The name of an address family: "IPv4", "IPv6", "IB", "FC"; NULL if it has none.
+ */
+const char *spdk_nvme_transport_id_adrfam_str(enum spdk_nvmf_adrfam adrfam);
+
+/**
+ * Compares two transport ids, as an order: negative, 0 or positive. 0 says that they are of the same controller.
+ *
+ * What counts is, in this order: the transport (of custom ones the name), of PCIe the address alone; the address family,
+ * the address, the service (in any case) and the subsystem. Addresses are compared as what they stand for, however they are
+ * written; what is no address is compared as text in any case, and comes behind those. The priority does not count.
+ *
+ * Returns -EINVAL, with a line in the log, if one of them is NULL.
+ *
+ * What must hold:
+ * Each is NULL or points to a transport id.
+ */
+int spdk_nvme_transport_id_compare(const struct spdk_nvme_transport_id *trid1,
+                                   const struct spdk_nvme_transport_id *trid2);
+
+/**
+ * Reads where the host's end of connections is from text, such as "hostaddr:192.0.2.2 hostsvcid:4420".
+ *
+ * The text is as that of spdk_nvme_transport_id_parse(), whose keys are skipped, so that one text may hold both. Keys:
+ * hostaddr, hostsvcid. Members that no key names stay as they are. Any other key is named in a log line and left out.
+ *
+ * Returns 0, or -EINVAL for an argument that is NULL, a pair without separator or value, or a value that is too long.
+ *
+ * What must hold:
+ * hostid is NULL or points to a host id that can be written. str is NULL or a C string.
+ */
+int spdk_nvme_host_id_parse(struct spdk_nvme_host_id *hostid,
+                            const char *str);
+
+/**
+ * Reads which parts of protection information are to be checked from text: "prchk:reftag|guard".
+ *
+ * A flag of I/O, SPDK_NVME_IO_FLAGS_PRCHK_REFTAG or _GUARD, is set in *prchk_flags for each word, in any case, that is
+ * found in the value; others stay as they are. Returns 0, or -EINVAL for an argument that is NULL, another key, or a
+ * text that is no pair of key and value.
+ *
+ * What must hold:
+ * prchk_flags is NULL or points to flags that can be read and written. str is NULL or a C string.
+ */
+int spdk_nvme_prchk_flags_parse(uint32_t *prchk_flags,
+                                const char *str);
+
+/**
+ * The text for flags of I/O that say what is to be checked: "prchk:reftag|guard", "prchk:reftag", "prchk:guard", or NULL
+ * if neither is set.
+ */
+const char *spdk_nvme_prchk_flags_str(uint32_t prchk_flags);
+
+/**
  * Attaches the controllers at a transport id, and waits for that.
  *
  * With the discovery subsystem's NQN those that its log names, else the one at this transport id. probe_cb is called
@@ -1180,22 +1269,101 @@ const char *spdk_nvme_cpl_get_status_string_ext(const struct spdk_nvme_status *s
 const char *spdk_nvme_cpl_get_status_string(const struct spdk_nvme_status *status);
 
 /**
- * Writes a completion as a notice to the log, without knowing its command.
+ * The name of a status's type: "GENERIC", "COMMAND SPECIFIC", "MEDIA ERROR", "PATH", "VENDOR SPECIFIC" or "RESERVED".
  *
  * What must hold:
- * qpair is a handle that no other thread uses. cpl points to a completion.
+ * status is NULL, which gives "RESERVED", or points to a status.
  */
-void spdk_nvme_qpair_print_completion(struct spdk_nvme_qpair *qpair, struct spdk_nvme_cpl *cpl);
+const char *spdk_nvme_cpl_get_status_type_string(const struct spdk_nvme_status *status);
 
 /**
- * Writes a completion as a notice to the log: status, qpair, command, and what else is in it.
+ * Writes a command as a notice to the log, as one of the queue with this identifier; 0 is the admin queue.
  *
  * What must hold:
- * qpair is a handle that no other thread uses. cpl points to a completion.
+ * cmd is NULL, which a line in the log says, or points to a command.
+ */
+void spdk_nvme_print_command(uint16_t qid, struct spdk_nvme_cmd *cmd);
+
+/**
+ * Writes a completion as a notice to the log, as one of the queue with this identifier, without knowing its command.
+ *
+ * What must hold:
+ * cpl is NULL, which a line in the log says, or points to a completion.
+ */
+void spdk_nvme_print_completion(uint16_t qid,
+                                struct spdk_nvme_cpl *cpl);
+
+/**
+ * Writes a completion as a notice to the log, as one of the queue with this identifier and the answer to a command with
+ * this opcode.
+ *
+ * What must hold:
+ * cpl is NULL, which a line in the log says, or points to a completion.
+ */
+void spdk_nvme_print_completion_ext(uint16_t qid,
+                                    const struct spdk_nvme_cpl *cpl,
+                                    uint8_t opc);
+
+/**
+ * Writes a command as a notice to the log, behind what its queue pair is.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses. cmd is NULL, which a line in the log says, or points to a command.
+ */
+void spdk_nvme_qpair_print_command(struct spdk_nvme_qpair *qpair,
+                                   struct spdk_nvme_cmd *cmd);
+
+/**
+ * Writes a completion as a notice to the log, behind what its queue pair is, without knowing its command.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses. cpl is NULL, which a line in the log says, or points to a completion.
+ */
+void spdk_nvme_qpair_print_completion(struct spdk_nvme_qpair *qpair,
+                                      struct spdk_nvme_cpl *cpl);
+
+/**
+ * Writes a completion as a notice to the log, behind what its queue pair is, as the answer to a command with this opcode.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses. cpl is NULL, which a line in the log says, or points to a completion.
  */
 void spdk_nvme_qpair_print_completion_ext(const struct spdk_nvme_qpair *qpair,
                                           const struct spdk_nvme_cpl *cpl,
                                           uint8_t opc);
+
+/**
+ * The identifier of a hash function (enum spdk_nvmf_dhchap_hash) by its name: "sha256", "sha384" or "sha512". -EINVAL if
+ * it is not known.
+ *
+ * What must hold:
+ * digest is NULL, which is not known, or a C string.
+ */
+int spdk_nvme_dhchap_get_digest_id(const char *digest);
+
+/**
+ * The name of a hash function; NULL if it is not known.
+ */
+const char *spdk_nvme_dhchap_get_digest_name(int id);
+
+/**
+ * How many bytes a hash function gives; 0 if it is not known.
+ */
+uint8_t spdk_nvme_dhchap_get_digest_length(int id);
+
+/**
+ * The identifier of a Diffie-Hellman group (enum spdk_nvmf_dhchap_dhgroup) by its name: "null", "ffdhe2048", "ffdhe3072",
+ * "ffdhe4096", "ffdhe6144" or "ffdhe8192". -EINVAL if it is not known.
+ *
+ * What must hold:
+ * dhgroup is NULL, which is not known, or a C string.
+ */
+int spdk_nvme_dhchap_get_dhgroup_id(const char *dhgroup);
+
+/**
+ * The name of a Diffie-Hellman group; NULL if it is not known.
+ */
+const char *spdk_nvme_dhchap_get_dhgroup_name(int id);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -105,6 +105,19 @@ struct spdk_nvme_host_id {
 };
 SPDK_STATIC_ASSERT(sizeof(struct spdk_nvme_host_id) == 290, "size of spdk_nvme_host_id");
 
+/**
+ * What programs keep of each transport id on their command line; see spdk_nvme_trid_entry_parse(). It does not carry its
+ * size, and had no hostaddr before SPDK v26.05.
+ */
+struct spdk_nvme_trid_entry {
+	struct spdk_nvme_transport_id trid;
+	uint16_t nsid; /**< of the only namespace to use */
+	char hostnqn[SPDK_NVMF_NQN_MAX_LEN + 1]; /**< empty: the default */
+	char hostaddr[SPDK_NVMF_TRADDR_MAX_LEN + 1]; /**< own address; empty: any */
+	struct spdk_nvme_transport_id failover_trid; /**< where to go when trid fails */
+};
+SPDK_STATIC_ASSERT(sizeof(struct spdk_nvme_trid_entry) == 1612, "size of spdk_nvme_trid_entry");
+
 /** What spdk_nvme_transport_id_usage() prints, a mask. */
 enum spdk_nvme_trid_usage_opt {
 	SPDK_NVME_TRID_USAGE_OPT_MANDATORY = 1 << 1, /**< the option must be given */

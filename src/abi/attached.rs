@@ -3,7 +3,7 @@
 //! A controller is told by its transport id and the host's NQN. Who asks for one that is attached gets the same handle;
 //! two threads that ask for the same one at the same moment get one controller: the second waits for the first.
 
-use super::{ctrlr::Ctrlr, handles::this_thread, text::text, transport_id, types};
+use super::{ctrlr::Ctrlr, handles::this_thread, text::text, trid_order, types};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use types::{spdk_nvme_ctrlr_opts, spdk_nvme_transport_id};
@@ -44,7 +44,7 @@ pub(super) struct Place(u64);
 pub(super) fn look_for(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Known {
     let mut registry = ATTACHED.lock();
     let same = |other: &spdk_nvme_transport_id, hostnqn: &[std::ffi::c_char]| {
-        transport_id::is_same(other, trid) && text(hostnqn) == text(&opts.hostnqn)
+        trid_order::is_same(other, trid) && text(hostnqn) == text(&opts.hostnqn)
     };
     let attached = registry.attached.iter().find(|ctrlr| same(ctrlr.transport_id(), &ctrlr.opts().hostnqn));
     if let Some(ctrlr) = attached {

@@ -1,14 +1,8 @@
-//! Statuses as text, and completions as log lines. Programs print and compare these texts.
+//! Statuses as text. Programs print and compare these texts.
 
-use super::{
-    ctrlr::Ctrlr,
-    entry::{entry, guard_plain},
-    qpair::Qpair,
-    text::text,
-    types::{spdk_nvme_cpl, spdk_nvme_qpair, spdk_nvme_status},
-};
+use super::{entry::guard_plain, text::c_array, types::spdk_nvme_status};
 use libc::c_char;
-use spec::{AdminOpcode, Completion, Status, StatusCode, StatusCodeType};
+use spec::{AdminOpcode, Status, StatusCode, StatusCodeType};
 use std::ptr;
 
 /// Room for the longest text and its zero byte.
@@ -21,17 +15,23 @@ const fn texts(sct: StatusCodeType, opcode: u8) -> Texts {
     let mut texts = [[0; ROOM]; 256];
     let mut sc = 0;
     while sc < texts.len() {
-        let name = Status::new(sct, StatusCode(sc as u8)).name_for(opcode).as_bytes();
-        assert!(name.len() < ROOM);
-        let mut index = 0;
-        while index < name.len() {
-            texts[sc][index] = name[index];
-            index += 1;
-        }
+        texts[sc] = c_array(Status::new(sct, StatusCode(sc as u8)).name_for(opcode));
         sc += 1;
     }
     texts
 }
+
+/// The names of all types. As for [`texts`].
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+static TYPES: [[u8; ROOM]; 8] = {
+    let mut names = [[0; ROOM]; 8];
+    let mut sct = 0;
+    while sct < names.len() {
+        names[sct] = c_array(StatusCodeType(sct as u8).name());
+        sct += 1;
+    }
+    names
+};
 
 static GENERIC: Texts = texts(StatusCodeType::GENERIC, 0);
 static COMMAND_SPECIFIC: Texts = texts(StatusCodeType::COMMAND_SPECIFIC, 0);
@@ -50,11 +50,8 @@ pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string_ext(
     opc: u8,
 ) -> *const c_char {
     guard_plain("spdk_nvme_cpl_get_status_string_ext", c"RESERVED".as_ptr(), || {
-        if status.is_null() {
-            return c"RESERVED".as_ptr();
-        }
-        // SAFETY: the caller vouches for the pointer. Bit 0 is the phase tag, which the host does not have.
-        Status(unsafe { status.cast::<u16>().read_unaligned() } >> 1).c_text(opc)
+        // SAFETY: the caller vouches for the pointer.
+        unsafe { read(status) }.map_or(c"RESERVED".as_ptr(), |status| status.c_text(opc))
     })
 }
 
@@ -69,89 +66,30 @@ pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string(status: *const spdk_nvm
     unsafe { spdk_nvme_cpl_get_status_string_ext(status, 0) }
 }
 
-/// Writes a completion as a notice to the log, without knowing its command.
+/// The name of a status's type: "GENERIC", "COMMAND SPECIFIC", "MEDIA ERROR", "PATH", "VENDOR SPECIFIC" or "RESERVED".
 ///
 /// # Safety
 ///
-/// qpair is a handle that no other thread uses. cpl points to a completion.
+/// status is NULL, which gives "RESERVED", or points to a status.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_qpair_print_completion(
-    qpair: *mut spdk_nvme_qpair,
-    cpl: *mut spdk_nvme_cpl,
-) {
-    entry!(spdk_nvme_qpair_print_completion(qpair, cpl), Qpair, qpair, (), |object| {
-        // SAFETY: the caller vouches for the completion.
-        unsafe { print("spdk_nvme_qpair_print_completion", object, qpair, cpl, 0) };
-    });
+pub unsafe extern "C" fn spdk_nvme_cpl_get_status_type_string(
+    status: *const spdk_nvme_status,
+) -> *const c_char {
+    guard_plain("spdk_nvme_cpl_get_status_type_string", c"RESERVED".as_ptr(), || {
+        // SAFETY: the caller vouches for the pointer.
+        let status = unsafe { read(status) };
+        let text = status.and_then(|status| TYPES.get(usize::from(status.sct().0)));
+        text.map_or(c"RESERVED".as_ptr(), |text| text.as_ptr().cast())
+    })
 }
 
-/// Writes a completion as a notice to the log: status, qpair, command, and what else is in it.
+/// Reads a program's status. None for NULL.
 ///
 /// # Safety
-///
-/// qpair is a handle that no other thread uses. cpl points to a completion.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_qpair_print_completion_ext(
-    qpair: *const spdk_nvme_qpair,
-    cpl: *const spdk_nvme_cpl,
-    opc: u8,
-) {
-    entry!(spdk_nvme_qpair_print_completion_ext(qpair, cpl, opc), Qpair, qpair, (), |object| {
-        // SAFETY: the caller vouches for the completion.
-        unsafe { print("spdk_nvme_qpair_print_completion_ext", object, qpair, cpl, opc) };
-    });
-}
-
-/// # Safety
-///
-/// cpl is NULL or points to a completion.
-unsafe fn print(
-    entry: &str,
-    object: &Qpair,
-    qpair: *const spdk_nvme_qpair,
-    cpl: *const spdk_nvme_cpl,
-    opcode: u8,
-) {
-    if cpl.is_null() {
-        tracing::error!("{entry}: completion is NULL");
-        return;
-    }
-    // SAFETY: the caller vouches for the completion, which is 16 bytes.
-    let bytes = unsafe { cpl.cast::<[u8; 16]>().read_unaligned() };
-    let completion = Completion::from_bytes(&bytes);
-    let id = object.host().id();
-    let state = if object.host().is_connected() { "CONNECTED" } else { "DISCONNECTED" };
-    let prefix = format!("[{},qid:{id},qpair:{qpair:p},{state}]", describe(object.ctrlr()));
-    let sqid = completion.sqid();
-    if sqid != id && sqid != 0 {
-        tracing::error!("{prefix} sqid {sqid} doesn't match qid");
-    }
-    tracing::info!("{prefix} {}", line(&completion, id, opcode));
-}
-
-/// Which controller, as log lines name it.
-fn describe(ctrlr: &Ctrlr) -> String {
-    let trid = ctrlr.transport_id();
-    let (host, subsystem, address) = (text(&ctrlr.opts().hostnqn), text(&trid.subnqn), text(&trid.traddr));
-    format!("{host},{subsystem},{address},cntlid:{}", ctrlr.controller_id())
-}
-
-/// A completion as one line.
-fn line(completion: &Completion, qid: u16, opcode: u8) -> String {
-    let status = completion.status();
-    // The phase tag is reserved over fabrics, and shown as it came.
-    let phase = completion.to_bytes().get(14).copied().unwrap_or(0) & 1;
-    format!(
-        "{} ({:02x}/{:02x}) qid:{qid} cid:{} cdw0:{:08x} sqhd:{:04x} p:{phase:x} m:{:x} dnr:{:x}",
-        status.name_for(opcode),
-        status.sct().0,
-        status.sc().0,
-        completion.cid(),
-        completion.cdw0(),
-        completion.sqhd(),
-        u8::from(status.more()),
-        u8::from(status.dnr()),
-    )
+/// `status` is NULL or points to a status.
+unsafe fn read(status: *const spdk_nvme_status) -> Option<Status> {
+    // SAFETY: the caller vouches for the pointer. Bit 0 is the phase tag, which the host does not have.
+    (!status.is_null()).then(|| Status(unsafe { status.cast::<u16>().read_unaligned() } >> 1))
 }
 
 trait CText {
@@ -217,12 +155,26 @@ mod tests {
     }
 
     #[test]
-    fn a_completion_is_one_line() {
-        let status = Status::new(StatusCodeType::GENERIC, StatusCode(8)).with_dnr(true);
-        let completion = Completion::new(1, 95, status).with_sqhd(0x2a);
-        assert_eq!(
-            line(&completion, 1, 2),
-            "ABORTED - SQ DELETION (00/08) qid:1 cid:95 cdw0:00000000 sqhd:002a p:0 m:0 dnr:1"
-        );
+    fn types_have_names() {
+        for (sct, name) in [
+            (0, "GENERIC"),
+            (1, "COMMAND SPECIFIC"),
+            (2, "MEDIA ERROR"),
+            (3, "PATH"),
+            (4, "RESERVED"),
+            (5, "RESERVED"),
+            (6, "RESERVED"),
+            (7, "VENDOR SPECIFIC"),
+        ] {
+            // Everything else in the status is set, and must not count.
+            let status = (0xf1ff_u16 | sct << 9).to_le_bytes();
+            // SAFETY: a status is two bytes; the text is a static C string.
+            let text =
+                unsafe { CStr::from_ptr(spdk_nvme_cpl_get_status_type_string(status.as_ptr().cast())) };
+            assert_eq!(text.to_str().unwrap(), name);
+        }
+        // SAFETY: NULL is allowed.
+        let null = unsafe { CStr::from_ptr(spdk_nvme_cpl_get_status_type_string(ptr::null())) };
+        assert_eq!(null, c"RESERVED");
     }
 }

@@ -8,20 +8,8 @@ use libc::c_int;
 use std::ptr;
 
 stub!(
-    spdk_nvme_build_name(a1: Pointer, a2: u64, a3: Pointer, a4: Pointer) -> c_int,
-    handles(a3, a4),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_connect_async(a1: Pointer, a2: Pointer, a3: Pointer) -> Pointer,
     transport_id(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_cpl_get_status_type_string(a1: Pointer) -> Pointer,
-    nothing(),
     ptr::null_mut()
 );
 
@@ -240,42 +228,6 @@ stub!(
     spdk_nvme_dhchap_generate_dhkey(a1: u32) -> Pointer,
     nothing(),
     ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_dhchap_get_dhgroup_id(a1: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_dhchap_get_dhgroup_name(a1: c_int) -> Pointer,
-    nothing(),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_dhchap_get_digest_id(a1: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_dhchap_get_digest_length(a1: c_int) -> u8,
-    nothing(),
-    0
-);
-
-stub!(
-    spdk_nvme_dhchap_get_digest_name(a1: c_int) -> Pointer,
-    nothing(),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_host_id_parse(a1: Pointer, a2: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
 );
 
 stub!(
@@ -651,36 +603,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_prchk_flags_parse(a1: Pointer, a2: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_prchk_flags_str(a1: u32) -> Pointer,
-    nothing(),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_print_command(a1: u16, a2: Pointer) -> (),
-    nothing(),
-    ()
-);
-
-stub!(
-    spdk_nvme_print_completion(a1: u16, a2: Pointer) -> (),
-    nothing(),
-    ()
-);
-
-stub!(
-    spdk_nvme_print_completion_ext(a1: u16, a2: Pointer, a3: u8) -> (),
-    nothing(),
-    ()
-);
-
-stub!(
     spdk_nvme_probe_async(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
         a5: Pointer) -> Pointer,
     transport_id(a1),
@@ -733,12 +655,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_qpair_print_command(a1: Pointer, a2: Pointer) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
     spdk_nvme_qpair_remove_cmd_error_injection(a1: Pointer, a2: Pointer, a3: u8) -> (),
     handles(a1, a2),
     ()
@@ -781,42 +697,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_transport_id_adrfam_str(a1: u32) -> Pointer,
-    nothing(),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_transport_id_compare(a1: Pointer, a2: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_transport_id_parse_adrfam(a1: Pointer, a2: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_transport_id_parse_trtype(a1: Pointer, a2: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_transport_id_populate_trstring(a1: Pointer, a2: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_transport_id_trtype_str(a1: u32) -> Pointer,
-    nothing(),
-    ptr::null_mut()
-);
-
-stub!(
     spdk_nvme_transport_register(a1: Pointer) -> (),
     nothing(),
     ()
@@ -824,12 +704,6 @@ stub!(
 
 stub!(
     spdk_nvme_transport_set_opts(a1: Pointer, a2: u64) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_trid_entry_parse(a1: Pointer, a2: Pointer) -> c_int,
     nothing(),
     -libc::ENOTSUP
 );

@@ -2,20 +2,24 @@
 
 use super::{
     entry::guard_plain,
-    text::{CText, put_text, text},
+    pairs::{Pair, Pairs, ParseError, answer, shown},
+    text::{CText, c_bytes, put_text, text},
     types::{spdk_nvme_transport_id, spdk_nvme_transport_type, spdk_nvmf_adrfam},
 };
 use crate::host;
-use libc::{EINVAL, c_char, c_int};
+use libc::{EINVAL, ENOENT, c_char, c_int};
 use spec::printable;
-use std::ptr::{addr_of, addr_of_mut};
+use std::{
+    borrow::Cow,
+    ffi::CStr,
+    ptr::{self, addr_of, addr_of_mut},
+};
 
 type TransportType = spdk_nvme_transport_type;
 type AddressFamily = spdk_nvmf_adrfam;
 
-/// Longest key and value in the text form, one less than what SPDK has room for.
-const KEY_MAX: usize = 31;
-const VALUE_MAX: usize = 1023;
+/// Keys that may stand in the text of a transport id, and are for the program to look at.
+const OF_OTHERS: [&str; 5] = ["hostaddr", "hostsvcid", "hostnqn", "ns", "alt_traddr"];
 /// Most digits of a priority.
 const PRIORITY_MAX: usize = 4;
 
@@ -39,22 +43,12 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse(
     str: *const c_char,
 ) -> c_int {
     guard_plain("spdk_nvme_transport_id_parse", -EINVAL, || {
-        if trid.is_null() || str.is_null() {
+        // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
+        let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !trid.is_null()) else {
             return -EINVAL;
-        }
-        // SAFETY: the caller gives a C string, which nobody changes meanwhile.
-        let mut rest = unsafe { std::ffi::CStr::from_ptr(str) }.to_bytes();
-        while !rest.is_empty() {
-            let stored = next_pair(&mut rest).and_then(|(key, value)| {
-                // SAFETY: the caller gives a transport id that can be written.
-                unsafe { store(trid, key, value) }
-            });
-            if let Err(error) = stored {
-                tracing::error!("transport id: {error}");
-                return -EINVAL;
-            }
-        }
-        0
+        };
+        // SAFETY: the caller gives a transport id that can be written.
+        answer("transport id", unsafe { parse_into(trid, text) })
     })
 }
 
@@ -76,13 +70,111 @@ pub unsafe extern "C" fn spdk_nvme_trid_populate_transport(
             return;
         }
         // SAFETY: the caller gives a transport id that can be written.
-        unsafe { addr_of_mut!((*trid).trtype).write(trtype) };
-        match name(trtype) {
-            // SAFETY: as above.
-            Some(name) => unsafe { put_text(addr_of_mut!((*trid).trstring), name.as_bytes()) },
-            None => tracing::error!("transport type {} has no name", trtype.0),
-        }
+        unsafe { populate(trid, trtype) };
     });
+}
+
+/// Sets the name of a transport id's transport, in upper case. The type stays as it is.
+///
+/// Returns 0, or -EINVAL for an argument that is NULL or a name that is too long, which is not stored.
+///
+/// # Safety
+///
+/// trid is NULL or points to a transport id that can be written. trstring is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_transport_id_populate_trstring(
+    trid: *mut spdk_nvme_transport_id,
+    trstring: *const c_char,
+) -> c_int {
+    guard_plain("spdk_nvme_transport_id_populate_trstring", -EINVAL, || {
+        // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
+        let name = unsafe { c_bytes(trstring) };
+        match name.filter(|name| !trid.is_null() && name.len() <= CText::<33>::MAX) {
+            Some(name) => {
+                // SAFETY: the caller gives a transport id that can be written; the name fits.
+                unsafe { put_text(addr_of_mut!((*trid).trstring), &name.to_ascii_uppercase()) };
+                0
+            }
+            None => -EINVAL,
+        }
+    })
+}
+
+/// Reads a transport type from its name, in any case. A name that is not known is that of a custom transport.
+///
+/// Returns 0, or -EINVAL for an argument that is NULL.
+///
+/// # Safety
+///
+/// trtype is NULL or can be written. str is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_transport_id_parse_trtype(
+    trtype: *mut spdk_nvme_transport_type,
+    str: *const c_char,
+) -> c_int {
+    guard_plain("spdk_nvme_transport_id_parse_trtype", -EINVAL, || {
+        // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
+        match unsafe { c_bytes(str) }.filter(|_| !trtype.is_null()) {
+            Some(text) => {
+                // SAFETY: the caller gives a type that can be written.
+                unsafe { trtype.write(transport_type(text)) };
+                0
+            }
+            None => -EINVAL,
+        }
+    })
+}
+
+/// The name of a transport type: "PCIe", "RDMA", "FC", "TCP", "VFIOUSER", "CUSTOM"; NULL if it has none.
+#[unsafe(no_mangle)]
+pub extern "C" fn spdk_nvme_transport_id_trtype_str(trtype: spdk_nvme_transport_type) -> *const c_char {
+    shown_name(trtype).map_or(ptr::null(), CStr::as_ptr)
+}
+
+/// Reads an address family from its name, in any case: IPv4, IPv6, IB, FC.
+///
+/// Returns 0, -EINVAL for an argument that is NULL, or -ENOENT for a name that is not known; then nothing is stored.
+///
+/// # Safety
+///
+/// adrfam is NULL or can be written. str is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_transport_id_parse_adrfam(
+    adrfam: *mut spdk_nvmf_adrfam,
+    str: *const c_char,
+) -> c_int {
+    guard_plain("spdk_nvme_transport_id_parse_adrfam", -EINVAL, || {
+        // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
+        match unsafe { c_bytes(str) }.filter(|_| !adrfam.is_null()).map(address_family) {
+            Some(Some(family)) => {
+                // SAFETY: the caller gives a family that can be written.
+                unsafe { adrfam.write(family) };
+                0
+            }
+            Some(None) => -ENOENT,
+            None => -EINVAL,
+        }
+    })
+}
+
+/// The name of an address family: "IPv4", "IPv6", "IB", "FC"; NULL if it has none.
+#[unsafe(no_mangle)]
+pub extern "C" fn spdk_nvme_transport_id_adrfam_str(adrfam: spdk_nvmf_adrfam) -> *const c_char {
+    family_name(adrfam).map_or(ptr::null(), CStr::as_ptr)
+}
+
+/// Sets the type, and the name if the type has one.
+///
+/// # Safety
+/// `trid` can be written.
+pub(super) unsafe fn populate(trid: *mut spdk_nvme_transport_id, trtype: TransportType) {
+    // SAFETY: the caller vouches for trid.
+    unsafe { addr_of_mut!((*trid).trtype).write(trtype) };
+    match name(trtype) {
+        // SAFETY: as above.
+        Some(name) => unsafe { put_text(addr_of_mut!((*trid).trstring), name.as_bytes()) },
+        None => tracing::error!("transport type {} has no name", trtype.0),
+    }
 }
 
 /// The name of a transport type in `trstring`.
@@ -98,71 +190,67 @@ fn name(trtype: TransportType) -> Option<&'static str> {
     })
 }
 
-/// Why a text is no transport id.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum ParseError {
-    #[error("'{0}' has neither ':' nor '='")]
-    NoSeparator(String),
-    #[error("key of {0} bytes, {KEY_MAX} at most")]
-    KeyLength(usize),
-    #[error("key '{0}' has no value")]
-    NoValue(String),
-    #[error("{key} of {length} bytes, {max} at most")]
-    ValueLength { key: String, length: usize, max: usize },
-    #[error("unknown adrfam '{0}'")]
-    AddressFamily(String),
+/// The name of a transport type as it is shown.
+fn shown_name(trtype: TransportType) -> Option<&'static CStr> {
+    Some(match trtype {
+        TransportType::SPDK_NVME_TRANSPORT_FC => c"FC",
+        TransportType::SPDK_NVME_TRANSPORT_PCIE => c"PCIe",
+        TransportType::SPDK_NVME_TRANSPORT_RDMA => c"RDMA",
+        TransportType::SPDK_NVME_TRANSPORT_TCP => c"TCP",
+        TransportType::SPDK_NVME_TRANSPORT_VFIOUSER => c"VFIOUSER",
+        TransportType::SPDK_NVME_TRANSPORT_CUSTOM | TransportType::SPDK_NVME_TRANSPORT_CUSTOM_FABRICS => {
+            c"CUSTOM"
+        }
+        _ => return None,
+    })
 }
 
-/// Takes the next pair off the text. Blanks before it are skipped; blanks at the very end are an error, as they look
-/// like a pair that is not there.
-fn next_pair<'a>(rest: &mut &'a [u8]) -> Result<(&'a [u8], &'a [u8]), ParseError> {
-    let text = rest.trim_ascii_start_of(is_blank);
-    let Some(separator) = text.iter().position(|byte| matches!(byte, b':' | b'=')) else {
-        return Err(ParseError::NoSeparator(lossy(text)));
-    };
-    let (key, value) = text.split_at(separator);
-    let value = value.get(1..).unwrap_or_default();
-    if key.len() > KEY_MAX {
-        return Err(ParseError::KeyLength(key.len()));
-    }
-    let length = value.iter().position(|&byte| is_blank(byte)).unwrap_or(value.len());
-    let (value, after) = value.split_at(length);
-    if value.is_empty() {
-        return Err(ParseError::NoValue(lossy(key)));
-    }
-    check_length(key, value, VALUE_MAX)?;
-    *rest = after;
-    Ok((key, value))
+fn family_name(family: AddressFamily) -> Option<&'static CStr> {
+    Some(match family {
+        AddressFamily::SPDK_NVMF_ADRFAM_IPV4 => c"IPv4",
+        AddressFamily::SPDK_NVMF_ADRFAM_IPV6 => c"IPv6",
+        AddressFamily::SPDK_NVMF_ADRFAM_IB => c"IB",
+        AddressFamily::SPDK_NVMF_ADRFAM_FC => c"FC",
+        _ => return None,
+    })
+}
+
+/// Reads a transport id from text. What stands before an error in the text is stored.
+///
+/// # Safety
+/// `trid` can be written.
+pub(super) unsafe fn parse_into(trid: *mut spdk_nvme_transport_id, text: &[u8]) -> Result<(), ParseError> {
+    Pairs::of(text).try_for_each(|pair| {
+        // SAFETY: the caller vouches for trid.
+        pair.and_then(|pair| unsafe { store(trid, &pair) })
+    })
 }
 
 /// Stores one pair.
 ///
 /// # Safety
 /// `trid` can be written.
-unsafe fn store(trid: *mut spdk_nvme_transport_id, key: &[u8], value: &[u8]) -> Result<(), ParseError> {
-    let is = |name: &str| key.eq_ignore_ascii_case(name.as_bytes());
+unsafe fn store(trid: *mut spdk_nvme_transport_id, pair: &Pair<'_>) -> Result<(), ParseError> {
     // SAFETY: the caller vouches for trid; what is stored fits, as each length is checked first.
     unsafe {
-        if is("trtype") {
-            check_length(key, value, CText::<33>::MAX)?;
+        if pair.is("trtype") {
+            let value = pair.value_within(CText::<33>::MAX)?;
             put_text(addr_of_mut!((*trid).trstring), &value.to_ascii_uppercase());
             addr_of_mut!((*trid).trtype).write(transport_type(value));
-        } else if is("adrfam") {
-            addr_of_mut!((*trid).adrfam).write(address_family(value)?);
-        } else if is("traddr") {
-            check_length(key, value, CText::<257>::MAX)?;
-            put_text(addr_of_mut!((*trid).traddr), value);
-        } else if is("trsvcid") {
-            check_length(key, value, CText::<33>::MAX)?;
-            put_text(addr_of_mut!((*trid).trsvcid), value);
-        } else if is("subnqn") {
-            check_length(key, value, CText::<224>::MAX)?;
-            put_text(addr_of_mut!((*trid).subnqn), value);
-        } else if is("priority") {
-            check_length(key, value, PRIORITY_MAX)?;
-            addr_of_mut!((*trid).priority).write(priority(value));
-        } else if !["hostaddr", "hostsvcid", "hostnqn", "ns", "alt_traddr"].into_iter().any(is) {
-            tracing::error!("transport id: unknown key '{}'", lossy(key));
+        } else if pair.is("adrfam") {
+            let family = address_family(pair.value());
+            let family = family.ok_or_else(|| ParseError::AddressFamily(shown(pair.value())))?;
+            addr_of_mut!((*trid).adrfam).write(family);
+        } else if pair.is("traddr") {
+            put_text(addr_of_mut!((*trid).traddr), pair.value_within(CText::<257>::MAX)?);
+        } else if pair.is("trsvcid") {
+            put_text(addr_of_mut!((*trid).trsvcid), pair.value_within(CText::<33>::MAX)?);
+        } else if pair.is("subnqn") {
+            put_text(addr_of_mut!((*trid).subnqn), pair.value_within(CText::<224>::MAX)?);
+        } else if pair.is("priority") {
+            addr_of_mut!((*trid).priority).write(priority(pair.value_within(PRIORITY_MAX)?));
+        } else if !pair.is_one_of(&OF_OTHERS) {
+            tracing::error!("transport id: unknown key '{}'", shown(pair.key));
         }
     }
     Ok(())
@@ -180,14 +268,14 @@ fn transport_type(value: &[u8]) -> TransportType {
     }
 }
 
-fn address_family(value: &[u8]) -> Result<AddressFamily, ParseError> {
+fn address_family(value: &[u8]) -> Option<AddressFamily> {
     let is = |name: &str| value.eq_ignore_ascii_case(name.as_bytes());
     match () {
-        () if is("IPv4") => Ok(AddressFamily::SPDK_NVMF_ADRFAM_IPV4),
-        () if is("IPv6") => Ok(AddressFamily::SPDK_NVMF_ADRFAM_IPV6),
-        () if is("IB") => Ok(AddressFamily::SPDK_NVMF_ADRFAM_IB),
-        () if is("FC") => Ok(AddressFamily::SPDK_NVMF_ADRFAM_FC),
-        () => Err(ParseError::AddressFamily(lossy(value))),
+        () if is("IPv4") => Some(AddressFamily::SPDK_NVMF_ADRFAM_IPV4),
+        () if is("IPv6") => Some(AddressFamily::SPDK_NVMF_ADRFAM_IPV6),
+        () if is("IB") => Some(AddressFamily::SPDK_NVMF_ADRFAM_IB),
+        () if is("FC") => Some(AddressFamily::SPDK_NVMF_ADRFAM_FC),
+        () => None,
     }
 }
 
@@ -197,32 +285,6 @@ fn priority(value: &[u8]) -> c_int {
         Some(number) if number < 0 => -libc::ERANGE,
         Some(number) => number,
         None => -EINVAL,
-    }
-}
-
-fn check_length(key: &[u8], value: &[u8], max: usize) -> Result<(), ParseError> {
-    if value.len() > max {
-        return Err(ParseError::ValueLength { key: lossy(key), length: value.len(), max });
-    }
-    Ok(())
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n')
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(bytes)).to_string()
-}
-
-trait TrimStart {
-    fn trim_ascii_start_of(&self, blank: fn(u8) -> bool) -> &Self;
-}
-
-impl TrimStart for [u8] {
-    fn trim_ascii_start_of(&self, blank: fn(u8) -> bool) -> &Self {
-        let start = self.iter().position(|&byte| !blank(byte)).unwrap_or(self.len());
-        self.get(start..).unwrap_or_default()
     }
 }
 
@@ -292,13 +354,7 @@ pub(super) fn from_host(
 
 /// A transport id for a log line.
 pub(super) fn describe(trid: &spdk_nvme_transport_id) -> String {
-    let family = match trid.adrfam {
-        AddressFamily::SPDK_NVMF_ADRFAM_IPV4 => "IPv4",
-        AddressFamily::SPDK_NVMF_ADRFAM_IPV6 => "IPv6",
-        AddressFamily::SPDK_NVMF_ADRFAM_IB => "IB",
-        AddressFamily::SPDK_NVMF_ADRFAM_FC => "FC",
-        _ => "none",
-    };
+    let family = family_name(trid.adrfam).map_or(Cow::Borrowed("none"), CStr::to_string_lossy);
     format!(
         "trtype={} adrfam={family} traddr={} trsvcid={} subnqn={}",
         printable(&text(&trid.trstring)),
@@ -306,15 +362,6 @@ pub(super) fn describe(trid: &spdk_nvme_transport_id) -> String {
         printable(&text(&trid.trsvcid)),
         printable(&text(&trid.subnqn))
     )
-}
-
-/// Whether two transport ids are of the same controller's address.
-pub(super) fn is_same(one: &spdk_nvme_transport_id, other: &spdk_nvme_transport_id) -> bool {
-    one.trtype == other.trtype
-        && one.adrfam == other.adrfam
-        && host::is_same_address(&text(&one.traddr), &text(&other.traddr))
-        && text(&one.trsvcid).eq_ignore_ascii_case(&text(&other.trsvcid))
-        && text(&one.subnqn) == text(&other.subnqn)
 }
 
 #[cfg(test)]
@@ -429,25 +476,83 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_same_address_in_another_form_is_the_same_controller() {
-        let one = parse("trtype:RDMA adrfam:IPv6 traddr:fe80::1 trsvcid:4420 subnqn:a").1;
-        let other = parse("trtype:RDMA adrfam:IPv6 traddr:FE80:0::0:1 trsvcid:4420 subnqn:a").1;
-        assert!(is_same(&one, &other));
-        let other = parse("trtype:RDMA adrfam:IPv6 traddr:fe80::1 trsvcid:4420 subnqn:A").1;
-        assert!(!is_same(&one, &other));
+    /// A name, as C reads it.
+    fn named(name: *const c_char) -> Option<&'static str> {
+        // SAFETY: the names are static C strings.
+        (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_str().unwrap())
     }
 
     #[test]
-    fn a_zone_is_part_of_an_address() {
-        let zoned =
-            |traddr: &str| parse(&format!("trtype:RDMA adrfam:IPv6 traddr:{traddr} trsvcid:4420 subnqn:a"));
-        let (rc, one) = zoned("fe80::1%lo");
-        assert_eq!((rc, text(&one.traddr).as_str()), (0, "fe80::1%lo"));
-        let number = format!("[FE80::1%{}]", verbs::interface_index("lo").unwrap());
-        assert!(is_same(&one, &zoned(&number).1), "the same interface by its number");
-        assert!(!is_same(&one, &zoned("fe80::1").1));
-        assert!(!is_same(&one, &zoned("fe80::1%no-such").1));
+    fn transport_types_have_names() {
+        for (text, value, shown) in [
+            (c"pcie", 256, Some("PCIe")),
+            (c"RDMA", 1, Some("RDMA")),
+            (c"Fc", 2, Some("FC")),
+            (c"tcp", 3, Some("TCP")),
+            (c"VfioUser", 1024, Some("VFIOUSER")),
+            (c"something else", 4096, Some("CUSTOM")),
+            (c"", 4096, Some("CUSTOM")),
+        ] {
+            let mut trtype = spdk_nvme_transport_type(77);
+            // SAFETY: both are this function's own.
+            let rc = unsafe { spdk_nvme_transport_id_parse_trtype(&raw mut trtype, text.as_ptr()) };
+            assert_eq!((rc, trtype.0), (0, value), "{text:?}");
+            assert_eq!(named(spdk_nvme_transport_id_trtype_str(trtype)), shown);
+        }
+        let fabrics = TransportType::SPDK_NVME_TRANSPORT_CUSTOM_FABRICS;
+        assert_eq!(named(spdk_nvme_transport_id_trtype_str(fabrics)), Some("CUSTOM"));
+        assert_eq!(named(spdk_nvme_transport_id_trtype_str(spdk_nvme_transport_type(0))), None);
+        // SAFETY: NULL is allowed.
+        unsafe {
+            let mut trtype = spdk_nvme_transport_type(77);
+            assert_eq!(spdk_nvme_transport_id_parse_trtype(&raw mut trtype, ptr::null()), -EINVAL);
+            assert_eq!(spdk_nvme_transport_id_parse_trtype(ptr::null_mut(), c"RDMA".as_ptr()), -EINVAL);
+            assert_eq!(trtype.0, 77);
+        }
+    }
+
+    #[test]
+    fn address_families_have_names() {
+        for (text, rc, value, shown) in [
+            (c"ipv4", 0, 1, Some("IPv4")),
+            (c"IPV6", 0, 2, Some("IPv6")),
+            (c"ib", 0, 3, Some("IB")),
+            (c"fc", 0, 4, Some("FC")),
+            (c"ipx", -ENOENT, 77, None),
+            (c"", -ENOENT, 77, None),
+        ] {
+            let mut adrfam = spdk_nvmf_adrfam(77);
+            // SAFETY: both are this function's own.
+            let found = unsafe { spdk_nvme_transport_id_parse_adrfam(&raw mut adrfam, text.as_ptr()) };
+            assert_eq!((found, adrfam.0), (rc, value), "{text:?}");
+            assert_eq!(named(spdk_nvme_transport_id_adrfam_str(adrfam)), shown);
+        }
+        // SAFETY: NULL is allowed.
+        unsafe {
+            let mut adrfam = spdk_nvmf_adrfam(0);
+            assert_eq!(spdk_nvme_transport_id_parse_adrfam(&raw mut adrfam, ptr::null()), -EINVAL);
+            assert_eq!(spdk_nvme_transport_id_parse_adrfam(ptr::null_mut(), c"ib".as_ptr()), -EINVAL);
+        }
+    }
+
+    #[test]
+    fn a_name_is_stored_without_its_type() {
+        let mut trid = parse("trtype:PCIe").1;
+        let mut populate = |name: &str| {
+            let name = CString::new(name).unwrap();
+            // SAFETY: both are this function's own.
+            let rc = unsafe { spdk_nvme_transport_id_populate_trstring(&raw mut trid, name.as_ptr()) };
+            (rc, text(&trid.trstring), trid.trtype.0)
+        };
+        assert_eq!(populate("rdma"), (0, String::from("RDMA"), 256));
+        assert_eq!(populate(&"n".repeat(32)), (0, "N".repeat(32), 256));
+        assert_eq!(populate(&"x".repeat(33)), (-EINVAL, "N".repeat(32), 256));
+        assert_eq!(populate(""), (0, String::new(), 256));
+        // SAFETY: NULL is allowed.
+        unsafe {
+            assert_eq!(spdk_nvme_transport_id_populate_trstring(&raw mut trid, ptr::null()), -EINVAL);
+            assert_eq!(spdk_nvme_transport_id_populate_trstring(ptr::null_mut(), c"RDMA".as_ptr()), -EINVAL);
+        }
     }
 
     #[test]

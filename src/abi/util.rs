@@ -1,7 +1,15 @@
 //! What SPDK's example programs and tools share.
 
-use super::{entry::guard_plain, types::spdk_nvme_trid_usage_opt};
-use libc::{FILE, c_char};
+use super::{
+    ctrlr::Ctrlr,
+    entry::{entry, guard_plain},
+    handles::{self, Found, Whose, find},
+    ns::Ns,
+    ns_cmd::wrong_namespace,
+    text::{put_text_within, text},
+    types::{spdk_nvme_ctrlr, spdk_nvme_ns, spdk_nvme_trid_usage_opt},
+};
+use libc::{EINVAL, FILE, c_char, c_int, size_t};
 use std::{ffi::CString, fmt::Write as _};
 
 /// Prints how a transport id is given on the command line.
@@ -74,6 +82,48 @@ fn usage(opts: u32) -> String {
         text.push_str("\t\tMay be given several times, for several controllers.\n");
     }
     text
+}
+
+/// Writes what a controller or a namespace is called into name: "RDMA (addr:192.0.2.1 subnqn:nqn...)", and " NSID 1" behind
+/// that with ns, which may be NULL.
+///
+/// As of snprintf(), what length bytes have no room for is left out, and the length of the whole is returned, without the
+/// zero byte at its end. name may be NULL if length is 0. Returns -EINVAL for what is no controller or no namespace.
+///
+/// # Safety
+///
+/// length bytes can be written at name. Both are handles of one controller, which nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_build_name(
+    name: *mut c_char,
+    length: size_t,
+    ctrlr: *mut spdk_nvme_ctrlr,
+    ns: *mut spdk_nvme_ns,
+) -> c_int {
+    const ENTRY: &str = "spdk_nvme_build_name";
+    // Another library's controller has no namespace of ours, and must not be given one.
+    let is_ns_of_ours = matches!(handles::whose(ns.addr()), Whose::Ours | Whose::Invalid(_));
+    if is_ns_of_ours && handles::whose(ctrlr.addr()) == Whose::Foreign {
+        return wrong_namespace(ENTRY, ns);
+    }
+    entry!(spdk_nvme_build_name(name, length, ctrlr, ns), Ctrlr, ctrlr, -EINVAL, |object| {
+        let trid = object.transport_id();
+        let mut called = format!("RDMA (addr:{} subnqn:{})", text(&trid.traddr), text(&trid.subnqn));
+        if !ns.is_null() {
+            // SAFETY: the caller vouches for the handle.
+            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
+                return wrong_namespace(ENTRY, ns);
+            };
+            let _ = write!(called, " NSID {}", namespace.id());
+        }
+        if name.is_null() && length != 0 {
+            tracing::error!("{ENTRY}: name is NULL");
+            return -EINVAL;
+        }
+        // SAFETY: the caller vouches for the buffer.
+        unsafe { put_text_within(name, length, called.as_bytes()) };
+        c_int::try_from(called.len()).unwrap_or(c_int::MAX)
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{Error, identity::identity};
 use crate::transport::{Upcall, tell_nobody};
 use spec::printable;
 use std::{
+    cmp::Ordering,
     net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
     time::Duration,
 };
@@ -57,13 +58,15 @@ impl TransportId {
     }
 }
 
-/// Whether two texts name the same address, however they are written.
-pub fn is_same_address(one: &str, other: &str) -> bool {
-    let numeric = |text| split_address(text).and_then(|(ip, zone)| Ok((ip, zone.map(scope_of).transpose()?)));
-    match (numeric(one), numeric(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one.eq_ignore_ascii_case(other),
+/// The order of two addresses, which is that of what they stand for, however they are written. Texts that are no numeric
+/// address of this machine are compared in any case, and come behind those that are.
+pub fn compare_addresses(one: &str, other: &str) -> Ordering {
+    fn numeric(text: &str) -> Result<(IpAddr, Option<u32>), Error> {
+        let (ip, zone) = split_address(text)?;
+        Ok((ip, zone.map(scope_of).transpose()?))
     }
+    let key = |text: &str| numeric(text).map_err(|_| text.to_ascii_lowercase());
+    key(one).cmp(&key(other))
 }
 
 /// The parts of a numeric address: `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`, and the last two in brackets.
@@ -210,6 +213,10 @@ pub struct IoQpairOptions {
 mod tests {
     use super::*;
 
+    fn is_same_address(one: &str, other: &str) -> bool {
+        compare_addresses(one, other).is_eq()
+    }
+
     #[test]
     fn only_numeric_addresses_of_the_family_are_taken() {
         let address = |family, address, service| socket_address(family, address, service);
@@ -257,6 +264,17 @@ mod tests {
         assert!(!is_same_address("fe80::1%lo", &format!("fe80::1%{}", lo + 1)));
         assert!(!is_same_address("fe80::1%lo", "fe80::1"));
         assert!(is_same_address("[::1]", "::1") && is_same_address("no address", "NO ADDRESS"));
+    }
+
+    #[test]
+    fn addresses_have_an_order() {
+        let sorted =
+            ["9.0.0.1", "10.0.0.1", "::2", "::10", "fe80::1", "fe80::1%lo", "1x", "A-name", "b-name"];
+        for (nth, one) in sorted.iter().enumerate() {
+            for (other_nth, other) in sorted.iter().enumerate() {
+                assert_eq!(compare_addresses(one, other), nth.cmp(&other_nth), "{one} and {other}");
+            }
+        }
     }
 
     #[test]

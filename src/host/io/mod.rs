@@ -34,6 +34,21 @@ pub struct IoQpair {
     place: Cell<usize>,
 }
 
+/// Where an I/O queue pair stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// There is neither a connection nor an attempt at one.
+    Disconnected,
+    /// Its connection is on its way out.
+    Disconnecting,
+    /// There is an attempt, or another one to come.
+    Connecting,
+    /// Requests are being exchanged.
+    Connected,
+    /// It was freed, or is being freed.
+    Freed,
+}
+
 /// What a namespace command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transfer {
@@ -159,6 +174,17 @@ impl IoQpair {
     /// Whether requests are being exchanged.
     pub fn is_connected(&self) -> bool {
         self.qpair.is_connected()
+    }
+
+    /// Where it stands.
+    pub fn standing(&self) -> Standing {
+        match () {
+            () if self.is_freed() => Standing::Freed,
+            () if self.is_connected() => Standing::Connected,
+            () if self.qpair.is_at_rest() => Standing::Disconnected,
+            () if self.qpair.is_draining() => Standing::Disconnecting,
+            () => Standing::Connecting,
+        }
     }
 
     /// Whether there was a connection, or an attempt, and it is over.

@@ -1,0 +1,168 @@
+//! Commands and completions as notices in the log. People and scripts read these lines.
+
+use super::{
+    entry::{entry, guard_plain},
+    qpair::Qpair,
+    text::text,
+    types::{spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_qpair},
+};
+use crate::host::Standing;
+use spec::{Command, Completion, command::COMMAND_SIZE, completion::COMPLETION_SIZE};
+
+/// Writes a command as a notice to the log, as one of the queue with this identifier; 0 is the admin queue.
+///
+/// # Safety
+///
+/// cmd is NULL, which a line in the log says, or points to a command.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_print_command(qid: u16, cmd: *mut spdk_nvme_cmd) {
+    guard_plain("spdk_nvme_print_command", (), || {
+        // SAFETY: the caller vouches for the command.
+        if let Some(command) = unsafe { read_command("spdk_nvme_print_command", cmd) } {
+            print_command("", &command, qid);
+        }
+    });
+}
+
+/// Writes a completion as a notice to the log, as one of the queue with this identifier, without knowing its command.
+///
+/// # Safety
+///
+/// cpl is NULL, which a line in the log says, or points to a completion.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_print_completion(qid: u16, cpl: *mut spdk_nvme_cpl) {
+    guard_plain("spdk_nvme_print_completion", (), || {
+        // SAFETY: the caller vouches for the completion.
+        if let Some(completion) = unsafe { read_completion("spdk_nvme_print_completion", cpl) } {
+            print_completion("", &completion, qid, 0);
+        }
+    });
+}
+
+/// Writes a completion as a notice to the log, as one of the queue with this identifier and the answer to a command with
+/// this opcode.
+///
+/// # Safety
+///
+/// cpl is NULL, which a line in the log says, or points to a completion.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_print_completion_ext(qid: u16, cpl: *const spdk_nvme_cpl, opc: u8) {
+    guard_plain("spdk_nvme_print_completion_ext", (), || {
+        // SAFETY: the caller vouches for the completion.
+        if let Some(completion) = unsafe { read_completion("spdk_nvme_print_completion_ext", cpl) } {
+            print_completion("", &completion, qid, opc);
+        }
+    });
+}
+
+/// Writes a command as a notice to the log, behind what its queue pair is.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses. cmd is NULL, which a line in the log says, or points to a command.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_print_command(qpair: *mut spdk_nvme_qpair, cmd: *mut spdk_nvme_cmd) {
+    entry!(spdk_nvme_qpair_print_command(qpair, cmd), Qpair, qpair, (), |object| {
+        // SAFETY: the caller vouches for the command.
+        if let Some(command) = unsafe { read_command("spdk_nvme_qpair_print_command", cmd) } {
+            print_command(&prefix(object), &command, object.host().id());
+        }
+    });
+}
+
+/// Writes a completion as a notice to the log, behind what its queue pair is, without knowing its command.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses. cpl is NULL, which a line in the log says, or points to a completion.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_print_completion(
+    qpair: *mut spdk_nvme_qpair,
+    cpl: *mut spdk_nvme_cpl,
+) {
+    entry!(spdk_nvme_qpair_print_completion(qpair, cpl), Qpair, qpair, (), |object| {
+        // SAFETY: the caller vouches for the completion.
+        if let Some(completion) = unsafe { read_completion("spdk_nvme_qpair_print_completion", cpl) } {
+            print_completion(&prefix(object), &completion, object.host().id(), 0);
+        }
+    });
+}
+
+/// Writes a completion as a notice to the log, behind what its queue pair is, as the answer to a command with this opcode.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses. cpl is NULL, which a line in the log says, or points to a completion.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_print_completion_ext(
+    qpair: *const spdk_nvme_qpair,
+    cpl: *const spdk_nvme_cpl,
+    opc: u8,
+) {
+    entry!(spdk_nvme_qpair_print_completion_ext(qpair, cpl, opc), Qpair, qpair, (), |object| {
+        // SAFETY: the caller vouches for the completion.
+        if let Some(completion) = unsafe { read_completion("spdk_nvme_qpair_print_completion_ext", cpl) } {
+            print_completion(&prefix(object), &completion, object.host().id(), opc);
+        }
+    });
+}
+
+/// Reads a program's command. None, and a line in the log, for NULL.
+///
+/// # Safety
+/// `cmd` is NULL or points to a command.
+unsafe fn read_command(entry: &str, cmd: *const spdk_nvme_cmd) -> Option<Command> {
+    const { assert!(size_of::<spdk_nvme_cmd>() == COMMAND_SIZE) };
+    if cmd.is_null() {
+        tracing::error!("{entry}: command is NULL");
+        return None;
+    }
+    // SAFETY: the caller vouches for the command, which is as large as that.
+    Some(Command::from_bytes(&unsafe { cmd.cast::<[u8; COMMAND_SIZE]>().read_unaligned() }))
+}
+
+/// As [`read_command`], of a completion.
+///
+/// # Safety
+/// `cpl` is NULL or points to a completion.
+unsafe fn read_completion(entry: &str, cpl: *const spdk_nvme_cpl) -> Option<Completion> {
+    const { assert!(size_of::<spdk_nvme_cpl>() == COMPLETION_SIZE) };
+    if cpl.is_null() {
+        tracing::error!("{entry}: completion is NULL");
+        return None;
+    }
+    // SAFETY: the caller vouches for the completion, which is as large as that.
+    Some(Completion::from_bytes(&unsafe { cpl.cast::<[u8; COMPLETION_SIZE]>().read_unaligned() }))
+}
+
+fn print_command(prefix: &str, command: &Command, qid: u16) {
+    tracing::info!("{prefix}{}", command.line(qid));
+}
+
+fn print_completion(prefix: &str, completion: &Completion, qid: u16, opcode: u8) {
+    let sqid = completion.sqid();
+    if sqid != qid && sqid != 0 {
+        tracing::error!("{prefix}a completion of queue {sqid} is taken for one of queue {qid}");
+    }
+    tracing::info!("{prefix}{}", completion.line(qid, opcode));
+}
+
+/// What a queue pair is, as its log lines begin.
+fn prefix(object: &Qpair) -> String {
+    let (ctrlr, handle, qid) = (object.ctrlr(), object.handle(), object.host().id());
+    let trid = ctrlr.transport_id();
+    let (host, subsystem, address) = (text(&ctrlr.opts().hostnqn), text(&trid.subnqn), text(&trid.traddr));
+    let (cntlid, state) = (ctrlr.controller_id(), state(object.host().standing()));
+    format!("[{host},{subsystem},{address},cntlid:{cntlid},qid:{qid},qpair:{handle:p},{state}] ")
+}
+
+/// What SPDK calls where a queue pair stands. Its two names for one that is connected differ in whether it was used since.
+fn state(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Disconnected => "DISCONNECTED",
+        Standing::Disconnecting => "DISCONNECTING",
+        Standing::Connecting => "CONNECTING",
+        Standing::Connected => "ENABLED",
+        Standing::Freed => "DESTROYING",
+    }
+}
