@@ -125,6 +125,7 @@ alone facts-in-process 180 "$bin/facts" --in-process
 alone admin-in-process 180 "$bin/admin" --in-process
 alone discovery-in-process 180 "$bin/discovery" --in-process
 alone text-in-process 180 "$bin/text" --in-process
+alone blocks-in-process 180 "$bin/blocks" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
 alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
@@ -139,6 +140,7 @@ with_target queue-ids 180 16M "$bin/queue-ids"
 with_target bad-input 180 16M "$bin/bad-input"
 with_target admin 180 16M "$bin/admin"
 with_target discovery 180 16M "$bin/discovery"
+with_target blocks 180 16M "$bin/blocks"
 with_target facts 180 16M "$bin/facts"
 SOFTVERBS_NO_DEVICE=1 alone no-device 60 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
 with_target text 180 16M "$bin/text"

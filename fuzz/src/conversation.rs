@@ -17,8 +17,8 @@ use spdk_nvme_rdma::abi::{
     ns::*,
     ns_cmd::{spdk_nvme_ns_cmd_read, spdk_nvme_ns_cmd_write},
     poll_group::*,
+    print::spdk_nvme_qpair_print_completion,
     qpair::*,
-    status_text::spdk_nvme_qpair_print_completion,
     transport_id::spdk_nvme_transport_id_parse,
     types::{
         spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_ctrlr_opts, spdk_nvme_io_qpair_opts, spdk_nvme_ns,

@@ -1107,6 +1107,190 @@ int spdk_nvme_ns_cmd_write(struct spdk_nvme_ns *ns,
                            uint32_t io_flags);
 
 /**
+ * Compares lba_count blocks from lba with payload: the completion is COMPARE FAILURE if they differ. As spdk_nvme_ns_cmd_read() otherwise.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+ */
+int spdk_nvme_ns_cmd_compare(struct spdk_nvme_ns *ns,
+                             struct spdk_nvme_qpair *qpair,
+                             void *payload,
+                             uint64_t lba,
+                             uint32_t lba_count,
+                             spdk_nvme_cmd_cb cb_fn,
+                             void *cb_arg,
+                             uint32_t io_flags);
+
+/**
+ * Makes lba_count blocks, 1 to 65,536, read as zeros.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair.
+ */
+int spdk_nvme_ns_cmd_write_zeroes(struct spdk_nvme_ns *ns,
+                                  struct spdk_nvme_qpair *qpair,
+                                  uint64_t lba,
+                                  uint32_t lba_count,
+                                  spdk_nvme_cmd_cb cb_fn,
+                                  void *cb_arg,
+                                  uint32_t io_flags);
+
+/**
+ * Has the controller read lba_count blocks, 1 to 65,536, and check what it can, without transferring them.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair.
+ */
+int spdk_nvme_ns_cmd_verify(struct spdk_nvme_ns *ns,
+                            struct spdk_nvme_qpair *qpair,
+                            uint64_t lba,
+                            uint32_t lba_count,
+                            spdk_nvme_cmd_cb cb_fn,
+                            void *cb_arg,
+                            uint32_t io_flags);
+
+/**
+ * Marks lba_count blocks, 1 to 65,536, as invalid: reads of them fail until they are written.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair.
+ */
+int spdk_nvme_ns_cmd_write_uncorrectable(struct spdk_nvme_ns *ns,
+                                         struct spdk_nvme_qpair *qpair,
+                                         uint64_t lba,
+                                         uint32_t lba_count,
+                                         spdk_nvme_cmd_cb cb_fn,
+                                         void *cb_arg);
+
+/**
+ * Has the controller make all that was written, and completed, durable.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair.
+ */
+int spdk_nvme_ns_cmd_flush(struct spdk_nvme_ns *ns,
+                           struct spdk_nvme_qpair *qpair,
+                           spdk_nvme_cmd_cb cb_fn,
+                           void *cb_arg);
+
+/**
+ * Says how num_ranges ranges, 1 to 256, are used, or that they are not any more: attributes are those of the command's Dword 11.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. ranges has as many elements.
+ */
+int spdk_nvme_ns_cmd_dataset_management(struct spdk_nvme_ns *ns,
+                                        struct spdk_nvme_qpair *qpair,
+                                        uint32_t attributes,
+                                        const struct spdk_nvme_dsm_range *ranges,
+                                        uint16_t num_ranges,
+                                        spdk_nvme_cmd_cb cb_fn,
+                                        void *cb_arg);
+
+/**
+ * Copies num_ranges source ranges, 1 to 256, one behind the other to dest_lba.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. ranges has as many elements.
+ */
+int spdk_nvme_ns_cmd_copy(struct spdk_nvme_ns *ns,
+                          struct spdk_nvme_qpair *qpair,
+                          const struct spdk_nvme_scc_source_range *ranges,
+                          uint16_t num_ranges,
+                          uint64_t dest_lba,
+                          spdk_nvme_cmd_cb cb_fn,
+                          void *cb_arg);
+
+/**
+ * Registers, unregisters or replaces this host's reservation key.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload points to the keys.
+ */
+int spdk_nvme_ns_cmd_reservation_register(struct spdk_nvme_ns *ns,
+                                          struct spdk_nvme_qpair *qpair,
+                                          struct spdk_nvme_reservation_register_data *payload,
+                                          bool ignore_key,
+                                          enum spdk_nvme_reservation_register_action action,
+                                          enum spdk_nvme_reservation_register_cptpl cptpl,
+                                          spdk_nvme_cmd_cb cb_fn,
+                                          void *cb_arg);
+
+/**
+ * Acquires or preempts a reservation.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload points to the keys.
+ */
+int spdk_nvme_ns_cmd_reservation_acquire(struct spdk_nvme_ns *ns,
+                                         struct spdk_nvme_qpair *qpair,
+                                         struct spdk_nvme_reservation_acquire_data *payload,
+                                         bool ignore_key,
+                                         enum spdk_nvme_reservation_acquire_action action,
+                                         enum spdk_nvme_reservation_type rtype,
+                                         spdk_nvme_cmd_cb cb_fn,
+                                         void *cb_arg);
+
+/**
+ * Releases or clears a reservation.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload points to the keys.
+ */
+int spdk_nvme_ns_cmd_reservation_release(struct spdk_nvme_ns *ns,
+                                         struct spdk_nvme_qpair *qpair,
+                                         struct spdk_nvme_reservation_key_data *payload,
+                                         bool ignore_key,
+                                         enum spdk_nvme_reservation_release_action action,
+                                         enum spdk_nvme_reservation_type rtype,
+                                         spdk_nvme_cmd_cb cb_fn,
+                                         void *cb_arg);
+
+/**
+ * Reads len bytes, a multiple of 4, of the report of a reservation and its registrants; in the extended form if the controller has host
+ * identifiers of 128 bits.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is NULL or has len bytes until cb_fn is called.
+ */
+int spdk_nvme_ns_cmd_reservation_report(struct spdk_nvme_ns *ns,
+                                        struct spdk_nvme_qpair *qpair,
+                                        void *payload,
+                                        uint32_t len,
+                                        spdk_nvme_cmd_cb cb_fn,
+                                        void *cb_arg);
+
+/**
+ * Receives len bytes, a multiple of 4, of I/O management: mo is the operation, mos specific to that.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is NULL or has len bytes until cb_fn is called.
+ */
+int spdk_nvme_ns_cmd_io_mgmt_recv(struct spdk_nvme_ns *ns,
+                                  struct spdk_nvme_qpair *qpair,
+                                  void *payload,
+                                  uint32_t len,
+                                  uint8_t mo,
+                                  uint16_t mos,
+                                  spdk_nvme_cmd_cb cb_fn,
+                                  void *cb_arg);
+
+/**
+ * Sends len bytes of I/O management: mo is the operation, mos specific to that.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is NULL or has len bytes.
+ */
+int spdk_nvme_ns_cmd_io_mgmt_send(struct spdk_nvme_ns *ns,
+                                  struct spdk_nvme_qpair *qpair,
+                                  void *payload,
+                                  uint32_t len,
+                                  uint8_t mo,
+                                  uint16_t mos,
+                                  spdk_nvme_cmd_cb cb_fn,
+                                  void *cb_arg);
+
+/**
  * Ends a queue pair. NULL is allowed.
  *
  * Waits until the hardware is done with every buffer, but not for a controller that is silent. Callbacks of requests that

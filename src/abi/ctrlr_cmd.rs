@@ -8,69 +8,20 @@
 
 use super::{
     callback::{context, upcall},
+    copied::Buffer,
     ctrlr::Ctrlr,
     entry::entry,
-    error::{submission, waited},
+    error::{invalid, submission, waited},
     transport_id,
     types::{spdk_nvme_cmd, spdk_nvme_cmd_cb, spdk_nvme_ctrlr},
 };
-use crate::host::{AdminData, Completer, Error, Payload, Received};
+use crate::host::{Completer, Payload, Received};
 use libc::{EINVAL, c_int, c_void, size_t};
 use spec::{
     AdminOpcode, Command, Completion, command::COMMAND_SIZE, feature::FeatureId, identify::LPA_EXTENDED_DATA,
-    log::LogPageId, opcode::DataTransfer,
+    log::LogPageId,
 };
-use std::{ptr, rc::Rc, slice};
-
-/// What a program gave for the data of a command.
-#[derive(Clone, Copy)]
-struct Buffer {
-    address: *mut c_void,
-    size: u32,
-}
-
-impl Buffer {
-    /// Without what exceeds a multiple of 4: for commands that count dwords, whose data must be as long as they say.
-    fn dwords(self) -> Self {
-        Self { size: self.size & !3, ..self }
-    }
-
-    /// As the host takes it, for a command with this opcode.
-    ///
-    /// # Safety
-    ///
-    /// The buffer has so many bytes, which nobody writes to during the call.
-    unsafe fn data<'a>(self, opcode: u8) -> AdminData<'a> {
-        if self.address.is_null() || self.size == 0 {
-            return AdminData::None;
-        }
-        match DataTransfer::of(opcode) {
-            DataTransfer::HostToController | DataTransfer::Bidirectional => {
-                // SAFETY: the caller vouches for the bytes.
-                AdminData::Given(unsafe { slice::from_raw_parts(self.address.cast(), self.size as usize) })
-            }
-            DataTransfer::ControllerToHost | DataTransfer::None => AdminData::Room(self.size),
-        }
-    }
-
-    /// Takes what the controller gave.
-    ///
-    /// # Safety
-    ///
-    /// The buffer still has the bytes that it was said to have.
-    unsafe fn take(self, received: &Received) {
-        received.chunks(|begin, chunk| {
-            // SAFETY: what was received has no more bytes than the buffer, for which the caller vouches.
-            unsafe {
-                ptr::copy_nonoverlapping(
-                    chunk.as_ptr(),
-                    self.address.cast::<u8>().wrapping_add(begin),
-                    chunk.len(),
-                )
-            };
-        });
-    }
-}
+use std::rc::Rc;
 
 /// Sends a command with copied data; see the head of this file.
 ///
@@ -97,10 +48,6 @@ unsafe fn send(
     submission(object.admin(|host| host.submit_admin_copied(command, data, tell)))
 }
 
-fn refuse(why: String) -> c_int {
-    submission(Err(Error::InvalidArgument(why)))
-}
-
 /// Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or
 /// registered with it, until cb_fn is called.
 ///
@@ -124,11 +71,11 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_admin_raw(
         |object| {
             // SAFETY: the caller vouches for the command, which is 64 bytes.
             let Some(bytes) = (unsafe { cmd.cast::<[u8; COMMAND_SIZE]>().as_ref() }) else {
-                return refuse(String::from("an admin command that is NULL"));
+                return invalid(String::from("an admin command that is NULL"));
             };
             let payload = match (buf.is_null(), len) {
                 (true, 0) => Payload::None,
-                (true, _) => return refuse(format!("an admin command with {len} bytes of data at NULL")),
+                (true, _) => return invalid(format!("an admin command with {len} bytes of data at NULL")),
                 (false, 0) => Payload::None,
                 (false, length) => Payload::Memory { address: buf.expose_provenance() as u64, length },
             };
@@ -389,10 +336,10 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_get_log_page_ext(
 fn log_page_command(object: &Ctrlr, page: u8, nsid: u32, size: u32, offset: u64) -> Result<Command, c_int> {
     let has_offsets = object.admin(|host| host.view().lpa() & LPA_EXTENDED_DATA != 0);
     if size < 4 {
-        return Err(refuse(format!("{size} bytes of log page {page:#x}, of which 4 are the least")));
+        return Err(invalid(format!("{size} bytes of log page {page:#x}, of which 4 are the least")));
     }
     if !offset.is_multiple_of(4) || offset != 0 && !has_offsets {
-        return Err(refuse(format!(
+        return Err(invalid(format!(
             "log page {page:#x} from byte {offset} on: the controller does not read from there"
         )));
     }
@@ -525,7 +472,7 @@ unsafe fn wait_for_security(
     size: size_t,
 ) -> c_int {
     let Ok(size) = u32::try_from(size) else {
-        return refuse(format!("{size} bytes of data of a security protocol"));
+        return invalid(format!("{size} bytes of data of a security protocol"));
     };
     let buffer = Buffer { address: payload, size };
     // SAFETY: the caller vouches for the payload.

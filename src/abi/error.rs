@@ -107,6 +107,11 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
     errno.saturating_neg()
 }
 
+/// The status of a call with a wrong argument, and a line that says what is wrong.
+pub(super) fn invalid(why: String) -> c_int {
+    submission(Err(Error::InvalidArgument(why)))
+}
+
 /// The status of an admin command that the program waited for: an error of the controller's is EIO, and one that did not come
 /// about, in time or at all, is ECANCELED. `of_whom` is the controller's label.
 pub(super) fn waited<T>(of_whom: &str, result: Result<T, Error>) -> Result<T, c_int> {

@@ -17,6 +17,7 @@
 
 mod attached;
 mod callback;
+mod copied;
 pub mod ctrlr;
 pub mod ctrlr_cmd;
 pub mod ctrlr_events;
@@ -32,7 +33,9 @@ mod handles;
 pub mod host_id;
 mod log;
 pub mod ns;
+pub mod ns_blocks;
 pub mod ns_cmd;
+pub mod ns_lists;
 pub mod ocssd;
 mod options;
 mod pairs;

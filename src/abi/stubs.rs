@@ -278,13 +278,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ns_cmd_compare(a1: Pointer, a2: Pointer, a3: Pointer, a4: u64, a5: u32,
-        a6: Pointer, a7: Pointer, a8: u32) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ns_cmd_compare_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u64,
         a6: u32, a7: Pointer, a8: Pointer, a9: u32, a10: u16, a11: u16) -> c_int,
     handles(a1, a2),
@@ -302,40 +295,6 @@ stub!(
     spdk_nvme_ns_cmd_comparev_with_md(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
         a6: Pointer, a7: u32, a8: Pointer, a9: Pointer, a10: Pointer,
         a11: u16, a12: u16) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_copy(a1: Pointer, a2: Pointer, a3: Pointer, a4: u16, a5: u64,
-        a6: Pointer, a7: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_dataset_management(a1: Pointer, a2: Pointer, a3: u32, a4: Pointer, a5: u16,
-        a6: Pointer, a7: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_flush(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_io_mgmt_recv(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: u8,
-        a6: u16, a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_io_mgmt_send(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: u8,
-        a6: u16, a7: Pointer, a8: Pointer) -> c_int,
     handles(a1, a2),
     -libc::ENOTSUP
 );
@@ -384,41 +343,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ns_cmd_reservation_acquire(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: u32,
-        a6: u32, a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_reservation_register(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: u32,
-        a6: u32, a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_reservation_release(a1: Pointer, a2: Pointer, a3: Pointer, a4: u8, a5: u32,
-        a6: u32, a7: Pointer, a8: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_reservation_report(a1: Pointer, a2: Pointer, a3: Pointer, a4: u32, a5: Pointer,
-        a6: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_verify(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
-        a6: Pointer, a7: u32) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ns_cmd_write_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: u64, a5: u32,
         a6: Pointer, a7: Pointer, a8: Pointer) -> c_int,
     handles(a1, a2),
@@ -433,22 +357,8 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ns_cmd_write_uncorrectable(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
-        a6: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ns_cmd_write_with_md(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer, a5: u64,
         a6: u32, a7: Pointer, a8: Pointer, a9: u32, a10: u16, a11: u16) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ns_cmd_write_zeroes(a1: Pointer, a2: Pointer, a3: u64, a4: u32, a5: Pointer,
-        a6: Pointer, a7: u32) -> c_int,
     handles(a1, a2),
     -libc::ENOTSUP
 );

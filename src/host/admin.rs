@@ -280,13 +280,10 @@ impl AdminQueue {
 
     /// Memory that the controller may write to while this queue is connected.
     fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
-        self.memory(length, Access::RemoteWrite).map(Rc::new)
-    }
-
-    /// Memory, zeros at first, that the controller may reach so while this queue is connected.
-    pub(super) fn memory(&self, length: usize, access: Access) -> Result<RegisteredMemory, Error> {
-        let domain = self.qpair.domain().ok_or(Error::Transport(transport::Error::NotConnected))?;
-        RegisteredMemory::new(&domain, length, access).map_err(|error| Error::Transport(error.into()))
+        let domain = self.qpair.domain().ok_or(Error::ControllerFailed)?;
+        RegisteredMemory::new(&domain, length, Access::RemoteWrite)
+            .map(Rc::new)
+            .map_err(|error| Error::Transport(error.into()))
     }
 }
 

@@ -15,7 +15,9 @@ use spec::{
     Command,
     fabrics::{DISCOVERY_NQN, PropertySize},
     feature::{QueueCounts, async_events},
-    identify::{CNTRLTYPE_DISCOVERY, Cns, ControllerView, IDENTIFY_SIZE, SGLS_KEYED},
+    identify::{
+        CNTRLTYPE_DISCOVERY, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerView, IDENTIFY_SIZE, SGLS_KEYED,
+    },
     namespace::namespace_list,
     registers::{self, Cap, Cc, Csts, Vs},
 };
@@ -179,6 +181,7 @@ fn namespaces(
     let mut found = Namespaces::of(ControllerFacts {
         optional_commands: view.oncs(),
         has_write_cache: view.vwc() & 1 != 0,
+        has_extended_host_ids: view.ctratt() & CTRATT_EXTENDED_HOST_IDS != 0,
         largest_transfer: properties.largest_transfer(view),
     });
     let mut complaints = Complaints::default();

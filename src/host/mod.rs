@@ -5,10 +5,10 @@
 //! object, apart from the registered memory that admin commands need.
 
 mod admin;
-mod admin_data;
 mod bring_up;
 mod budget;
 mod controller;
+mod copied;
 mod discovery;
 mod discovery_page;
 mod error;
@@ -25,9 +25,9 @@ mod shared;
 mod task;
 
 pub use crate::transport::{Completer, Context, FailureReason, Payload, Upcall, tell_nobody};
-pub use admin_data::{AdminData, Received};
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
 pub use controller::Controller;
+pub use copied::{CopiedData, Received};
 pub use discovery::discover;
 pub use discovery_page::DiscoveryPage;
 pub use error::Error;

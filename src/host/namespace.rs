@@ -32,6 +32,8 @@ pub struct ControllerFacts {
     pub optional_commands: u16,
     /// VWC bit 0: whether there is a volatile write cache.
     pub has_write_cache: bool,
+    /// Whether host identifiers have 128 bits (CTRATT bit 0).
+    pub has_extended_host_ids: bool,
     /// Bytes that one command may transfer by MDTS.
     pub largest_transfer: u32,
 }
@@ -192,6 +194,20 @@ impl Namespace {
         self.sector_size().saturating_add(metadata)
     }
 
+    /// The bytes that one logical block of a command with these flags has in a buffer: none of its protection information where the
+    /// controller inserts and strips that (PRACT; NVM Command Set 1.0, 5.3) and it is all the metadata that there are.
+    pub(super) fn transferred_size(&self, flags: u32) -> u32 {
+        let is_stripped = flags & PRACT != 0
+            && self.protection_type() != 0
+            && self.metadata_size() == PROTECTION_INFORMATION;
+        if is_stripped { self.sector_size() } else { self.extended_sector_size() }
+    }
+
+    /// The reference tag of a command from `lba` on, where one is checked (types 1 and 2; NVM Command Set 1.0, 5.3).
+    pub(super) fn reference_tag(&self, lba: u64) -> Option<u32> {
+        matches!(self.protection_type(), 1 | 2).then_some(lba as u32) // its lower half
+    }
+
     /// The type of its protection information, 1 to 3; 0 if it has none (DPS bits 2:0).
     pub fn protection_type(&self) -> u8 {
         self.facts.map_or(0, |facts| facts.protection_type)
@@ -229,6 +245,11 @@ impl Drop for Namespace {
         crate::epoch::advance();
     }
 }
+
+/// Protection Information Action, a flag of I/O commands (Dword 12, bit 29).
+const PRACT: u32 = 1 << 29;
+/// The bytes of protection information with a 16-bit guard.
+const PROTECTION_INFORMATION: u32 = 8;
 
 /// Blocks above this size cannot be carried by a keyed SGL descriptor's 24-bit length in any useful number.
 const MAXIMUM_SECTOR_SIZE: u32 = 1 << 20;
@@ -296,5 +317,26 @@ mod tests {
         assert_eq!(of(&image, &descriptors).extended_sector_size(), 4096);
         image.set_lba_format(1, LbaFormat { ms: 0, lbads: 12, rp: 0 });
         assert_eq!(of(&image, &descriptors).protection_type(), 0);
+    }
+
+    #[test]
+    fn protection_information_is_stripped_and_tagged() {
+        let mut image = NamespaceImage::default();
+        image.set_nsze(8).set_flbas(1 << 4).set_dps(1);
+        let of = |image: &NamespaceImage| {
+            let facts = Facts::of(&image.0, None).unwrap().unwrap();
+            Namespace::new(1, ControllerFacts::default(), facts, &[])
+        };
+        image.set_lba_format(0, LbaFormat { ms: 8, lbads: 9, rp: 0 });
+        let namespace = of(&image);
+        assert_eq!((namespace.transferred_size(0), namespace.transferred_size(PRACT)), (520, 512));
+        assert_eq!(namespace.reference_tag(0x1_2345_6789), Some(0x2345_6789));
+        // Other metadata stay when the protection information is stripped.
+        image.set_lba_format(0, LbaFormat { ms: 16, lbads: 9, rp: 0 });
+        assert_eq!(of(&image).transferred_size(PRACT), 528);
+        image.set_dps(3);
+        assert_eq!(of(&image).reference_tag(5), None, "type 3 checks none");
+        image.set_dps(0);
+        assert_eq!((of(&image).transferred_size(PRACT), of(&image).reference_tag(5)), (528, None));
     }
 }

@@ -4,7 +4,7 @@
 //! buffers. What must hold: a task keeps its controller only while it is polled, so that it never keeps one alive; no list is borrowed
 //! while a task runs, since it may call the program, which may begin another task or poll again.
 
-use super::{AdminData, Controller, Error};
+use super::{Controller, CopiedData, Error};
 use spec::{Command, Completion};
 use std::{
     cell::Cell,
@@ -67,7 +67,7 @@ impl Queue {
         room.try_reserve_exact(length as usize).map_err(|_| Error::NoMemory)?;
         let room = Cell::new(room);
         let controller = self.0.upgrade().ok_or(Error::ControllerFailed)?;
-        controller.submit_admin_copied(command, AdminData::Room(length), move |completion, received| {
+        controller.submit_admin_copied(command, CopiedData::Room(length), move |completion, received| {
             let mut data = room.take();
             received.chunks(|_, chunk| data.extend_from_slice(chunk));
             told.set(Some(Answer { completion: *completion, data }));

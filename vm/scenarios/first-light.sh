@@ -4,7 +4,7 @@
 # what these say of themselves.
 #
 # Wants /share/bin/nvme-rdma-demo: -r TRID, -q depth, -n bytes, --load, -t seconds, --announce N; exit status 0 all well, 2 the target went
-# away and all ended as it should; prints a line "N requests of the load came back" when it is so. And /share/bin/facts, admin and discovery: -r TRID.
+# away and all ended as it should; prints a line "N requests of the load came back" when it is so. And /share/bin/facts, admin, discovery and blocks: -r TRID.
 #
 # shellcheck disable=SC2317 # functions are called by `check`
 # shellcheck source-path=SCRIPTDIR/../guest source=rxe.sh
@@ -43,7 +43,7 @@ for turn in first second; do
 done
 check "the kernel's side has the data" all_blocks_written "$(cat "$NVMET/subsystems/${NQN_PREFIX}1/namespaces/1/device_path")"
 
-for program in facts admin discovery; do
+for program in facts admin discovery blocks; do
   run_program "$program" "/share/bin/$program" -r "$(nvmet_trid 1)"
   wait $!
   show_log "$program"

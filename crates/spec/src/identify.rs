@@ -68,6 +68,8 @@ pub const ONCS_WRITE_UNCORRECTABLE: u16 = 1 << 1;
 pub const ONCS_DATASET_MANAGEMENT: u16 = 1 << 2;
 /// ONCS bit 3: Write Zeroes is supported.
 pub const ONCS_WRITE_ZEROES: u16 = 1 << 3;
+/// CTRATT bit 0: host identifiers of 128 bits.
+pub const CTRATT_EXTENDED_HOST_IDS: u32 = 1 << 0;
 /// CTRATT bit 6: traffic based keep alive.
 pub const CTRATT_TRAFFIC_BASED_KEEP_ALIVE: u32 = 1 << 6;
 /// SGLS bits 1:0 = 01b: SGLs are supported without alignment.

@@ -65,8 +65,10 @@ codes! {
         RESERVATION_REGISTER = 0x0d,
         RESERVATION_REPORT = 0x0e,
         RESERVATION_ACQUIRE = 0x11,
+        IO_MANAGEMENT_RECEIVE = 0x12,
         RESERVATION_RELEASE = 0x15,
         COPY = 0x19,
+        IO_MANAGEMENT_SEND = 0x1d,
         FABRICS = 0x7f,
     }
 }

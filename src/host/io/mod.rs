@@ -9,7 +9,7 @@ mod split;
 use super::{Error, Namespace, group::Members, options::IoQpairOptions, shared::Shared};
 use crate::transport::{Completer, Context, FailureReason, Payload, Qpair, Wire};
 use seen::Seen;
-use spec::Command;
+use spec::{Command, NvmOpcode};
 use std::{
     cell::Cell,
     ffi::c_void,
@@ -54,10 +54,15 @@ pub enum Standing {
 pub(crate) enum Transfer {
     Read,
     Write,
+    /// Fails where the blocks are not those of the buffer.
+    Compare,
 }
 
-/// The bits of `flags` that a read or write may carry in its command dword 12 (NVM Command Set 1.0, 3.2.4).
+/// The bits of `flags` that a command on blocks may carry in its command dword 12 (NVM Command Set 1.0, 3.2.4).
 const IO_FLAGS: u32 = 0xffff_0000;
+
+/// What is said of other bits.
+const WRONG_FLAGS: &str = "I/O flags outside of command dword 12, bits 31:16";
 
 impl IoQpair {
     pub(super) fn new(qpair: Rc<Qpair>, shared: Arc<Shared>, options: IoQpairOptions) -> Rc<Self> {
@@ -286,9 +291,10 @@ impl IoQpair {
             return invalid("a transfer of 0 blocks");
         }
         if flags & !IO_FLAGS != 0 {
-            return invalid("I/O flags outside of command dword 12, bits 31:16");
+            return invalid(WRONG_FLAGS);
         }
-        let Some(each) = most.checked_div(namespace.sector_size()).filter(|each| *each > 0) else {
+        let block = namespace.transferred_size(flags);
+        let Some(each) = most.checked_div(block).filter(|each| *each > 0) else {
             return invalid("a logical block is longer than the controller's largest transfer");
         };
         // NLB has 16 bits (NVM Command Set 1.0, figures 50 and 71).
@@ -296,10 +302,34 @@ impl IoQpair {
         if blocks > each {
             return self.transfer_split(transfer, namespace, buffer, lba, blocks, each, flags, context);
         }
-        let payload =
-            Payload::Memory { address: buffer.addr() as u64, length: blocks * namespace.sector_size() };
-        let command = build(transfer, namespace.id(), lba, blocks, flags);
+        let payload = Payload::Memory { address: buffer.addr() as u64, length: blocks * block };
+        let command = build(transfer, namespace, lba, blocks, flags);
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
+    }
+
+    /// Sends a command on blocks that has no data: write zeroes, verify, write uncorrectable. It is not split.
+    pub fn on_blocks(
+        &self,
+        opcode: NvmOpcode,
+        namespace: &Namespace,
+        lba: u64,
+        blocks: u32,
+        flags: u32,
+        context: Context,
+    ) -> Result<(), Error> {
+        if !(1..=0x1_0000).contains(&blocks) {
+            let text = format!("{blocks} blocks, of 1 to 65,536 that one command can have");
+            return Err(Error::InvalidArgument(text));
+        }
+        if flags & !IO_FLAGS != 0 {
+            return Err(Error::InvalidArgument(String::from(WRONG_FLAGS)));
+        }
+        let mut command = Command::new(opcode.0);
+        command.set_nsid(namespace.id());
+        command.set_lba(lba);
+        command.set_block_count(blocks);
+        command.set_io_flags(flags);
+        self.submit(command, Payload::None, context)
     }
 
     pub(super) fn transport(&self) -> &Rc<Qpair> {
@@ -327,13 +357,18 @@ impl Drop for IoQpair {
     }
 }
 
-fn build(transfer: Transfer, nsid: u32, lba: u64, blocks: u32, flags: u32) -> Command {
+fn build(transfer: Transfer, namespace: &Namespace, lba: u64, blocks: u32, flags: u32) -> Command {
+    let nsid = namespace.id();
     let mut command = match transfer {
         Transfer::Read => Command::read(nsid, lba, blocks),
         Transfer::Write => Command::write(nsid, lba, blocks),
+        Transfer::Compare => Command::compare(nsid, lba, blocks),
     };
     if flags != 0 {
         command.set_io_flags(flags);
+    }
+    if let Some(tag) = namespace.reference_tag(lba) {
+        command.set_cdw14(tag);
     }
     command
 }

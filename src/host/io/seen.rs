@@ -16,7 +16,7 @@ use std::{cell::Cell, ffi::c_void};
 pub(super) struct Seen {
     name: Cell<*const ()>,
     epoch: Cell<u64>,
-    /// The bytes of a block.
+    /// The bytes of a block in a buffer.
     block: Cell<u32>,
     /// The first two dwords of its commands, but for opcode and command id.
     head: Cell<u64>,
@@ -42,9 +42,12 @@ impl Seen {
         self.name.set(name);
         let [dword_0, ..] = Command::new(0).dwords;
         self.head.set(u64::from(namespace.id()) << 32 | u64::from(dword_0));
-        self.block.set(namespace.sector_size());
-        // An inactive one has no blocks. NLB has 16 bits (NVM Command Set 1.0, figures 50 and 71).
-        self.most.set(most.checked_div(namespace.sector_size()).unwrap_or(0).min(0x1_0000));
+        let block = namespace.extended_sector_size();
+        self.block.set(block);
+        // With protection information a command has a reference tag: these go the long way. An inactive one has no blocks. NLB has 16
+        // bits (NVM Command Set 1.0, figures 50 and 71).
+        let most = if namespace.protection_type() == 0 { most } else { 0 };
+        self.most.set(most.checked_div(block).unwrap_or(0).min(0x1_0000));
     }
 }
 

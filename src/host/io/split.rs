@@ -20,6 +20,7 @@ impl IoQpair {
         flags: u32,
         context: Context,
     ) -> Result<(), Error> {
+        let block = namespace.transferred_size(flags);
         let parts = blocks.div_ceil(each);
         // What can never be accepted must not be answered with "try again".
         let most = self.qpair.request_count();
@@ -36,10 +37,10 @@ impl IoQpair {
         let mut done = 0;
         while sent < parts {
             let count = each.min(blocks - done);
-            let offset = u64::from(done) * u64::from(namespace.sector_size());
-            let length = count * namespace.sector_size();
+            let offset = u64::from(done) * u64::from(block);
+            let length = count * block;
             let payload = Payload::Memory { address: (buffer.addr() as u64).wrapping_add(offset), length };
-            let command = build(transfer, namespace.id(), lba.wrapping_add(u64::from(done)), count, flags);
+            let command = build(transfer, namespace, lba.wrapping_add(u64::from(done)), count, flags);
             let part = parent.clone();
             let completer = Completer::Shared(Rc::new(move |completion| part.part_done(completion)));
             match self.qpair.submit(&command, payload, completer) {
