@@ -48,8 +48,14 @@ fn entries() -> (String, usize) {
         let arguments: String = (0..prototype.parameters.len()).map(letter).collect();
         let (size, refused) = result(prototype.result, entry.refused.as_deref(), &symbol);
         writeln!(declarations, "extern void own_{symbol}(void) __asm__(\"{symbol}\");").unwrap();
-        writeln!(rows, "\t{{\"{symbol}\", own_{symbol}, \"{arguments}\", {size}, (uint64_t)({refused})}},")
-            .unwrap();
+        // A poll group takes queue pairs of any library.
+        let is_mixed =
+            u8::from(handles.len() > 1 && entry.kind == Kind::Native && !symbol.contains("poll_group"));
+        writeln!(
+            rows,
+            "\t{{\"{symbol}\", own_{symbol}, \"{arguments}\", {size}, (uint64_t)({refused}), {is_mixed}}},"
+        )
+        .unwrap();
         count += 1;
     }
     (
@@ -138,4 +144,5 @@ fn handles_that_are_none_get_the_error_value_and_one_line() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(calls.len(), count);
     assert!(calls.values().all(|count| *count >= 4), "{calls:?}");
+    assert!(said.contains(" mixed "), "handles of two libraries");
 }

@@ -6,7 +6,7 @@
 use super::{
     entry::{entry, guard, next_or_complain},
     error::negated_errno,
-    handles::{self, Begin, Claim, Kind, LongCall, Object, shared_by},
+    handles::{self, Begin, Claim, Kind, LongCall, Object, is_mixed, shared_by},
     ns::Ns,
     options,
     qpair::Qpair,
@@ -31,6 +31,8 @@ use std::{
 pub(super) struct Ctrlr {
     lock: ReentrantMutex<()>,
     host: Rc<host::Controller>,
+    /// What needs no lock.
+    summary: Arc<host::Summary>,
     /// What spdk_nvme_ctrlr_get_transport_id points to.
     transport_id: spdk_nvme_transport_id,
     /// What the attach callback's options point to: the program's, with what the controller made of them.
@@ -54,7 +56,7 @@ enum Qpairs {
 
 // SAFETY: everything in it that is not safe to share is reached under `lock` (see `Ctrlr::admin`), is never changed
 // after the controller is made (transport_id, opts, handle), or has a lock of its own. The counts of `host`'s `Rc`
-// change under `lock` only, since only admin callbacks take shares of it: a queue pair has none. It is dropped with
+// change under `lock` only, since only the admin side takes shares of it, and its callbacks, tasks and listeners have weak ones: a queue pair has none. It is dropped with
 // the last share of the controller, when nothing else can reach it any more. The shares of queue pairs in `qpairs` are
 // those that a detach has claimed: no other thread uses these queue pairs, and the detach is one thread's at a time.
 unsafe impl Send for Ctrlr {}
@@ -85,6 +87,7 @@ impl Ctrlr {
         opts.num_io_queues = host.io_queue_count();
         let ctrlr = Arc::new(Self {
             lock: ReentrantMutex::new(()),
+            summary: host.summary().clone(),
             host,
             transport_id,
             opts,
@@ -115,9 +118,9 @@ impl Ctrlr {
         &self.opts
     }
 
-    /// CNTLID.
-    pub(super) fn controller_id(&self) -> u16 {
-        self.admin(|host| host.controller_id())
+    /// What is known of the controller without its lock.
+    pub(super) fn summary(&self) -> &host::Summary {
+        &self.summary
     }
 
     /// What a queue pair gets unless the program says otherwise.
@@ -143,9 +146,13 @@ impl Ctrlr {
 
     /// Detaches once. True if that was the last time: then the end is the caller's, who has to begin it.
     pub(super) fn detach_once(&self) -> bool {
-        let last = self.admin(|_| {
+        let last = self.admin(|host| {
             let left = self.attachments.get().checked_sub(1);
             self.attachments.set(left.unwrap_or(0));
+            if left == Some(0) {
+                // Whoever detaches may forget what the callback needs.
+                host.listen_to_events(None);
+            }
             left == Some(0)
         });
         // SAFETY: the end is claimed, not brought about: what the handle stands for stays.
@@ -446,6 +453,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_connect_io_qpair(
     qpair: *mut spdk_nvme_qpair,
 ) -> c_int {
     const ENTRY: &str = "spdk_nvme_ctrlr_connect_io_qpair";
+    if is_mixed(ENTRY, qpair.addr(), ctrlr.addr()) {
+        return -EINVAL;
+    }
     let of_this = |object: &Qpair| {
         let of_this = object.ctrlr().handle() == ctrlr;
         if !of_this {

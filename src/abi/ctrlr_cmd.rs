@@ -334,7 +334,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_get_log_page_ext(
 }
 
 fn log_page_command(object: &Ctrlr, page: u8, nsid: u32, size: u32, offset: u64) -> Result<Command, c_int> {
-    let has_offsets = object.admin(|host| host.view().lpa() & LPA_EXTENDED_DATA != 0);
+    let has_offsets = object.summary().view().lpa() & LPA_EXTENDED_DATA != 0;
     if size < 4 {
         return Err(invalid(format!("{size} bytes of log page {page:#x}, of which 4 are the least")));
     }

@@ -24,7 +24,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_data(
     ctrlr: *mut spdk_nvme_ctrlr,
 ) -> *const spdk_nvme_ctrlr_data {
     entry!(spdk_nvme_ctrlr_get_data(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
-        object.admin(|host| ptr::from_ref(host.identify_data()).cast())
+        ptr::from_ref(object.summary().identify_data()).cast()
     })
 }
 
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_opts(
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_flags(ctrlr: *mut spdk_nvme_ctrlr) -> u64 {
-    entry!(spdk_nvme_ctrlr_get_flags(ctrlr), Ctrlr, ctrlr, 0, |object| object.admin(|host| flags(host)))
+    entry!(spdk_nvme_ctrlr_get_flags(ctrlr), Ctrlr, ctrlr, 0, |object| flags(object.summary()))
 }
 
 /// The controller's identifier (CNTLID) as the answer to Connect has it. 0 for a handle that is no controller.
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_flags(ctrlr: *mut spdk_nvme_ctrlr) 
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_id(ctrlr: *mut spdk_nvme_ctrlr) -> u16 {
-    entry!(spdk_nvme_ctrlr_get_id(ctrlr), Ctrlr, ctrlr, 0, |object| object.controller_id())
+    entry!(spdk_nvme_ctrlr_get_id(ctrlr), Ctrlr, ctrlr, 0, |object| object.summary().controller_id())
 }
 
 /// The highest namespace identifier that there can be (NN), which is not how many there are. 0 for a discovery controller
@@ -83,8 +83,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_id(ctrlr: *mut spdk_nvme_ctrlr) -> 
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_num_ns(ctrlr: *mut spdk_nvme_ctrlr) -> u32 {
-    entry!(spdk_nvme_ctrlr_get_num_ns(ctrlr), Ctrlr, ctrlr, 0, |object| object
-        .admin(|host| if host.is_discovery() { 0 } else { host.namespace_count() }))
+    entry!(spdk_nvme_ctrlr_get_num_ns(ctrlr), Ctrlr, ctrlr, 0, |object| object.summary().namespace_count())
 }
 
 /// The bytes that one command may transfer. A longer I/O is split. 0 for a handle that is no controller.
@@ -95,7 +94,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_num_ns(ctrlr: *mut spdk_nvme_ctrlr)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_max_xfer_size(ctrlr: *const spdk_nvme_ctrlr) -> u32 {
     entry!(spdk_nvme_ctrlr_get_max_xfer_size(ctrlr), Ctrlr, ctrlr, 0, |object| object
-        .admin(|host| host.largest_transfer()))
+        .summary()
+        .largest_transfer())
 }
 
 /// The elements of a scattered buffer that one command may have; 65535 if the controller takes no SGLs. 0 for a handle that
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_max_xfer_size(ctrlr: *const spdk_nv
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_max_sges(ctrlr: *const spdk_nvme_ctrlr) -> u16 {
-    entry!(spdk_nvme_ctrlr_get_max_sges(ctrlr), Ctrlr, ctrlr, 0, |object| object.admin(|host| max_sges(host)))
+    entry!(spdk_nvme_ctrlr_get_max_sges(ctrlr), Ctrlr, ctrlr, 0, |object| max_sges(object.summary()))
 }
 
 /// The NUMA node of the RDMA device that reaches the controller; -1 if it has none, is not known, or for a handle that is no
@@ -117,8 +117,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_max_sges(ctrlr: *const spdk_nvme_ct
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_numa_id(ctrlr: *mut spdk_nvme_ctrlr) -> i32 {
-    entry!(spdk_nvme_ctrlr_get_numa_id(ctrlr), Ctrlr, ctrlr, -1, |object| object
-        .admin(|host| host.numa_node().and_then(|node| i32::try_from(node).ok()).unwrap_or(-1)))
+    entry!(spdk_nvme_ctrlr_get_numa_id(ctrlr), Ctrlr, ctrlr, -1, |object| {
+        object.summary().numa_node().and_then(|node| i32::try_from(node).ok()).unwrap_or(-1)
+    })
 }
 
 /// Whether it is a discovery controller. False for a handle that is no controller.
@@ -128,8 +129,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_numa_id(ctrlr: *mut spdk_nvme_ctrlr
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_is_discovery(ctrlr: *mut spdk_nvme_ctrlr) -> bool {
-    entry!(spdk_nvme_ctrlr_is_discovery(ctrlr), Ctrlr, ctrlr, false, |object| object
-        .admin(|host| host.is_discovery()))
+    entry!(spdk_nvme_ctrlr_is_discovery(ctrlr), Ctrlr, ctrlr, false, |object| object.summary().is_discovery())
 }
 
 /// Whether it is reached over fabrics: always, but for a handle that is no controller.
@@ -152,8 +152,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_is_fabrics(ctrlr: *mut spdk_nvme_ctrlr)
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_is_failed(ctrlr: *mut spdk_nvme_ctrlr) -> bool {
-    entry!(spdk_nvme_ctrlr_is_failed(ctrlr), Ctrlr, ctrlr, false, |object| object
-        .admin(|host| host.has_failed()))
+    entry!(spdk_nvme_ctrlr_is_failed(ctrlr), Ctrlr, ctrlr, false, |object| object.summary().has_failed())
 }
 
 /// Whether the controller has a feature. Those that the specifications make mandatory are taken for granted; of a discovery
@@ -168,7 +167,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_is_feature_supported(
     feature_code: u8,
 ) -> bool {
     entry!(spdk_nvme_ctrlr_is_feature_supported(ctrlr, feature_code), Ctrlr, ctrlr, false, |object| {
-        object.admin(|host| !host.is_discovery() && has_feature(host, feature_code))
+        !object.summary().is_discovery() && has_feature(object.summary(), feature_code)
     })
 }
 
@@ -183,7 +182,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_is_log_page_supported(
     log_page: u8,
 ) -> bool {
     entry!(spdk_nvme_ctrlr_is_log_page_supported(ctrlr, log_page), Ctrlr, ctrlr, false, |object| {
-        object.admin(|host| !host.is_discovery() && has_log_page(host, log_page))
+        !object.summary().is_discovery() && has_log_page(object.summary(), log_page)
     })
 }
 
@@ -226,7 +225,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_admin_qp_failure_reason(
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_regs_cap(ctrlr: *mut spdk_nvme_ctrlr) -> spdk_nvme_cap_register {
     let refused = spdk_nvme_cap_register { raw: 0 };
     entry!(spdk_nvme_ctrlr_get_regs_cap(ctrlr), Ctrlr, ctrlr, refused, |object| {
-        spdk_nvme_cap_register { raw: object.admin(|host| host.capabilities().0) }
+        spdk_nvme_cap_register { raw: object.summary().capabilities().0 }
     })
 }
 
@@ -239,16 +238,16 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_regs_cap(ctrlr: *mut spdk_nvme_ctrl
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_regs_vs(ctrlr: *mut spdk_nvme_ctrlr) -> spdk_nvme_vs_register {
     let refused = spdk_nvme_vs_register { raw: 0 };
     entry!(spdk_nvme_ctrlr_get_regs_vs(ctrlr), Ctrlr, ctrlr, refused, |object| {
-        spdk_nvme_vs_register { raw: object.admin(|host| host.version().0) }
+        spdk_nvme_vs_register { raw: object.summary().version().0 }
     })
 }
 
-fn flags(host: &host::Controller) -> u64 {
-    let view = host.view();
+fn flags(summary: &host::Summary) -> u64 {
+    let view = summary.view();
     let all = [
         (view.sgls() & identify::SGLS_SUPPORT != 0, Flags::SPDK_NVME_CTRLR_SGL_SUPPORTED),
         (view.oacs() & identify::OACS_SECURITY != 0, Flags::SPDK_NVME_CTRLR_SECURITY_SEND_RECV_SUPPORTED),
-        (host.capabilities().ams() & Cap::AMS_WEIGHTED != 0, Flags::SPDK_NVME_CTRLR_WRR_SUPPORTED),
+        (summary.capabilities().ams() & Cap::AMS_WEIGHTED != 0, Flags::SPDK_NVME_CTRLR_WRR_SUPPORTED),
         (
             view.fuses() & identify::FUSES_COMPARE_AND_WRITE != 0,
             Flags::SPDK_NVME_CTRLR_COMPARE_AND_WRITE_SUPPORTED,
@@ -263,12 +262,12 @@ fn flags(host: &host::Controller) -> u64 {
     all.into_iter().filter(|(is, _)| *is).fold(0, |flags, (_, flag)| flags | u64::from(flag.0))
 }
 
-fn max_sges(host: &host::Controller) -> u16 {
-    if host.view().sgls() & identify::SGLS_SUPPORT == 0 { u16::MAX } else { host.max_descriptors() }
+fn max_sges(summary: &host::Summary) -> u16 {
+    if summary.view().sgls() & identify::SGLS_SUPPORT == 0 { u16::MAX } else { summary.max_descriptors() }
 }
 
-fn has_feature(host: &host::Controller, code: u8) -> bool {
-    let view = host.view();
+fn has_feature(summary: &host::Summary, code: u8) -> bool {
+    let view = summary.view();
     match FeatureId(code) {
         FeatureId::ARBITRATION
         | FeatureId::POWER_MANAGEMENT
@@ -286,8 +285,8 @@ fn has_feature(host: &host::Controller, code: u8) -> bool {
     }
 }
 
-fn has_log_page(host: &host::Controller, page: u8) -> bool {
-    let view = host.view();
+fn has_log_page(summary: &host::Summary, page: u8) -> bool {
+    let view = summary.view();
     match LogPageId(page) {
         LogPageId::ERROR | LogPageId::SMART | LogPageId::FIRMWARE_SLOT => true,
         LogPageId::COMMANDS_SUPPORTED_AND_EFFECTS => view.lpa() & identify::LPA_COMMAND_EFFECTS != 0,

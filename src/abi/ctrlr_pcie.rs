@@ -5,6 +5,7 @@ use super::{
     ctrlr::Ctrlr,
     entry::entry,
     error::negated_errno,
+    handles::is_mixed,
     qpair::Qpair,
     types::{
         spdk_memory_domain, spdk_nvme_bpinfo_register, spdk_nvme_cc_register, spdk_nvme_cmbsz_register,
@@ -312,6 +313,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_io_cmd_raw_no_payload_build(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ctrlr_io_cmd_raw_no_payload_build", qpair.addr(), ctrlr.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ctrlr_io_cmd_raw_no_payload_build(ctrlr, qpair, cmd, cb_fn, cb_arg),
         Qpair,

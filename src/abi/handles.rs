@@ -256,6 +256,17 @@ pub(super) fn whose(address: usize) -> Whose {
     }
 }
 
+/// Whether a call must go no further although `handle`, by which it is told, is another library's: it also has `other`, which is of our
+/// range, and must not reach that library. Says so.
+#[cold]
+pub(super) fn is_mixed(entry: &str, handle: usize, other: usize) -> bool {
+    let is_mixed = whose(handle) == Whose::Foreign && matches!(whose(other), Whose::Ours | Whose::Invalid(_));
+    if is_mixed {
+        complain(entry, handle);
+    }
+    is_mixed
+}
+
 /// A share of the object of a handle that another thread may be ending: it is either had before that, or not at all.
 /// For objects whose shares may be taken on any thread; takes a lock, so not for each I/O.
 pub(super) fn acquire<T: Object>(handle: *const T::Handle) -> Claim<T::Share>

@@ -8,7 +8,7 @@ use super::{
     callback::context,
     entry::entry,
     error::submission,
-    handles::{Found, find},
+    handles::{Found, find, is_mixed},
     ns::Ns,
     ns_cmd::wrong_namespace,
     qpair::Qpair,
@@ -34,6 +34,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_compare", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_compare(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
         Qpair,
@@ -75,6 +78,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_zeroes(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_write_zeroes", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_write_zeroes(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags),
         Qpair,
@@ -113,6 +119,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_verify(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_verify", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_verify(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags),
         Qpair,
@@ -150,6 +159,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_uncorrectable(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_write_uncorrectable", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_write_uncorrectable(ns, qpair, lba, lba_count, cb_fn, cb_arg),
         Qpair,
@@ -185,6 +197,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_flush(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_flush", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(spdk_nvme_ns_cmd_flush(ns, qpair, cb_fn, cb_arg), Qpair, qpair, -EINVAL, |object| {
         // SAFETY: the caller vouches for the handle.
         let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {

@@ -6,7 +6,7 @@ use super::{
     callback::context,
     entry::entry,
     error::submission,
-    handles::{Found, find, is_live, live},
+    handles::{Found, find, is_live, is_mixed, live},
     ns::Ns,
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
@@ -64,6 +64,9 @@ unsafe extern "C" fn read_otherwise(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_read", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_read(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
         Qpair,
@@ -138,6 +141,9 @@ unsafe extern "C" fn write_otherwise(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_write", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_write(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
         Qpair,

@@ -8,7 +8,7 @@ use super::{
     copied::Buffer,
     entry::entry,
     error::{invalid, submission},
-    handles::{Found, find},
+    handles::{Found, find, is_mixed},
     ns::Ns,
     ns_cmd::wrong_namespace,
     qpair::Qpair,
@@ -76,6 +76,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_dataset_management(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_dataset_management", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_dataset_management(ns, qpair, attributes, ranges, num_ranges, cb_fn, cb_arg),
         Qpair,
@@ -116,6 +119,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_copy(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_copy", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_copy(ns, qpair, ranges, num_ranges, dest_lba, cb_fn, cb_arg),
         Qpair,
@@ -154,6 +160,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_register(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_reservation_register", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_reservation_register(ns, qpair, payload, ignore_key, action, cptpl, cb_fn, cb_arg),
         Qpair,
@@ -195,6 +204,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_acquire(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_reservation_acquire", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_reservation_acquire(ns, qpair, payload, ignore_key, action, rtype, cb_fn, cb_arg),
         Qpair,
@@ -236,6 +248,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_release(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_reservation_release", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_reservation_release(ns, qpair, payload, ignore_key, action, rtype, cb_fn, cb_arg),
         Qpair,
@@ -276,6 +291,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_report(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_reservation_report", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_reservation_report(ns, qpair, payload, len, cb_fn, cb_arg),
         Qpair,
@@ -313,6 +331,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_io_mgmt_recv(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_io_mgmt_recv", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_io_mgmt_recv(ns, qpair, payload, len, mo, mos, cb_fn, cb_arg),
         Qpair,
@@ -348,6 +369,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_io_mgmt_send(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_ns_cmd_io_mgmt_send", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_ns_cmd_io_mgmt_send(ns, qpair, payload, len, mo, mos, cb_fn, cb_arg),
         Qpair,

@@ -152,7 +152,7 @@ fn prefix(object: &Qpair) -> String {
     let (ctrlr, handle, qid) = (object.ctrlr(), object.handle(), object.host().id());
     let trid = ctrlr.transport_id();
     let (host, subsystem, address) = (text(&ctrlr.opts().hostnqn), text(&trid.subnqn), text(&trid.traddr));
-    let (cntlid, state) = (ctrlr.controller_id(), state(object.host().standing()));
+    let (cntlid, state) = (ctrlr.summary().controller_id(), state(object.host().standing()));
     format!("[{host},{subsystem},{address},cntlid:{cntlid},qid:{qid},qpair:{handle:p},{state}] ")
 }
 

@@ -4,7 +4,7 @@ use super::{
     callback::context,
     entry::entry,
     error::submission,
-    handles::{Found, find},
+    handles::{Found, find, is_mixed},
     ns::Ns,
     ns_cmd::wrong_namespace,
     qpair::Qpair,
@@ -37,6 +37,9 @@ pub unsafe extern "C" fn spdk_nvme_zns_reset_zone(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if is_mixed("spdk_nvme_zns_reset_zone", qpair.addr(), ns.addr()) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_zns_reset_zone(ns, qpair, slba, select_all, cb_fn, cb_arg),
         Qpair,

@@ -124,13 +124,18 @@ impl AdminQueue {
         payload: Payload,
         completer: Completer,
     ) -> Result<(), Error> {
-        let in_use = u32::try_from(self.qpair.requests_in_use()).unwrap_or(u32::MAX);
-        if self.qpair.is_connected() && in_use.saturating_add(RESERVED) >= self.qpair.request_count() {
+        if self.qpair.is_connected() && !self.has_ordinary_request() {
             return Err(transport::Error::NoRequests.into());
         }
         self.qpair.submit(&command, payload, completer)?;
         self.qpair.flush();
         Ok(())
+    }
+
+    /// Whether a request is free beside the one that is kept for a Keep Alive.
+    pub(super) fn has_ordinary_request(&self) -> bool {
+        let in_use = u32::try_from(self.qpair.requests_in_use()).unwrap_or(u32::MAX);
+        in_use.saturating_add(RESERVED) < self.qpair.request_count()
     }
 
     /// Sends a command of this host; its answer appears while the queue is polled.

@@ -47,6 +47,7 @@ pub(super) struct Found {
     pub(super) identify: Box<Page>,
     pub(super) namespaces: Namespaces,
     pub(super) io_queues: u16,
+    pub(super) is_discovery: bool,
 }
 
 /// Brings the controller up, in the order of Base 2.0, 3.5.2 and Fabrics 1.1, 4.6.
@@ -61,14 +62,20 @@ fn steps(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> R
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
         configure_async_events(admin, view.oaes() & async_events::DISCOVERY_LOG_CHANGE)?;
-        return Ok(Found { properties, identify, namespaces: Namespaces::default(), io_queues: 0 });
+        return Ok(Found {
+            properties,
+            identify,
+            namespaces: Namespaces::default(),
+            io_queues: 0,
+            is_discovery: true,
+        });
     }
     check(&view)?;
     let io_queues = number_of_queues(admin, options)?;
     let optional = async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE;
     configure_async_events(admin, async_events::SMART_CRITICAL | view.oaes() & optional)?;
     let namespaces = namespaces(admin, &view, &properties)?;
-    Ok(Found { properties, identify, namespaces, io_queues })
+    Ok(Found { properties, identify, namespaces, io_queues, is_discovery: false })
 }
 
 /// Enables the controller, after disabling it if an earlier association left it enabled.

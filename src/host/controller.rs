@@ -5,13 +5,14 @@
 
 use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
-    admin::{AdminQueue, Answer, Page},
-    bring_up::{self, Found, Properties},
+    admin::{AdminQueue, Answer, Window},
+    bring_up::{self, Found},
     events::{self, EventListener, Events},
     keep_alive::Pulse,
     namespaces::Namespaces,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
     shared::Shared,
+    summary::Summary,
     task::Tasks,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 };
 use spec::{
     Command, Completion,
-    fabrics::{CNTLID_DYNAMIC, DISCOVERY_NQN, NqnError, PropertySize, check_host_nqn, check_nqn},
+    fabrics::{CNTLID_DYNAMIC, NqnError, PropertySize, check_host_nqn, check_nqn},
     identify::{ControllerView, IDENTIFY_SIZE},
     printable,
     registers::{self, Cc, Csts},
@@ -40,8 +41,7 @@ pub struct Controller {
     options: ControllerOptions,
     admin: AdminQueue,
     shared: Arc<Shared>,
-    properties: Properties,
-    identify: Box<Page>,
+    summary: Arc<Summary>,
     namespaces: Namespaces,
     events: Events,
     tasks: Tasks,
@@ -65,8 +65,6 @@ enum Detach {
 
 /// The longest transfer of one command: the length of a keyed SGL data block has 24 bits (Base 2.0, 4.4.1).
 const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
-/// Data block descriptors that this host puts into one command at most.
-const MAX_DESCRIPTORS: u64 = 16;
 /// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before CSTS is read again: a controller that takes its time is not asked without pause.
@@ -102,6 +100,14 @@ impl Controller {
         let largest = found.properties.largest_transfer(&view).min(LARGEST_TRANSFER);
         let shared = Shared::new(found.io_queues, largest);
         let async_events = events::requests(view.aerl(), &admin);
+        let summary = Arc::new(Summary {
+            controller_id: admin.qpair().controller_id(),
+            is_discovery: found.is_discovery,
+            numa_node: admin.qpair().domain().and_then(|domain| domain.device().numa_node()),
+            properties: found.properties,
+            identify: found.identify,
+            shared: shared.clone(),
+        });
         let controller = Rc::new_cyclic(|me| Self {
             me: me.clone(),
             events: Events::new(),
@@ -110,18 +116,12 @@ impl Controller {
             options,
             admin,
             shared,
-            properties: found.properties,
-            identify: found.identify,
+            summary,
             namespaces: found.namespaces,
             detach: Cell::new(Detach::No),
         });
         (0..async_events).for_each(|_| controller.request_async_event());
         controller
-    }
-
-    /// The Identify Controller data as the controller sent them. Their address stays the same.
-    pub fn identify_data(&self) -> &[u8; IDENTIFY_SIZE] {
-        &self.identify
     }
 
     /// Where the controller is.
@@ -139,56 +139,56 @@ impl Controller {
         self.admin.qpair().controller_id()
     }
 
-    /// The CAP property.
-    pub fn capabilities(&self) -> registers::Cap {
-        self.properties.cap
+    /// What is known of it on any thread.
+    pub fn summary(&self) -> &Arc<Summary> {
+        &self.summary
     }
 
-    /// The VS property.
-    pub fn version(&self) -> registers::Vs {
-        self.properties.vs
+    /// The CAP property.
+    pub fn capabilities(&self) -> registers::Cap {
+        self.summary.capabilities()
+    }
+
+    /// The Identify Controller data as the controller sent them. Their address stays the same.
+    pub fn identify_data(&self) -> &[u8; IDENTIFY_SIZE] {
+        self.summary.identify_data()
     }
 
     /// The highest namespace id that the controller can have.
     pub fn namespace_count(&self) -> u32 {
-        self.view().nn()
-    }
-
-    /// Whether it is a discovery controller: these have no namespaces and no I/O queues.
-    pub fn is_discovery(&self) -> bool {
-        self.id.subnqn.starts_with(DISCOVERY_NQN)
-    }
-
-    /// Bytes that one command may transfer by MDTS (Base 2.0, 5.17.2.1); what is longer is split.
-    pub fn largest_transfer(&self) -> u32 {
-        self.properties.largest_transfer(&self.view())
-    }
-
-    /// Data block descriptors that one command may have: what fits into its capsule, no more than the controller says
-    /// (MSDBD; Fabrics 1.1, 4.1), and no more than 16.
-    pub fn max_descriptors(&self) -> u16 {
-        let view = self.view();
-        let in_capsule = view.in_capsule_data_size() / 16;
-        let claimed = match view.msdbd() {
-            0 => MAX_DESCRIPTORS,
-            most => u64::from(most),
-        };
-        u16::try_from(in_capsule.min(claimed).clamp(1, MAX_DESCRIPTORS)).unwrap_or(1)
-    }
-
-    /// The NUMA node of its RDMA device, if that has one.
-    pub fn numa_node(&self) -> Option<u32> {
-        self.admin.qpair().domain()?.device().numa_node()
-    }
-
-    /// The Identify Controller data, by field.
-    pub fn view(&self) -> ControllerView<'_> {
-        ControllerView(&self.identify)
+        self.summary.namespace_count()
     }
 
     /// Asks the controller for a property, and waits for the answer; admin callbacks may run meanwhile.
     pub fn read_property(&self, what: &'static str, offset: u32, size: PropertySize) -> Result<u64, Error> {
-        Ok(self.admin.request(what, Command::property_get(offset, size), None)?.result())
+        Ok(self.ask(what, Command::property_get(offset, size), None)?.result())
+    }
+
+    /// Sends a command that the program waits for, and waits; admin callbacks may run meanwhile. One that is late costs the
+    /// controller nothing, one that does not answer Keep Alives its connection. The last request is not for such commands.
+    pub(super) fn ask(
+        &self,
+        what: &'static str,
+        command: Command,
+        buffer: Option<Window<'_>>,
+    ) -> Result<Completion, Error> {
+        self.ready_for_program()?;
+        if !self.admin.has_ordinary_request() {
+            return Err(transport::Error::NoRequests.into());
+        }
+        self.admin.request(what, command, buffer).inspect_err(|error| {
+            if let Error::Silent { .. } = error {
+                self.found_silent();
+            }
+        })
+    }
+
+    /// A Keep Alive was not answered.
+    fn found_silent(&self) {
+        let timeout = self.admin.keep_alive().timeout().as_millis();
+        let why = format!("a Keep Alive was not answered in {timeout} ms");
+        self.admin.qpair().fail(FailureReason::Remote, &why);
+        self.fail();
     }
 
     /// Resets the NVM subsystem (NSSR; Base 2.0, 3.1.3.10), if the controller can: the connection may be lost by that.
@@ -198,7 +198,7 @@ impl Controller {
         }
         let magic = u64::from(u32::from_be_bytes(*b"NVMe"));
         let command = Command::property_set(registers::NSSR, PropertySize::FOUR, magic);
-        self.admin.request("writing NSSR", command, None).map(drop)
+        self.ask("writing NSSR", command, None).map(drop)
     }
 
     /// Why the Admin Queue is not connected any more; none while it is.
@@ -256,7 +256,7 @@ impl Controller {
             let text = format!("queue size {}, {} requests", options.queue_size, options.queue_requests);
             return Err(Error::InvalidArgument(text));
         }
-        let most = u32::from(self.properties.cap.mqes()) + 1;
+        let most = u32::from(self.summary.properties.cap.mqes()) + 1;
         let queue_size = u16::try_from(options.queue_size.min(most)).unwrap_or(u16::MAX);
         let target = connect_target(&self.id, &self.options, "")?;
         let admin = admin_configuration(&self.id, &self.options, "")?;
@@ -286,7 +286,7 @@ impl Controller {
 
     /// Bytes of data that an I/O command capsule may carry right behind its command.
     fn in_capsule_data(&self) -> u32 {
-        let view = self.view();
+        let view = self.summary.view();
         if view.icdoff() != 0 {
             return 0; // the data would not be adjacent to the command
         }
@@ -304,10 +304,7 @@ impl Controller {
         let result = self.admin.qpair().process_completions(0);
         if result.is_ok() {
             if keep_alive.look(&self.admin) == Pulse::Silent {
-                let timeout = keep_alive.timeout().as_millis();
-                let why = format!("a Keep Alive was not answered in {timeout} ms");
-                self.admin.qpair().fail(FailureReason::Remote, &why);
-                self.fail();
+                self.found_silent();
             }
             self.events.sum_up(&self.admin);
         } else if let Some(ago) = neglected {
@@ -329,8 +326,8 @@ impl Controller {
         self.events.listen(listener);
     }
 
-    /// Whether a task of several commands may begin.
-    pub(super) fn ready_for_task(&self) -> Result<(), Error> {
+    /// Whether the controller takes commands of the program.
+    pub(super) fn ready_for_program(&self) -> Result<(), Error> {
         if self.has_failed() || !self.admin.qpair().is_connected() {
             return Err(transport::Error::NotConnected.into());
         }
@@ -401,7 +398,7 @@ impl Controller {
         let deadline = clock::now().after(SHUTDOWN_TIMEOUT.min(self.options.admin_timeout));
         let notify =
             self.admin.qpair().is_connected() && !self.has_failed() && !self.options.no_shutdown_notification;
-        let cc = self.properties.cc.with_shn(Cc::SHN_NORMAL);
+        let cc = self.summary.properties.cc.with_shn(Cc::SHN_NORMAL);
         let command = Command::property_set(registers::CC, PropertySize::FOUR, u64::from(cc.0));
         match notify.then(|| self.admin.start(command, None)) {
             Some(Ok(answer)) => self.detach.set(Detach::Notifying(answer, deadline)),

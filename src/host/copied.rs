@@ -73,12 +73,10 @@ impl Controller {
         let received = buffer(self.admin_queue().qpair(), command.opcode(), data)?;
         let length = received.length as u32; // LONGEST at most
         match received.memory {
-            None => {
-                self.admin_queue().request(what, command, None).map(|_| Received { memory: None, length: 0 })
-            }
+            None => self.ask(what, command, None).map(|_| Received { memory: None, length: 0 }),
             Some(memory) => {
                 let memory = Rc::new(memory);
-                self.admin_queue().request(what, command, Some(Window::of(&memory, length)))?;
+                self.ask(what, command, Some(Window::of(&memory, length)))?;
                 // The command has ended, and its share of the buffer with it.
                 let memory = Rc::into_inner(memory).filter(|_| comes_back(command.opcode()));
                 Ok(Received { memory, length: length as usize })

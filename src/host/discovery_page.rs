@@ -5,7 +5,7 @@
 
 use super::{
     Controller, Error,
-    task::{Answer, Queue},
+    task::{Answer, Queue, Sent},
 };
 use spec::{
     Command, Completion,
@@ -23,7 +23,7 @@ const PIECE: u64 = 1 << 20;
 
 /// What became of reading the page.
 pub enum DiscoveryPage {
-    /// The header and as many entries as it says, and the last command's completion.
+    /// The header and as many entries as it says, and the completion of the command that read the last of it.
     Read(Vec<u8>, Completion),
     /// A command failed.
     Failed(Completion),
@@ -53,45 +53,61 @@ impl Controller {
         self: &Rc<Self>,
         told: impl FnOnce(DiscoveryPage) + 'static,
     ) -> Result<(), Error> {
-        self.ready_for_task()?;
+        self.ready_for_program()?;
         let queue = Queue::of(self);
-        let view = self.view();
-        let most = u64::from(self.largest_transfer() & !3);
+        let most = u64::from(self.summary().largest_transfer() & !3);
         // Without offsets all of it comes with one command, however long it is.
-        let piece = if view.lpa() & LPA_EXTENDED_DATA == 0 { u64::MAX } else { PIECE.min(most) };
+        let piece =
+            if self.summary().view().lpa() & LPA_EXTENDED_DATA == 0 { u64::MAX } else { PIECE.min(most) };
+        let first = queue.send(get(0, HEADER), HEADER)?;
         self.tasks().begin(async move {
-            told(match read(&queue, piece).await {
+            told(match read(&queue, first, piece).await {
                 Ok((page, completion)) => DiscoveryPage::Read(page, completion),
                 Err(Stop::Failed(completion)) => DiscoveryPage::Failed(completion),
                 Err(Stop::UnknownFormat(format)) => DiscoveryPage::UnknownFormat(format),
                 Err(Stop::Refused(error)) => DiscoveryPage::Refused(error),
             });
         });
-        self.tasks().poll();
         Ok(())
     }
 }
 
-async fn read(queue: &Queue, piece: u64) -> Result<(Vec<u8>, Completion), Stop> {
+/// The bytes of the header.
+const HEADER: u32 = DiscoveryHeader::SIZE as u32;
+
+fn get(offset: u64, length: u32) -> Command {
+    Command::get_log_page(LogPageId::DISCOVERY, 0, offset, length)
+}
+
+/// Reads all of the log; `first` has asked for its header.
+async fn read(queue: &Queue, first: Sent, piece: u64) -> Result<(Vec<u8>, Completion), Stop> {
+    let mut first = Some(first);
     for _ in 0..ATTEMPTS {
-        let mut page = Vec::new();
-        append(queue, &mut page, 0, DiscoveryHeader::SIZE as u64).await?;
-        let header = header(&page)?;
-        if header.numrec > 0 {
-            let length = (DiscoveryHeader::SIZE as u64)
-                .saturating_add(header.numrec.saturating_mul(DiscoveryEntry::SIZE as u64));
+        let asked = match first.take() {
+            Some(first) => first,
+            None => queue.send(get(0, HEADER), HEADER)?,
+        };
+        let (mut page, mut last) = succeeded(asked.answer().await)?;
+        let expected = header(&page)?;
+        if expected.numrec > 0 {
+            let entries = expected.numrec.saturating_mul(DiscoveryEntry::SIZE as u64);
+            let length = u64::from(HEADER).saturating_add(entries);
             page.clear();
             page.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))
                 .map_err(|_| Error::NoMemory)?;
             while (page.len() as u64) < length {
                 let at = page.len() as u64;
-                append(queue, &mut page, at, piece.min(length.saturating_sub(at))).await?;
+                last = append(queue, &mut page, at, piece.min(length.saturating_sub(at))).await?;
+            }
+            // What the program will believe of the size is in the page itself.
+            if header(&page)? != expected {
+                continue;
             }
         }
         let mut again = Vec::new();
-        let last = append(queue, &mut again, 0, 8).await?;
+        append(queue, &mut again, 0, 8).await?;
         let generation = again.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-        if generation == Some(header.genctr) {
+        if generation == Some(expected.genctr) {
             return Ok((page, last));
         }
     }
@@ -102,14 +118,14 @@ async fn read(queue: &Queue, piece: u64) -> Result<(Vec<u8>, Completion), Stop> 
 /// Appends so many bytes of the log from `offset` on.
 async fn append(queue: &Queue, page: &mut Vec<u8>, offset: u64, length: u64) -> Result<Completion, Stop> {
     let length = u32::try_from(length).unwrap_or(u32::MAX);
-    let command = Command::get_log_page(LogPageId::DISCOVERY, 0, offset, length);
-    let Answer { completion, data } = queue.read(command, length).await?;
-    if !completion.is_success() {
-        return Err(Stop::Failed(completion));
-    }
+    let (data, completion) = succeeded(queue.read(get(offset, length), length).await?)?;
     page.try_reserve(data.len()).map_err(|_| Error::NoMemory)?;
     page.extend_from_slice(&data);
     Ok(completion)
+}
+
+fn succeeded(Answer { completion, data }: Answer) -> Result<(Vec<u8>, Completion), Stop> {
+    if completion.is_success() { Ok((data, completion)) } else { Err(Stop::Failed(completion)) }
 }
 
 fn header(page: &[u8]) -> Result<DiscoveryHeader, Stop> {

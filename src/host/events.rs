@@ -29,11 +29,18 @@ pub(super) struct Events {
     listener: Cell<Option<EventListener>>,
     /// Ends of requests that the listener has not heard of, in the order in which they came.
     waiting: Cell<VecDeque<Completion>>,
+    /// The listener is being told: a poll from there does not tell it of the next.
+    telling: Cell<bool>,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self { lines: Sparing::new(), listener: Cell::default(), waiting: Cell::default() }
+        Self {
+            lines: Sparing::new(),
+            listener: Cell::default(),
+            waiting: Cell::default(),
+            telling: Cell::new(false),
+        }
     }
 
     /// Sets who hears of events; the last one counts.
@@ -41,19 +48,26 @@ impl Events {
         self.listener.set(listener);
     }
 
-    /// Tells the listener of what has come; without one it is forgotten. Whoever is told may do anything.
+    /// Tells the listener of what has come by now; without one it is forgotten. Whoever is told may do anything; a poll from there
+    /// tells of nothing, so that a controller that answers at once does not make one callback run in another without end.
     pub(super) fn tell(&self) {
-        loop {
+        if self.telling.replace(true) {
+            return;
+        }
+        let waiting = self.waiting.take();
+        let count = waiting.len();
+        self.waiting.set(waiting);
+        for _ in 0..count {
             let mut waiting = self.waiting.take();
             let next = waiting.pop_front();
             self.waiting.set(waiting);
-            let Some(completion) = next else { return };
             let listener = self.listener.take();
             self.listener.set(listener.clone());
-            if let Some(listener) = listener {
+            if let (Some(completion), Some(listener)) = (next, listener) {
                 listener(&completion);
             }
         }
+        self.telling.set(false);
     }
 
     /// Keeps one Asynchronous Event Request outstanding; `told` hears of its end.

@@ -22,6 +22,7 @@ mod namespace;
 mod namespaces;
 mod options;
 mod shared;
+mod summary;
 mod task;
 
 pub use crate::transport::{Completer, Context, FailureReason, Payload, Upcall, tell_nobody};
@@ -38,3 +39,4 @@ pub(crate) use io::Transfer;
 pub use io::{IoQpair, Standing};
 pub use namespace::Namespace;
 pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId, compare_addresses};
+pub use summary::Summary;

@@ -8,6 +8,7 @@ use super::{Controller, CopiedData, Error};
 use spec::{Command, Completion};
 use std::{
     cell::Cell,
+    collections::VecDeque,
     future::poll_fn,
     pin::Pin,
     rc::{Rc, Weak},
@@ -16,7 +17,13 @@ use std::{
 
 /// The tasks of one controller.
 #[derive(Default)]
-pub(super) struct Tasks(Cell<Vec<Pin<Box<dyn Future<Output = ()>>>>>);
+pub(super) struct Tasks {
+    waiting: Cell<VecDeque<Task>>,
+    /// How often all were cancelled: one that is being polled then is not put back.
+    cancelled: Cell<u32>,
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A task's way to its controller's Admin Queue.
 #[derive(Clone)]
@@ -29,27 +36,44 @@ pub(super) struct Answer {
     pub(super) data: Vec<u8>,
 }
 
+/// A command that was sent, and whose answer comes.
+pub(super) struct Sent(Rc<Cell<Option<Answer>>>);
+
 impl Tasks {
-    /// Begins a task: it is polled with the others from now on.
+    /// Begins a task. It is polled with the others, not before.
     pub(super) fn begin(&self, task: impl Future<Output = ()> + 'static) {
-        let mut tasks = self.0.take();
-        tasks.push(Box::pin(task));
-        self.0.set(tasks);
+        self.put_back(Box::pin(task));
     }
 
-    /// Polls each task that there is.
+    /// Polls each task that there is by now, once. All but the one that is polled are in their place meanwhile, for whoever polls
+    /// from its callback.
     pub(super) fn poll(&self) {
         let mut context = Context::from_waker(Waker::noop());
-        let mut tasks = self.0.take();
-        tasks.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
-        // Those that began meanwhile are behind them.
-        tasks.append(&mut self.0.take());
-        self.0.set(tasks);
+        let waiting = self.waiting.take();
+        let count = waiting.len();
+        self.waiting.set(waiting);
+        for _ in 0..count {
+            let mut waiting = self.waiting.take();
+            let next = waiting.pop_front();
+            self.waiting.set(waiting);
+            let Some(mut task) = next else { return };
+            let cancelled = self.cancelled.get();
+            if task.as_mut().poll(&mut context).is_pending() && self.cancelled.get() == cancelled {
+                self.put_back(task);
+            }
+        }
     }
 
     /// Cancels all.
     pub(super) fn cancel(&self) {
-        drop(self.0.take());
+        self.cancelled.set(self.cancelled.get().wrapping_add(1));
+        drop(self.waiting.take());
+    }
+
+    fn put_back(&self, task: Task) {
+        let mut waiting = self.waiting.take();
+        waiting.push_back(task);
+        self.waiting.set(waiting);
     }
 }
 
@@ -58,9 +82,8 @@ impl Queue {
         Self(Rc::downgrade(controller))
     }
 
-    /// Sends a command that the controller answers with up to `length` bytes, and waits for its end, whatever that is. An error
-    /// says that it was not sent.
-    pub(super) async fn read(&self, command: Command, length: u32) -> Result<Answer, Error> {
+    /// Sends a command that the controller answers with `length` bytes. An error says that it was not sent.
+    pub(super) fn send(&self, command: Command, length: u32) -> Result<Sent, Error> {
         let answer = Rc::new(Cell::new(None));
         let told = answer.clone();
         let mut room = Vec::new();
@@ -72,7 +95,74 @@ impl Queue {
             received.chunks(|_, chunk| data.extend_from_slice(chunk));
             told.set(Some(Answer { completion: *completion, data }));
         })?;
-        drop(controller);
-        Ok(poll_fn(move |_| answer.take().map_or(Poll::Pending, Poll::Ready)).await)
+        Ok(Sent(answer))
+    }
+
+    /// As [`Queue::send`], and waits for the command's end, whatever that is.
+    pub(super) async fn read(&self, command: Command, length: u32) -> Result<Answer, Error> {
+        Ok(self.send(command, length)?.answer().await)
+    }
+}
+
+impl Sent {
+    /// Waits for the end of the command.
+    pub(super) async fn answer(self) -> Answer {
+        poll_fn(move |_| self.0.take().map_or(Poll::Pending, Poll::Ready)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task that ends when told, and what becomes of it.
+    struct Probe {
+        ends: Rc<Cell<bool>>,
+        ended: Rc<Cell<bool>>,
+    }
+
+    fn begin(tasks: &Tasks, then: impl FnOnce() + 'static) -> Probe {
+        let probe = Probe { ends: Rc::default(), ended: Rc::default() };
+        let (ends, ended) = (probe.ends.clone(), probe.ended.clone());
+        let mut then = Some(then);
+        tasks.begin(async move {
+            poll_fn(|_| if ends.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+            ended.set(true);
+            if let Some(then) = then.take() {
+                then();
+            }
+        });
+        probe
+    }
+
+    /// A callback that waits for another task finds it; one that ends the controller is the last that is heard of.
+    #[test]
+    fn a_task_may_poll_and_cancel_the_others() {
+        let tasks = Rc::new(Tasks::default());
+        let first = begin(&tasks, || {});
+        let (again, ends) = (tasks.clone(), first.ends.clone());
+        let ended = first.ended.clone();
+        let second = begin(&tasks, move || {
+            ends.set(true);
+            again.poll();
+            assert!(ended.get(), "the first one was found");
+        });
+        tasks.poll();
+        assert!(!first.ended.get() && !second.ended.get());
+        second.ends.set(true);
+        tasks.poll();
+        assert!(second.ended.get());
+
+        let pending = begin(&tasks, || {});
+        let all = tasks.clone();
+        let canceller = begin(&tasks, move || all.cancel());
+        let late = begin(&tasks, || {});
+        canceller.ends.set(true);
+        late.ends.set(true);
+        tasks.poll();
+        pending.ends.set(true);
+        tasks.poll();
+        assert!(canceller.ended.get() && !pending.ended.get() && !late.ended.get());
+        assert_eq!(Rc::strong_count(&pending.ends), 1, "it is gone");
     }
 }

@@ -28,6 +28,8 @@ struct entry {
 	/* Bytes of the result, 0 for none. */
 	unsigned int size;
 	uint64_t refused;
+	/* Whether it takes handles of which all must be ours, or none. */
+	int is_mixed;
 };
 
 #include "entries.h"
@@ -149,6 +151,10 @@ main(void)
 			k = (int)(letter - g_letters);
 			try_with(entry, "stale", j, g_stale[k], 1);
 			try_with(entry, "other", j, g_live[k == CTRLR ? NS : CTRLR], 1);
+			/* Beside a live one of ours: neither may reach another library. */
+			if (entry->is_mixed) {
+				try_with(entry, "mixed", j, foreign, 1);
+			}
 		}
 	}
 	fprintf(stderr, "CALL the end 0\n");

@@ -61,6 +61,8 @@ pub(crate) enum Transfer {
 /// The bits of `flags` that a command on blocks may carry in its command dword 12 (NVM Command Set 1.0, 3.2.4).
 const IO_FLAGS: u32 = 0xffff_0000;
 
+/// The bits of `flags` that say whether a command is the first or the second of two that are fused (Base 2.0, 3.3.3.1).
+const FUSE: u32 = 3;
 /// What is said of other bits.
 const WRONG_FLAGS: &str = "I/O flags outside of command dword 12, bits 31:16";
 
@@ -290,7 +292,7 @@ impl IoQpair {
         if blocks == 0 {
             return invalid("a transfer of 0 blocks");
         }
-        if flags & !IO_FLAGS != 0 {
+        if flags & !(IO_FLAGS | FUSE) != 0 {
             return invalid(WRONG_FLAGS);
         }
         let block = namespace.transferred_size(flags);
@@ -300,6 +302,9 @@ impl IoQpair {
         // NLB has 16 bits (NVM Command Set 1.0, figures 50 and 71).
         let each = each.min(0x1_0000);
         if blocks > each {
+            if flags & FUSE != 0 {
+                return invalid("a fused command that is longer than the controller's largest transfer");
+            }
             return self.transfer_split(transfer, namespace, buffer, lba, blocks, each, flags, context);
         }
         let payload = Payload::Memory { address: buffer.addr() as u64, length: blocks * block };
@@ -365,10 +370,31 @@ fn build(transfer: Transfer, namespace: &Namespace, lba: u64, blocks: u32, flags
         Transfer::Compare => Command::compare(nsid, lba, blocks),
     };
     if flags != 0 {
-        command.set_io_flags(flags);
+        command.set_io_flags(flags & IO_FLAGS);
+        command.set_fuse((flags & FUSE) as u8);
     }
     if let Some(tag) = namespace.reference_tag(lba) {
         command.set_cdw14(tag);
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::namespace::{ControllerFacts, Facts};
+    use spec::namespace::{LbaFormat, NamespaceImage};
+
+    #[test]
+    fn flags_and_tags_are_where_the_specification_has_them() {
+        let mut image = NamespaceImage::default();
+        image.set_nsze(1 << 20).set_dps(1).set_lba_format(0, LbaFormat { ms: 8, lbads: 9, rp: 0 });
+        let facts = Facts::of(&image.0, None).unwrap().unwrap();
+        let namespace = Namespace::new(7, ControllerFacts::default(), facts, &[]);
+        let command = build(Transfer::Compare, &namespace, 0x1_0000_0002, 8, 0xa000_0001);
+        assert_eq!((command.opcode(), command.nsid(), command.fuse()), (NvmOpcode::COMPARE.0, 7, 1));
+        assert_eq!((command.lba(), command.cdw12(), command.cdw14()), (0x1_0000_0002, 0xa000_0007, 2));
+        assert_eq!(build(Transfer::Write, &namespace, 0, 1, 2).fuse(), 2);
+        assert_eq!(build(Transfer::Read, &namespace, 0, 1, 0).fuse(), 0);
+    }
 }
