@@ -508,7 +508,8 @@ int spdk_nvme_ctrlr_cmd_directive_receive(struct spdk_nvme_ctrlr *ctrlr,
  *
  * aer_cb_fn is called from a poll of the Admin Queue, after what else that delivers, in the order in which the events came, with the
  * controller locked; it may do anything. cpl is the completion of the Asynchronous Event Request: cdw0 has the event's type, its information and the
- * log page that has more. A controller that refuses the request is told of in the same way, once.
+ * log page that has more. A controller that refuses a request is told of in the same way, and is not asked
+ * again.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching. aer_cb_fn can be called with aer_cb_arg until another one is set, or the controller is detached.
