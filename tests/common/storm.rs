@@ -24,6 +24,9 @@ use std::{
     time::Duration,
 };
 
+/// A bit that no I/O flag has.
+const NO_FLAG: u32 = 1 << 2;
+
 /// Bytes of a block of the target's namespace, and of the memory for I/O.
 const BLOCK: u64 = 512;
 const BUFFER: u64 = 4 << 20;
@@ -334,7 +337,7 @@ impl Storm {
                 0 => (shape.buffer, shape.wild) = (std::ptr::null_mut(), true),
                 1 => (shape.buffer, shape.wild) = (std::ptr::without_provenance_mut(0x1000), true),
                 2 => shape.blocks = 0,
-                3 => shape.flags = 1,
+                3 => shape.flags = NO_FLAG,
                 4 => shape.lba = self.dice.pick(&[u64::MAX - 3, 16_384]),
                 _ => shape.blocks = self.dice.pick(&[300, 2048, 8192]),
             }
@@ -343,7 +346,7 @@ impl Storm {
         assert!(bytes <= BUFFER);
         let largest = if self.target.mdts == 0 { u64::from(u32::MAX) } else { 4096 << self.target.mdts };
         let parts = bytes.div_ceil(largest);
-        shape.impossible = shape.blocks == 0 || shape.flags == 1 || parts > u64::from(requests);
+        shape.impossible = shape.blocks == 0 || shape.flags == NO_FLAG || parts > u64::from(requests);
         shape
     }
 

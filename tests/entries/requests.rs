@@ -149,7 +149,8 @@ fn t112_t156_what_is_refused_costs_nothing() {
         assert!(read(std::ptr::without_provenance_mut(0x1000), 1, 0).is_err());
         assert!(read(border, 16, 0).is_err(), "in two regions");
         assert!(read(world.buffer(), 0, 0).is_err());
-        assert!(read(world.buffer(), 1, 1).is_err(), "no such flag");
+        assert!(read(world.buffer(), 1, 4).is_err(), "no such flag");
+        assert!(read(world.buffer(), 64, 1).is_err(), "fused, and too long for one command");
         assert!(read(world.buffer(), 16 * 129, 0).is_err(), "more parts than there are requests");
         assert!(
             read(std::ptr::without_provenance_mut(0x1000), 64, 0).is_err(),
