@@ -26,6 +26,9 @@ const ADMIN_QUEUE_ENTRIES_MAX: u16 = 4096;
 const RETRIES_MAX: u8 = 7;
 const ACKNOWLEDGE_TIMEOUT_MAX: u8 = 31;
 
+/// How long an admin command may take if the program sets no limit (0): nothing here waits for ever.
+const NO_ADMIN_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Where the members of a struct end, in order.
 pub(super) trait Members {
     const ENDS: &'static [usize];
@@ -192,7 +195,10 @@ pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::Controlle
         io_queue_requests: opts.io_queue_requests.max(io_queue_size),
         admin_queue_size: opts.admin_queue_size.clamp(ADMIN_QUEUE_ENTRIES_MIN, ADMIN_QUEUE_ENTRIES_MAX),
         keep_alive_timeout: Duration::from_millis(u64::from(opts.keep_alive_timeout_ms)),
-        admin_timeout: Duration::from_millis(u64::from(opts.admin_timeout_ms)),
+        admin_timeout: match opts.admin_timeout_ms {
+            0 => NO_ADMIN_TIMEOUT,
+            milliseconds => Duration::from_millis(u64::from(milliseconds)),
+        },
         connect_timeout: Duration::from_micros(opts.fabrics_connect_timeout_us),
         hostnqn: text(&opts.hostnqn),
         hostid: opts.extended_host_id,
@@ -248,6 +254,14 @@ mod tests {
         opts.enable_interrupts = 0xff; // any value but zero is true
         settle(&mut opts);
         assert_eq!(opts.enable_interrupts, 0);
+    }
+
+    #[test]
+    fn no_limit_is_a_long_one() {
+        let mut opts = default_ctrlr_opts();
+        assert_eq!(controller_options(&opts).admin_timeout, Duration::from_secs(30));
+        opts.admin_timeout_ms = 0;
+        assert_eq!(controller_options(&opts).admin_timeout, NO_ADMIN_TIMEOUT);
     }
 
     #[test]

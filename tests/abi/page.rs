@@ -26,7 +26,7 @@ size; options structures are read up to the caller's size.
 What behaves otherwise than in SPDK, on purpose:
 
 - a stale or NULL handle, or one of the wrong kind, gets an error and one log line, where SPDK reads freed memory;
-- `fabrics_connect_timeout_us` = 0 means 10 s, where SPDK waits without end;
+- `fabrics_connect_timeout_us` = 0 means 10 s, and `admin_timeout_ms` = 0 means 5 minutes, where SPDK waits without end;
 - one qpair is polled by a synchronous connect or disconnect, never the whole group that it is in;
 - `traddr` must be numeric: names are not looked up, since that could block.
 
