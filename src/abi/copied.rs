@@ -1,8 +1,12 @@
 //! Data of a program that are copied: see `host::CopiedData`.
 
+use super::{
+    callback::{context, upcall},
+    types::spdk_nvme_cmd_cb,
+};
 use crate::host::{CopiedData, Received};
 use libc::c_void;
-use spec::opcode::DataTransfer;
+use spec::{Completion, opcode::DataTransfer};
 use std::{ptr, slice};
 
 /// What a program gave for the data of a command.
@@ -39,6 +43,26 @@ impl Buffer {
                 CopiedData::Given(unsafe { slice::from_raw_parts(self.address.cast(), self.size as usize) })
             }
             DataTransfer::ControllerToHost | DataTransfer::None => CopiedData::Room(self.size),
+        }
+    }
+
+    /// Who hears of the end of a command with this buffer: the program gets what the controller gave, and then its callback.
+    ///
+    /// # Safety
+    ///
+    /// The buffer has so many bytes until the callback, if the command's data come from the controller.
+    pub(super) unsafe fn told(
+        self,
+        cb_fn: spdk_nvme_cmd_cb,
+        cb_arg: *mut c_void,
+    ) -> impl Fn(&Completion, &Received) + 'static {
+        let told = context(cb_fn, cb_arg);
+        move |completion, received| {
+            // SAFETY: the caller vouches for the buffer.
+            unsafe { self.take(received) };
+            if !told.function.is_null() {
+                upcall(told.argument, completion, told.function);
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     transport_id,
     types::{spdk_nvme_cmd, spdk_nvme_cmd_cb, spdk_nvme_ctrlr},
 };
-use crate::host::{Completer, Payload, Received};
+use crate::host::{Completer, Payload};
 use libc::{EINVAL, c_int, c_void, size_t};
 use spec::{
     AdminOpcode, Command, Completion, command::COMMAND_SIZE, feature::FeatureId, identify::LPA_EXTENDED_DATA,
@@ -35,17 +35,9 @@ unsafe fn send(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    let told = context(cb_fn, cb_arg);
-    let tell = move |completion: &Completion, received: &Received| {
-        // SAFETY: the program keeps the buffer until its callback.
-        unsafe { buffer.take(received) };
-        if !told.function.is_null() {
-            upcall(told.argument, completion, told.function);
-        }
-    };
     // SAFETY: the caller vouches for the buffer.
-    let data = unsafe { buffer.data(command.opcode()) };
-    submission(object.admin(|host| host.submit_admin_copied(command, data, tell)))
+    let (data, told) = unsafe { (buffer.data(command.opcode()), buffer.told(cb_fn, cb_arg)) };
+    submission(object.admin(|host| host.submit_admin_copied(command, data, told)))
 }
 
 /// Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or

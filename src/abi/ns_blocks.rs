@@ -6,16 +6,12 @@
 
 use super::{
     callback::context,
-    entry::entry,
     error::submission,
-    handles::{Found, find, is_mixed},
-    ns::Ns,
-    ns_cmd::wrong_namespace,
-    qpair::Qpair,
+    ns_cmd::on_namespace,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
 use crate::host::{Payload, Transfer};
-use libc::{EINVAL, c_int, c_void};
+use libc::{c_int, c_void};
 use spec::{Command, NvmOpcode};
 
 /// Compares lba_count blocks from lba with payload: the completion is COMPARE FAILURE if they differ. As spdk_nvme_ns_cmd_read() otherwise.
@@ -34,19 +30,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_compare", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_compare(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_compare", ns);
-            };
+        |object, namespace| {
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
             submission(host.transfer(
@@ -78,19 +66,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_zeroes(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_write_zeroes", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_write_zeroes(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_write_zeroes", ns);
-            };
+        |object, namespace| {
             let context = context(cb_fn, cb_arg);
             submission(object.host().on_blocks(
                 NvmOpcode::WRITE_ZEROES,
@@ -119,19 +99,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_verify(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_verify", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_verify(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_verify", ns);
-            };
+        |object, namespace| {
             let context = context(cb_fn, cb_arg);
             submission(object.host().on_blocks(
                 NvmOpcode::VERIFY,
@@ -159,19 +131,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_uncorrectable(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_write_uncorrectable", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_write_uncorrectable(ns, qpair, lba, lba_count, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_write_uncorrectable", ns);
-            };
+        |object, namespace| {
             let context = context(cb_fn, cb_arg);
             submission(object.host().on_blocks(
                 NvmOpcode::WRITE_UNCORRECTABLE,
@@ -197,18 +161,8 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_flush(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_flush", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(spdk_nvme_ns_cmd_flush(ns, qpair, cb_fn, cb_arg), Qpair, qpair, -EINVAL, |object| {
-        // SAFETY: the caller vouches for the handle.
-        let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-            return wrong_namespace("spdk_nvme_ns_cmd_flush", ns);
-        };
-        submission(object.host().submit(
-            Command::flush(namespace.id()),
-            Payload::None,
-            context(cb_fn, cb_arg),
-        ))
+    on_namespace!(spdk_nvme_ns_cmd_flush(ns, qpair, cb_fn, cb_arg), ns, qpair, |object, namespace| {
+        let command = Command::flush(namespace.id());
+        submission(object.host().submit(command, Payload::None, context(cb_fn, cb_arg)))
     })
 }

@@ -4,15 +4,38 @@
 
 use super::{
     callback::context,
-    entry::entry,
     error::submission,
-    handles::{Found, find, is_live, is_mixed, live},
-    ns::Ns,
+    handles::{is_live, live},
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
 use crate::host::Transfer;
 use libc::{EINVAL, c_int, c_void};
+
+/// The body of an entry that takes a namespace and a queue pair:
+/// `on_namespace!(symbol(arguments...), ns, qpair, |object, namespace| body)`. Either both are ours, or neither goes anywhere.
+macro_rules! on_namespace {
+    ($symbol:ident($($argument:expr),*), $ns:ident, $qpair:ident, |$object:ident, $namespace:ident| $body:expr) => {{
+        if $crate::abi::handles::is_mixed(stringify!($symbol), $qpair.addr(), $ns.addr()) {
+            return -libc::EINVAL;
+        }
+        $crate::abi::entry::entry!(
+            $symbol($($argument),*),
+            $crate::abi::qpair::Qpair,
+            $qpair,
+            -libc::EINVAL,
+            |$object| {
+                // SAFETY: the entry's contract: nobody is freeing the namespace's handle.
+                let found = unsafe { $crate::abi::handles::find::<$crate::abi::ns::Ns>($ns) };
+                let $crate::abi::handles::Found::Ours($namespace) = found else {
+                    return $crate::abi::ns_cmd::wrong_namespace(stringify!($symbol), $ns);
+                };
+                $body
+            }
+        )
+    }};
+}
+pub(super) use on_namespace;
 
 /// Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
 ///
@@ -64,19 +87,11 @@ unsafe extern "C" fn read_otherwise(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_read", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_read(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_read", ns);
-            };
+        |object, namespace| {
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
             submission(host.transfer(
@@ -141,19 +156,11 @@ unsafe extern "C" fn write_otherwise(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_write", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_write(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_write", ns);
-            };
+        |object, namespace| {
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
             submission(host.transfer(

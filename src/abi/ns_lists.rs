@@ -4,13 +4,10 @@
 //! For all of them: as `ns_blocks` has it. A queue pair that is still connecting refuses them (-ENXIO).
 
 use super::{
-    callback::{context, upcall},
     copied::Buffer,
-    entry::entry,
     error::{invalid, submission},
-    handles::{Found, find, is_mixed},
     ns::Ns,
-    ns_cmd::wrong_namespace,
+    ns_cmd::on_namespace,
     qpair::Qpair,
     types::{
         spdk_nvme_cmd_cb, spdk_nvme_dsm_range, spdk_nvme_ns, spdk_nvme_qpair,
@@ -20,9 +17,8 @@ use super::{
         spdk_nvme_reservation_release_action, spdk_nvme_reservation_type, spdk_nvme_scc_source_range,
     },
 };
-use crate::host::Received;
-use libc::{EINVAL, c_int, c_void};
-use spec::{Command, Completion, NvmOpcode};
+use libc::{c_int, c_void};
+use spec::{Command, NvmOpcode};
 
 /// The most ranges of one command: its field for that has 8 bits.
 const RANGES_MAX: u16 = 256;
@@ -39,17 +35,9 @@ unsafe fn send(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    let told = context(cb_fn, cb_arg);
-    let tell = move |completion: &Completion, received: &Received| {
-        // SAFETY: the program keeps the buffer until its callback.
-        unsafe { buffer.take(received) };
-        if !told.function.is_null() {
-            upcall(told.argument, completion, told.function);
-        }
-    };
     // SAFETY: the caller vouches for the buffer.
-    let data = unsafe { buffer.data(command.opcode()) };
-    submission(qpair.host().submit_copied(command, data, tell))
+    let (data, told) = unsafe { (buffer.data(command.opcode()), buffer.told(cb_fn, cb_arg)) };
+    submission(qpair.host().submit_copied(command, data, told))
 }
 
 /// A command of a namespace.
@@ -76,19 +64,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_dataset_management(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_dataset_management", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_dataset_management(ns, qpair, attributes, ranges, num_ranges, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_dataset_management", ns);
-            };
+        |object, namespace| {
             if ranges.is_null() || !(1..=RANGES_MAX).contains(&num_ranges) {
                 return invalid(format!("{num_ranges} ranges at {ranges:p}, of 1 to {RANGES_MAX}"));
             }
@@ -119,19 +99,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_copy(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_copy", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_copy(ns, qpair, ranges, num_ranges, dest_lba, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_copy", ns);
-            };
+        |object, namespace| {
             if ranges.is_null() || !(1..=RANGES_MAX).contains(&num_ranges) {
                 return invalid(format!("{num_ranges} ranges at {ranges:p}, of 1 to {RANGES_MAX}"));
             }
@@ -160,19 +132,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_register(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_reservation_register", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_reservation_register(ns, qpair, payload, ignore_key, action, cptpl, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_reservation_register", ns);
-            };
+        |object, namespace| {
             if payload.is_null() {
                 return invalid(String::from("reservation keys that are NULL"));
             }
@@ -204,19 +168,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_acquire(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_reservation_acquire", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_reservation_acquire(ns, qpair, payload, ignore_key, action, rtype, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_reservation_acquire", ns);
-            };
+        |object, namespace| {
             if payload.is_null() {
                 return invalid(String::from("reservation keys that are NULL"));
             }
@@ -248,19 +204,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_release(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_reservation_release", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_reservation_release(ns, qpair, payload, ignore_key, action, rtype, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_reservation_release", ns);
-            };
+        |object, namespace| {
             if payload.is_null() {
                 return invalid(String::from("reservation keys that are NULL"));
             }
@@ -291,19 +239,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_report(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_reservation_report", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_reservation_report(ns, qpair, payload, len, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_reservation_report", ns);
-            };
+        |object, namespace| {
             let Some(dwords) = dwords(len) else {
                 return invalid(format!("{len} bytes of a reservation report"));
             };
@@ -331,19 +271,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_io_mgmt_recv(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_io_mgmt_recv", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_io_mgmt_recv(ns, qpair, payload, len, mo, mos, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_io_mgmt_recv", ns);
-            };
+        |object, namespace| {
             let Some(dwords) = dwords(len) else { return invalid(format!("{len} bytes of I/O management")) };
             let what = u32::from(mo) | u32::from(mos) << 16;
             let command = of(namespace, NvmOpcode::IO_MANAGEMENT_RECEIVE, what, dwords);
@@ -369,19 +301,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_io_mgmt_send(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_ns_cmd_io_mgmt_send", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_ns_cmd_io_mgmt_send(ns, qpair, payload, len, mo, mos, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_ns_cmd_io_mgmt_send", ns);
-            };
+        |object, namespace| {
             let command =
                 of(namespace, NvmOpcode::IO_MANAGEMENT_SEND, u32::from(mo) | u32::from(mos) << 16, 0);
             // SAFETY: the caller vouches for the payload.

@@ -23,6 +23,7 @@ macro_rules! stub {
         #[doc = concat!("`", stringify!($symbol), "`: not there yet.")]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol($($argument: $type),*) -> $result {
+            #[allow(unused_unsafe)] // most tell without following a pointer
             // SAFETY: the arguments are those that SPDK's function of this name takes.
             let whose = unsafe { $crate::abi::stub::$whose([$($told_by),*]) };
             if whose == $crate::abi::handles::Whose::Foreign {
@@ -41,10 +42,7 @@ macro_rules! stub {
 pub(super) use stub;
 
 /// Whose call it is by its handles: ours if one of them is, or is from our range, whatever the others are.
-///
-/// # Safety
-/// None: it follows no pointer. It is unsafe because others of its kind are.
-pub(super) unsafe fn handles<const N: usize>(handles: [Pointer; N]) -> Whose {
+pub(super) fn handles<const N: usize>(handles: [Pointer; N]) -> Whose {
     let all = || handles.iter().map(|handle| handles::whose(handle.addr()));
     all()
         .find(|whose| matches!(whose, Whose::Invalid(_)))
@@ -64,10 +62,7 @@ pub(super) unsafe fn transport_id<const N: usize>(ids: [Pointer; N]) -> Whose {
 }
 
 /// Whose call it is if nothing of ours can be among its arguments.
-///
-/// # Safety
-/// None, as of [`handles()`].
-pub(super) unsafe fn nothing(_: [Pointer; 0]) -> Whose {
+pub(super) fn nothing(_: [Pointer; 0]) -> Whose {
     Whose::Foreign
 }
 
@@ -96,8 +91,7 @@ mod tests {
     fn one_handle_of_ours_is_enough() {
         let foreign = ptr::without_provenance_mut(0x1000);
         let ours = handles::somebodys();
-        // SAFETY: no pointer is followed.
-        let whose = |handles: [Pointer; 2]| unsafe { super::handles(handles) };
+        let whose = |handles: [Pointer; 2]| super::handles(handles);
         assert_eq!(whose([ptr::null_mut(); 2]), Whose::Nobodys);
         assert_eq!(whose([foreign, ptr::null_mut()]), Whose::Foreign);
         assert_eq!(whose([ptr::null_mut(), foreign]), Whose::Foreign);

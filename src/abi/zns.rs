@@ -2,16 +2,12 @@
 
 use super::{
     callback::context,
-    entry::entry,
     error::submission,
-    handles::{Found, find, is_mixed},
-    ns::Ns,
-    ns_cmd::wrong_namespace,
-    qpair::Qpair,
+    ns_cmd::on_namespace,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
 use crate::host::Payload;
-use libc::{EINVAL, c_int, c_void};
+use libc::{c_int, c_void};
 use spec::Command;
 
 /// Zone Management Send (ZNS 3.4.3)
@@ -37,19 +33,11 @@ pub unsafe extern "C" fn spdk_nvme_zns_reset_zone(
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
-    if is_mixed("spdk_nvme_zns_reset_zone", qpair.addr(), ns.addr()) {
-        return -EINVAL;
-    }
-    entry!(
+    on_namespace!(
         spdk_nvme_zns_reset_zone(ns, qpair, slba, select_all, cb_fn, cb_arg),
-        Qpair,
+        ns,
         qpair,
-        -EINVAL,
-        |object| {
-            // SAFETY: the caller vouches for the handle.
-            let Found::Ours(namespace) = (unsafe { find::<Ns>(ns) }) else {
-                return wrong_namespace("spdk_nvme_zns_reset_zone", ns);
-            };
+        |object, namespace| {
             submission(object.host().submit(
                 reset_zone(namespace.id(), slba, select_all),
                 Payload::None,
