@@ -1,7 +1,7 @@
 //! Connecting: every step of it fails, is late, is given up or is slept through, and events come that nothing caused.
 
 use super::*;
-use spdk_nvme_rdma::host::{ControllerOptions, Error, FailureReason};
+use spdk_nvme_rdma::host::{ControllerOptions, Error, FailureReason, Standing};
 use spec::Status;
 
 /// The target let go of all but the Admin Queue.
@@ -449,4 +449,26 @@ fn t152_the_device_goes_while_something_is_waited_for() {
         faults(&remove);
         end(world, Some(controller));
     }
+}
+
+#[test]
+fn a_qpair_says_where_it_stands() {
+    let world = World::new();
+    let controller = world.controller();
+    let qpair = controller.alloc_io_qpair(asynchronous(&controller)).unwrap();
+    assert_eq!(qpair.standing(), Standing::Disconnected);
+    for _ in 0..2 {
+        qpair.connect().unwrap();
+        assert_eq!(qpair.standing(), Standing::Connecting);
+        until("the connection", || qpair.process_completions(0).is_ok() && qpair.is_connected());
+        assert_eq!(qpair.standing(), Standing::Connected);
+        qpair.disconnect();
+        assert_eq!(qpair.standing(), Standing::Disconnecting);
+        until("the end", || qpair.process_completions(0).is_err() && qpair.has_ended());
+        assert_eq!(qpair.standing(), Standing::Disconnected);
+    }
+    qpair.free();
+    assert_eq!(qpair.standing(), Standing::Freed);
+    drop(qpair);
+    world.finish(Some(controller));
 }

@@ -2,7 +2,7 @@
 
 use super::{memory::Region, *};
 use spdk_nvme_rdma::host::{Context, FailureReason};
-use spec::Status;
+use spec::{NvmOpcode, Status};
 use std::cell::RefCell;
 
 thread_local! {
@@ -226,4 +226,34 @@ fn t83_one_less_than_the_queue_size_is_outstanding() {
             world.finish(Some(controller));
         }
     }
+}
+
+/// Commands on blocks without data: what one command can have is sent, the rest is refused and leaves nothing.
+#[test]
+fn commands_without_data_have_bounds() {
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let qpair = connected(&controller);
+    let send = |blocks, flags| {
+        let context = Context { function: std::ptr::null(), argument: std::ptr::null_mut() };
+        qpair.on_blocks(NvmOpcode::WRITE_ZEROES, &namespace, 0, blocks, flags, context)
+    };
+    const FUA: u32 = 1 << 30;
+    for (blocks, flags, is_good) in [
+        (1, 0, true),
+        (1, FUA, true),
+        (0x1_0000, 0, true),
+        (0, 0, false),
+        (0x1_0001, 0, false),
+        (1, 1, false),
+        (1, FUA | 1 << 15, false),
+    ] {
+        assert_eq!(send(blocks, flags).is_ok(), is_good, "{blocks} blocks, flags {flags:#x}");
+        assert_eq!(qpair.requests_in_use(), usize::from(is_good));
+        until("the answer", || qpair.process_completions(0).is_ok() && qpair.requests_in_use() == 0);
+    }
+    qpair.free();
+    drop(qpair);
+    world.finish(Some(controller));
 }
