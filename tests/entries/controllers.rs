@@ -373,3 +373,24 @@ fn t153_t154_memory_outlives_the_controller_that_came_first() {
     drop(qpair);
     world.finish(Some(second));
 }
+
+/// A device takes a region in two pieces, and refuses the second: the first is given back then, and not when the map goes.
+#[test]
+fn a_region_of_which_a_piece_is_refused_is_given_back_whole() {
+    let world = World::new();
+    softverbs::control("device profile max_mr_size=1048576").unwrap();
+    let controller = world.controller();
+    let before = softverbs::ledger().mrs;
+    // Two registrations of the first piece; of the second an attempt with two, and one with one.
+    faults("fail ibv_reg_mr 3-4 ENOMEM");
+    // The environment goes on without a map that cannot have the region.
+    let region = Region::register(1);
+    assert_eq!((softverbs::armed(), softverbs::ledger().mrs), (0, before));
+    drop(region);
+    no_faults();
+    let region = Region::register(1);
+    assert_eq!(softverbs::ledger().mrs, before + 4);
+    drop(region);
+    assert_eq!(softverbs::ledger().mrs, before);
+    world.finish(Some(controller));
+}

@@ -1,6 +1,5 @@
 //! Memory that a test registers for I/O itself.
 
-use super::*;
 use std::ffi::{c_int, c_void};
 
 unsafe extern "C" {
@@ -66,26 +65,4 @@ impl Drop for Region {
     fn drop(&mut self) {
         self.unregister();
     }
-}
-
-/// A device takes the region in two pieces, and refuses the second: the first is given back then, and not when the map goes.
-#[test]
-fn a_region_of_which_a_piece_is_refused_is_given_back_whole() {
-    let world = World::new();
-    softverbs::control("device profile max_mr_size=1048576").unwrap();
-    let controller = world.controller();
-    let start = pages(1);
-    let before = softverbs::ledger().mrs;
-    // Two registrations of the first piece; of the second an attempt with two, and one with one.
-    faults("fail ibv_reg_mr 3-4 ENOMEM");
-    // The environment goes on without a map that cannot have the region.
-    let region = Region::at(start, UNIT);
-    assert_eq!((softverbs::armed(), softverbs::ledger().mrs), (0, before));
-    drop(region);
-    no_faults();
-    let region = Region::at(start, UNIT);
-    assert_eq!(softverbs::ledger().mrs, before + 4);
-    drop(region);
-    assert_eq!(softverbs::ledger().mrs, before);
-    world.finish(Some(controller));
 }
