@@ -81,8 +81,8 @@ start() {
 
 tail_of() { if [ -s "$share/$1" ]; then sed "s/^/[vm] $1: /" "$share/$1" | tail -n "$2" >&2; fi; }
 
-# Of some hundred guests one was seen to hang before its first process, although it is the same kernel each time: that is the emulator's
-# or the kernel's, and says nothing of COMMAND, which has not begun. It is told, and tried again.
+# Of some hundred guests one was seen not to come up, and nobody knows why: the same kernel and init came up all the other times. COMMAND
+# has not begun by then, so it says nothing of that. It is told, and tried again.
 begin=$EPOCHREALTIME
 for attempt in $(seq "$BOOTS"); do
   start
