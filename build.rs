@@ -16,9 +16,9 @@ use std::{
 };
 
 /// What Rust needs of the hand-written headers, as a regular expression; what these types hold comes with them.
-const TYPES: &str = "spdk_nvme_(accel_fn_table|aer_cb|attach_cb|bpinfo_register|cap_register|cc_register|cmbsz_register|cmd|cmd_cb|cpl|csi|\
+const TYPES: &str = "spdk_nvme_(accel_fn_table|aer_cb|attach_cb|attach_fail_cb|bpinfo_register|cap_register|cc_register|cmbsz_register|cmd|cmd_cb|cpl|csi|\
     csts_register|ctrlr|ctrlr_data|ctrlr_flags|ctrlr_opts|dealloc_logical_block_read_value|detach_ctx|discovery_cb|\
-    disconnected_qpair_cb|dsm_range|host_id|io_qpair_opts|ns|ns_data|ns_flags|pi_format|pi_type|pmrcap_register|poll_group|probe_cb|\
+    disconnected_qpair_cb|dsm_range|host_id|io_qpair_opts|ns|ns_data|ns_flags|pi_format|pi_type|pmrcap_register|poll_group|probe_cb|probe_ctx|\
     qp_failure_reason|qpair|qprio|registers|remove_cb|reservation_[a-z_]*|scc_source_range|status|transport_id|transport_type|trid_entry|trid_usage_opt|\
     vs_register)|\
     spdk_(event_handler_opts|memory_domain|pci_device|uuid)|\
@@ -52,6 +52,7 @@ const HEADERS: &[Header] = &[
             "ctrlr_cmd.rs",
             "ctrlr_events.rs",
             "ctrlr_facts.rs",
+            "ctrlr_life.rs",
             "ctrlr_pcie.rs",
             "ns.rs",
             "ns_cmd.rs",

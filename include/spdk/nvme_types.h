@@ -39,6 +39,7 @@ struct spdk_nvme_qpair;
 struct spdk_nvme_poll_group;
 /** Controllers that are being detached. */
 struct spdk_nvme_detach_ctx;
+struct spdk_nvme_probe_ctx;
 
 struct spdk_event_handler_opts;
 struct spdk_key;

@@ -1,7 +1,7 @@
 //! Which controllers are attached, and which are about to be.
 //!
 //! A controller is told by its transport id and the host's NQN. Who asks for one that is attached gets the same handle;
-//! two threads that ask for the same one at the same moment get one controller: the second waits for the first.
+//! who asks for one that is being attached, on another thread or in another probe context, gets it once it is.
 
 use super::{ctrlr::Ctrlr, handles::this_thread, text::text, trid_order, types};
 use parking_lot::Mutex;
@@ -17,7 +17,7 @@ struct Registry {
     next: u64,
 }
 
-/// A controller that a thread is attaching.
+/// A controller that is being attached, and the thread that began that.
 struct Coming {
     place: u64,
     transport_id: spdk_nvme_transport_id,
@@ -31,7 +31,7 @@ pub(super) enum Known {
     Attached(Arc<Ctrlr>),
     /// Another thread is attaching it.
     Coming,
-    /// This thread is attaching it, further up.
+    /// This thread has begun to attach it: nothing comes of it while this thread waits.
     ComingHere,
     /// Nothing: it is the caller's to attach. Others wait as long as this place is held.
     Nothing(Place),
@@ -46,7 +46,7 @@ pub(super) fn look_for(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opt
     let same = |other: &spdk_nvme_transport_id, hostnqn: &[std::ffi::c_char]| {
         trid_order::is_same(other, trid) && text(hostnqn) == text(&opts.hostnqn)
     };
-    let attached = registry.attached.iter().find(|ctrlr| same(ctrlr.transport_id(), &ctrlr.opts().hostnqn));
+    let attached = registry.attached.iter().find(|ctrlr| same(&ctrlr.transport_id(), &ctrlr.opts().hostnqn));
     if let Some(ctrlr) = attached {
         return Known::Attached(ctrlr.clone());
     }

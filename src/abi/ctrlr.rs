@@ -32,11 +32,11 @@ pub(super) struct Ctrlr {
     lock: ReentrantMutex<()>,
     host: Rc<host::Controller>,
     /// What needs no lock.
-    summary: Arc<host::Summary>,
+    profile: Arc<host::Profile>,
     /// What spdk_nvme_ctrlr_get_transport_id points to.
-    transport_id: spdk_nvme_transport_id,
+    transport_id: Mutex<spdk_nvme_transport_id>,
     /// What the attach callback's options point to: the program's, with what the controller made of them.
-    opts: spdk_nvme_ctrlr_opts,
+    opts: Mutex<spdk_nvme_ctrlr_opts>,
     handle: Cell<*mut spdk_nvme_ctrlr>,
     /// How many times the program attached it, and has to detach it.
     attachments: Cell<u32>,
@@ -55,7 +55,7 @@ enum Qpairs {
 }
 
 // SAFETY: everything in it that is not safe to share is reached under `lock` (see `Ctrlr::admin`), is never changed
-// after the controller is made (transport_id, opts, handle), or has a lock of its own. The counts of `host`'s `Rc`
+// after the controller is made (profile, handle), or has a lock of its own. The counts of `host`'s `Rc`
 // change under `lock` only, since only the admin side takes shares of it, and its callbacks, tasks and listeners have weak ones: a queue pair has none. It is dropped with
 // the last share of the controller, when nothing else can reach it any more. The shares of queue pairs in `qpairs` are
 // those that a detach has claimed: no other thread uses these queue pairs, and the detach is one thread's at a time.
@@ -80,17 +80,13 @@ impl Ctrlr {
         transport_id: spdk_nvme_transport_id,
         mut opts: spdk_nvme_ctrlr_opts,
     ) -> Option<Arc<Self>> {
-        // What SPDK's attach callback sees: sizes as they are used, not as they were asked for.
-        let defaults = host.default_io_qpair_options();
-        opts.io_queue_size = defaults.queue_size;
-        opts.io_queue_requests = defaults.queue_requests;
-        opts.num_io_queues = host.io_queue_count();
+        settle(&mut opts, &host);
         let ctrlr = Arc::new(Self {
             lock: ReentrantMutex::new(()),
-            summary: host.summary().clone(),
+            profile: host.profile().clone(),
             host,
-            transport_id,
-            opts,
+            transport_id: Mutex::new(transport_id),
+            opts: Mutex::new(opts),
             handle: Cell::new(ptr::null_mut()),
             attachments: Cell::new(1),
             namespaces: Mutex::new(HashMap::new()),
@@ -110,17 +106,51 @@ impl Ctrlr {
         self.handle.get()
     }
 
-    pub(super) fn transport_id(&self) -> &spdk_nvme_transport_id {
-        &self.transport_id
+    pub(super) fn transport_id(&self) -> spdk_nvme_transport_id {
+        *self.transport_id.lock()
     }
 
-    pub(super) fn opts(&self) -> &spdk_nvme_ctrlr_opts {
-        &self.opts
+    /// Where C finds the transport id, as long as the controller is attached.
+    pub(super) fn transport_id_address(&self) -> *const spdk_nvme_transport_id {
+        self.transport_id.data_ptr()
+    }
+
+    pub(super) fn opts(&self) -> spdk_nvme_ctrlr_opts {
+        *self.opts.lock()
+    }
+
+    /// Where C finds the options, as long as the controller is attached.
+    pub(super) fn opts_address(&self) -> *const spdk_nvme_ctrlr_opts {
+        self.opts.data_ptr()
+    }
+
+    /// Sets where the controller is to be found from its next reset on.
+    pub(super) fn set_transport_id(&self, id: host::TransportId, trid: &spdk_nvme_transport_id) -> Result<(), host::Error> {
+        self.admin(|host| {
+            host.set_transport_id(id)?;
+            *self.transport_id.lock() = *trid;
+            Ok(())
+        })
+    }
+
+    /// The controller was brought up again: the options say what it grants now.
+    pub(super) fn refresh_opts(&self) {
+        self.admin(|host| settle(&mut self.opts.lock(), host));
     }
 
     /// What is known of the controller without its lock.
-    pub(super) fn summary(&self) -> &host::Summary {
-        &self.summary
+    pub(super) fn profile(&self) -> &host::Profile {
+        &self.profile
+    }
+
+    /// What its last bring-up learnt, without its lock.
+    pub(super) fn summary(&self) -> Arc<host::Summary> {
+        self.profile.summary()
+    }
+
+    /// What log lines call it.
+    pub(super) fn describe(&self) -> String {
+        transport_id::describe(&self.transport_id())
     }
 
     /// What a queue pair gets unless the program says otherwise.
@@ -142,6 +172,11 @@ impl Ctrlr {
             }
             attached
         })
+    }
+
+    /// Whether its end was begun.
+    pub(super) fn is_being_detached(&self) -> bool {
+        self.admin(|_| self.attachments.get() == 0)
     }
 
     /// Detaches once. True if that was the last time: then the end is the caller's, who has to begin it.
@@ -259,11 +294,10 @@ impl Ctrlr {
         let options = options::io_qpair_options(opts);
         let host = match self.admin(|host| host.alloc_io_qpair(options)) {
             Ok(host) => host,
+            // The program that resets it knows.
+            Err(host::Error::Resetting) => return None,
             Err(error) => {
-                tracing::error!(
-                    "{}: cannot make a qpair: {error}",
-                    transport_id::describe(&self.transport_id)
-                );
+                tracing::error!("{}: cannot make a qpair: {error}", self.describe());
                 return None;
             }
         };
@@ -271,7 +305,7 @@ impl Ctrlr {
         let handle = qpair.handle();
         let admitted = self.admit_qpair(handle);
         if !admitted {
-            let at = transport_id::describe(&self.transport_id);
+            let at = self.describe();
             tracing::error!("{at}: cannot make a qpair: the controller is being detached");
         }
         // From here on a detach may want its end, and leaves that to this call.
@@ -296,7 +330,7 @@ impl Ctrlr {
         }
         // SAFETY: both members of the union are the same byte, for which every value is valid.
         let delay = unsafe { opts.__bindgen_anon_1.delay_cmd_submit } != 0;
-        if self.opts.enable_interrupts != 0 && delay {
+        if self.opts().enable_interrupts != 0 && delay {
             tracing::error!("delayed submission does not go together with interrupts");
             return None;
         }
@@ -306,6 +340,14 @@ impl Ctrlr {
         }
         Some(())
     }
+}
+
+/// Puts into the options what SPDK's attach callback sees: sizes as they are used, not as they were asked for.
+fn settle(opts: &mut spdk_nvme_ctrlr_opts, host: &host::Controller) {
+    let defaults = host.default_io_qpair_options();
+    opts.io_queue_size = defaults.queue_size;
+    opts.io_queue_requests = defaults.queue_requests;
+    opts.num_io_queues = host.io_queue_count();
 }
 
 /// Fills opts with the defaults, up to opts_size bytes.

@@ -12,7 +12,6 @@ use super::{
     ctrlr::Ctrlr,
     entry::entry,
     error::{invalid, submission, waited},
-    transport_id,
     types::{spdk_nvme_cmd, spdk_nvme_cmd_cb, spdk_nvme_ctrlr},
 };
 use crate::host::{Completer, Payload};
@@ -472,7 +471,7 @@ unsafe fn wait_for_security(
     let what = if opcode == AdminOpcode::SECURITY_SEND { "Security Send" } else { "Security Receive" };
     let command = security(opcode, secp, spsp, nssf, size);
     let result = object.admin(|host| host.request_admin(what, command, data));
-    match waited(&transport_id::describe(object.transport_id()), result) {
+    match waited(&object.describe(), result) {
         Ok(received) => {
             // SAFETY: as above.
             unsafe { buffer.take(&received) };

@@ -5,7 +5,6 @@ use super::{
     ctrlr::Ctrlr,
     entry::entry,
     error::negated_errno,
-    transport_id,
     types::{
         spdk_nvme_aer_cb, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_discovery_cb,
         spdk_nvmf_discovery_log_page,
@@ -76,7 +75,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_discovery_log_page(
                 );
                 return -EINVAL;
             };
-            let label = transport_id::describe(object.transport_id());
+            let label = object.describe();
             let tell =
                 move |rc: c_int, completion: Option<&Completion>, page: *mut spdk_nvmf_discovery_log_page| {
                     let completion: *const spdk_nvme_cpl =

@@ -24,11 +24,11 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_data(
     ctrlr: *mut spdk_nvme_ctrlr,
 ) -> *const spdk_nvme_ctrlr_data {
     entry!(spdk_nvme_ctrlr_get_data(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
-        ptr::from_ref(object.summary().identify_data()).cast()
+        object.profile().identify_data().address().cast()
     })
 }
 
-/// The transport id that the controller was attached with. NULL for a handle that is no controller.
+/// The transport id that the controller was attached with, or that spdk_nvme_ctrlr_set_trid() has set. NULL for a handle that is no controller.
 ///
 /// # Safety
 ///
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_transport_id(
     ctrlr: *mut spdk_nvme_ctrlr,
 ) -> *const spdk_nvme_transport_id {
     entry!(spdk_nvme_ctrlr_get_transport_id(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
-        ptr::from_ref(object.transport_id())
+        object.transport_id_address()
     })
 }
 
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_transport_id(
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_opts(
     ctrlr: *mut spdk_nvme_ctrlr,
 ) -> *const spdk_nvme_ctrlr_opts {
-    entry!(spdk_nvme_ctrlr_get_opts(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| ptr::from_ref(object.opts()))
+    entry!(spdk_nvme_ctrlr_get_opts(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| object.opts_address())
 }
 
 /// What the controller can do, as bits of enum spdk_nvme_ctrlr_flags. 0 for a handle that is no controller.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_opts(
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_flags(ctrlr: *mut spdk_nvme_ctrlr) -> u64 {
-    entry!(spdk_nvme_ctrlr_get_flags(ctrlr), Ctrlr, ctrlr, 0, |object| flags(object.summary()))
+    entry!(spdk_nvme_ctrlr_get_flags(ctrlr), Ctrlr, ctrlr, 0, |object| flags(&object.summary()))
 }
 
 /// The controller's identifier (CNTLID) as the answer to Connect has it. 0 for a handle that is no controller.
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_max_xfer_size(ctrlr: *const spdk_nv
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_get_max_sges(ctrlr: *const spdk_nvme_ctrlr) -> u16 {
-    entry!(spdk_nvme_ctrlr_get_max_sges(ctrlr), Ctrlr, ctrlr, 0, |object| max_sges(object.summary()))
+    entry!(spdk_nvme_ctrlr_get_max_sges(ctrlr), Ctrlr, ctrlr, 0, |object| max_sges(&object.summary()))
 }
 
 /// The NUMA node of the RDMA device that reaches the controller; -1 if it has none, is not known, or for a handle that is no
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_is_fabrics(ctrlr: *mut spdk_nvme_ctrlr)
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_is_failed(ctrlr: *mut spdk_nvme_ctrlr) -> bool {
-    entry!(spdk_nvme_ctrlr_is_failed(ctrlr), Ctrlr, ctrlr, false, |object| object.summary().has_failed())
+    entry!(spdk_nvme_ctrlr_is_failed(ctrlr), Ctrlr, ctrlr, false, |object| object.profile().has_failed())
 }
 
 /// Whether the controller has a feature. Those that the specifications make mandatory are taken for granted; of a discovery
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_is_feature_supported(
     feature_code: u8,
 ) -> bool {
     entry!(spdk_nvme_ctrlr_is_feature_supported(ctrlr, feature_code), Ctrlr, ctrlr, false, |object| {
-        !object.summary().is_discovery() && has_feature(object.summary(), feature_code)
+        !object.summary().is_discovery() && has_feature(&object.summary(), feature_code)
     })
 }
 
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_is_log_page_supported(
     log_page: u8,
 ) -> bool {
     entry!(spdk_nvme_ctrlr_is_log_page_supported(ctrlr, log_page), Ctrlr, ctrlr, false, |object| {
-        !object.summary().is_discovery() && has_log_page(object.summary(), log_page)
+        !object.summary().is_discovery() && has_log_page(&object.summary(), log_page)
     })
 }
 

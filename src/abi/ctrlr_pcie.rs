@@ -23,7 +23,7 @@ fn read(object: &Ctrlr, what: &'static str, offset: u32) -> Option<u32> {
     match value {
         Ok(value) => Some(value as u32), // the answer to such a read has no more
         Err(error) => {
-            tracing::info!("{}: {error}", super::transport_id::describe(object.transport_id()));
+            tracing::info!("{}: {error}", object.describe());
             None
         }
     }

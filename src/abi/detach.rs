@@ -9,7 +9,6 @@ use super::{
     entry::{entry, next, next_of},
     env,
     handles::{self, Claim, Found, Kind, Object, find, share, shared_by},
-    transport_id,
     types::{spdk_nvme_ctrlr, spdk_nvme_detach_ctx},
 };
 use crate::{abi::entry::guard_plain, clock};
@@ -57,7 +56,7 @@ pub unsafe extern "C" fn spdk_nvme_detach(ctrlr: *mut spdk_nvme_ctrlr) -> c_int 
             // for longer finds it over although nothing is wrong, and gets it again.
             let wait = || clock::wait(clock::now().after(DETACH_TIMEOUT), || finish(&object).then_some(()));
             if (0..DETACH_WAITS).all(|_| wait().is_none()) {
-                let at = transport_id::describe(object.transport_id());
+                let at = object.describe();
                 tracing::error!(
                     "{at}: the detach is not over after {} s",
                     DETACH_TIMEOUT.as_secs().saturating_mul(DETACH_WAITS)

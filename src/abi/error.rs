@@ -101,6 +101,8 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
         Error::BadData { .. } | Error::TooManyCommands { .. } => libc::EPROTO,
         Error::NoQueueId => libc::ENOSPC,
         Error::ControllerFailed => libc::ENXIO,
+        Error::Resetting => libc::EAGAIN,
+        Error::NotFailed => libc::EPERM,
         Error::NoMemory => libc::ENOMEM,
         Error::Internal(_) => UNWOUND,
     };
@@ -161,11 +163,6 @@ pub(super) fn leave(errno: c_int) {
         // SAFETY: errno of this thread can always be written.
         unsafe { libc::__errno_location().write(errno) };
     }
-}
-
-/// Whether an error says that there is no RDMA device at all.
-pub(super) fn is_no_device(error: &Error) -> bool {
-    negated_errno(error) == -libc::ENODEV
 }
 
 fn of_transport(error: &TransportError) -> c_int {
@@ -259,8 +256,9 @@ mod tests {
             submission(Err(Error::InvalidArgument(String::from("a transfer of 0 blocks")))),
             -libc::EINVAL
         );
-        assert!(is_no_device(&TransportError::Verbs(verbs::Error::new("x", libc::ENODEV)).into()));
-        assert!(!is_no_device(&Error::ControllerFailed));
+        let no_device = TransportError::Verbs(verbs::Error::new("x", libc::ENODEV));
+        assert_eq!(negated_errno(&no_device.into()), -libc::ENODEV, "what a probe answers -1 to");
+        assert_eq!((status(Err(Error::Resetting)), status(Err(Error::NotFailed))), (-libc::EAGAIN, -libc::EPERM));
     }
 
     #[test]

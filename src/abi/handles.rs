@@ -50,6 +50,8 @@ pub(super) enum Kind {
     PollGroup = 4,
     /// `struct spdk_nvme_detach_ctx`
     DetachContext = 5,
+    /// `struct spdk_nvme_probe_ctx`
+    ProbeContext = 6,
 }
 
 /// Added to the tag of a cell whose object is gone.

@@ -16,12 +16,14 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod attached;
+mod attaching;
 mod callback;
 mod copied;
 pub mod ctrlr;
 pub mod ctrlr_cmd;
 pub mod ctrlr_events;
 pub mod ctrlr_facts;
+pub mod ctrlr_life;
 pub mod ctrlr_pcie;
 pub mod detach;
 pub mod dhchap;

@@ -86,7 +86,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_sector_size(ns: *mut spdk_nvme_ns) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ns_get_data(ns: *mut spdk_nvme_ns) -> *const spdk_nvme_ns_data {
     entry!(spdk_nvme_ns_get_data(ns), Ns, ns, ptr::null(), |object| {
-        object.identify_data().map_or(ptr::null(), |data| ptr::from_ref(data).cast())
+        object.identify_data().map_or(ptr::null(), |data| data.address().cast())
     })
 }
 
@@ -214,8 +214,8 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_dealloc_logical_block_read_value(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ns_get_uuid(ns: *const spdk_nvme_ns) -> *const spdk_uuid {
     entry!(spdk_nvme_ns_get_uuid(ns), Ns, ns, ptr::null(), |object| object
-        .uuid()
-        .map_or(ptr::null(), |uuid| ptr::from_ref(uuid).cast()))
+        .uuid_address()
+        .map_or(ptr::null(), <*const u8>::cast))
 }
 
 /// The 16 bytes of the namespace's NGUID, as spdk_nvme_ns_get_uuid().
@@ -226,8 +226,8 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_uuid(ns: *const spdk_nvme_ns) -> *cons
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ns_get_nguid(ns: *const spdk_nvme_ns) -> *const u8 {
     entry!(spdk_nvme_ns_get_nguid(ns), Ns, ns, ptr::null(), |object| object
-        .nguid()
-        .map_or(ptr::null(), |nguid| nguid.as_ptr()))
+        .nguid_address()
+        .unwrap_or(ptr::null()))
 }
 
 /// What the namespace can do, as bits of enum spdk_nvme_ns_flags.

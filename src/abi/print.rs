@@ -150,8 +150,8 @@ fn print_completion(prefix: &str, completion: &Completion, qid: u16, opcode: u8)
 /// What a queue pair is, as its log lines begin.
 fn prefix(object: &Qpair) -> String {
     let (ctrlr, handle, qid) = (object.ctrlr(), object.handle(), object.host().id());
-    let trid = ctrlr.transport_id();
-    let (host, subsystem, address) = (text(&ctrlr.opts().hostnqn), text(&trid.subnqn), text(&trid.traddr));
+    let (trid, opts) = (ctrlr.transport_id(), ctrlr.opts());
+    let (host, subsystem, address) = (text(&opts.hostnqn), text(&trid.subnqn), text(&trid.traddr));
     let (cntlid, state) = (ctrlr.summary().controller_id(), state(object.host().standing()));
     format!("[{host},{subsystem},{address},cntlid:{cntlid},qid:{qid},qpair:{handle:p},{state}] ")
 }

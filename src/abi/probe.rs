@@ -1,32 +1,29 @@
-//! Finding and attaching controllers.
+//! Finding and attaching controllers: at once, or while a probe context is polled.
+//!
+//! A probe context is either ours or the next library's: each is of controllers of one transport.
 
 use super::{
-    attached::{self, Known},
+    attaching::{Attaching, ProbeContext, Program, Turn, Wanted, complain},
     ctrlr::Ctrlr,
-    entry::{guard_plain, next},
+    entry::{entry, guard_plain, next},
     env,
-    error::{self, AttachError, is_no_device},
-    options,
+    error::{self, AttachError},
+    handles, options,
     text::text,
     transport_id,
     types::{
-        spdk_nvme_attach_cb, spdk_nvme_ctrlr, spdk_nvme_ctrlr_opts, spdk_nvme_probe_cb, spdk_nvme_remove_cb,
-        spdk_nvme_transport_id,
+        spdk_nvme_attach_cb, spdk_nvme_attach_fail_cb, spdk_nvme_ctrlr, spdk_nvme_ctrlr_opts,
+        spdk_nvme_probe_cb, spdk_nvme_probe_ctx, spdk_nvme_remove_cb, spdk_nvme_transport_id,
     },
 };
 use crate::{clock, host};
 use libc::{c_int, c_void, size_t};
 use spec::{fabrics::DISCOVERY_NQN, printable};
-use std::{ptr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ptr, rc::Rc, sync::Arc, time::Duration};
 
-/// How long attaching the controllers of one discovery log may take in all; none is begun after that.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(300);
-/// How many controllers of one log may fail to be attached before the others are not tried: each costs a log line, and a
-/// log can name thousands that are not there.
-const PROBE_FAILURES_MAX: usize = 64;
-
-/// How long one thread waits for another that is attaching the same controller.
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a synchronous call waits at most for the controllers that it attaches. Each has deadlines of its own, and all together one:
+/// this is for a fault in them.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1200);
 
 /// Attaches the controllers at a transport id, and waits for that.
 ///
@@ -50,32 +47,145 @@ pub unsafe extern "C" fn spdk_nvme_probe(
     attach_cb: spdk_nvme_attach_cb,
     remove_cb: spdk_nvme_remove_cb,
 ) -> c_int {
-    let result = guard_plain("spdk_nvme_probe", Err(error::UNWOUND), || {
+    let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb: None };
+    let next = || next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
+    // SAFETY: as for this function.
+    unsafe { probe("spdk_nvme_probe", trid, asked, next) }
+}
+
+/// As spdk_nvme_probe(), and attach_fail_cb is called for each controller that could not be attached, with a negated errno.
+///
+/// # Safety
+///
+/// trid is NULL (PCIe) or points to a transport id.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_probe_ext(
+    trid: *const spdk_nvme_transport_id,
+    cb_ctx: *mut c_void,
+    probe_cb: spdk_nvme_probe_cb,
+    attach_cb: spdk_nvme_attach_cb,
+    attach_fail_cb: spdk_nvme_attach_fail_cb,
+    remove_cb: spdk_nvme_remove_cb,
+) -> c_int {
+    let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb };
+    let next = || next!(spdk_nvme_probe_ext(trid, cb_ctx, probe_cb, attach_cb, attach_fail_cb, remove_cb));
+    // SAFETY: as for this function.
+    unsafe { probe("spdk_nvme_probe_ext", trid, asked, next) }
+}
+
+/// Begins what spdk_nvme_probe() does, and returns a context: poll it with spdk_nvme_probe_poll_async() until that returns 0.
+///
+/// probe_cb is called before this returns, and so is attach_cb for a controller that is attached already. A discovery log is read
+/// before this returns. Returns NULL, after a log line, if no controller is tried; errno says why, as for spdk_nvme_probe().
+///
+/// # Safety
+///
+/// trid is NULL (PCIe) or points to a transport id.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_probe_async(
+    trid: *const spdk_nvme_transport_id,
+    cb_ctx: *mut c_void,
+    probe_cb: spdk_nvme_probe_cb,
+    attach_cb: spdk_nvme_attach_cb,
+    remove_cb: spdk_nvme_remove_cb,
+) -> *mut spdk_nvme_probe_ctx {
+    let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb: None };
+    let next = || next!(spdk_nvme_probe_async(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
+    // SAFETY: as for this function.
+    unsafe { probe_async("spdk_nvme_probe_async", trid, asked, next) }
+}
+
+/// As spdk_nvme_probe_async(), and attach_fail_cb is called for each controller that could not be attached, with a negated errno.
+///
+/// # Safety
+///
+/// trid is NULL (PCIe) or points to a transport id.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_probe_async_ext(
+    trid: *const spdk_nvme_transport_id,
+    cb_ctx: *mut c_void,
+    probe_cb: spdk_nvme_probe_cb,
+    attach_cb: spdk_nvme_attach_cb,
+    attach_fail_cb: spdk_nvme_attach_fail_cb,
+    remove_cb: spdk_nvme_remove_cb,
+) -> *mut spdk_nvme_probe_ctx {
+    let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb };
+    let next = || next!(spdk_nvme_probe_async_ext(trid, cb_ctx, probe_cb, attach_cb, attach_fail_cb, remove_cb));
+    // SAFETY: as for this function.
+    unsafe { probe_async("spdk_nvme_probe_async_ext", trid, asked, next) }
+}
+
+/// Lets the controllers of a context go on; attach_cb and attach_fail_cb are called here, in the order in which the controllers end.
+///
+/// Returns 0 when all are attached or have failed, and the context is gone then; -EAGAIN if there is more to do, or if called from
+/// a callback of this context; -EINVAL for a handle that is no probe context.
+///
+/// # Safety
+///
+/// probe_ctx is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_probe_poll_async(probe_ctx: *mut spdk_nvme_probe_ctx) -> c_int {
+    entry!(spdk_nvme_probe_poll_async(probe_ctx), ProbeContext as share, probe_ctx, -libc::EINVAL, |object| {
+        object.poll(probe_ctx)
+    })
+}
+
+/// Begins what spdk_nvme_connect() does, and returns a context: poll it with spdk_nvme_probe_poll_async() until that returns 0.
+/// attach_cb is then called with opts as its context, if the controller was attached; it was not if attach_cb was not called.
+///
+/// All of opts is read, during this call; NULL is for the defaults. Returns NULL, after a log line, if it cannot be tried; errno
+/// says why, as for spdk_nvme_connect().
+///
+/// # Safety
+///
+/// trid is NULL, which is refused, or points to a transport id. opts is NULL or points to options.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_connect_async(
+    trid: *const spdk_nvme_transport_id,
+    opts: *const spdk_nvme_ctrlr_opts,
+    attach_cb: spdk_nvme_attach_cb,
+) -> *mut spdk_nvme_probe_ctx {
+    let begun = guard_plain("spdk_nvme_connect_async", Err(error::UNWOUND), || {
         // SAFETY: the caller vouches for trid.
-        if !unsafe { transport_id::is_rdma(trid) } {
-            let next = next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
-            return next.ok_or_else(|| {
-                // SAFETY: as above.
-                unsafe { not_available(trid) };
-                libc::EPROTONOSUPPORT
-            });
+        if trid.is_null() || !unsafe { transport_id::is_rdma(trid) } {
+            let next = || next!(spdk_nvme_connect_async(trid, opts, attach_cb));
+            // SAFETY: as above.
+            return unsafe { theirs(trid, next) };
         }
-        // SAFETY: as above.
-        let trid = unsafe { transport_id::read(trid) };
-        if !environment_is_ready(&trid) {
-            return Err(libc::ENOSYS);
-        }
-        let program = Program { cb_ctx, probe_cb, attach_cb };
-        let probed = if text(&trid.subnqn) == DISCOVERY_NQN {
-            program.discover(&trid)
-        } else {
-            program.probe_direct(&trid)
-        };
-        probed.map(|()| 0)
+        // SAFETY: the caller vouches for both.
+        let wanted = unsafe { wanted(trid, opts, size_of::<spdk_nvme_ctrlr_opts>(), false) }?;
+        let program = Program { cb_ctx: opts.cast_mut().cast(), attach_cb, attach_fail_cb: None };
+        begin(&wanted.trid.clone(), program, VecDeque::from([Box::new(wanted)]))
     });
-    result.unwrap_or_else(|errno| {
+    begun.unwrap_or_else(|errno| {
         error::leave(errno);
-        -1
+        ptr::null_mut()
+    })
+}
+
+/// Says that this process has attached controllers of the transport, which only local ones can be without being probed: -ENOTSUP, after
+/// a log line, for RDMA.
+///
+/// # Safety
+///
+/// trid is NULL, which is refused with -EINVAL, or points to a transport id.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_scan_attached(trid: *const spdk_nvme_transport_id) -> c_int {
+    guard_plain("spdk_nvme_scan_attached", -libc::EINVAL, || {
+        if trid.is_null() {
+            tracing::error!("spdk_nvme_scan_attached: no transport id given");
+            return -libc::EINVAL;
+        }
+        // SAFETY: the caller vouches for trid.
+        if unsafe { transport_id::is_rdma(trid) } {
+            tracing::error!("spdk_nvme_scan_attached: there is nothing to scan for over RDMA");
+            return -libc::ENOTSUP;
+        }
+        next!(spdk_nvme_scan_attached(trid)).unwrap_or_else(|| {
+            // SAFETY: as above.
+            unsafe { not_available(trid) };
+            -libc::ENOENT
+        })
     })
 }
 
@@ -96,36 +206,18 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     opts_size: size_t,
 ) -> *mut spdk_nvme_ctrlr {
     let result = guard_plain("spdk_nvme_connect", Err(error::UNWOUND), || {
-        if trid.is_null() {
-            tracing::error!("no transport id given");
-            return Err(libc::EINVAL);
-        }
         // SAFETY: the caller vouches for trid.
-        if !unsafe { transport_id::is_rdma(trid) } {
-            return next!(spdk_nvme_connect(trid, opts, opts_size)).ok_or_else(|| {
-                // SAFETY: as above.
-                unsafe { not_available(trid) };
-                libc::EPROTONOSUPPORT
-            });
+        if trid.is_null() || !unsafe { transport_id::is_rdma(trid) } {
+            let next = || next!(spdk_nvme_connect(trid, opts, opts_size));
+            // SAFETY: as above.
+            return unsafe { theirs(trid, next) };
         }
-        // SAFETY: as above.
-        let trid = unsafe { transport_id::read(trid) };
-        if !environment_is_ready(&trid) {
-            return Err(libc::ENOSYS);
-        }
-        let mut merged = options::default_ctrlr_opts();
-        if !opts.is_null() {
-            // SAFETY: the caller vouches for opts_size bytes.
-            unsafe { options::read(&mut merged, opts, opts_size) };
-            merged.opts_size = opts_size;
-        }
-        match attach(&trid, &merged) {
-            Ok(ctrlr) => Ok(ctrlr.handle()),
-            Err(error) => {
-                complain(&trid, &error);
-                Err(error.errno())
-            }
-        }
+        // SAFETY: the caller vouches for both.
+        let wanted = unsafe { wanted(trid, opts, opts_size, true) }?;
+        attach(wanted).map(|ctrlr| ctrlr.handle()).map_err(|(trid, error)| {
+            complain(&trid, &error);
+            error.errno()
+        })
     });
     result.unwrap_or_else(|errno| {
         error::leave(errno);
@@ -133,61 +225,36 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     })
 }
 
-/// Whether there is an environment to attach a controller with. Says why not.
-fn environment_is_ready(trid: &spdk_nvme_transport_id) -> bool {
-    env::install()
-        .inspect_err(|error| tracing::error!("{}: no controller: {error}", transport_id::describe(trid)))
-        .is_ok()
-}
-
-/// What a program gave to spdk_nvme_probe.
-struct Program {
+/// What a program gave to one of the probe family.
+struct Asked {
     cb_ctx: *mut c_void,
     probe_cb: spdk_nvme_probe_cb,
     attach_cb: spdk_nvme_attach_cb,
+    attach_fail_cb: spdk_nvme_attach_fail_cb,
 }
 
-impl Program {
-    /// Nothing, or the errno for "no controller was tried".
-    fn probe_direct(&self, trid: &spdk_nvme_transport_id) -> Result<(), c_int> {
-        let opts = self.wants(trid).ok_or(libc::ECANCELED)?;
-        match self.attach(trid, &opts) {
-            Err(AttachError::Host(error)) if is_no_device(&error) => Err(libc::ENODEV),
-            _ => Ok(()),
-        }
+impl Asked {
+    fn program(&self) -> Program {
+        Program { cb_ctx: self.cb_ctx, attach_cb: self.attach_cb, attach_fail_cb: self.attach_fail_cb }
     }
 
-    /// Asks for each controller of the discovery log, then attaches those that the program wants.
-    fn discover(&self, trid: &spdk_nvme_transport_id) -> Result<(), c_int> {
+    /// The controllers that the program wants: the one at this transport id, or of those that a discovery log names. `waits` says
+    /// that it waits for them. An errno if no controller is to be tried.
+    fn wanted(&self, trid: &spdk_nvme_transport_id, waits: bool) -> Result<VecDeque<Box<Wanted>>, c_int> {
+        if !environment_is_ready(trid) {
+            return Err(libc::ENOSYS);
+        }
+        let wants = |trid: &spdk_nvme_transport_id| {
+            self.wants(trid).map(|opts| Box::new(Wanted { trid: *trid, opts, waits }))
+        };
+        if text(&trid.subnqn) != DISCOVERY_NQN {
+            return wants(trid).map(|wanted| VecDeque::from([wanted])).ok_or(libc::ECANCELED);
+        }
         let found = discovered(trid).map_err(|error| {
             complain(trid, &error);
             error.errno()
         })?;
-        let deadline = clock::now().after(PROBE_TIMEOUT);
-        let mut wanted = Vec::new();
-        for entry in found {
-            if let Some(opts) = self.wants(&entry) {
-                wanted.push((entry, opts));
-            }
-        }
-        let mut failures = 0_usize;
-        for (number, (entry, opts)) in wanted.iter().enumerate() {
-            if failures >= PROBE_FAILURES_MAX || clock::now().has_reached(deadline) {
-                let left = wanted.len().saturating_sub(number);
-                tracing::error!(
-                    "{}: {failures} controllers of the discovery log could not be attached, the other {left} are \
-                     not tried: at most {PROBE_FAILURES_MAX} may fail, within {} s",
-                    transport_id::describe(trid),
-                    PROBE_TIMEOUT.as_secs()
-                );
-                break;
-            }
-            // One that cannot be attached does not keep the others from it.
-            if self.attach(entry, opts).is_err() {
-                failures = failures.saturating_add(1);
-            }
-        }
-        Ok(())
+        Ok(found.iter().filter_map(wants).collect())
     }
 
     /// The program's options if it wants this controller.
@@ -199,37 +266,169 @@ impl Program {
             Some(probe_cb) => (unsafe { probe_cb(self.cb_ctx, trid, &raw mut opts) } != 0).then_some(opts),
         }
     }
+}
 
-    fn attach(&self, trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<(), AttachError> {
-        let ctrlr = attach(trid, opts).inspect_err(|error| complain(trid, error))?;
-        if let Some(attach_cb) = self.attach_cb {
-            // SAFETY: the program gave the function to be called with its context and a controller. It may detach the
-            // controller; the share keeps what the arguments point to.
-            unsafe { attach_cb(self.cb_ctx, ctrlr.transport_id(), ctrlr.handle(), ctrlr.opts()) };
+/// The body of the synchronous ones: 0, or -1 and errno if no controller was tried.
+///
+/// # Safety
+/// `trid` is NULL or points to a transport id.
+unsafe fn probe(
+    entry: &str,
+    trid: *const spdk_nvme_transport_id,
+    asked: Asked,
+    next: impl FnOnce() -> Option<c_int>,
+) -> c_int {
+    let result = guard_plain(entry, Err(error::UNWOUND), || {
+        // SAFETY: the caller vouches for trid.
+        if !unsafe { transport_id::is_rdma(trid) } {
+            // SAFETY: as above.
+            return unsafe { next_or_none(trid, next) };
         }
-        Ok(())
+        // SAFETY: as above.
+        let trid = unsafe { transport_id::read(trid) };
+        let context = ProbeContext::new(asked.program(), asked.wanted(&trid, true)?);
+        tried(&trid, context.begin())?;
+        let waited = clock::wait(clock::now().after(PROBE_TIMEOUT), || context.turn().then_some(()));
+        if waited.is_none() {
+            let at = transport_id::describe(&trid);
+            tracing::error!("{at}: not all controllers are attached after {} s", PROBE_TIMEOUT.as_secs());
+        }
+        Ok(0)
+    });
+    result.unwrap_or_else(|errno| {
+        error::leave(errno);
+        -1
+    })
+}
+
+/// The body of the asynchronous ones: a context, or NULL and errno if no controller is tried.
+///
+/// # Safety
+/// `trid` is NULL or points to a transport id.
+unsafe fn probe_async(
+    entry: &str,
+    trid: *const spdk_nvme_transport_id,
+    asked: Asked,
+    next: impl FnOnce() -> Option<*mut spdk_nvme_probe_ctx>,
+) -> *mut spdk_nvme_probe_ctx {
+    let begun = guard_plain(entry, Err(error::UNWOUND), || {
+        // SAFETY: the caller vouches for trid.
+        if !unsafe { transport_id::is_rdma(trid) } {
+            // SAFETY: as above.
+            return unsafe { next_or_none(trid, next) };
+        }
+        // SAFETY: as above.
+        let trid = unsafe { transport_id::read(trid) };
+        begin(&trid, asked.program(), asked.wanted(&trid, false)?)
+    });
+    begun.unwrap_or_else(|errno| {
+        error::leave(errno);
+        ptr::null_mut()
+    })
+}
+
+/// Begins a context that the program polls.
+fn begin(
+    trid: &spdk_nvme_transport_id,
+    program: Program,
+    wanted: VecDeque<Box<Wanted>>,
+) -> Result<*mut spdk_nvme_probe_ctx, c_int> {
+    let context = Rc::new(ProbeContext::new(program, wanted));
+    let handle = handles::insert::<ProbeContext>(context.clone()).ok_or_else(|| {
+        complain(trid, &AttachError::Handles);
+        libc::ENOMEM
+    })?;
+    tried(trid, context.begin()).inspect_err(|_| {
+        // SAFETY: nobody else knows the handle.
+        drop(unsafe { handles::remove::<ProbeContext>(handle) });
+    })?;
+    Ok(handle)
+}
+
+/// Whether a controller was tried, although the first one failed at once: not without an RDMA device, and not if the only one that is
+/// asked for is being detached.
+fn tried(trid: &spdk_nvme_transport_id, begun: Result<(), c_int>) -> Result<(), c_int> {
+    match begun {
+        Err(errno @ (libc::ENODEV | libc::EBUSY)) if text(&trid.subnqn) != DISCOVERY_NQN => Err(errno),
+        _ => Ok(()),
     }
 }
 
-/// Attaches a controller, or attaches it once more.
-fn attach(trid: &spdk_nvme_transport_id, opts: &spdk_nvme_ctrlr_opts) -> Result<Arc<Ctrlr>, AttachError> {
-    let known = clock::wait(clock::now().after(ATTACH_TIMEOUT), || match attached::look_for(trid, opts) {
-        Known::Coming => None,
-        known => Some(known),
+/// Whether there is an environment to attach a controller with. Says why not.
+fn environment_is_ready(trid: &spdk_nvme_transport_id) -> bool {
+    env::install()
+        .inspect_err(|error| tracing::error!("{}: no controller: {error}", transport_id::describe(trid)))
+        .is_ok()
+}
+
+/// What a connect without a transport id, or with another transport's, comes to.
+///
+/// # Safety
+/// `trid` is NULL or points to a transport id.
+unsafe fn theirs<T>(
+    trid: *const spdk_nvme_transport_id,
+    next: impl FnOnce() -> Option<T>,
+) -> Result<T, c_int> {
+    if trid.is_null() {
+        tracing::error!("no transport id given");
+        return Err(libc::EINVAL);
+    }
+    // SAFETY: the caller vouches for trid.
+    unsafe { next_or_none(trid, next) }
+}
+
+/// What the next library says for a transport that is not ours, or that there is none.
+///
+/// # Safety
+/// `trid` is NULL or points to a transport id.
+unsafe fn next_or_none<T>(
+    trid: *const spdk_nvme_transport_id,
+    next: impl FnOnce() -> Option<T>,
+) -> Result<T, c_int> {
+    next().ok_or_else(|| {
+        // SAFETY: the caller vouches for trid.
+        unsafe { not_available(trid) };
+        libc::EPROTONOSUPPORT
+    })
+}
+
+/// The controller that a program asks for with options of this size.
+///
+/// # Safety
+/// `trid` points to a transport id; `opts` is NULL or so many bytes can be read.
+unsafe fn wanted(
+    trid: *const spdk_nvme_transport_id,
+    opts: *const spdk_nvme_ctrlr_opts,
+    opts_size: size_t,
+    waits: bool,
+) -> Result<Wanted, c_int> {
+    // SAFETY: the caller vouches for trid.
+    let trid = unsafe { transport_id::read(trid) };
+    if !environment_is_ready(&trid) {
+        return Err(libc::ENOSYS);
+    }
+    let mut merged = options::default_ctrlr_opts();
+    if !opts.is_null() {
+        // SAFETY: the caller vouches for opts_size bytes.
+        unsafe { options::read(&mut merged, opts, opts_size) };
+        merged.opts_size = opts_size;
+    }
+    Ok(Wanted { trid, opts: merged, waits })
+}
+
+/// Attaches a controller, or attaches it once more, and waits for that.
+fn attach(wanted: Wanted) -> Result<Arc<Ctrlr>, (spdk_nvme_transport_id, AttachError)> {
+    let trid = wanted.trid;
+    let mut next = Some(Attaching::begin(Box::new(wanted)));
+    let ended = clock::wait(clock::now().after(PROBE_TIMEOUT), || match next.take()? {
+        Turn::More(attaching) => {
+            next = Some(attaching.turn());
+            None
+        }
+        Turn::Attached(ctrlr) => Some(Ok(ctrlr)),
+        Turn::Failed(wanted, error) => Some(Err((wanted.trid, error))),
     });
-    let place = match known {
-        Some(Known::Attached(ctrlr)) if ctrlr.attach_again() => return Ok(ctrlr),
-        Some(Known::Attached(_)) => return Err(AttachError::Detaching),
-        Some(Known::Nothing(place)) => place,
-        Some(Known::Coming | Known::ComingHere) | None => return Err(AttachError::Attaching),
-    };
-    let id = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
-    let mut opts = *opts;
-    options::settle(&mut opts);
-    let controller = host::Controller::connect(id, options::controller_options(&opts))?;
-    let ctrlr = Ctrlr::insert(controller, *trid, opts).ok_or(AttachError::Handles)?;
-    place.fill(&ctrlr);
-    Ok(ctrlr)
+    ended.unwrap_or(Err((trid, AttachError::Attaching)))
 }
 
 /// The transport ids that a discovery controller's log names.
@@ -238,13 +437,6 @@ fn discovered(trid: &spdk_nvme_transport_id) -> Result<Vec<spdk_nvme_transport_i
     let options = options::controller_options(&options::default_ctrlr_opts());
     let found = host::discover(id, options)?;
     Ok(found.iter().map(|id| transport_id::from_host(id, trid)).collect())
-}
-
-/// The one log line of a controller that could not be attached. The host writes its own.
-fn complain(trid: &spdk_nvme_transport_id, error: &AttachError) {
-    if !matches!(error, AttachError::Host(_)) {
-        tracing::error!("{}: no controller: {error}", transport_id::describe(trid));
-    }
 }
 
 /// There is no library for this transport.

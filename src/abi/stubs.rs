@@ -8,12 +8,6 @@ use libc::c_int;
 use std::ptr;
 
 stub!(
-    spdk_nvme_connect_async(a1: Pointer, a2: Pointer, a3: Pointer) -> Pointer,
-    transport_id(a1),
-    ptr::null_mut()
-);
-
-stub!(
     spdk_nvme_ctrlr_alloc_qid(a1: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
@@ -90,18 +84,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_disconnect(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_fail(a1: Pointer) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
     spdk_nvme_ctrlr_format(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
@@ -111,24 +93,6 @@ stub!(
     spdk_nvme_ctrlr_free_qid(a1: Pointer, a2: u16) -> (),
     handles(a1),
     ()
-);
-
-stub!(
-    spdk_nvme_ctrlr_reconnect_async(a1: Pointer) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
-    spdk_nvme_ctrlr_reconnect_io_qpair(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_reconnect_poll_async(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
 );
 
 stub!(
@@ -144,19 +108,7 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_reset(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_set_keys(a1: Pointer, a2: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_set_trid(a1: Pointer, a2: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );
@@ -513,33 +465,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_probe_async(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
-        a5: Pointer) -> Pointer,
-    transport_id(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_probe_async_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
-        a5: Pointer, a6: Pointer) -> Pointer,
-    transport_id(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_probe_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
-        a5: Pointer, a6: Pointer) -> c_int,
-    transport_id(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_probe_poll_async(a1: Pointer) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_qpair_add_cmd_error_injection(a1: Pointer, a2: Pointer, a3: u8, a4: u8, a5: u64, a6: u32,
         a7: u8, a8: u8) -> c_int,
     handles(a1, a2),
@@ -580,12 +505,6 @@ stub!(
     spdk_nvme_rdma_init_hooks(a1: Pointer) -> (),
     nothing(),
     ()
-);
-
-stub!(
-    spdk_nvme_scan_attached(a1: Pointer) -> c_int,
-    transport_id(a1),
-    -libc::ENOTSUP
 );
 
 stub!(

@@ -107,7 +107,7 @@ pub unsafe extern "C" fn spdk_nvme_build_name(
         return wrong_namespace(ENTRY, ns);
     }
     entry!(spdk_nvme_build_name(name, length, ctrlr, ns), Ctrlr, ctrlr, -EINVAL, |object| {
-        let trid = object.transport_id();
+        let trid = &object.transport_id();
         let mut called = format!("RDMA (addr:{} subnqn:{})", text(&trid.traddr), text(&trid.subnqn));
         if !ns.is_null() {
             // SAFETY: the caller vouches for the handle.

@@ -1,8 +1,8 @@
 //! The Admin Queue: one command at a time for the host's own needs, any number for others, and Keep Alives.
 //!
 //! What must hold: one request is always left for a Keep Alive, whatever the program and the controller do with the
-//! others; a Keep Alive goes out when it is due, also while this host waits for an answer; a piece of work that a
-//! controller can lengthen runs within a [`Budget`].
+//! others; a Keep Alive goes out when it is due, also while this host waits for an answer. A piece of work that a
+//! controller can lengthen is in `work`.
 
 use super::{
     Error,
@@ -22,10 +22,38 @@ pub(super) struct AdminQueue {
     qpair: Rc<Qpair>,
     timeout: Duration,
     keep_alive: KeepAlive,
-    /// What the work that is under way has left.
-    budget: Cell<Option<Budget>>,
-    /// The buffer of that work's pages, registered once.
-    page: Cell<Option<Rc<RegisteredMemory>>>,
+    /// What the last look at the Keep Alives said.
+    pulse: Cell<Pulse>,
+}
+
+/// A command of this host whose answer is waited for.
+pub(super) struct Asked {
+    what: &'static str,
+    answer: Answer,
+    deadline: Moment,
+    /// What it is to be late.
+    late: Error,
+}
+
+impl Asked {
+    /// What became of it; None while that is open. To be asked after the queue was polled.
+    pub(super) fn outcome(&self, admin: &AdminQueue) -> Option<Result<Completion, Error>> {
+        let what = self.what;
+        match self.answer.get() {
+            Some(completion) if completion.is_success() => Some(Ok(completion)),
+            // Nobody but the end of the connection answers so.
+            Some(completion)
+                if completion.status() == Status::ABORTED_SQ_DELETION && !admin.qpair().is_connected() =>
+            {
+                Some(Err(Error::ConnectionLost(what)))
+            }
+            Some(completion) => Some(Err(Error::Command { what, completion })),
+            None if admin.pulse.get() == Pulse::Silent => {
+                Some(Err(Error::Silent { during: what, timeout: admin.keep_alive.timeout() }))
+            }
+            None => clock::now().has_reached(self.deadline).then(|| Err(self.late.clone())),
+        }
+    }
 }
 
 /// The requests that nobody but this host gets: one, for a Keep Alive.
@@ -50,16 +78,9 @@ pub(super) struct Window<'a> {
 #[repr(C, align(8))]
 pub(super) struct Page(pub(super) [u8; BUFFER_SIZE]);
 
-impl Page {
-    /// A page that begins with `data` and goes on with zeros, alone in a box, since a vector can be asked for memory
-    /// that there may not be. None if there is none.
-    pub(super) fn with(data: &[u8]) -> Option<Box<[Self]>> {
-        let mut bytes = [0; BUFFER_SIZE];
-        bytes.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
-        let mut room = Vec::new();
-        room.try_reserve_exact(1).ok()?;
-        room.push(Self(bytes));
-        Some(room.into_boxed_slice())
+impl Default for Page {
+    fn default() -> Self {
+        Self([0; BUFFER_SIZE])
     }
 }
 
@@ -75,7 +96,7 @@ impl AdminQueue {
     /// Of a qpair that is about to be connected: `timeout` is for each command, `keep_alive` the Keep Alive Timeout.
     pub(super) fn new(qpair: Rc<Qpair>, timeout: Duration, keep_alive: Duration) -> Self {
         let keep_alive = KeepAlive::new(keep_alive);
-        Self { qpair, timeout, keep_alive, budget: Cell::new(None), page: Cell::new(None) }
+        Self { qpair, timeout, keep_alive, pulse: Cell::new(Pulse::Alive) }
     }
 
     pub(super) fn keep_alive(&self) -> &KeepAlive {
@@ -84,36 +105,6 @@ impl AdminQueue {
 
     pub(super) fn qpair(&self) -> &Rc<Qpair> {
         &self.qpair
-    }
-
-    /// Runs `work` within a budget, which each of its commands is charged to.
-    pub(super) fn within<R>(
-        &self,
-        budget: Budget,
-        work: impl FnOnce() -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.budget.set(Some(budget));
-        let result = work();
-        self.budget.set(None);
-        self.page.set(None);
-        result
-    }
-
-    /// Runs a part of the work that has a deadline of its own, `time` from now: what it spends is not charged.
-    pub(super) fn beside<R>(
-        &self,
-        time: Duration,
-        part: impl FnOnce(Moment) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        let begin = clock::now();
-        let change = |change: &dyn Fn(Duration) -> Duration| {
-            self.budget.set(self.budget.get().map(|budget| budget.with_time(change)));
-        };
-        change(&|all| all.saturating_add(time));
-        let result = part(begin.after(time));
-        let left = time.saturating_sub(clock::now().since(begin));
-        change(&|all| all.saturating_sub(left));
-        result
     }
 
     /// Sends a command of the program, or one that may stay with the controller for long. The last request is not for
@@ -171,22 +162,6 @@ impl AdminQueue {
         Ok(answer)
     }
 
-    /// Sends a command that this host cannot do without, and waits for its answer. If there is none in time, its own or
-    /// that of the budget, or if the controller is found silent meanwhile, the queue is disconnected, so that the command
-    /// has ended when this returns.
-    pub(super) fn execute(
-        &self,
-        what: &'static str,
-        command: Command,
-        buffer: Option<Window<'_>>,
-    ) -> Result<Completion, Error> {
-        self.request(what, command, buffer).inspect_err(|error| {
-            if matches!(error, Error::TimedOut(_) | Error::TooSlow { .. } | Error::Silent { .. }) {
-                self.disconnect();
-            }
-        })
-    }
-
     /// Sends a command and waits for its answer. One that comes after the deadline is not looked at any more; until then
     /// the command has its request, and its buffer.
     pub(super) fn request(
@@ -195,42 +170,35 @@ impl AdminQueue {
         command: Command,
         buffer: Option<Window<'_>>,
     ) -> Result<Completion, Error> {
-        let now = clock::now();
-        let budget = self.budget.get().map(|budget| budget.charged(now, what)).transpose()?;
-        self.budget.set(budget);
+        let asked = self.ask(what, command, buffer, None)?;
+        let outcome = clock::wait(asked.deadline, || {
+            if asked.answer.get().is_none() {
+                self.poll_and_look();
+            }
+            asked.outcome(self)
+        });
+        outcome.unwrap_or(Err(Error::TimedOut(what)))
+    }
+
+    /// Sends a command, whose answer shows in what this returns while the queue is polled. Part of a piece of work with this
+    /// budget, if one is given.
+    pub(super) fn ask(
+        &self,
+        what: &'static str,
+        command: Command,
+        buffer: Option<Window<'_>>,
+        budget: Option<Budget>,
+    ) -> Result<Asked, Error> {
         let answer = self.start(command, buffer).map_err(|error| match error {
             Error::Transport(transport::Error::NotConnected) => Error::ConnectionLost(what),
             error => error,
         })?;
-        let own = now.after(self.timeout);
-        let deadline = budget.map_or(own, |budget| budget.deadline().min(own));
-        let mut pulse = Pulse::Alive;
-        let completion = clock::wait(deadline, || {
-            if answer.get().is_none() {
-                pulse = self.poll_and_look();
-            }
-            match (answer.get(), pulse) {
-                (None, Pulse::Alive) => None,
-                (completion, _) => Some(completion),
-            }
-        });
-        match completion.flatten() {
-            Some(completion) if completion.is_success() => Ok(completion),
-            // Nobody but the end of the connection answers so.
-            Some(completion)
-                if completion.status() == Status::ABORTED_SQ_DELETION && !self.qpair.is_connected() =>
-            {
-                Err(Error::ConnectionLost(what))
-            }
-            Some(completion) => Err(Error::Command { what, completion }),
-            None => match budget {
-                _ if pulse == Pulse::Silent => {
-                    Err(Error::Silent { during: what, timeout: self.keep_alive.timeout() })
-                }
-                Some(budget) if budget.deadline() < own => Err(budget.out_of_time(what)),
-                _ => Err(Error::TimedOut(what)),
-            },
-        }
+        let own = clock::now().after(self.timeout);
+        let (deadline, late) = match budget {
+            Some(budget) if budget.deadline() < own => (budget.deadline(), budget.out_of_time(what)),
+            _ => (own, Error::TimedOut(what)),
+        };
+        Ok(Asked { what, answer, deadline, late })
     }
 
     /// Ends the queue's connection and waits for that; its commands have ended then.
@@ -246,45 +214,29 @@ impl AdminQueue {
     }
 
     /// One poll of a wait of this host, and a look after the Keep Alives.
-    pub(super) fn poll_and_look(&self) -> Pulse {
+    pub(super) fn poll_and_look(&self) {
         self.keep_alive.note_poll(clock::now());
         self.poll();
-        self.keep_alive.look(self)
+        // Whoever waits finds it in the answers.
+        let _ = self.look();
     }
 
-    /// Sends a command that the controller answers with a page of data, and waits for them.
-    pub(super) fn read_page(&self, what: &'static str, command: Command) -> Result<Box<Page>, Error> {
-        let mut page = Box::new(Page([0; BUFFER_SIZE]));
-        self.read(what, command, &mut page.0)?;
-        Ok(page)
+    /// Looks after the Keep Alives. Once the controller is silent it stays so.
+    pub(super) fn look(&self) -> Pulse {
+        if self.pulse.get() == Pulse::Alive {
+            self.pulse.set(self.keep_alive.look(self));
+        }
+        self.pulse.get()
     }
 
-    /// Sends a command that the controller answers with so many bytes, a page at most, and waits for them.
-    pub(super) fn read(&self, what: &'static str, command: Command, data: &mut [u8]) -> Result<(), Error> {
-        let outside = Error::Internal("a page lies outside of its buffer");
-        let buffer = match self.page.take() {
-            // Nobody else has it: no command is under way with it.
-            Some(buffer) if Rc::strong_count(&buffer) == 1 => buffer,
-            _ => self.buffer(BUFFER_SIZE)?,
-        };
-        // A controller that writes nothing must not be credited with the page before.
-        data.fill(0);
-        if !buffer.write(0, data) {
-            return Err(outside);
-        }
-        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        self.execute(what, command, Some(Window { buffer: &buffer, length }))?;
-        if !buffer.read(0, data) {
-            return Err(outside);
-        }
-        if self.budget.get().is_some() {
-            self.page.set(Some(buffer));
-        }
-        Ok(())
+    /// The queue is about to be connected: nothing is known of its controller.
+    pub(super) fn begin_anew(&self) {
+        self.keep_alive.begin_anew();
+        self.pulse.set(Pulse::Alive);
     }
 
     /// Memory that the controller may write to while this queue is connected.
-    fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
+    pub(super) fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
         let domain = self.qpair.domain().ok_or(Error::ControllerFailed)?;
         RegisteredMemory::new(&domain, length, Access::RemoteWrite)
             .map(Rc::new)

@@ -1,4 +1,5 @@
-//! From a connected Admin Queue to a controller that is ready: enable, Identify, queues, namespaces.
+//! From an Admin Queue that is at rest to a controller that is ready: connect, enable, Identify, queues, namespaces. The first
+//! time and after each reset.
 //!
 //! What must hold: it ends within [`BRING_UP_TIMEOUT`] and what CAP.TO grants, whatever the controller answers; of a
 //! namespace that is not usable only the first few get a line.
@@ -8,7 +9,8 @@ use super::{
     admin::{AdminQueue, Page},
     budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
     namespace::{ControllerFacts, Facts},
-    namespaces::{NAMESPACES_MAX, Namespaces},
+    namespaces::{Listing, NAMESPACES_MAX},
+    work::Work,
 };
 use crate::clock;
 use spec::{
@@ -21,13 +23,13 @@ use spec::{
     namespace::namespace_list,
     registers::{self, Cap, Cc, Csts, Vs},
 };
-use std::{ops::Deref, time::Duration};
+use std::{future::poll_fn, ops::Deref, rc::Rc, task::Poll, time::Duration};
 
 /// How long CSTS is left alone between two reads: twice as long each time, up to this.
 const READY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What bring-up learnt from the controller's properties.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Properties {
     pub(super) cap: registers::Cap,
     pub(super) vs: registers::Vs,
@@ -45,48 +47,69 @@ impl Properties {
 pub(super) struct Found {
     pub(super) properties: Properties,
     pub(super) identify: Box<Page>,
-    pub(super) namespaces: Namespaces,
+    pub(super) namespaces: Listing,
     pub(super) io_queues: u16,
     pub(super) is_discovery: bool,
 }
 
 /// Brings the controller up, in the order of Base 2.0, 3.5.2 and Fabrics 1.1, 4.6.
-pub(super) fn run(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
+pub(super) async fn run(
+    admin: Rc<AdminQueue>,
+    id: TransportId,
+    options: ControllerOptions,
+) -> Result<Found, Error> {
+    connect(&admin).await?;
     let budget = Budget::new("bringing it up", clock::now(), BRING_UP_TIMEOUT, BRING_UP_COMMANDS);
-    admin.within(budget, || steps(admin, id, options))
+    let found = steps(&Work::new(&admin, budget), &id, &options).await;
+    let label = id.label();
+    found.inspect_err(|error| match error {
+        // The transport said why; this says what for.
+        Error::ConnectionLost(_) => tracing::info!("{label}: no controller: {error}"),
+        error => tracing::error!("{label}: no controller: {error}"),
+    })
 }
 
-fn steps(admin: &AdminQueue, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
-    let properties = enable(admin)?;
-    let identify = admin.read_page("Identify Controller", Command::identify(Cns::CONTROLLER, 0, 0, 0))?;
+/// Connects the Admin Queue. The transport has the deadlines, and says itself why an attempt failed.
+async fn connect(admin: &AdminQueue) -> Result<(), Error> {
+    let qpair = admin.qpair();
+    admin.begin_anew();
+    qpair.connect()?;
+    let ended = poll_fn(|_| qpair.connect_result().map_or(Poll::Pending, Poll::Ready)).await;
+    // What was submitted meanwhile was for the controller as it was.
+    Ok(ended?)
+}
+
+async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
+    let properties = enable(work).await?;
+    let identify = work.read_page("Identify Controller", Command::identify(Cns::CONTROLLER, 0, 0, 0)).await?;
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
-        configure_async_events(admin, view.oaes() & async_events::DISCOVERY_LOG_CHANGE)?;
+        configure_async_events(work, view.oaes() & async_events::DISCOVERY_LOG_CHANGE).await?;
         return Ok(Found {
             properties,
             identify,
-            namespaces: Namespaces::default(),
+            namespaces: Listing::default(),
             io_queues: 0,
             is_discovery: true,
         });
     }
     check(&view)?;
-    let io_queues = number_of_queues(admin, options)?;
+    let io_queues = number_of_queues(work, options).await?;
     let optional = async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE;
-    configure_async_events(admin, async_events::SMART_CRITICAL | view.oaes() & optional)?;
-    let namespaces = namespaces(admin, &view, &properties)?;
+    configure_async_events(work, async_events::SMART_CRITICAL | view.oaes() & optional).await?;
+    let namespaces = namespaces(work, &view, &properties).await?;
     Ok(Found { properties, identify, namespaces, io_queues, is_discovery: false })
 }
 
 /// Enables the controller, after disabling it if an earlier association left it enabled.
-fn enable(admin: &AdminQueue) -> Result<Properties, Error> {
-    let cap = Cap(get_property(admin, "reading CAP", registers::CAP, PropertySize::EIGHT)?);
-    let vs = Vs(get_property(admin, "reading VS", registers::VS, PropertySize::FOUR)? as u32);
+async fn enable(work: &Work) -> Result<Properties, Error> {
+    let cap = Cap(get_property(work, "reading CAP", registers::CAP, PropertySize::EIGHT).await?);
+    let vs = Vs(get_property(work, "reading VS", registers::VS, PropertySize::FOUR).await? as u32);
     let timeout = Duration::from_millis(500) * u32::from(cap.to()).max(1); // CAP.TO counts 500 ms
-    let cc = Cc(get_property(admin, "reading CC", registers::CC, PropertySize::FOUR)? as u32);
+    let cc = Cc(get_property(work, "reading CC", registers::CC, PropertySize::FOUR).await? as u32);
     if cc.en() {
-        set_cc(admin, "disabling", cc.with_en(false))?;
-        await_ready(admin, "disabling", false, timeout)?;
+        set_cc(work, "disabling", cc.with_en(false)).await?;
+        await_ready(work, "disabling", false, timeout).await?;
     }
     let command_sets = if cap.css() & Cap::CSS_IOCS != 0 {
         Cc::CSS_IOCS
@@ -96,51 +119,53 @@ fn enable(admin: &AdminQueue) -> Result<Properties, Error> {
         Cc::CSS_ADMIN_ONLY
     };
     let cc = Cc::enabled(command_sets).with_mps(cap.mpsmin());
-    set_cc(admin, "enabling", cc)?;
-    await_ready(admin, "enabling", true, timeout)?;
-    admin.keep_alive().note_ready();
+    set_cc(work, "enabling", cc).await?;
+    await_ready(work, "enabling", true, timeout).await?;
+    work.admin().keep_alive().note_ready();
     Ok(Properties { cap, vs, cc })
 }
 
-fn get_property(
-    admin: &AdminQueue,
+async fn get_property(
+    work: &Work,
     what: &'static str,
     offset: u32,
     size: PropertySize,
 ) -> Result<u64, Error> {
-    Ok(admin.execute(what, Command::property_get(offset, size), None)?.result())
+    Ok(work.execute(what, Command::property_get(offset, size)).await?.result())
 }
 
-fn set_cc(admin: &AdminQueue, what: &'static str, cc: Cc) -> Result<(), Error> {
+async fn set_cc(work: &Work, what: &'static str, cc: Cc) -> Result<(), Error> {
     let command = Command::property_set(registers::CC, PropertySize::FOUR, u64::from(cc.0));
-    admin.execute(what, command, None).map(drop)
+    work.execute(what, command).await.map(drop)
 }
 
 /// Reads CSTS until it says ready, or not ready. The controller has the time of CAP.TO for that, beside its budget.
-fn await_ready(admin: &AdminQueue, what: &'static str, ready: bool, timeout: Duration) -> Result<(), Error> {
-    admin.beside(timeout, |deadline| {
-        let mut pause = Duration::ZERO;
-        loop {
-            let csts = get_property(admin, "reading CSTS", registers::CSTS, PropertySize::FOUR)?;
-            let csts = Csts(csts as u32);
-            if csts.cfs() {
-                return Err(Error::BadData { what: "CSTS", why: String::from("it reports a fatal status") });
-            }
-            if csts.rdy() == ready {
-                return Ok(());
-            }
-            let now = clock::now();
-            if now.has_reached(deadline) {
-                return Err(Error::TimedOut(what));
-            }
-            pause = (pause * 2).clamp(Duration::from_millis(1), READY_INTERVAL);
-            clock::wait(now.after(pause).min(deadline), || {
-                // Of one that is not ready no answer is expected.
-                let _ = admin.poll_and_look();
-                None::<()>
-            });
+async fn await_ready(
+    work: &Work,
+    what: &'static str,
+    ready: bool,
+    timeout: Duration,
+) -> Result<(), Error> {
+    let deadline = work.extend(timeout);
+    let mut pause = Duration::ZERO;
+    loop {
+        let csts = get_property(work, "reading CSTS", registers::CSTS, PropertySize::FOUR).await?;
+        let csts = Csts(csts as u32);
+        if csts.cfs() {
+            return Err(Error::BadData { what: "CSTS", why: String::from("it reports a fatal status") });
         }
-    })
+        if csts.rdy() == ready {
+            break;
+        }
+        let now = clock::now();
+        if now.has_reached(deadline) {
+            return Err(Error::TimedOut(what));
+        }
+        pause = (pause * 2).clamp(Duration::from_millis(1), READY_INTERVAL);
+        work.pause_until(now.after(pause).min(deadline)).await;
+    }
+    work.reclaim(deadline);
+    Ok(())
 }
 
 /// What this host cannot do without.
@@ -155,22 +180,22 @@ fn check(view: &ControllerView<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn number_of_queues(admin: &AdminQueue, options: &ControllerOptions) -> Result<u16, Error> {
+async fn number_of_queues(work: &Work, options: &ControllerOptions) -> Result<u16, Error> {
     let wanted = u16::try_from(options.io_queues.clamp(1, 65_535)).unwrap_or(u16::MAX);
     let command = Command::set_number_of_queues(wanted, wanted);
-    let granted =
-        QueueCounts::from_dword(admin.execute("Set Features (Number of Queues)", command, None)?.cdw0());
+    let answer = work.execute("Set Features (Number of Queues)", command).await?;
+    let granted = QueueCounts::from_dword(answer.cdw0());
     let usable = granted.submission.min(granted.completion).min(u32::from(wanted));
     Ok(u16::try_from(usable).unwrap_or(u16::MAX))
 }
 
 /// Asks for these asynchronous events.
-fn configure_async_events(admin: &AdminQueue, events: u32) -> Result<(), Error> {
+async fn configure_async_events(work: &Work, events: u32) -> Result<(), Error> {
     if events == 0 {
         return Ok(()); // none is what a controller sends unless it is asked
     }
     let command = Command::set_async_event_configuration(events);
-    match admin.execute("Set Features (Asynchronous Event Configuration)", command, None) {
+    match work.execute("Set Features (Asynchronous Event Configuration)", command).await {
         // A controller may refuse; then it sends fewer events, which costs nothing.
         Ok(_) | Err(Error::Command { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -178,14 +203,14 @@ fn configure_async_events(admin: &AdminQueue, events: u32) -> Result<(), Error> 
 }
 
 /// The namespaces that the controller lists, up to [`NAMESPACES_MAX`], without those that are not usable.
-fn namespaces(
-    admin: &AdminQueue,
+async fn namespaces(
+    work: &Work,
     view: &ControllerView<'_>,
     properties: &Properties,
-) -> Result<Namespaces, Error> {
-    let label = admin.qpair().label();
+) -> Result<Listing, Error> {
+    let label = work.admin().qpair().label();
     let version = properties.vs;
-    let mut found = Namespaces::of(ControllerFacts {
+    let mut found = Listing::of(ControllerFacts {
         optional_commands: view.oncs(),
         has_write_cache: view.vwc() & 1 != 0,
         has_extended_host_ids: view.ctratt() & CTRATT_EXTENDED_HOST_IDS != 0,
@@ -196,10 +221,10 @@ fn namespaces(
     let mut last = 0;
     while listed < NAMESPACES_MAX {
         let command = Command::identify(Cns::ACTIVE_NAMESPACE_LIST, 0, last, 0);
-        let page = admin.read_page("Identify (active namespaces)", command)?;
+        let page = work.read_page("Identify (active namespaces)", command).await?;
         let ids = ascending(&page, last, view.nn())?;
         for id in &ids {
-            match namespace(admin, *id, version, &mut found) {
+            match namespace(work, *id, version, &mut found).await {
                 Ok(()) => {}
                 Err(error @ (Error::BadData { .. } | Error::Command { .. })) => {
                     if complaints.count() {
@@ -241,11 +266,11 @@ fn ascending(page: &[u8; IDENTIFY_SIZE], after: u32, highest: u32) -> Result<Vec
 }
 
 /// Takes one namespace in. An error of its data or of the commands that ask for them concerns it alone.
-fn namespace(admin: &AdminQueue, id: u32, version: Vs, found: &mut Namespaces) -> Result<(), Error> {
-    let data = admin.read_page("Identify Namespace", Command::identify(Cns::NAMESPACE, 0, id, 0))?;
+async fn namespace(work: &Work, id: u32, version: Vs, found: &mut Listing) -> Result<(), Error> {
+    let data = work.read_page("Identify Namespace", Command::identify(Cns::NAMESPACE, 0, id, 0)).await?;
     let descriptors = if version.0 >= Vs::new(1, 3, 0).0 {
         let command = Command::identify(Cns::NAMESPACE_DESCRIPTORS, 0, id, 0);
-        match admin.read_page("Identify (namespace descriptors)", command) {
+        match work.read_page("Identify (namespace descriptors)", command).await {
             Ok(page) => Some(page),
             Err(Error::Command { .. }) => None, // the namespace then is of the NVM command set
             Err(error) => return Err(error),

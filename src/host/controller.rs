@@ -5,128 +5,224 @@
 
 use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
-    admin::{AdminQueue, Answer, Window},
+    admin::{AdminQueue, Window},
     bring_up::{self, Found},
+    detach::Ending,
     events::{self, EventListener, Events},
     keep_alive::Pulse,
+    life::{Action, Event, Life, Refusal, Stage},
     namespaces::Namespaces,
     options::{ControllerOptions, DEFAULT_CONNECT_TIMEOUT, TransportId, socket_address},
-    shared::Shared,
-    summary::Summary,
+    shared::{Availability, Shared},
+    summary::{Profile, Summary},
     task::Tasks,
 };
 use crate::{
-    clock::{self, Moment},
-    transport::{self, Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration},
+    clock,
+    transport::{
+        self, Association, Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration,
+    },
 };
+use parking_lot::Mutex;
 use spec::{
     Command, Completion,
     fabrics::{CNTLID_DYNAMIC, NqnError, PropertySize, check_host_nqn, check_nqn},
-    identify::{ControllerView, IDENTIFY_SIZE},
     printable,
-    registers::{self, Cc, Csts},
+    registers,
 };
 use std::{
     cell::Cell,
     net::SocketAddr,
+    pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-/// A controller that this host is associated with.
+/// A controller that this host is associated with, or is to be.
 pub struct Controller {
     me: Weak<Controller>,
-    id: TransportId,
-    options: ControllerOptions,
-    admin: AdminQueue,
-    shared: Arc<Shared>,
-    summary: Arc<Summary>,
+    /// Uncontended: there is no empty one to put in its place while it is shared.
+    id: Mutex<Rc<TransportId>>,
+    pub(super) options: ControllerOptions,
+    pub(super) admin: Rc<AdminQueue>,
+    pub(super) shared: Arc<Shared>,
+    profile: Arc<Profile>,
     namespaces: Namespaces,
-    events: Events,
-    tasks: Tasks,
-    detach: Cell<Detach>,
+    pub(super) events: Events,
+    pub(super) tasks: Tasks,
+    life: Cell<Life>,
+    /// The bring-up that is under way.
+    bring_up: Cell<Option<BringUp>>,
+    /// Why the last one failed, until that is told.
+    bring_up_error: Cell<Option<Error>>,
+    pub(super) ending: Cell<Ending>,
 }
 
-/// How far a detach has come.
-enum Detach {
-    No,
-    /// CC.SHN was set; its answer is awaited.
-    Notifying(Answer, Moment),
-    /// CSTS.SHST is being read until it says complete.
-    Awaiting(Answer, Moment),
-    /// It was not complete; it is read again at the first of these moments. The other is the deadline of all.
-    Pausing(Moment, Moment),
-    Disconnecting,
-    /// The memory is safe; those whose peer still owes an answer are waited for, all together.
-    Burying,
-    Done,
-}
+type BringUp = Pin<Box<dyn Future<Output = Result<Found, Error>>>>;
 
 /// The longest transfer of one command: the length of a keyed SGL data block has 24 bits (Base 2.0, 4.4.1).
 const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
-/// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait before CSTS is read again: a controller that takes its time is not asked without pause.
-const SHUTDOWN_INTERVAL: Duration = Duration::from_millis(2);
+/// Longer than all deadlines of a bring-up together: those of connecting, its budget, and what CAP.TO grants. This is for a fault in
+/// them.
+const BRING_UP_WAIT: Duration = Duration::from_secs(600);
 
 impl Controller {
-    /// Connects to a controller and brings it up: Admin Queue, enable, Identify, namespaces. Waits for all of it, but
-    /// not longer than the deadlines of the transport and [`super::BRING_UP_TIMEOUT`]. A failure leaves nothing behind,
-    /// and one error line.
-    pub fn connect(id: TransportId, options: ControllerOptions) -> Result<Rc<Self>, Error> {
+    /// Begins to connect to a controller and to bring it up: Admin Queue, enable, Identify, namespaces. It goes on while
+    /// [`Controller::poll_bring_up`] is called. An error says that nothing was begun, and has its line.
+    pub fn begin(id: TransportId, options: ControllerOptions) -> Result<Rc<Self>, Error> {
         let label = id.label();
         let complain = |error: &Error| tracing::error!("{label}: no controller: {error}");
-        let admin = unconnected(&id, &options, &label).inspect_err(complain)?;
-        // The transport says itself why an attempt to connect failed.
-        admin.qpair().connect()?;
-        admin.qpair().wait_until_connected(&|| false)?;
-        match bring_up::run(&admin, &id, &options) {
-            Ok(found) => Ok(Self::brought_up(id, options, admin, found)),
-            Err(error) => {
-                admin.disconnect();
-                match &error {
-                    // The transport said why; this says what for.
-                    Error::ConnectionLost(_) => tracing::info!("{label}: no controller: {error}"),
-                    error => complain(error),
+        let admin = Rc::new(unconnected(&id, &options).inspect_err(complain)?);
+        let shared = Shared::new();
+        let profile = Arc::new(Profile::new(&shared).inspect_err(complain)?);
+        let controller = Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            id: Mutex::new(Rc::new(id)),
+            options,
+            admin,
+            shared,
+            profile,
+            namespaces: Namespaces::default(),
+            events: Events::new(),
+            tasks: Tasks::default(),
+            life: Cell::new(Life::NEW),
+            bring_up: Cell::new(None),
+            bring_up_error: Cell::new(None),
+            ending: Cell::new(Ending::No),
+        });
+        controller.begin_bring_up();
+        Ok(controller)
+    }
+
+    /// As [`Controller::begin`], and waits for the end, but not longer than the deadlines of the transport and
+    /// [`super::BRING_UP_TIMEOUT`]. A failure leaves nothing behind, and one error line.
+    pub fn connect(id: TransportId, options: ControllerOptions) -> Result<Rc<Self>, Error> {
+        let controller = Self::begin(id, options)?;
+        controller.wait_for_bring_up()?;
+        Ok(controller)
+    }
+
+    fn wait_for_bring_up(&self) -> Result<(), Error> {
+        let ended = clock::wait(clock::now().after(BRING_UP_WAIT), || self.poll_bring_up());
+        ended.unwrap_or_else(|| {
+            self.give_up();
+            self.admin.disconnect();
+            Err(Error::TimedOut("bringing it up"))
+        })
+    }
+
+    fn begin_bring_up(&self) {
+        let (id, options) = ((*self.transport_id()).clone(), self.options.clone());
+        self.bring_up.set(Some(Box::pin(bring_up::run(self.admin.clone(), id, options))));
+    }
+
+    /// Goes on with a bring-up, the first one or that of a reset: how it ended, once it has and nothing of an attempt that failed is
+    /// left.
+    pub fn poll_bring_up(&self) -> Option<Result<(), Error>> {
+        self.admin.poll_and_look();
+        if let Some(mut bring_up) = self.bring_up.take() {
+            let mut context = Context::from_waker(Waker::noop());
+            match bring_up.as_mut().poll(&mut context) {
+                Poll::Pending => self.bring_up.set(Some(bring_up)),
+                Poll::Ready(Ok(found)) => self.brought_up(found),
+                Poll::Ready(Err(error)) => {
+                    self.bring_up_error.set(Some(error));
+                    self.apply_or_ignore(Event::BringUpFailed);
                 }
-                Err(error)
+            }
+        }
+        match self.life.get().stage {
+            Stage::Connecting | Stage::Reconnecting => None,
+            Stage::Live => Some(Ok(())),
+            Stage::Down if !self.admin.qpair().is_at_rest() => None,
+            _ => {
+                self.admin.qpair().deliver(u32::MAX);
+                Some(Err(self.bring_up_error.take().unwrap_or(Error::ControllerFailed)))
             }
         }
     }
 
-    fn brought_up(id: TransportId, options: ControllerOptions, admin: AdminQueue, found: Found) -> Rc<Self> {
-        let view = ControllerView(&found.identify);
-        let largest = found.properties.largest_transfer(&view).min(LARGEST_TRANSFER);
-        let shared = Shared::new(found.io_queues, largest);
-        let async_events = events::requests(view.aerl(), &admin);
-        let summary = Arc::new(Summary {
-            controller_id: admin.qpair().controller_id(),
+    fn brought_up(&self, found: Found) {
+        let qpair = self.admin.qpair();
+        let summary = Summary {
+            controller_id: qpair.controller_id(),
             is_discovery: found.is_discovery,
-            numa_node: admin.qpair().domain().and_then(|domain| domain.device().numa_node()),
+            numa_node: qpair.domain().and_then(|domain| domain.device().numa_node()),
+            io_queues: found.io_queues,
             properties: found.properties,
             identify: found.identify,
-            shared: shared.clone(),
-        });
-        let controller = Rc::new_cyclic(|me| Self {
-            me: me.clone(),
-            events: Events::new(),
-            tasks: Tasks::default(),
-            id,
-            options,
-            admin,
-            shared,
-            summary,
-            namespaces: found.namespaces,
-            detach: Cell::new(Detach::No),
-        });
-        (0..async_events).for_each(|_| controller.request_async_event());
-        controller
+        };
+        let association = match association(&self.transport_id(), &self.options) {
+            Ok(association) => Association {
+                controller_id: summary.controller_id,
+                keep_alive_timeout: 0,
+                in_capsule_data: summary.in_capsule_data(),
+                queue_entries: u32::from(summary.capabilities().mqes()) + 1,
+                ..association
+            },
+            // It made sense when the Admin Queue was connected.
+            Err(error) => {
+                self.bring_up_error.set(Some(error));
+                return self.apply_or_ignore(Event::BringUpFailed);
+            }
+        };
+        let largest = summary.largest_transfer().min(LARGEST_TRANSFER);
+        let async_events = events::requests(summary.view().aerl(), &self.admin);
+        self.shared.graveyard().grant(found.io_queues);
+        self.namespaces.renew(found.namespaces);
+        self.profile.renew(summary);
+        self.apply_or_ignore(Event::BroughtUp);
+        self.shared.begin(association, largest);
+        (0..async_events).for_each(|_| self.request_async_event());
+    }
+
+    /// Takes account of what happens to the controller, or says why that changes nothing.
+    pub(super) fn apply(&self, event: Event) -> Result<(), Refusal> {
+        let (life, action) = self.life.get().step(event)?;
+        self.life.set(life);
+        self.shared.set_failed(life.failed);
+        match life.stage {
+            Stage::Live => {}
+            _ if life.is_resetting() => self.shared.end(Availability::Resetting),
+            _ => self.shared.end(Availability::NotThere),
+        }
+        match action {
+            Action::Nothing => {}
+            Action::EndAssociation => self.admin.qpair().end(FailureReason::Local),
+            Action::GiveUp => self.give_up(),
+            Action::BringUp => self.begin_bring_up(),
+            Action::ShutDown => self.begin_shut_down(),
+        }
+        Ok(())
+    }
+
+    /// As [`Controller::apply`], of an event that means nothing where it changes nothing.
+    pub(super) fn apply_or_ignore(&self, event: Event) {
+        if let Err(refusal) = self.apply(event) {
+            let label = self.admin.qpair().label();
+            tracing::debug!("{label}: {event:?} while {:?}: {refusal:?}", self.life.get().stage);
+        }
+    }
+
+    /// Gives up the bring-up that is under way.
+    fn give_up(&self) {
+        drop(self.bring_up.take());
+        if self.life.get().is_ending() {
+            self.begin_disconnect_for_good();
+        } else {
+            self.admin.qpair().disconnect();
+        }
+    }
+
+    pub(super) fn life(&self) -> Life {
+        self.life.get()
     }
 
     /// Where the controller is.
-    pub fn transport_id(&self) -> &TransportId {
-        &self.id
+    pub fn transport_id(&self) -> Rc<TransportId> {
+        self.id.lock().clone()
     }
 
     /// How it is used.
@@ -140,23 +236,23 @@ impl Controller {
     }
 
     /// What is known of it on any thread.
-    pub fn summary(&self) -> &Arc<Summary> {
-        &self.summary
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    /// What the last bring-up learnt of it.
+    pub fn summary(&self) -> Arc<Summary> {
+        self.profile.summary()
     }
 
     /// The CAP property.
     pub fn capabilities(&self) -> registers::Cap {
-        self.summary.capabilities()
-    }
-
-    /// The Identify Controller data as the controller sent them. Their address stays the same.
-    pub fn identify_data(&self) -> &[u8; IDENTIFY_SIZE] {
-        self.summary.identify_data()
+        self.summary().capabilities()
     }
 
     /// The highest namespace id that the controller can have.
     pub fn namespace_count(&self) -> u32 {
-        self.summary.namespace_count()
+        self.summary().namespace_count()
     }
 
     /// Asks the controller for a property, and waits for the answer; admin callbacks may run meanwhile.
@@ -188,7 +284,7 @@ impl Controller {
         let timeout = self.admin.keep_alive().timeout().as_millis();
         let why = format!("a Keep Alive was not answered in {timeout} ms");
         self.admin.qpair().fail(FailureReason::Remote, &why);
-        self.fail();
+        self.apply_or_ignore(Event::Lost);
     }
 
     /// Resets the NVM subsystem (NSSR; Base 2.0, 3.1.3.10), if the controller can: the connection may be lost by that.
@@ -217,7 +313,7 @@ impl Controller {
         if id == 0 || id > self.namespace_count() {
             return None;
         }
-        self.namespaces.get(id, self.admin.qpair().label())
+        self.namespaces.get(id, &self.admin.qpair().label())
     }
 
     /// The lowest id of an active namespace; 0 if there is none.
@@ -243,23 +339,22 @@ impl Controller {
 
     /// How many I/O qpairs the controller grants.
     pub fn io_queue_count(&self) -> u32 {
-        u32::from(self.shared.queues())
+        u32::from(self.summary().io_queues())
     }
 
     /// Makes an I/O qpair, with a queue id of its own; connecting is the caller's next step. A queue larger than
     /// the controller offers is made smaller.
-    pub fn alloc_io_qpair(self: &Rc<Self>, options: IoQpairOptions) -> Result<Rc<IoQpair>, Error> {
-        if self.has_failed() || !matches!(self.detach_state(), DetachState::No) {
-            return Err(Error::ControllerFailed);
-        }
+    pub fn alloc_io_qpair(&self, options: IoQpairOptions) -> Result<Rc<IoQpair>, Error> {
+        let association = match self.shared.availability() {
+            Availability::There(association) => association,
+            Availability::Resetting => return Err(Error::Resetting),
+            Availability::NotThere => return Err(Error::ControllerFailed),
+        };
         if options.queue_size < 2 || options.queue_requests == 0 {
             let text = format!("queue size {}, {} requests", options.queue_size, options.queue_requests);
             return Err(Error::InvalidArgument(text));
         }
-        let most = u32::from(self.summary.properties.cap.mqes()) + 1;
-        let queue_size = u16::try_from(options.queue_size.min(most)).unwrap_or(u16::MAX);
-        let target = connect_target(&self.id, &self.options, "")?;
-        let admin = admin_configuration(&self.id, &self.options, "")?;
+        let queue_size = u16::try_from(options.queue_size.min(association.queue_entries)).unwrap_or(u16::MAX);
         // Nothing fails from here on that does not give the id back.
         let id = self.shared.graveyard().take_queue_id().ok_or(Error::NoQueueId)?;
         let configuration = QpairConfiguration {
@@ -269,13 +364,8 @@ impl Controller {
             reserved: 0,
             upcall: self.options.upcall,
             delay_submit: options.delay_cmd_submit,
-            controller_id: self.controller_id(),
-            keep_alive_timeout: 0,
-            in_capsule_data: self.in_capsule_data(),
-            target: ConnectTarget { label: format!("{} qid {id}", self.id.label()), ..target },
-            ..admin
         };
-        match Qpair::new(configuration) {
+        match Qpair::new(configuration, &association) {
             Ok(qpair) => Ok(IoQpair::new(qpair, self.shared.clone(), options)),
             Err(error) => {
                 self.shared.graveyard().give_back(id, None);
@@ -284,40 +374,43 @@ impl Controller {
         }
     }
 
-    /// Bytes of data that an I/O command capsule may carry right behind its command.
-    fn in_capsule_data(&self) -> u32 {
-        let view = self.summary.view();
-        if view.icdoff() != 0 {
-            return 0; // the data would not be adjacent to the command
-        }
-        u32::try_from(view.in_capsule_data_size()).unwrap_or(u32::MAX)
-    }
-
-    /// Polls the Admin Queue: callbacks, asynchronous events, keep-alive. Returns the number of callbacks that ran;
-    /// an error says that the controller has failed.
+    /// Polls the Admin Queue: callbacks, asynchronous events, keep-alive. Returns the number of callbacks that ran, 0 while the
+    /// controller is on its way up or the queue on its way to its end; an error says that it is not connected.
     pub fn process_admin_completions(&self) -> Result<u32, Error> {
         self.shared.graveyard().tend();
+        if matches!(self.life.get().stage, Stage::Connecting | Stage::Reconnecting) {
+            return Ok(0); // whoever brings it up polls
+        }
         let now = clock::now();
         let keep_alive = self.admin.keep_alive();
         let neglected = keep_alive.neglected(now);
         keep_alive.note_poll(now);
-        let result = self.admin.qpair().process_completions(0);
-        if result.is_ok() {
-            if keep_alive.look(&self.admin) == Pulse::Silent {
+        let polled = self.admin.qpair().process_completions(0);
+        if polled.is_ok() {
+            if self.admin.look() == Pulse::Silent {
                 self.found_silent();
             }
             self.events.sum_up(&self.admin);
-        } else if let Some(ago) = neglected {
-            let ago = ago.as_secs_f32();
-            self.fail_because(format_args!(
-                ": a Keep Alive was due {ago:.1} s ago and nobody polled the Admin Queue since, so its timer ran out"
-            ));
         } else {
-            self.fail();
+            if let (Some(ago), Stage::Live) = (neglected, self.life.get().stage) {
+                let (label, ago) = (self.admin.qpair().label(), ago.as_secs_f32());
+                tracing::error!(
+                    "{label}: the controller is lost: a Keep Alive was due {ago:.1} s ago and nobody polled the Admin Queue since, so its timer ran out"
+                );
+            }
+            self.apply_or_ignore(Event::Lost);
+        }
+        let is_at_rest = self.admin.qpair().is_at_rest();
+        if is_at_rest && self.life.get().stage == Stage::Disconnecting {
+            self.apply_or_ignore(Event::AtRest);
         }
         self.tasks.poll();
         self.events.tell();
-        Ok(result?)
+        match polled {
+            // It is told of once its commands have ended.
+            Err(_) if !is_at_rest => Ok(0),
+            polled => Ok(polled?),
+        }
     }
 
     /// Sets who hears of asynchronous events, or that nobody does. Called from [`Controller::process_admin_completions`], after
@@ -328,7 +421,7 @@ impl Controller {
 
     /// Whether the controller takes commands of the program.
     pub(super) fn ready_for_program(&self) -> Result<(), Error> {
-        if self.has_failed() || !self.admin.qpair().is_connected() {
+        if self.life.get().stage != Stage::Live || !self.admin.qpair().is_connected() {
             return Err(transport::Error::NotConnected.into());
         }
         Ok(())
@@ -367,10 +460,10 @@ impl Controller {
 
     /// Whether requests for events are to be outstanding.
     fn takes_events(&self) -> bool {
-        !self.has_failed() && matches!(self.detach_state(), DetachState::No)
+        self.life.get().stage == Stage::Live
     }
 
-    pub(super) fn admin_queue(&self) -> &AdminQueue {
+    pub(super) fn admin_queue(&self) -> &Rc<AdminQueue> {
         &self.admin
     }
 
@@ -379,125 +472,82 @@ impl Controller {
         self.shared.has_failed()
     }
 
-    /// Fails the controller: its I/O qpairs end at their next poll. A second call does nothing (T125).
+    /// Fails the controller: its Admin Queue ends, and its I/O qpairs at their next poll. Nothing if it has failed before (T125), or
+    /// is being reset or detached.
     pub fn fail(&self) {
-        self.fail_because(format_args!(""));
-    }
-
-    fn fail_because(&self, why: std::fmt::Arguments<'_>) {
-        if self.shared.fail() {
-            tracing::error!("{}: the controller has failed{why}", self.admin.qpair().label());
+        let label = self.admin.qpair().label();
+        match self.apply(Event::Fail) {
+            Ok(()) => tracing::error!("{label}: the controller has failed"),
+            Err(refusal) => tracing::info!("{label}: it is not failed now: {refusal:?}"),
         }
     }
 
-    /// Begins to detach: I/O qpairs must be freed before. Call [`Controller::detach_poll`] until it is done.
-    pub fn detach_start(&self) {
-        if !matches!(self.detach_state(), DetachState::No) {
-            return;
-        }
-        let deadline = clock::now().after(SHUTDOWN_TIMEOUT.min(self.options.admin_timeout));
-        let notify =
-            self.admin.qpair().is_connected() && !self.has_failed() && !self.options.no_shutdown_notification;
-        let cc = self.summary.properties.cc.with_shn(Cc::SHN_NORMAL);
-        let command = Command::property_set(registers::CC, PropertySize::FOUR, u64::from(cc.0));
-        match notify.then(|| self.admin.start(command, None)) {
-            Some(Ok(answer)) => self.detach.set(Detach::Notifying(answer, deadline)),
-            Some(Err(_)) | None => self.begin_disconnect(),
-        }
+    /// Begins to reset the controller: its Admin Queue ends, and its I/O qpairs at their next poll. Poll the Admin Queue until that
+    /// says that it is not connected.
+    pub fn disconnect(&self) -> Result<(), Error> {
+        self.apply(Event::Disconnect).map_err(|refusal| match refusal {
+            Refusal::Resetting => Error::Resetting,
+            _ => Error::ControllerFailed,
+        })
     }
 
-    fn begin_disconnect(&self) {
-        self.detach.set(Detach::Disconnecting);
-        self.admin.qpair().leave_for_good();
-    }
-
-    /// Goes on with a detach; true once everything is released. It ends in bounded time whatever the controller
-    /// does (T130).
-    pub fn detach_poll(&self) -> bool {
-        self.admin.poll();
-        let now = clock::now();
-        match self.detach.replace(Detach::Done) {
-            Detach::No => {
-                self.detach.set(Detach::No);
-                self.detach_start();
+    /// Goes on with a reset, from wherever it has come to: [`Controller::disconnect`] has begun it. How the bring-up ended, once it
+    /// has.
+    pub fn poll_reset(&self) -> Option<Result<(), Error>> {
+        match self.life.get().stage {
+            Stage::Disconnecting => {
+                // Its end shows in the stage.
+                let _ = self.process_admin_completions();
+                None
             }
-            Detach::Notifying(answer, deadline) => match answer.get() {
-                None if !now.has_reached(deadline) => self.detach.set(Detach::Notifying(answer, deadline)),
-                Some(completion) if completion.is_success() => self.read_shutdown_status(deadline),
-                _ => self.begin_disconnect(),
-            },
-            Detach::Awaiting(answer, deadline) => match answer.get() {
-                None if !now.has_reached(deadline) => self.detach.set(Detach::Awaiting(answer, deadline)),
-                Some(completion) if completion.is_success() && !now.has_reached(deadline) => {
-                    if Csts(completion.cdw0()).shst() == Csts::SHST_COMPLETE {
-                        self.begin_disconnect();
-                    } else {
-                        self.detach.set(Detach::Pausing(now.after(SHUTDOWN_INTERVAL), deadline));
-                    }
+            Stage::Disconnected => {
+                let associated = association(&self.transport_id(), &self.options)
+                    .and_then(|association| Ok(self.admin.qpair().associate(&association)?));
+                match associated {
+                    Ok(()) => self.apply_or_ignore(Event::Reconnect),
+                    Err(error) => return Some(Err(error)),
                 }
-                _ => self.begin_disconnect(),
-            },
-            Detach::Pausing(until, deadline) => {
-                if now.has_reached(until) {
-                    self.read_shutdown_status(deadline);
-                } else {
-                    self.detach.set(Detach::Pausing(until, deadline));
-                }
+                None
             }
-            Detach::Disconnecting => {
-                if self.admin.qpair().is_at_rest() {
-                    self.shared.graveyard().admit(self.admin.qpair().take_parting());
-                    self.detach.set(Detach::Burying);
-                    self.admin.qpair().deliver(u32::MAX);
-                    // Their commands have ended: they end as well, and tell so.
-                    self.tasks.poll();
-                    self.tasks.cancel();
-                    self.events.listen(None);
-                } else {
-                    self.detach.set(Detach::Disconnecting);
-                }
-            }
-            Detach::Burying => {
-                if self.shared.graveyard().tend() {
-                    self.shared.graveyard().close();
-                } else {
-                    self.detach.set(Detach::Burying);
-                }
-            }
-            Detach::Done => {}
-        }
-        matches!(self.detach_state(), DetachState::Done)
-    }
-
-    fn read_shutdown_status(&self, deadline: Moment) {
-        match self.admin.start(Command::property_get(registers::CSTS, PropertySize::FOUR), None) {
-            Ok(answer) => self.detach.set(Detach::Awaiting(answer, deadline)),
-            Err(_) => self.begin_disconnect(),
+            _ => self.poll_bring_up(),
         }
     }
 
-    fn detach_state(&self) -> DetachState {
-        let detach = self.detach.replace(Detach::Done);
-        let state = match &detach {
-            Detach::No => DetachState::No,
-            Detach::Done => DetachState::Done,
-            _ => DetachState::Going,
-        };
-        self.detach.set(detach);
-        state
+    /// Resets the controller, and waits for that: afterwards each I/O qpair has to be connected again, or freed. Nothing if a reset
+    /// is under way.
+    pub fn reset(&self) -> Result<(), Error> {
+        match self.disconnect() {
+            Err(Error::Resetting) => return Ok(()),
+            refused => refused?,
+        }
+        let ended = clock::wait(clock::now().after(BRING_UP_WAIT), || self.poll_reset());
+        ended.unwrap_or_else(|| {
+            self.give_up();
+            self.admin.disconnect();
+            Err(Error::TimedOut("the reset"))
+        })
     }
-}
 
-/// [`Detach`] without its content.
-enum DetachState {
-    No,
-    Going,
-    Done,
+    /// Sets where the controller is to be found from the next reset on. Only while it has failed, and only another address of the
+    /// same subsystem.
+    pub fn set_transport_id(&self, id: TransportId) -> Result<(), Error> {
+        if !self.has_failed() {
+            return Err(Error::NotFailed);
+        }
+        if id.subnqn != self.transport_id().subnqn {
+            let subnqn = printable(&id.subnqn);
+            return Err(Error::InvalidArgument(format!("'{subnqn}' is another subsystem's NQN")));
+        }
+        association(&id, &self.options)?;
+        *self.id.lock() = Rc::new(id);
+        Ok(())
+    }
 }
 
 impl Drop for Controller {
     fn drop(&mut self) {
         // A controller that nobody detached must still not leave its connection to chance.
+        drop(self.bring_up.take());
         let qpair = self.admin.qpair();
         if !qpair.is_at_rest() {
             qpair.leave_for_good();
@@ -509,45 +559,40 @@ impl Drop for Controller {
 }
 
 /// An Admin Queue that is not connected yet, if id and options make sense.
-fn unconnected(id: &TransportId, options: &ControllerOptions, label: &str) -> Result<AdminQueue, Error> {
+fn unconnected(id: &TransportId, options: &ControllerOptions) -> Result<AdminQueue, Error> {
     let invalid = |whose: &str, nqn: &str, error: NqnError| {
         Error::InvalidArgument(format!("{whose} NQN '{}': {error}", printable(nqn)))
     };
     check_nqn(&id.subnqn).map_err(|error| invalid("subsystem", &id.subnqn, error))?;
     check_host_nqn(&options.hostnqn).map_err(|error| invalid("host", &options.hostnqn, error))?;
-    let qpair = Qpair::new(admin_configuration(id, options, label)?)?;
-    Ok(AdminQueue::new(qpair, options.admin_timeout, options.keep_alive_timeout))
-}
-
-fn admin_configuration(
-    id: &TransportId,
-    options: &ControllerOptions,
-    label: &str,
-) -> Result<QpairConfiguration, Error> {
     let queue_size = options.admin_queue_size.max(spec::fabrics::ADMIN_QUEUE_ENTRIES_MIN);
-    let keep_alive_timeout = u32::try_from(options.keep_alive_timeout.as_millis()).unwrap_or(u32::MAX);
-    Ok(QpairConfiguration {
-        target: connect_target(id, options, label)?,
+    let configuration = QpairConfiguration {
         queue_id: 0,
         queue_size,
         requests: queue_size,
         reserved: 1, // for Keep Alive
         upcall: super::tell_nobody,
         delay_submit: false,
+    };
+    let qpair = Qpair::new(configuration, &association(id, options)?)?;
+    Ok(AdminQueue::new(qpair, options.admin_timeout, options.keep_alive_timeout))
+}
+
+/// What the Admin Queue connects with.
+fn association(id: &TransportId, options: &ControllerOptions) -> Result<Association, Error> {
+    Ok(Association {
+        target: connect_target(id, options)?,
         controller_id: CNTLID_DYNAMIC,
         subnqn: id.subnqn.clone(),
         hostnqn: options.hostnqn.clone(),
         hostid: options.hostid,
-        keep_alive_timeout,
+        keep_alive_timeout: u32::try_from(options.keep_alive_timeout.as_millis()).unwrap_or(u32::MAX),
         in_capsule_data: 0,
+        queue_entries: u32::from(u16::MAX) + 1,
     })
 }
 
-fn connect_target(
-    id: &TransportId,
-    options: &ControllerOptions,
-    label: &str,
-) -> Result<ConnectTarget, Error> {
+fn connect_target(id: &TransportId, options: &ControllerOptions) -> Result<ConnectTarget, Error> {
     let source = source_address(id, options)?;
     let connect_timeout = match options.connect_timeout {
         Duration::ZERO => DEFAULT_CONNECT_TIMEOUT,
@@ -556,7 +601,7 @@ fn connect_target(
     Ok(ConnectTarget {
         address: id.address()?,
         source,
-        label: format!("{label} admin queue"),
+        label: Arc::from(id.label()),
         type_of_service: options.type_of_service,
         acknowledge_timeout: options.acknowledge_timeout,
         retry_count: options.retry_count.min(7),

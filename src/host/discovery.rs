@@ -5,8 +5,9 @@
 
 use super::{
     AddressFamily, Controller, ControllerOptions, Error, TransportId,
-    admin::{AdminQueue, BUFFER_SIZE},
+    admin::BUFFER_SIZE,
     budget::{Budget, Complaints, DISCOVERY_COMMANDS, DISCOVERY_TIMEOUT},
+    work::{Work, drive},
 };
 use crate::clock;
 use spec::{
@@ -34,7 +35,11 @@ pub fn discover(id: TransportId, options: ControllerOptions) -> Result<Vec<Trans
     let controller = Controller::connect(id, options)?;
     let admin = controller.admin_queue();
     let budget = Budget::new("reading the log", clock::now(), DISCOVERY_TIMEOUT, DISCOVERY_COMMANDS);
-    let result = admin.within(budget, || read_log(admin, controller.transport_id()));
+    let work = Work::new(admin, budget);
+    // The budget ends it; this is for a fault in that.
+    let deadline = clock::now().after(DISCOVERY_TIMEOUT * 2);
+    let read = drive(admin, deadline, read_log(&work, &controller.transport_id()));
+    let result = read.unwrap_or(Err(Error::TimedOut("reading the log")));
     controller.detach_start();
     let deadline = clock::now().after(DETACH_TIMEOUT);
     let _ = clock::wait(deadline, || controller.detach_poll().then_some(()));
@@ -46,10 +51,10 @@ pub fn discover(id: TransportId, options: ControllerOptions) -> Result<Vec<Trans
 
 /// Reads the log of the controller at `from`. Its generation counter must be the same before and after (Fabrics 1.1,
 /// 5.4.1).
-fn read_log(admin: &AdminQueue, from: &TransportId) -> Result<Vec<TransportId>, Error> {
-    let label = admin.qpair().label();
+async fn read_log(work: &Work, from: &TransportId) -> Result<Vec<TransportId>, Error> {
+    let label = work.admin().qpair().label();
     for _ in 0..ATTEMPTS {
-        let before = read_header(admin)?;
+        let before = read_header(work).await?;
         let mut found = Vec::new();
         let mut complaints = Complaints::default();
         let count = before.numrec.min(MAXIMUM_ENTRIES);
@@ -60,7 +65,7 @@ fn read_log(admin: &AdminQueue, from: &TransportId) -> Result<Vec<TransportId>, 
             let wanted = usize::try_from(count - number).unwrap_or(usize::MAX).min(ENTRIES_AT_A_TIME);
             let mut room = [[0; DiscoveryEntry::SIZE]; ENTRIES_AT_A_TIME];
             let entries = room.get_mut(..wanted).unwrap_or_default();
-            read_at(admin, offset, entries.as_flattened_mut())?;
+            read_at(work, offset, entries.as_flattened_mut()).await?;
             for entry in entries {
                 match transport_id(&DiscoveryEntryView(entry), from) {
                     Ok(Some(id)) if !found.contains(&id) => {
@@ -77,7 +82,7 @@ fn read_log(admin: &AdminQueue, from: &TransportId) -> Result<Vec<TransportId>, 
                 number += 1;
             }
         }
-        if read_header(admin)?.genctr != before.genctr {
+        if read_header(work).await?.genctr != before.genctr {
             continue;
         }
         if complaints.untold() > 0 {
@@ -92,9 +97,9 @@ fn read_log(admin: &AdminQueue, from: &TransportId) -> Result<Vec<TransportId>, 
     Err(Error::BadData { what: "discovery log", why: String::from("it changes faster than it can be read") })
 }
 
-fn read_header(admin: &AdminQueue) -> Result<DiscoveryHeader, Error> {
+async fn read_header(work: &Work) -> Result<DiscoveryHeader, Error> {
     let mut data = [0; DiscoveryHeader::SIZE];
-    read_at(admin, 0, &mut data)?;
+    read_at(work, 0, &mut data).await?;
     let header = DiscoveryHeader::decode(&data);
     if header.recfmt == 0 {
         Ok(header)
@@ -105,10 +110,10 @@ fn read_header(admin: &AdminQueue) -> Result<DiscoveryHeader, Error> {
 }
 
 /// Reads so many bytes of the log, whole dwords, from `offset`.
-fn read_at(admin: &AdminQueue, offset: u64, data: &mut [u8]) -> Result<(), Error> {
+async fn read_at(work: &Work, offset: u64, data: &mut [u8]) -> Result<(), Error> {
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let command = Command::get_log_page(LogPageId::DISCOVERY, 0, offset, length);
-    admin.read("Get Log Page (discovery)", command, data)
+    work.read("Get Log Page (discovery)", command, data).await
 }
 
 /// The entry as a transport id; None if it is for another transport or of another kind, an error if it cannot be used

@@ -68,6 +68,12 @@ pub enum Error {
     /// The controller has failed, or is being detached.
     #[error("the controller has failed or is being detached")]
     ControllerFailed,
+    /// The controller is being reset: later it may be different.
+    #[error("the controller is being reset")]
+    Resetting,
+    /// It is only for a controller that has failed.
+    #[error("the controller has not failed")]
+    NotFailed,
     /// There is no memory.
     #[error("out of memory")]
     NoMemory,

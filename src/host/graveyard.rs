@@ -12,7 +12,7 @@ use crate::{
     transport::Parting,
 };
 use parking_lot::Mutex;
-use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 /// How often the dead are looked at: each look is a system call for each of them.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -23,8 +23,10 @@ pub(super) struct Graveyard {
 }
 
 struct Inner {
-    /// Ids that were never used.
-    unused: RangeInclusive<u16>,
+    /// The lowest id that was never used.
+    unused: u32,
+    /// The highest id that the controller grants now.
+    highest: u16,
     /// Ids whose connection has ended, the one that has been free for longest first.
     free: VecDeque<u16>,
     dead: VecDeque<Dead>,
@@ -40,10 +42,11 @@ struct Dead {
 }
 
 impl Graveyard {
-    /// A graveyard with the queue ids from 1 to `queues`.
-    pub(super) fn new(queues: u16) -> Self {
+    /// A graveyard of a controller that has not granted any queue yet.
+    pub(super) fn new() -> Self {
         let inner = Inner {
-            unused: 1..=queues,
+            unused: 1,
+            highest: 0,
             free: VecDeque::new(),
             dead: VecDeque::new(),
             next_look: Moment::START,
@@ -52,17 +55,30 @@ impl Graveyard {
         Self { inner: Mutex::new(inner) }
     }
 
+    /// The controller grants the queue ids from 1 to `queues`. Those of qpairs that there are stay theirs, higher ones too.
+    pub(super) fn grant(&self, queues: u16) {
+        self.inner.lock().highest = queues;
+    }
+
     /// The id that has been free for longest. If none is free, that of the oldest of the dead, whose peer then is not
     /// waited for any more: the connect attempt is told if it still holds the queue. None if live qpairs have all.
     pub(super) fn take_queue_id(&self) -> Option<u16> {
         let mut inner = self.inner.lock();
         // Each of the dead holds a file descriptor, and a program may never poll its Admin Queue.
         inner.look(clock::now());
-        if let Some(id) = inner.unused.next() {
+        let highest = inner.highest;
+        if let Some(id) = u16::try_from(inner.unused).ok().filter(|id| *id <= highest) {
+            inner.unused += 1;
             return Some(id);
         }
-        while inner.free.is_empty() && inner.bury_oldest() {}
-        inner.free.pop_front()
+        loop {
+            if let Some(place) = inner.free.iter().position(|id| *id <= highest) {
+                return inner.free.remove(place);
+            }
+            if !inner.bury_oldest() {
+                return None;
+            }
+        }
     }
 
     /// Gives back the id of a qpair that is at rest, with what its last connection left.

@@ -1,6 +1,6 @@
 //! Poll groups of I/O qpairs.
 
-use super::{Error, IoQpair, shared::failures};
+use super::{Error, IoQpair, shared::ends};
 use crate::transport;
 use std::{
     cell::Cell,
@@ -11,8 +11,8 @@ use std::{
 /// further than it must.
 pub struct PollGroup {
     group: transport::PollGroup,
-    /// Failures of controllers that were noticed.
-    failures: Cell<u32>,
+    /// Ends of associations that were noticed.
+    ends: Cell<u32>,
     members: Rc<Members>,
 }
 
@@ -72,7 +72,7 @@ impl PollGroup {
     pub fn new() -> Result<Self, Error> {
         let group = transport::PollGroup::new()?;
         let members = Rc::new(Members { group: group.members().clone(), all: Cell::default() });
-        Ok(Self { group, failures: Cell::new(failures()), members })
+        Ok(Self { group, ends: Cell::new(ends()), members })
     }
 
     /// Adds a qpair that is not connected and in no group.
@@ -101,9 +101,9 @@ impl PollGroup {
     /// As [`PollGroup::process_completions`], which leaves [`PollGroup::tell`] to the caller, unless the poll was a plain one.
     #[inline(always)]
     pub(crate) fn poll(&self, per_qpair: u32) -> transport::Polled {
-        let failures = failures();
-        if failures != self.failures.get() {
-            self.notice_failed_controllers(failures);
+        let ends = ends();
+        if ends != self.ends.get() {
+            self.notice_ends(ends);
         }
         self.group.process_completions(per_qpair)
     }
@@ -143,11 +143,11 @@ impl PollGroup {
         if self.is_empty() { Ok(()) } else { Err(transport::Error::GroupBusy.into()) }
     }
 
-    /// Some controller has failed since the last look: perhaps that of a member.
+    /// Some association has ended since the last look: perhaps that of a member.
     #[cold]
     #[inline(never)]
-    fn notice_failed_controllers(&self, failures: u32) {
-        self.failures.set(failures);
-        self.members.with(|members| members.iter().for_each(|qpair| qpair.notice_failed_controller()));
+    fn notice_ends(&self, ends: u32) {
+        self.ends.set(ends);
+        self.members.with(|members| members.iter().for_each(|qpair| qpair.notice_end_of_association()));
     }
 }

@@ -56,6 +56,15 @@ impl KeepAlive {
         self.timeout
     }
 
+    /// The queue is about to be connected anew.
+    pub(super) fn begin_anew(&self) {
+        let now = clock::now();
+        self.next.set(now.after(self.timeout / 2));
+        self.under_way.set(None);
+        self.polled.set(now);
+        self.ready.set(false);
+    }
+
     /// The controller is ready: from now on it has to answer.
     pub(super) fn note_ready(&self) {
         self.ready.set(true);

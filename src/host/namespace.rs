@@ -2,31 +2,32 @@
 
 use super::{
     Error,
-    admin::{BUFFER_SIZE, Page},
+    published::{Published, SharedPage},
 };
 use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
 use spec::{
     identify::{CSI_NVM, IDENTIFY_SIZE},
     namespace::{NamespaceId, NamespaceView, namespace_descriptors},
 };
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// A namespace of a controller. It stays valid, if inactive, until the controller is detached (T162).
+/// A namespace of a controller. It stays valid, if inactive, until the controller is detached (T162); what it says may change while
+/// other threads ask.
 #[derive(Debug)]
 pub struct Namespace {
     id: u32,
-    controller: ControllerFacts,
-    facts: Option<Facts>,
+    contents: Published<WORDS>,
     /// The Identify data up to their last byte that is not zero.
-    data: Box<[u8]>,
+    data: Mutex<Box<[u8]>>,
     /// All of them, once the program has looked.
-    page: OnceCell<Box<[Page]>>,
+    page: OnceCell<SharedPage>,
     /// A word of the layer above: by custom its handle of the controller.
     tag: AtomicPtr<()>,
 }
 
 /// What a namespace takes from its controller.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ControllerFacts {
     /// ONCS: the optional commands that the controller knows (Base 2.0, 5.17.2.1).
     pub optional_commands: u16,
@@ -39,7 +40,7 @@ pub struct ControllerFacts {
 }
 
 /// What Identify says of an active namespace, checked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
     sectors: u64,
     sector_size: u32,
@@ -102,6 +103,82 @@ impl Facts {
     }
 }
 
+/// What a namespace is now: facts, and what it takes from its controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Contents {
+    controller: ControllerFacts,
+    facts: Option<Facts>,
+}
+
+/// The words of [`Contents`], and which of them are the UUID and the NGUID.
+const WORDS: usize = 8;
+const UUID: std::ops::Range<usize> = 4..6;
+const NGUID: std::ops::Range<usize> = 6..8;
+
+impl Contents {
+    fn to_words(self) -> [u64; WORDS] {
+        let Self { controller, facts } = self;
+        let id = |id: Option<[u8; 16]>| {
+            let id = u128::from_ne_bytes(id.unwrap_or_default());
+            // The bytes lie in memory as they came.
+            if cfg!(target_endian = "little") { [id as u64, (id >> 64) as u64] } else { [(id >> 64) as u64, id as u64] }
+        };
+        let ([uuid, uuid_2], [nguid, nguid_2]) = (id(facts.and_then(|f| f.uuid)), id(facts.and_then(|f| f.nguid)));
+        let flags = u64::from(facts.is_some())
+            | u64::from(facts.is_some_and(|f| f.metadata_extends_data)) << 1
+            | u64::from(facts.is_some_and(|f| f.uuid.is_some())) << 2
+            | u64::from(facts.is_some_and(|f| f.nguid.is_some())) << 3
+            | u64::from(controller.has_write_cache) << 4
+            | u64::from(controller.has_extended_host_ids) << 5;
+        let of = |value: fn(Facts) -> u64| facts.map_or(0, value);
+        [
+            of(|f| f.sectors),
+            of(|f| u64::from(f.sector_size) | u64::from(f.metadata_size) << 32 | u64::from(f.boundary) << 48),
+            of(|f| u64::from(f.command_set) | u64::from(f.protection_type) << 8)
+                | of(|f| u64::from(f.reservations) << 16 | u64::from(f.deallocated) << 24)
+                | flags << 32,
+            u64::from(controller.largest_transfer) | u64::from(controller.optional_commands) << 32,
+            uuid,
+            uuid_2,
+            nguid,
+            nguid_2,
+        ]
+    }
+
+    #[inline]
+    fn of_words([sectors, sizes, bytes, controller, uuid, uuid_2, nguid, nguid_2]: [u64; WORDS]) -> Self {
+        let flag = |nth: u32| bytes >> (32 + nth) & 1 != 0;
+        let id = |one: u64, two: u64, there: bool| {
+            let [one, two] = [one, two].map(u64::to_ne_bytes);
+            let mut id = [0; 16];
+            id.iter_mut().zip(one.into_iter().chain(two)).for_each(|(to, from)| *to = from);
+            there.then_some(id)
+        };
+        let facts = Facts {
+            sectors,
+            sector_size: sizes as u32,
+            metadata_size: (sizes >> 32) as u16,
+            metadata_extends_data: flag(1),
+            command_set: bytes as u8,
+            protection_type: (bytes >> 8) as u8,
+            boundary: (sizes >> 48) as u16,
+            reservations: (bytes >> 16) as u8,
+            deallocated: (bytes >> 24) as u8,
+            uuid: id(uuid, uuid_2, flag(2)),
+            nguid: id(nguid, nguid_2, flag(3)),
+        };
+        Self {
+            controller: ControllerFacts {
+                optional_commands: (controller >> 32) as u16,
+                has_write_cache: flag(4),
+                has_extended_host_ids: flag(5),
+                largest_transfer: controller as u32,
+            },
+            facts: flag(0).then_some(facts),
+        }
+    }
+}
+
 impl Namespace {
     /// A namespace that the controller does not have now.
     pub(super) fn inactive(id: u32, controller: ControllerFacts) -> Self {
@@ -114,8 +191,37 @@ impl Namespace {
     }
 
     fn made(id: u32, controller: ControllerFacts, facts: Option<Facts>, data: &[u8]) -> Self {
-        let (page, tag) = (OnceCell::new(), AtomicPtr::default());
-        Self { id, controller, facts, data: data.into(), page, tag }
+        Self {
+            id,
+            contents: Published::new(Contents { controller, facts }.to_words()),
+            data: Mutex::new(data.into()),
+            page: OnceCell::new(),
+            tag: AtomicPtr::default(),
+        }
+    }
+
+    /// It is something else now, or inactive. One thread at a time.
+    pub(super) fn rewrite(&self, controller: ControllerFacts, facts: Option<Facts>, data: &[u8]) {
+        {
+            let mut kept = self.data.lock();
+            *kept = data.into();
+            if let Some(page) = self.page.get() {
+                page.write(data);
+            }
+        }
+        self.contents.write(Contents { controller, facts }.to_words());
+        // What qpairs remember of it is void.
+        crate::epoch::advance();
+    }
+
+    #[inline]
+    fn contents(&self) -> Contents {
+        Contents::of_words(self.contents.read())
+    }
+
+    #[inline]
+    fn facts(&self) -> Option<Facts> {
+        self.contents().facts
     }
 
     /// A word of the layer above.
@@ -129,8 +235,8 @@ impl Namespace {
     }
 
     /// What it takes from its controller.
-    pub fn controller(&self) -> &ControllerFacts {
-        &self.controller
+    pub fn controller(&self) -> ControllerFacts {
+        self.contents().controller
     }
 
     /// The namespace id.
@@ -140,18 +246,18 @@ impl Namespace {
 
     /// Whether the controller has it.
     pub fn is_active(&self) -> bool {
-        self.facts.is_some()
+        self.facts().is_some()
     }
 
     /// The bytes of a logical block, 0 if it is inactive.
     #[inline]
     pub fn sector_size(&self) -> u32 {
-        self.facts.map_or(0, |facts| facts.sector_size)
+        self.facts().map_or(0, |facts| facts.sector_size)
     }
 
     /// The number of logical blocks.
     pub fn sectors(&self) -> u64 {
-        self.facts.map_or(0, |facts| facts.sectors)
+        self.facts().map_or(0, |facts| facts.sectors)
     }
 
     /// The size in bytes.
@@ -159,20 +265,21 @@ impl Namespace {
         self.sectors().saturating_mul(u64::from(self.sector_size()))
     }
 
-    /// The Identify Namespace data as the controller sent them, zeros if it is inactive. Their address stays the same.
-    /// None if there is no memory for them.
-    pub fn identify_data(&self) -> Option<&[u8; IDENTIFY_SIZE]> {
-        static ZEROS: Page = Page([0; BUFFER_SIZE]);
-        if self.data.is_empty() {
-            return Some(&ZEROS);
-        }
-        let page = self.page.get_or_try_init(|| Page::with(&self.data).ok_or(())).ok()?;
-        page.first().map(|page| &page.0)
+    /// The Identify Namespace data as the controller sent them, zeros if it is inactive. They stay where they are. None if there
+    /// is no memory for them.
+    pub fn identify_data(&self) -> Option<&SharedPage> {
+        let data = self.data.lock();
+        let made = || {
+            let page = SharedPage::new().ok_or(())?;
+            page.write(&data);
+            Ok::<_, ()>(page)
+        };
+        self.page.get_or_try_init(made).ok()
     }
 
     /// The command set identifier.
     pub fn csi(&self) -> u8 {
-        self.facts.map_or(CSI_NVM, |facts| facts.command_set)
+        self.facts().map_or(CSI_NVM, |facts| facts.command_set)
     }
 }
 
@@ -180,12 +287,12 @@ impl Namespace {
 impl Namespace {
     /// The bytes of metadata of a logical block, whether they lie behind its data or apart from them.
     pub fn metadata_size(&self) -> u32 {
-        self.facts.map_or(0, |facts| u32::from(facts.metadata_size))
+        self.facts().map_or(0, |facts| u32::from(facts.metadata_size))
     }
 
     /// Whether metadata are transferred with the data of each logical block (FLBAS bit 4).
     pub fn metadata_extends_data(&self) -> bool {
-        self.facts.is_some_and(|facts| facts.metadata_extends_data)
+        self.facts().is_some_and(|facts| facts.metadata_extends_data)
     }
 
     /// The bytes that one logical block has in a buffer.
@@ -210,32 +317,42 @@ impl Namespace {
 
     /// The type of its protection information, 1 to 3; 0 if it has none (DPS bits 2:0).
     pub fn protection_type(&self) -> u8 {
-        self.facts.map_or(0, |facts| facts.protection_type)
+        self.facts().map_or(0, |facts| facts.protection_type)
     }
 
     /// The logical blocks between two boundaries that an I/O should not cross (NOIOB); 0 if there are none.
     pub fn optimal_boundary(&self) -> u32 {
-        self.facts.map_or(0, |facts| u32::from(facts.boundary))
+        self.facts().map_or(0, |facts| u32::from(facts.boundary))
     }
 
     /// What it can do of reservations (RESCAP).
     pub fn reservations(&self) -> u8 {
-        self.facts.map_or(0, |facts| facts.reservations)
+        self.facts().map_or(0, |facts| facts.reservations)
     }
 
     /// What a deallocated block reads as (DLFEAT bits 2:0): 0 it does not say, 1 zeros, 2 ones.
     pub fn deallocated_reads(&self) -> u8 {
-        self.facts.map_or(0, |facts| facts.deallocated)
+        self.facts().map_or(0, |facts| facts.deallocated)
     }
 
-    /// Its UUID, if the controller lists one among the identification descriptors. Its address stays the same.
-    pub fn uuid(&self) -> Option<&[u8; 16]> {
-        self.facts.as_ref()?.uuid.as_ref()
+    /// Its UUID, if the controller lists one among the identification descriptors.
+    pub fn uuid(&self) -> Option<[u8; 16]> {
+        self.facts()?.uuid
     }
 
     /// Its NGUID, as [`Namespace::uuid`].
-    pub fn nguid(&self) -> Option<&[u8; 16]> {
-        self.facts.as_ref()?.nguid.as_ref()
+    pub fn nguid(&self) -> Option<[u8; 16]> {
+        self.facts()?.nguid
+    }
+
+    /// Where its UUID is, which stays there; None as long as it has none.
+    pub fn uuid_address(&self) -> Option<*const u8> {
+        self.uuid().map(|_| self.contents.address(UUID))
+    }
+
+    /// Where its NGUID is, as [`Namespace::uuid_address`].
+    pub fn nguid_address(&self) -> Option<*const u8> {
+        self.nguid().map(|_| self.contents.address(NGUID))
     }
 }
 
@@ -302,11 +419,11 @@ mod tests {
         assert_eq!((namespace.extended_sector_size(), namespace.size()), (4104, 8 * 4096));
         assert_eq!((namespace.protection_type(), namespace.optimal_boundary()), (2, 64));
         assert_eq!((namespace.reservations(), namespace.deallocated_reads(), namespace.csi()), (1, 1, 2));
-        assert_eq!((namespace.uuid(), namespace.nguid()), (Some(&[7; 16]), None));
+        assert_eq!((namespace.uuid(), namespace.nguid()), (Some([7; 16]), None));
         // The list is believed up to its first error.
         descriptors[21] = 2;
         let namespace = of(&image, &descriptors);
-        assert_eq!((namespace.uuid(), namespace.csi()), (Some(&[7; 16]), CSI_NVM));
+        assert_eq!((namespace.uuid(), namespace.csi()), (Some([7; 16]), CSI_NVM));
         let inactive = Namespace::inactive(2, ControllerFacts::default());
         assert_eq!(
             (inactive.extended_sector_size(), inactive.protection_type(), inactive.uuid()),
@@ -317,6 +434,60 @@ mod tests {
         assert_eq!(of(&image, &descriptors).extended_sector_size(), 4096);
         image.set_lba_format(1, LbaFormat { ms: 0, lbads: 12, rp: 0 });
         assert_eq!(of(&image, &descriptors).protection_type(), 0);
+    }
+
+    /// Every field has its place in the words, and none another's.
+    #[test]
+    fn contents_come_back_from_their_words() {
+        let facts = Facts {
+            sectors: u64::MAX - 1,
+            sector_size: 0x8000_0001,
+            metadata_size: 0x8001,
+            metadata_extends_data: true,
+            command_set: 0x81,
+            protection_type: 3,
+            boundary: 0xfffe,
+            reservations: 0x7f,
+            deallocated: 0x85,
+            uuid: Some(std::array::from_fn(|at| at as u8)),
+            nguid: None,
+        };
+        let controller = ControllerFacts {
+            optional_commands: 0xfefd,
+            has_write_cache: false,
+            has_extended_host_ids: true,
+            largest_transfer: 0xffff_fffe,
+        };
+        let other = Facts { metadata_extends_data: false, nguid: facts.uuid, uuid: None, ..facts };
+        for (facts, cache) in [(Some(facts), true), (Some(other), false), (None, true)] {
+            let contents = Contents { controller: ControllerFacts { has_write_cache: cache, ..controller }, facts };
+            assert_eq!(Contents::of_words(contents.to_words()), contents);
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_rewritten_where_it_is() {
+        let descriptors = |byte: u8| {
+            let mut descriptors = [0; IDENTIFY_SIZE];
+            descriptors[..4].copy_from_slice(&[3, 16, 0, 0]);
+            descriptors[4..20].fill(byte);
+            descriptors
+        };
+        let of = |blocks, byte| {
+            let mut image = NamespaceImage::default();
+            image.set_nsze(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+            (Facts::of(&image.0, Some(&descriptors(byte))).unwrap().unwrap(), image.0)
+        };
+        let (facts, data) = of(8, 5);
+        let namespace = Namespace::new(1, ControllerFacts::default(), facts, &data[..]);
+        let (page, uuid) = (namespace.identify_data().unwrap(), namespace.uuid_address().unwrap());
+        let (facts, data) = of(16, 6);
+        namespace.rewrite(ControllerFacts::default(), Some(facts), &data[..]);
+        assert_eq!((namespace.sectors(), namespace.uuid()), (16, Some([6; 16])));
+        assert_eq!((page.read(), namespace.uuid_address()), (data, Some(uuid)));
+        namespace.rewrite(ControllerFacts::default(), None, &[]);
+        assert!(!namespace.is_active() && namespace.uuid_address().is_none());
+        assert_eq!(page.read(), [0; IDENTIFY_SIZE]);
     }
 
     #[test]

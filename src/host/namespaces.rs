@@ -27,14 +27,20 @@ const DATA_MAX: usize = 32 << 20;
 /// Inactive namespaces that are made at most. Each takes memory, and a handle of those that all controllers share.
 const INACTIVE_MAX: u32 = 4096;
 
-/// The namespaces of one controller.
+/// The active namespaces of a controller, as it listed them once.
 #[derive(Default)]
-pub(super) struct Namespaces {
+pub(super) struct Listing {
     controller: ControllerFacts,
     active: Vec<Active>,
     data: Vec<u8>,
+}
+
+/// The namespaces of one controller.
+#[derive(Default)]
+pub(super) struct Namespaces {
+    listing: Cell<Listing>,
     handed_out: Cell<BTreeMap<u32, Arc<Namespace>>>,
-    /// How many of those are inactive.
+    /// How many of those were made although they are inactive.
     inactive: Cell<u32>,
     /// Whether one was refused.
     refused: Cell<bool>,
@@ -48,7 +54,7 @@ struct Active {
     facts: Facts,
 }
 
-impl Namespaces {
+impl Listing {
     /// Of a controller about which this is known.
     pub(super) fn of(controller: ControllerFacts) -> Self {
         Self { controller, ..Self::default() }
@@ -75,13 +81,56 @@ impl Namespaces {
         Ok(())
     }
 
+    fn after(&self, id: u32) -> u32 {
+        let next = self.active.partition_point(|active| active.id <= id);
+        self.active.get(next).map_or(0, |active| active.id)
+    }
+
+    fn is_active(&self, id: u32) -> bool {
+        self.find(id).is_some()
+    }
+
+    fn find(&self, id: u32) -> Option<&Active> {
+        let place = self.active.binary_search_by_key(&id, |active| active.id).ok()?;
+        self.active.get(place)
+    }
+
+    /// What is known of an active namespace.
+    fn facts(&self, id: u32) -> Option<(Facts, &[u8])> {
+        let active = self.find(id)?;
+        let kept = self.data.get(active.at as usize..).and_then(|data| data.get(..active.length as usize));
+        Some((active.facts, kept.unwrap_or_default()))
+    }
+
+    /// The bytes that are allocated.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.active.capacity() * size_of::<Active>() + self.data.capacity()
+    }
+}
+
+impl Namespaces {
+    /// The controller has listed its namespaces, for the first time or anew. What was handed out is rewritten where it is.
+    pub(super) fn renew(&self, listing: Listing) {
+        let handed_out = self.handed_out.take();
+        for (id, namespace) in &handed_out {
+            let (facts, data) = listing.facts(*id).map_or((None, &[][..]), |(facts, data)| (Some(facts), data));
+            namespace.rewrite(listing.controller, facts, data);
+        }
+        self.handed_out.set(handed_out);
+        drop(self.listing.replace(listing));
+    }
+
     /// The namespace of that id: the same each time, and an inactive one if there is none. None if there are too many
     /// inactive ones, which is said the first time.
     pub(super) fn get(&self, id: u32, label: &str) -> Option<Arc<Namespace>> {
         let mut handed_out = self.handed_out.take();
         let namespace = handed_out.get(&id).cloned().or_else(|| {
-            let made =
-                self.find(id).map_or_else(|| self.inactive(id, label), |active| Some(self.make(active)));
+            let made = self.with(|listing| {
+                let facts = listing.facts(id);
+                facts.map(|(facts, data)| Namespace::new(id, listing.controller, facts, data))
+            });
+            let made = made.or_else(|| self.inactive(id, label)).map(Arc::new);
             made.inspect(|namespace| {
                 handed_out.insert(id, namespace.clone());
             })
@@ -92,29 +141,18 @@ impl Namespaces {
 
     /// The lowest id of an active namespace above `id`; 0 if there is none.
     pub(super) fn after(&self, id: u32) -> u32 {
-        let next = self.active.partition_point(|active| active.id <= id);
-        self.active.get(next).map_or(0, |active| active.id)
+        self.with(|listing| listing.after(id))
     }
 
     /// Whether a namespace is active.
     pub(super) fn is_active(&self, id: u32) -> bool {
-        self.find(id).is_some()
+        self.with(|listing| listing.is_active(id))
     }
 
-    fn find(&self, id: u32) -> Option<&Active> {
-        let place = self.active.binary_search_by_key(&id, |active| active.id).ok()?;
-        self.active.get(place)
-    }
-
-    fn make(&self, active: &Active) -> Arc<Namespace> {
-        let kept = self.data.get(active.at as usize..).and_then(|data| data.get(..active.length as usize));
-        Arc::new(Namespace::new(active.id, self.controller, active.facts, kept.unwrap_or_default()))
-    }
-
-    fn inactive(&self, id: u32, label: &str) -> Option<Arc<Namespace>> {
+    fn inactive(&self, id: u32, label: &str) -> Option<Namespace> {
         if self.inactive.get() < INACTIVE_MAX {
             self.inactive.set(self.inactive.get() + 1);
-            return Some(Arc::new(Namespace::inactive(id, self.controller)));
+            return Some(Namespace::inactive(id, self.with(|listing| listing.controller)));
         }
         if !self.refused.replace(true) {
             tracing::error!(
@@ -125,10 +163,12 @@ impl Namespaces {
         None
     }
 
-    /// The bytes that are allocated.
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
-        self.active.capacity() * size_of::<Active>() + self.data.capacity()
+    /// Runs `look` on the listing, out of its cell. It must not call the layer above.
+    fn with<T>(&self, look: impl FnOnce(&Listing) -> T) -> T {
+        let listing = self.listing.take();
+        let result = look(&listing);
+        self.listing.set(listing);
+        result
     }
 }
 
@@ -144,9 +184,15 @@ mod tests {
         Box::new(image.0)
     }
 
-    fn add(namespaces: &mut Namespaces, id: u32, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
+    fn listed(listing: Listing) -> Namespaces {
+        let namespaces = Namespaces::default();
+        namespaces.renew(listing);
+        namespaces
+    }
+
+    fn add(listing: &mut Listing, id: u32, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
         let facts = Facts::of(page, None).unwrap().unwrap();
-        namespaces.add(id, facts, page)
+        listing.add(id, facts, page)
     }
 
     fn get(namespaces: &Namespaces, id: u32) -> Arc<Namespace> {
@@ -155,20 +201,20 @@ mod tests {
 
     #[test]
     fn many_namespaces_need_little_memory_and_come_back_whole() {
-        let mut namespaces = Namespaces::default();
+        let mut listing = Listing::default();
         for id in 1..=65_536 {
-            add(&mut namespaces, id * 2, &image(u64::from(id))).unwrap();
+            add(&mut listing, id * 2, &image(u64::from(id))).unwrap();
         }
-        assert!(namespaces.bytes() < 24 << 20, "{} bytes", namespaces.bytes());
+        assert!(listing.bytes() < 24 << 20, "{} bytes", listing.bytes());
+        let namespaces = listed(listing);
         let namespace = get(&namespaces, 4000);
         assert!(namespace.is_active());
         assert_eq!((namespace.id(), namespace.sectors(), namespace.sector_size()), (4000, 2000, 512));
-        assert_eq!(namespace.identify_data().unwrap(), &*image(2000));
+        assert_eq!(namespace.identify_data().unwrap().read(), *image(2000));
         assert!(Arc::ptr_eq(&namespace, &get(&namespaces, 4000)), "the same each time");
-        assert_eq!(namespace.identify_data().unwrap().as_ptr(), namespace.identify_data().unwrap().as_ptr());
         let inactive = get(&namespaces, 4001);
         assert!(!inactive.is_active());
-        assert_eq!(inactive.identify_data().unwrap(), &[0; IDENTIFY_SIZE]);
+        assert_eq!(inactive.identify_data().unwrap().read(), [0; IDENTIFY_SIZE]);
         assert_eq!((namespaces.after(0), namespaces.after(2), namespaces.after(3)), (2, 4, 4));
         assert_eq!((namespaces.after(131_071), namespaces.after(131_072)), (131_072, 0));
         assert_eq!(namespaces.after(u32::MAX), 0);
@@ -176,14 +222,31 @@ mod tests {
 
     #[test]
     fn pages_that_are_full_are_kept_up_to_a_bound() {
-        let mut namespaces = Namespaces::default();
+        let mut listing = Listing::default();
         let mut page = image(1);
         page[384..].fill(0xff);
-        let refused = (1..).find_map(|id| add(&mut namespaces, id, &page).err().map(|error| (id, error)));
+        let refused = (1..).find_map(|id| add(&mut listing, id, &page).err().map(|error| (id, error)));
         assert!(matches!(refused, Some((8193, Error::BadData { .. }))), "{refused:?}");
-        assert!(namespaces.bytes() < 2 * DATA_MAX + (1 << 20));
-        assert_eq!(get(&namespaces, 8192).identify_data().unwrap(), &*page);
+        assert!(listing.bytes() < 2 * DATA_MAX + (1 << 20));
+        assert!(matches!(add(&mut listing, 8192, &image(1)), Err(Error::Internal(_))), "does not ascend");
+        let namespaces = listed(listing);
+        assert_eq!(get(&namespaces, 8192).identify_data().unwrap().read(), *page);
         assert!(!get(&namespaces, 8193).is_active());
-        assert!(matches!(add(&mut namespaces, 8192, &image(1)), Err(Error::Internal(_))), "does not ascend");
+    }
+
+    #[test]
+    fn namespaces_change_under_the_same_handle() {
+        let mut listing = Listing::default();
+        add(&mut listing, 1, &image(8)).unwrap();
+        add(&mut listing, 2, &image(8)).unwrap();
+        let namespaces = listed(listing);
+        let (one, two, three) = (get(&namespaces, 1), get(&namespaces, 2), get(&namespaces, 3));
+        let mut listing = Listing::default();
+        add(&mut listing, 2, &image(16)).unwrap();
+        add(&mut listing, 3, &image(24)).unwrap();
+        namespaces.renew(listing);
+        assert!(!one.is_active() && Arc::ptr_eq(&one, &get(&namespaces, 1)));
+        assert_eq!((two.sectors(), three.sectors()), (16, 24));
+        assert_eq!((namespaces.after(0), namespaces.after(2), namespaces.after(3)), (2, 3, 0));
     }
 }

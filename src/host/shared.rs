@@ -1,65 +1,99 @@
-//! What I/O qpairs use of their controller, from any thread: whether it has failed, its limits, and where they go in the end.
+//! What I/O qpairs use of their controller, from any thread: how to connect to it, whether that is over, its limits, and where they go
+//! in the end.
 //!
-//! A qpair shares this, never the controller: that is used under a lock which an I/O call does not take.
+//! A qpair shares this, never the controller: that is used under a lock which an I/O call does not take. What must hold: the association
+//! is gone *before* its end is counted, and a qpair reads the count *before* the association, so that none connects with an association
+//! whose end it does not notice.
 
 use super::graveyard::Graveyard;
+use crate::transport::Association;
+use parking_lot::Mutex;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-/// How often controllers have failed: groups look at their members only when that has changed.
-static FAILURES: AtomicU32 = AtomicU32::new(0);
+/// How often associations have ended: groups look at their members only when that has changed.
+static ENDS: AtomicU32 = AtomicU32::new(0);
 
-/// How often controllers of this process have failed.
+/// How often associations of this process have ended.
 #[inline(always)]
-pub(super) fn failures() -> u32 {
-    FAILURES.load(Ordering::Acquire)
+pub(super) fn ends() -> u32 {
+    ENDS.load(Ordering::Acquire)
 }
 
 #[inline(never)]
-fn count_failure() {
-    FAILURES.fetch_add(1, Ordering::Release);
+fn count_end() {
+    ENDS.fetch_add(1, Ordering::Release);
 }
 
 /// What I/O qpairs use of their controller, from any thread.
 pub(super) struct Shared {
+    /// How often its association has ended.
+    ends: AtomicU32,
     failed: AtomicBool,
     largest_transfer: AtomicU32,
-    /// I/O queues that the controller grants.
-    queues: u16,
+    association: Mutex<Availability>,
     graveyard: Graveyard,
 }
 
+/// Whether an I/O qpair can connect.
+#[derive(Clone)]
+pub(super) enum Availability {
+    /// It can, with this association.
+    There(Arc<Association>),
+    /// Not now: the controller is being reset.
+    Resetting,
+    /// The controller has failed, or is not there any more, or not yet.
+    NotThere,
+}
+
 impl Shared {
-    /// Of a controller that grants `queues` I/O queues and takes commands of so many bytes.
-    pub(super) fn new(queues: u16, largest_transfer: u32) -> Arc<Self> {
+    /// Of a controller that is not there yet.
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
+            ends: AtomicU32::new(0),
             failed: AtomicBool::new(false),
-            largest_transfer: AtomicU32::new(largest_transfer),
-            queues,
-            graveyard: Graveyard::new(queues),
+            largest_transfer: AtomicU32::new(0),
+            association: Mutex::new(Availability::NotThere),
+            graveyard: Graveyard::new(),
         })
     }
 
-    /// Whether the controller has failed: its qpairs end at their next poll.
+    /// How often its association has ended. A qpair that was connected before the last of these ends at its next poll.
+    #[inline]
+    pub(super) fn ends(&self) -> u32 {
+        self.ends.load(Ordering::Acquire)
+    }
+
+    /// There is an association, of a controller that takes commands of so many bytes.
+    pub(super) fn begin(&self, association: Association, largest_transfer: u32) {
+        self.largest_transfer.store(largest_transfer, Ordering::Relaxed);
+        *self.association.lock() = Availability::There(Arc::new(association));
+    }
+
+    /// There is none any more, and why. An end that goes on is not counted twice.
+    pub(super) fn end(&self, why: Availability) {
+        let was_there = matches!(std::mem::replace(&mut *self.association.lock(), why), Availability::There(_));
+        if was_there {
+            self.ends.fetch_add(1, Ordering::Release);
+            count_end();
+        }
+    }
+
+    /// Whether a qpair can connect.
+    pub(super) fn availability(&self) -> Availability {
+        self.association.lock().clone()
+    }
+
+    /// Whether the controller was declared failed.
     #[inline]
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// The controller has failed. False if it had before.
-    pub(super) fn fail(&self) -> bool {
-        let first = !self.failed.swap(true, Ordering::Relaxed);
-        if first {
-            count_failure();
-        }
-        first
-    }
-
-    /// I/O queues that the controller grants.
-    pub(super) fn queues(&self) -> u16 {
-        self.queues
+    pub(super) fn set_failed(&self, failed: bool) {
+        self.failed.store(failed, Ordering::Relaxed);
     }
 
     /// Bytes that one command may transfer.

@@ -1,24 +1,62 @@
-//! What bring-up has learnt of a controller and what does not change: for any thread, without the lock that the controller is used
-//! under. A program asks for it from callbacks of its I/O, while another thread may hold that lock for long.
+//! What bring-up has learnt of a controller: for any thread, without the lock that the controller is used under. A program asks for
+//! it from callbacks of its I/O, while another thread may hold that lock for long.
+//!
+//! A [`Summary`] never changes; a reset makes another one. [`Profile`] is where the current one is found.
 
-use super::{admin::Page, bring_up::Properties, shared::Shared};
-use spec::{
-    identify::{ControllerView, IDENTIFY_SIZE},
-    registers,
-};
+use super::{Error, admin::Page, bring_up::Properties, published::SharedPage, shared::Shared};
+use parking_lot::Mutex;
+use spec::{identify::ControllerView, registers};
 use std::sync::Arc;
 
 /// Data block descriptors that this host puts into one command at most.
 const MAX_DESCRIPTORS: u64 = 16;
 
-/// What a controller is, and whether it has failed.
+/// What is known of a controller on any thread.
+pub struct Profile {
+    summary: Mutex<Arc<Summary>>,
+    identify: SharedPage,
+    shared: Arc<Shared>,
+}
+
+impl Profile {
+    /// Of a controller that nothing is known of yet.
+    pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, Error> {
+        let identify = SharedPage::new().ok_or(Error::NoMemory)?;
+        Ok(Self { summary: Mutex::default(), identify, shared: shared.clone() })
+    }
+
+    /// Bring-up learnt this.
+    pub(super) fn renew(&self, summary: Summary) {
+        self.identify.write(&summary.identify[..]);
+        let old = std::mem::replace(&mut *self.summary.lock(), Arc::new(summary));
+        drop(old);
+    }
+
+    /// What the last bring-up learnt.
+    pub fn summary(&self) -> Arc<Summary> {
+        self.summary.lock().clone()
+    }
+
+    /// The Identify Controller data as the controller sent them. They stay where they are.
+    pub fn identify_data(&self) -> &SharedPage {
+        &self.identify
+    }
+
+    /// Whether the controller has failed.
+    pub fn has_failed(&self) -> bool {
+        self.shared.has_failed()
+    }
+}
+
+/// What a controller is.
+#[derive(Default)]
 pub struct Summary {
     pub(super) controller_id: u16,
     pub(super) is_discovery: bool,
     pub(super) numa_node: Option<u32>,
+    pub(super) io_queues: u16,
     pub(super) properties: Properties,
     pub(super) identify: Box<Page>,
-    pub(super) shared: Arc<Shared>,
 }
 
 impl Summary {
@@ -47,9 +85,9 @@ impl Summary {
         self.properties.vs
     }
 
-    /// The Identify Controller data as the controller sent them. Their address stays the same.
-    pub fn identify_data(&self) -> &[u8; IDENTIFY_SIZE] {
-        &self.identify
+    /// How many I/O queues the controller grants.
+    pub fn io_queues(&self) -> u16 {
+        self.io_queues
     }
 
     /// The Identify Controller data, by field.
@@ -67,6 +105,15 @@ impl Summary {
         self.properties.largest_transfer(&self.view())
     }
 
+    /// Bytes of data that an I/O command capsule may carry right behind its command.
+    pub fn in_capsule_data(&self) -> u32 {
+        let view = self.view();
+        if view.icdoff() != 0 {
+            return 0; // the data would not be adjacent to the command
+        }
+        u32::try_from(view.in_capsule_data_size()).unwrap_or(u32::MAX)
+    }
+
     /// Data block descriptors that one command may have: what fits into its capsule, no more than the controller says
     /// (MSDBD; Fabrics 1.1, 4.1), and no more than 16.
     pub fn max_descriptors(&self) -> u16 {
@@ -77,10 +124,5 @@ impl Summary {
             most => u64::from(most),
         };
         u16::try_from(in_capsule.min(claimed).clamp(1, MAX_DESCRIPTORS)).unwrap_or(1)
-    }
-
-    /// Whether the controller has failed.
-    pub fn has_failed(&self) -> bool {
-        self.shared.has_failed()
     }
 }

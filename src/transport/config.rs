@@ -1,7 +1,7 @@
-//! What a qpair is told when it is made.
+//! What a qpair is told: for its whole life when it is made, and for one connection when it connects.
 
 use super::completer::Upcall;
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// Where a qpair connects to, and how.
 #[derive(Debug, Clone)]
@@ -10,8 +10,8 @@ pub struct ConnectTarget {
     pub address: SocketAddr,
     /// The local address to come from.
     pub source: Option<SocketAddr>,
-    /// What log lines call this qpair: address, NQN and queue id.
-    pub label: String,
+    /// What log lines call the controller: address and NQN.
+    pub label: Arc<str>,
     /// The type of service of the connection's packets.
     pub type_of_service: Option<u8>,
     /// The local acknowledge timeout, 4.096 µs × 2^value.
@@ -24,23 +24,12 @@ pub struct ConnectTarget {
     pub connect_timeout: Duration,
 }
 
-/// What a qpair is made of.
+/// A host and a controller that know each other, or are to (Fabrics 1.1, 1.5.1): what a qpair has to know of both to
+/// connect. It takes the one that there is then, since a controller that was reset has another.
 #[derive(Debug, Clone)]
-pub struct QpairConfiguration {
-    /// Where it connects to.
+pub struct Association {
+    /// Where the controller is.
     pub target: ConnectTarget,
-    /// The queue id, 0 for the Admin Queue.
-    pub queue_id: u16,
-    /// Entries of the submission queue, at least 2; one less may be outstanding.
-    pub queue_size: u16,
-    /// Requests that may be accepted at a time; those that the queue has no room for wait.
-    pub requests: u16,
-    /// Commands of the queue that only [`super::Qpair::submit_ahead`] may use.
-    pub reserved: u16,
-    /// How completions reach the layer above.
-    pub upcall: Upcall,
-    /// Whether submissions ring the doorbell at the next poll instead of at once.
-    pub delay_submit: bool,
     /// The controller to connect to: [`spec::fabrics::CNTLID_DYNAMIC`] for the Admin Queue.
     pub controller_id: u16,
     /// The subsystem's NQN.
@@ -53,4 +42,23 @@ pub struct QpairConfiguration {
     pub keep_alive_timeout: u32,
     /// Bytes of data that a capsule may carry.
     pub in_capsule_data: u32,
+    /// The most entries that a queue may have.
+    pub queue_entries: u32,
+}
+
+/// What a qpair is made of.
+#[derive(Debug, Clone)]
+pub struct QpairConfiguration {
+    /// The queue id, 0 for the Admin Queue.
+    pub queue_id: u16,
+    /// Entries of the submission queue, at least 2; one less may be outstanding.
+    pub queue_size: u16,
+    /// Requests that may be accepted at a time; those that the queue has no room for wait.
+    pub requests: u16,
+    /// Commands of the queue that only [`super::Qpair::submit_ahead`] may use.
+    pub reserved: u16,
+    /// How completions reach the layer above.
+    pub upcall: Upcall,
+    /// Whether submissions ring the doorbell at the next poll instead of at once.
+    pub delay_submit: bool,
 }

@@ -26,7 +26,7 @@ mod token;
 mod wire;
 
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
-pub use config::{ConnectTarget, QpairConfiguration};
+pub use config::{Association, ConnectTarget, QpairConfiguration};
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;

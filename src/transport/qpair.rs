@@ -12,7 +12,7 @@ mod life;
 use super::{
     Error,
     completer::{Completer, Payload, Upcall},
-    config::QpairConfiguration,
+    config::{Association, QpairConfiguration},
     connection::{Connection, Resolver},
     group_core::GroupCore,
     parting::Parting,
@@ -21,10 +21,12 @@ use super::{
     wire::{self, BATCH, Parts, Wire},
 };
 use crate::clock::{self, Moment};
+use parking_lot::Mutex;
 use spec::{Command, Status};
 use std::{
     cell::Cell,
     rc::{Rc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
@@ -45,6 +47,10 @@ pub struct Qpair {
     /// Polls that may yet be short ones, until one looks at the clock; none unless live and in no group.
     short_polls: Cell<u8>,
     configuration: QpairConfiguration,
+    /// What the next attempt to connect goes by, and the one that is under way. Uncontended: there is no empty one to put in its
+    /// place while it is shared.
+    association: Mutex<Rc<Association>>,
+    label: Cell<Arc<str>>,
     state: Cell<QpairState>,
     lanes: Rc<Lanes>,
     group: Cell<Option<Rc<GroupCore>>>,
@@ -65,19 +71,22 @@ pub struct Qpair {
 }
 
 impl Qpair {
-    /// A qpair that is not connected.
-    pub fn new(configuration: QpairConfiguration) -> Result<Rc<Self>, Error> {
+    /// A qpair that is not connected, and that connects with this association unless it is told another.
+    pub fn new(configuration: QpairConfiguration, association: &Association) -> Result<Rc<Self>, Error> {
         let count = configuration.requests.clamp(1, MAXIMUM_REQUESTS);
         let depth = configuration.queue_size.saturating_sub(1).max(1);
         // What is put off goes out with one doorbell, however much it is; a full row would not wait for the poll.
         let row = if configuration.delay_submit { depth.min(count) + 1 } else { 0 };
         let parts = Parts::new(count, depth, row, configuration.queue_id)?;
-        let controller_id = configuration.controller_id;
+        let association = association_of(configuration.queue_id, association);
         Ok(Rc::new_cyclic(|me| Self {
             me: me.clone(),
             wire: Wire::new(parts, me.clone(), configuration.delay_submit, configuration.upcall),
             short_polls: Cell::new(0),
             configuration,
+            label: Cell::new(association.target.label.clone()),
+            controller_id: Cell::new(association.controller_id),
+            association: Mutex::new(Rc::new(association)),
             state: Cell::new(State::Idle),
             lanes: Lanes::new(false),
             group: Cell::new(None),
@@ -87,7 +96,6 @@ impl Qpair {
             next_cm_look: Cell::new(Moment::START),
             stale_attempts: Cell::new(0),
             held_attempts: Cell::new(0),
-            controller_id: Cell::new(controller_id),
             counted_busy: Cell::new(false),
             counted_ended: Cell::new(false),
             leaving: Cell::new(false),
@@ -106,8 +114,32 @@ impl Qpair {
     }
 
     /// What log lines call this qpair.
-    pub fn label(&self) -> &str {
-        &self.configuration.target.label
+    pub fn label(&self) -> Arc<str> {
+        let label = self.label.replace(Arc::default());
+        self.label.set(label.clone());
+        label
+    }
+
+    /// Sets what the next attempt to connect goes by. Only at rest.
+    pub fn associate(&self, association: &Association) -> Result<(), Error> {
+        if !self.is_at_rest() {
+            return Err(Error::NotDisconnected);
+        }
+        let association = association_of(self.queue_id(), association);
+        self.label.set(association.target.label.clone());
+        *self.association.lock() = Rc::new(association);
+        Ok(())
+    }
+
+    /// What the attempt to connect that is under way goes by, or the last one, or the next.
+    fn association(&self) -> Rc<Association> {
+        self.association.lock().clone()
+    }
+
+    /// The entries of the queue: no more than the controller has for one.
+    fn queue_size(&self) -> u16 {
+        let most = u16::try_from(self.association().queue_entries).unwrap_or(u16::MAX);
+        self.configuration.queue_size.min(most.max(2))
     }
 
     /// The way of an I/O.
@@ -503,6 +535,17 @@ impl Drop for Qpair {
             self.wait_until_at_rest();
         }
     }
+}
+
+/// An association as the qpair of that queue id has it: with a label of its own.
+fn association_of(queue_id: u16, association: &Association) -> Association {
+    let mut own = association.clone();
+    let label = &association.target.label;
+    own.target.label = match queue_id {
+        0 => Arc::from(format!("{label} admin queue")),
+        id => Arc::from(format!("{label} qid {id}")),
+    };
+    own
 }
 
 #[inline]

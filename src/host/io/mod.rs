@@ -6,8 +6,13 @@
 mod seen;
 mod split;
 
-use super::{Error, Namespace, group::Members, options::IoQpairOptions, shared::Shared};
-use crate::transport::{Completer, Context, FailureReason, Payload, Qpair, Wire};
+use super::{
+    Error, Namespace,
+    group::Members,
+    options::IoQpairOptions,
+    shared::{Availability, Shared},
+};
+use crate::transport::{self, Completer, Context, FailureReason, Payload, Qpair, Wire};
 use seen::Seen;
 use spec::{Command, NvmOpcode};
 use std::{
@@ -22,6 +27,8 @@ pub struct IoQpair {
     wire: Rc<Wire>,
     seen: Seen,
     shared: Arc<Shared>,
+    /// How often its controller's association had ended when it was connected, or that was noticed.
+    ends: Cell<u32>,
     qpair: Rc<Qpair>,
     options: IoQpairOptions,
     tag: Cell<*mut ()>,
@@ -71,6 +78,7 @@ impl IoQpair {
         Rc::new(Self {
             wire: qpair.wire().clone(),
             seen: Seen::nothing(),
+            ends: Cell::new(shared.ends()),
             shared,
             qpair,
             options,
@@ -114,8 +122,21 @@ impl IoQpair {
 
     /// As [`IoQpair::connect`], and asks at each turn of the wait whether the attempt is to be given up.
     pub fn connect_unless(&self, give_up: &dyn Fn() -> bool) -> Result<(), Error> {
-        if self.shared.has_failed() || self.freed.get() {
+        if self.freed.get() {
             return Err(Error::ControllerFailed);
+        }
+        let ends = self.shared.ends();
+        let association = match self.shared.availability() {
+            Availability::There(association) => association,
+            Availability::Resetting => return Err(Error::Resetting),
+            Availability::NotThere => return Err(Error::ControllerFailed),
+        };
+        self.notice_end_of_association();
+        match self.qpair.associate(&association) {
+            Ok(()) => self.ends.set(ends),
+            // Then connecting will say in which state it is.
+            Err(transport::Error::NotDisconnected) => {}
+            Err(error) => return Err(error.into()),
         }
         self.qpair.connect()?;
         if !self.options.async_mode {
@@ -212,7 +233,7 @@ impl IoQpair {
     /// Runs the callbacks of at most `most` finished requests (0: no limit); returns how many ran. An error says
     /// that the qpair is not connected; callbacks of aborted requests ran nevertheless.
     pub fn process_completions(&self, most: u32) -> Result<u32, Error> {
-        self.notice_failed_controller();
+        self.notice_end_of_association();
         Ok(self.qpair.process_completions(most)?)
     }
 
@@ -220,13 +241,20 @@ impl IoQpair {
     /// be: then call that.
     #[inline(always)]
     pub(crate) fn poll(&self, most: u32) -> Option<u32> {
-        if self.shared.has_failed() { None } else { self.qpair.poll(most) }
+        if self.shared.ends() != self.ends.get() { None } else { self.qpair.poll(most) }
     }
 
-    /// Another thread may have failed the controller; the qpair's own thread ends the connection.
-    pub(super) fn notice_failed_controller(&self) {
-        if self.shared.has_failed() && !self.qpair.is_at_rest() && !self.qpair.is_draining() {
+    /// Another thread may have failed or reset the controller; the qpair's own thread ends the connection.
+    pub(super) fn notice_end_of_association(&self) {
+        let ends = self.shared.ends();
+        if self.ends.replace(ends) == ends || self.qpair.is_at_rest() || self.qpair.is_draining() {
+            return;
+        }
+        if let Availability::NotThere = self.shared.availability() {
             self.qpair.fail(FailureReason::Local, "its controller has failed");
+        } else {
+            tracing::info!("{}: ends, since its controller is reset", self.qpair.label());
+            self.qpair.end(FailureReason::Local);
         }
     }
 

@@ -43,8 +43,9 @@ impl Qpair {
         self.wire.renew_if_spoiled()?;
         self.stale_attempts.set(0);
         self.held_attempts.set(0);
-        self.patience.set(clock::now().after(self.configuration.target.connect_timeout));
-        let resolver = Resolver::new(&self.configuration.target).map_err(|error| {
+        let association = self.association();
+        self.patience.set(clock::now().after(association.target.connect_timeout));
+        let resolver = Resolver::new(&association.target).map_err(|error| {
             tracing::error!("{}: connecting: {error}", self.label());
             match error {
                 Error::NoDevice(_) => error,
@@ -129,7 +130,8 @@ impl Qpair {
 
     /// Later than every deadline of a life: whoever waits so long found a fault in this file.
     pub(super) fn end_of_all_deadlines(&self) -> Moment {
-        let target = &self.configuration.target;
+        let association = self.association();
+        let target = &association.target;
         let attempt = (RESOLUTION_TIMEOUT * 3 + DRAIN_TIMEOUT + BACKOFF_MOST)
             .saturating_add(target.cm_timeout.saturating_mul(2));
         let attempts = attempt.saturating_mul(u32::from(STALE_RETRIES) + 2);
@@ -144,6 +146,15 @@ impl Qpair {
             self.disconnect(); // no other attempt follows
         } else {
             self.connection_failed(reason, &why);
+        }
+    }
+
+    /// As [`Qpair::disconnect`], for a reason that the [failure reason](Qpair::failure_reason) is to tell.
+    pub fn end(&self, reason: FailureReason) {
+        if self.with(|state| matches!(state, State::Draining(_, End::Retry))) {
+            self.disconnect(); // no other attempt follows
+        } else {
+            self.apply(Event::Failed(reason));
         }
     }
 
@@ -278,7 +289,7 @@ impl Qpair {
             Due::Nothing => {}
             Due::End(error) => self.attempt_failed(error),
             Due::DrainEnded => self.apply(Event::DrainEnded),
-            Due::NextAttempt => match Resolver::new(&self.configuration.target) {
+            Due::NextAttempt => match Resolver::new(&self.association().target) {
                 Ok(resolver) => self.apply(Event::Connect(Box::new(resolver))),
                 Err(error) => {
                     self.log_connect_failure(&error);
@@ -410,7 +421,8 @@ impl Qpair {
     }
 
     pub(super) fn perform(&self, action: QpairAction) -> Option<QpairEvent> {
-        let target = &self.configuration.target;
+        let association = self.association();
+        let target = &association.target;
         let now = clock::now();
         let result = match action {
             Action::Nothing => Ok(()),
@@ -499,7 +511,7 @@ impl Qpair {
     }
 
     pub(super) fn release(&self, connection: Box<Connection>) {
-        let label = self.label();
+        let label = &*self.label();
         let released = match connection.accounted() {
             Ok(drained) => drained.release(label),
             Err(connection) => connection.destroyed(label).and_then(|drained| drained.release(label)),
@@ -513,13 +525,14 @@ impl Qpair {
     }
 
     pub(super) fn build(&self, resolver: Resolver) -> Result<Connection, Error> {
+        let label = self.label();
         let blueprint = Blueprint {
             wire: &self.wire,
             qpair: &self.me,
-            depth: self.configuration.queue_size.saturating_sub(1).max(1),
+            depth: self.queue_size().saturating_sub(1).max(1),
             reserved: self.configuration.reserved,
-            in_capsule_data: self.configuration.in_capsule_data,
-            label: self.label(),
+            in_capsule_data: self.association().in_capsule_data,
+            label: &label,
         };
         let group = self.group();
         Connection::build(resolver, &blueprint, |device, entries| match &group {
@@ -529,35 +542,34 @@ impl Qpair {
     }
 
     pub(super) fn private_data(&self) -> [u8; rdma::Request::SIZE] {
-        let configuration = &self.configuration;
-        let size = configuration.queue_size;
+        let size = self.queue_size();
         // HSQSIZE is zero-based as SQSIZE is and equal to it; HRQSIZE counts (RDMA Transport 1.0, figure 4; T83).
         rdma::Request {
             recfmt: rdma::RECFMT,
-            qid: configuration.queue_id,
+            qid: self.queue_id(),
             hrqsize: size,
             hsqsize: size.saturating_sub(1),
-            cntlid: if configuration.queue_id == 0 { 0 } else { configuration.controller_id },
+            cntlid: if self.queue_id() == 0 { 0 } else { self.association().controller_id },
         }
         .encode()
     }
 
     pub(super) fn send_fabric_connect(&self, connection: &Connection) -> Result<(), Error> {
-        let configuration = &self.configuration;
+        let association = self.association();
         let invalid = |_| Error::Connect(ConnectError::Status(Status::INVALID_FIELD));
         let data = ConnectData::new(
-            configuration.hostid,
-            configuration.controller_id,
-            &configuration.subnqn,
-            &configuration.hostnqn,
+            association.hostid,
+            association.controller_id,
+            &association.subnqn,
+            &association.hostnqn,
         )
         .map_err(invalid)?;
         let memory = connection.connect_data();
         if !memory.write(0, &data.0) {
             return Err(Error::Internal("the memory of Connect is too short"));
         }
-        let size = configuration.queue_size.saturating_sub(1);
-        let command = Command::connect(configuration.queue_id, size, 0, configuration.keep_alive_timeout);
+        let size = self.queue_size().saturating_sub(1);
+        let command = Command::connect(self.queue_id(), size, 0, association.keep_alive_timeout);
         let payload = Payload::Registered {
             address: memory.address(),
             length: ConnectData::SIZE as u32,

@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     clock::test_clock,
-    transport::{Completer, ConnectTarget, QpairConfiguration},
+    transport::{Association, Completer, ConnectTarget, QpairConfiguration},
 };
 use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 use verbs::{CmId, EventChannel, PrivateData, WcStatus};
@@ -24,30 +24,34 @@ fn silent() -> Silent {
 }
 
 fn qpair(peer: &Silent) -> Rc<Qpair> {
-    Qpair::new(QpairConfiguration {
-        target: ConnectTarget {
-            address: SocketAddr::from(([127, 0, 0, 1], peer.id.local_port())),
-            source: None,
-            label: String::from("test"),
-            type_of_service: None,
-            acknowledge_timeout: None,
-            retry_count: 4,
-            cm_timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_secs(600),
-        },
+    let configuration = QpairConfiguration {
         queue_id: 1,
         queue_size: 8,
         requests: 16,
         reserved: 0,
         upcall: crate::transport::tell_nobody,
         delay_submit: false,
+    };
+    let association = Association {
+        target: ConnectTarget {
+            address: SocketAddr::from(([127, 0, 0, 1], peer.id.local_port())),
+            source: None,
+            label: Arc::from("test"),
+            type_of_service: None,
+            acknowledge_timeout: None,
+            retry_count: 4,
+            cm_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(600),
+        },
         controller_id: 1,
         subnqn: String::from("nqn.2024-01.test:s"),
         hostnqn: String::from("nqn.2024-01.test:h"),
         hostid: [0; 16],
         keep_alive_timeout: 0,
         in_capsule_data: 0,
-    })
+        queue_entries: 65_536,
+    };
+    Qpair::new(configuration, &association)
     .unwrap()
 }
 
