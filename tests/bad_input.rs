@@ -75,6 +75,7 @@ fn letter(type_: &str) -> char {
         "qpair" => 'q',
         "poll_group" => 'g',
         "detach_ctx" => 'd',
+        "probe_ctx" => 'p',
         other => panic!("what is {other}?"),
     }
 }

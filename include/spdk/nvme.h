@@ -156,6 +156,81 @@ int spdk_nvme_probe(const struct spdk_nvme_transport_id *trid,
                     spdk_nvme_remove_cb remove_cb);
 
 /**
+ * As spdk_nvme_probe(), and attach_fail_cb is called for each controller that could not be attached, with a negated errno.
+ *
+ * What must hold:
+ * trid is NULL (PCIe) or points to a transport id.
+ */
+int spdk_nvme_probe_ext(const struct spdk_nvme_transport_id *trid,
+                        void *cb_ctx,
+                        spdk_nvme_probe_cb probe_cb,
+                        spdk_nvme_attach_cb attach_cb,
+                        spdk_nvme_attach_fail_cb attach_fail_cb,
+                        spdk_nvme_remove_cb remove_cb);
+
+/**
+ * Begins what spdk_nvme_probe() does, and returns a context: poll it with spdk_nvme_probe_poll_async() until that returns 0.
+ *
+ * probe_cb is called before this returns, and so is attach_cb for a controller that is attached already. A discovery log is read
+ * before this returns. Returns NULL, after a log line, if no controller is tried; errno says why, as for spdk_nvme_probe().
+ *
+ * What must hold:
+ * trid is NULL (PCIe) or points to a transport id.
+ */
+struct spdk_nvme_probe_ctx *spdk_nvme_probe_async(const struct spdk_nvme_transport_id *trid,
+                                                  void *cb_ctx,
+                                                  spdk_nvme_probe_cb probe_cb,
+                                                  spdk_nvme_attach_cb attach_cb,
+                                                  spdk_nvme_remove_cb remove_cb);
+
+/**
+ * As spdk_nvme_probe_async(), and attach_fail_cb is called for each controller that could not be attached, with a negated errno.
+ *
+ * What must hold:
+ * trid is NULL (PCIe) or points to a transport id.
+ */
+struct spdk_nvme_probe_ctx *spdk_nvme_probe_async_ext(const struct spdk_nvme_transport_id *trid,
+                                                      void *cb_ctx,
+                                                      spdk_nvme_probe_cb probe_cb,
+                                                      spdk_nvme_attach_cb attach_cb,
+                                                      spdk_nvme_attach_fail_cb attach_fail_cb,
+                                                      spdk_nvme_remove_cb remove_cb);
+
+/**
+ * Lets the controllers of a context go on; attach_cb and attach_fail_cb are called here, in the order in which the controllers end.
+ *
+ * Returns 0 when all are attached or have failed, and the context is gone then; -EAGAIN if there is more to do, or if called from
+ * a callback of this context; -EINVAL for a handle that is no probe context.
+ *
+ * What must hold:
+ * probe_ctx is a handle that no other thread uses.
+ */
+int spdk_nvme_probe_poll_async(struct spdk_nvme_probe_ctx *probe_ctx);
+
+/**
+ * Begins what spdk_nvme_connect() does, and returns a context: poll it with spdk_nvme_probe_poll_async() until that returns 0.
+ * attach_cb is then called with opts as its context, if the controller was attached; it was not if attach_cb was not called.
+ *
+ * All of opts is read, during this call; NULL is for the defaults. Returns NULL, after a log line, if it cannot be tried; errno
+ * says why, as for spdk_nvme_connect().
+ *
+ * What must hold:
+ * trid is NULL, which is refused, or points to a transport id. opts is NULL or points to options.
+ */
+struct spdk_nvme_probe_ctx *spdk_nvme_connect_async(const struct spdk_nvme_transport_id *trid,
+                                                    const struct spdk_nvme_ctrlr_opts *opts,
+                                                    spdk_nvme_attach_cb attach_cb);
+
+/**
+ * Says that this process has attached controllers of the transport, which only local ones can be without being probed: -ENOTSUP, after
+ * a log line, for RDMA.
+ *
+ * What must hold:
+ * trid is NULL, which is refused with -EINVAL, or points to a transport id.
+ */
+int spdk_nvme_scan_attached(const struct spdk_nvme_transport_id *trid);
+
+/**
  * Attaches the controller at a transport id, and waits for that. With the discovery subsystem's NQN this is the
  * discovery controller itself.
  *
@@ -542,7 +617,7 @@ int spdk_nvme_ctrlr_get_discovery_log_page(struct spdk_nvme_ctrlr *ctrlr,
 const struct spdk_nvme_ctrlr_data *spdk_nvme_ctrlr_get_data(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
- * The transport id that the controller was attached with. NULL for a handle that is no controller.
+ * The transport id that the controller was attached with, or that spdk_nvme_ctrlr_set_trid() has set. NULL for a handle that is no controller.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching.
@@ -683,6 +758,81 @@ union spdk_nvme_cap_register spdk_nvme_ctrlr_get_regs_cap(struct spdk_nvme_ctrlr
  * ctrlr is a handle that nobody else is detaching.
  */
 union spdk_nvme_vs_register spdk_nvme_ctrlr_get_regs_vs(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Declares a controller failed: its Admin Queue ends, and its queue pairs when they are polled next, with callbacks of their requests.
+ *
+ * Nothing if it has failed already, or is being reset or detached. From then on is_failed says so, until a reset.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void spdk_nvme_ctrlr_fail(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Begins to reset a controller: its Admin Queue ends, and its queue pairs when they are polled next.
+ *
+ * It is over when spdk_nvme_ctrlr_process_admin_completions() returns -ENXIO. Returns 0, -EBUSY if a reset is under way, -ENXIO if
+ * the controller is being detached.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_disconnect(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Says that a controller is to be brought up again, which spdk_nvme_ctrlr_reconnect_poll_async() does. One that was not
+ * disconnected before is disconnected now.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void spdk_nvme_ctrlr_reconnect_async(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Goes on with a reset, from wherever it has come to. -EAGAIN if there is more to do; 0 when the controller is there again: then its
+ * queue pairs have to be connected again, or freed; -1, after a log line, if it could not be brought up: then it has failed, and
+ * can be disconnected anew.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_reconnect_poll_async(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Resets a controller, and waits until it is there again. Its queue pairs end when they are polled next; then they have to be
+ * connected again, or freed.
+ *
+ * Returns 0, also, at once, if a reset is under way; -ENXIO if the controller is being detached; -1, after a log line, if it
+ * could not be brought up: then it has failed, and can be reset anew. May be called from a callback of the Admin Queue.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_reset(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Sets where a controller that has failed is to be found from its next reset on: another address of the same subsystem.
+ *
+ * Returns 0, -EPERM if the controller has not failed, -EINVAL for another subsystem or transport, or an address that cannot be.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. trid is NULL, which is refused, or points to a transport id.
+ */
+int spdk_nvme_ctrlr_set_trid(struct spdk_nvme_ctrlr *ctrlr,
+                             struct spdk_nvme_transport_id *trid);
+
+/**
+ * Connects a queue pair again whose connection has ended, to its controller as it is now.
+ *
+ * Waits for the connection unless the queue pair was made with async_mode. Returns 0, also if it is connected; -EAGAIN while the
+ * controller is being reset, or the queue pair's last connection has not come to its end; -ENXIO if the controller has failed or
+ * is being detached; or another negated errno.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+int spdk_nvme_ctrlr_reconnect_io_qpair(struct spdk_nvme_qpair *qpair);
 
 /**
  * Reads the CSTS property, and waits for the answer; admin callbacks may run meanwhile. All bits

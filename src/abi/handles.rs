@@ -512,6 +512,7 @@ pub(super) fn complain(entry: &str, address: usize) {
         tag if tag == Kind::QueuePair as u32 => "qpair",
         tag if tag == Kind::PollGroup as u32 => "poll group",
         tag if tag == Kind::DetachContext as u32 => "detach context",
+        tag if tag == Kind::ProbeContext as u32 => "probe context",
         _ => {
             tracing::error!("{entry}: {address:#x} was never a handle");
             return;

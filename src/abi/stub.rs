@@ -8,8 +8,6 @@
 use super::{
     error::{Line, Repeated},
     handles::{self, Whose},
-    transport_id,
-    types::spdk_nvme_transport_id,
 };
 use libc::c_void;
 
@@ -17,15 +15,13 @@ use libc::c_void;
 pub(super) type Pointer = *mut c_void;
 
 /// A stub: `stub!(symbol(argument: type, ...) -> type, whose, refused)`. `whose` says by what a call is told to be ours:
-/// `handles(arguments)`, of which one is enough; `transport_id(argument)`, of an RDMA controller; or `nothing()`.
+/// `handles(arguments)`, of which one is enough; or `nothing()`.
 macro_rules! stub {
     ($symbol:ident($($argument:ident: $type:ty),*) -> $result:ty, $whose:ident($($told_by:ident),*), $refused:expr) => {
         #[doc = concat!("`", stringify!($symbol), "`: not there yet.")]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol($($argument: $type),*) -> $result {
-            #[allow(unused_unsafe)] // most tell without following a pointer
-            // SAFETY: the arguments are those that SPDK's function of this name takes.
-            let whose = unsafe { $crate::abi::stub::$whose([$($told_by),*]) };
+            let whose = $crate::abi::stub::$whose([$($told_by),*]);
             if whose == $crate::abi::handles::Whose::Foreign {
                 if let Some(answer) = $crate::abi::entry::next!($symbol($($argument),*)) {
                     return answer;
@@ -49,16 +45,6 @@ pub(super) fn handles<const N: usize>(handles: [Pointer; N]) -> Whose {
         .or_else(|| all().find(|whose| *whose == Whose::Ours))
         .or_else(|| all().find(|whose| *whose == Whose::Foreign))
         .unwrap_or(Whose::Nobodys)
-}
-
-/// Whose call it is by the transport id of the controller in question.
-///
-/// # Safety
-/// Each is NULL, which is PCIe's, or points to a transport id.
-pub(super) unsafe fn transport_id<const N: usize>(ids: [Pointer; N]) -> Whose {
-    // SAFETY: the caller vouches for them.
-    let is_ours = ids.iter().any(|id| unsafe { transport_id::is_rdma(id.cast::<spdk_nvme_transport_id>()) });
-    if is_ours { Whose::Ours } else { Whose::Foreign }
 }
 
 /// Whose call it is if nothing of ours can be among its arguments.

@@ -34,9 +34,9 @@ struct entry {
 
 #include "entries.h"
 
-enum { CTRLR, NS, QPAIR, GROUP, DETACH, KINDS };
+enum { CTRLR, NS, QPAIR, GROUP, DETACH, PROBE, KINDS };
 
-static const char g_letters[] = "cnqgd";
+static const char g_letters[] = "cnqgdp";
 static void *g_live[KINDS];
 static void *g_stale[KINDS];
 
@@ -81,6 +81,8 @@ try_with(const struct entry *entry, const char *how, size_t place, void *handle,
 	fprintf(stderr, "RESULT %" PRIx64 " %" PRIx64 "\n", result & mask, entry->refused & mask);
 }
 
+static void *g_target;
+
 static void
 prepare(struct spdk_nvme_transport_id *trid)
 {
@@ -98,6 +100,11 @@ prepare(struct spdk_nvme_transport_id *trid)
 	check(spdk_nvme_poll_group_destroy(g_stale[GROUP]) == 0, "the end of a group");
 	check(spdk_nvme_detach_async(ctrlr, (struct spdk_nvme_detach_ctx **)&g_stale[DETACH]) == 0, "a detach");
 	spdk_nvme_detach_poll(g_stale[DETACH]);
+	g_stale[PROBE] = spdk_nvme_connect_async(trid, NULL, NULL);
+	check(g_stale[PROBE] != NULL, "a probe");
+	while (spdk_nvme_probe_poll_async(g_stale[PROBE]) != 0) {
+		poll_target(g_target);
+	}
 
 	g_live[CTRLR] = spdk_nvme_connect(trid, NULL, 0);
 	check(g_live[CTRLR] != NULL, "a controller");
@@ -106,7 +113,7 @@ prepare(struct spdk_nvme_transport_id *trid)
 	g_live[QPAIR] = spdk_nvme_ctrlr_alloc_io_qpair(g_live[CTRLR], &opts, sizeof(opts));
 	g_live[GROUP] = spdk_nvme_poll_group_create(NULL, NULL);
 	check(g_live[NS] != NULL && g_live[QPAIR] != NULL && g_live[GROUP] != NULL, "what is live");
-	/* There is no detach context for long: NULL stands in for one. */
+	/* There is no detach or probe context for long: NULL stands in for one. */
 }
 
 int
@@ -130,6 +137,7 @@ main(void)
 	options.subsystems = subsystems;
 	options.subsystem_count = 1;
 	check(nvme_rdma_target_start(&options, &target) == 0, "the target");
+	g_target = target;
 	spdk_nvme_rdma_set_wait_hook(poll_target, target);
 	memset(&trid, 0, sizeof(trid));
 	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s",

@@ -19,7 +19,7 @@ use std::ptr;
 ";
 
 /// What of C is a handle that this library makes.
-const HANDLES: [&str; 5] = ["ctrlr", "ns", "qpair", "poll_group", "detach_ctx"];
+const HANDLES: [&str; 6] = ["ctrlr", "ns", "qpair", "poll_group", "detach_ctx", "probe_ctx"];
 
 /// The text of `src/abi/stubs.rs`.
 pub fn text() -> String {
@@ -44,10 +44,9 @@ fn stub(symbol: &str, entry: &Entry, prototype: &Prototype<'_>, abi: &Abi) -> St
             .map(|(name, _)| name.as_str())
             .collect()
     };
-    let (handles, ids) = (told_by(is_handle), told_by(is_transport_id));
+    let handles = told_by(is_handle);
     let whose = match entry.kind {
         Kind::Stub if !handles.is_empty() => format!("handles({})", handles.join(", ")),
-        Kind::Stub if ids.len() == 1 => format!("transport_id({})", ids[0]),
         Kind::PassOn if handles.is_empty() => String::from("nothing()"),
         kind => panic!("{symbol} cannot be a {kind:?}: {} handles", handles.len()),
     };
@@ -98,10 +97,6 @@ fn refused(symbol: &str, entry: &Entry, result: &str) -> String {
 fn is_handle(type_: &str) -> bool {
     let type_ = type_.strip_prefix("const ").unwrap_or(type_);
     HANDLES.iter().any(|handle| type_ == format!("struct spdk_nvme_{handle} *"))
-}
-
-fn is_transport_id(type_: &str) -> bool {
-    type_ == "const struct spdk_nvme_transport_id *"
 }
 
 /// The Rust type that is passed as this C type is.
