@@ -103,6 +103,8 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
         Error::ControllerFailed => libc::ENXIO,
         Error::Resetting => libc::EAGAIN,
         Error::NotFailed => libc::EPERM,
+        // What SPDK answers: -1.
+        Error::Scatter => libc::EPERM,
         Error::NoMemory => libc::ENOMEM,
         Error::Internal(_) => UNWOUND,
     };
@@ -177,6 +179,7 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::NoRequests | TransportError::NoMemory => libc::ENOMEM,
         TransportError::NoMap(_) => libc::ENOSYS,
         TransportError::NotRegistered { .. } => libc::EFAULT,
+        TransportError::TooManyPieces(_) => libc::EINVAL,
         TransportError::NoDevice(error) => of_device_search(error.errno),
         TransportError::Verbs(error) => error.errno,
         TransportError::Connect(error) => of_connect(*error),

@@ -10,7 +10,7 @@ use super::{
     ns_cmd::on_namespace,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
-use crate::host::{Payload, Transfer};
+use crate::host::{Data, Payload, Request, Transfer};
 use libc::{c_int, c_void};
 use spec::{Command, NvmOpcode};
 
@@ -37,16 +37,8 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare(
         |object, namespace| {
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
-            submission(host.transfer(
-                Transfer::Compare,
-                name,
-                namespace,
-                payload,
-                lba,
-                lba_count,
-                io_flags,
-                context,
-            ))
+            let request = Request { flags: io_flags, ..Request::new(Transfer::Compare, lba, lba_count) };
+            submission(host.transfer(name, namespace, &request, &mut Data::Contiguous(payload), context))
         }
     )
 }

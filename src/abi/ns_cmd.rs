@@ -9,7 +9,7 @@ use super::{
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
-use crate::host::Transfer;
+use crate::host::{Data, Request, Transfer};
 use libc::{EINVAL, c_int, c_void};
 
 /// The body of an entry that takes a namespace and a queue pair:
@@ -94,16 +94,8 @@ unsafe extern "C" fn read_otherwise(
         |object, namespace| {
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
-            submission(host.transfer(
-                Transfer::Read,
-                name,
-                namespace,
-                payload,
-                lba,
-                lba_count,
-                io_flags,
-                context,
-            ))
+            let request = Request { flags: io_flags, ..Request::new(Transfer::Read, lba, lba_count) };
+            submission(host.transfer(name, namespace, &request, &mut Data::Contiguous(payload), context))
         }
     )
 }
@@ -163,16 +155,8 @@ unsafe extern "C" fn write_otherwise(
         |object, namespace| {
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
-            submission(host.transfer(
-                Transfer::Write,
-                name,
-                namespace,
-                payload,
-                lba,
-                lba_count,
-                io_flags,
-                context,
-            ))
+            let request = Request { flags: io_flags, ..Request::new(Transfer::Write, lba, lba_count) };
+            submission(host.transfer(name, namespace, &request, &mut Data::Contiguous(payload), context))
         }
     )
 }

@@ -169,12 +169,13 @@ impl Controller {
             }
         };
         let largest = summary.largest_transfer().min(LARGEST_TRANSFER);
+        let pieces = u32::from(summary.max_descriptors());
         let async_events = events::requests(summary.view().aerl(), &self.admin);
         self.shared.graveyard().grant(found.io_queues);
         self.namespaces.renew(found.namespaces);
         self.profile.renew(summary);
         self.apply_or_ignore(Event::BroughtUp);
-        self.shared.begin(association, largest);
+        self.shared.begin(association, largest, pieces);
         (0..async_events).for_each(|_| self.request_async_event());
     }
 

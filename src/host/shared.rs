@@ -33,6 +33,7 @@ pub(super) struct Shared {
     ends: AtomicU32,
     failed: AtomicBool,
     largest_transfer: AtomicU32,
+    most_pieces: AtomicU32,
     association: Mutex<Availability>,
     graveyard: Graveyard,
 }
@@ -55,6 +56,7 @@ impl Shared {
             ends: AtomicU32::new(0),
             failed: AtomicBool::new(false),
             largest_transfer: AtomicU32::new(0),
+            most_pieces: AtomicU32::new(1),
             association: Mutex::new(Availability::NotThere),
             graveyard: Graveyard::new(),
         })
@@ -66,8 +68,9 @@ impl Shared {
         self.ends.load(Ordering::Acquire)
     }
 
-    /// There is an association, of a controller that takes commands of so many bytes.
-    pub(super) fn begin(&self, association: Association, largest_transfer: u32) {
+    /// There is an association, of a controller that takes commands of so many bytes, in so many pieces.
+    pub(super) fn begin(&self, association: Association, largest_transfer: u32, most_pieces: u32) {
+        self.most_pieces.store(most_pieces, Ordering::Relaxed);
         self.largest_transfer.store(largest_transfer, Ordering::Relaxed);
         *self.association.lock() = Availability::There(Arc::new(association));
     }
@@ -100,6 +103,12 @@ impl Shared {
     #[inline]
     pub(super) fn largest_transfer(&self) -> u32 {
         self.largest_transfer.load(Ordering::Relaxed)
+    }
+
+    /// Pieces that the data of one command may lie in.
+    #[inline]
+    pub(super) fn most_pieces(&self) -> u32 {
+        self.most_pieces.load(Ordering::Relaxed)
     }
 
     /// Where its freed qpairs go.

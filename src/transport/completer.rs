@@ -50,6 +50,11 @@ pub enum Payload {
         /// The key that the controller gets.
         remote_key: u32,
     },
+    /// Memory of the program in several pieces, which the request's row of descriptors has. Only [`super::Qpair::submit_pieces`] makes it.
+    Row {
+        /// How many pieces there are.
+        pieces: u32,
+    },
 }
 
 impl Payload {
@@ -61,6 +66,7 @@ impl Payload {
             Self::Registered { address, length, remote_key } => {
                 [2, address, u64::from(length) | u64::from(remote_key) << 32]
             }
+            Self::Row { pieces } => [3, 0, u64::from(pieces)],
         }
     }
 
@@ -70,6 +76,7 @@ impl Payload {
         match kind {
             1 => Self::Memory { address, length },
             2 => Self::Registered { address, length, remote_key: (rest >> 32) as u32 },
+            3 => Self::Row { pieces: length },
             _ => Self::None,
         }
     }
@@ -86,6 +93,7 @@ mod tests {
             Payload::None,
             Payload::Memory { address, length },
             Payload::Registered { address, length, remote_key },
+            Payload::Row { pieces: 16 },
         ] {
             assert_eq!(Payload::from_words(payload.to_words()), payload);
         }

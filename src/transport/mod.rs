@@ -20,6 +20,7 @@ mod parting;
 mod poll_group;
 mod poller;
 mod qpair;
+mod rows;
 mod slots;
 mod state;
 mod token;
@@ -30,6 +31,7 @@ pub use config::{Association, ConnectTarget, QpairConfiguration};
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;
+pub use rows::{PIECES, Piece};
 pub use state::FailureReason;
 pub use wire::Wire;
 
@@ -64,6 +66,9 @@ pub enum Error {
         /// Its length in bytes.
         length: u32,
     },
+    /// The data of a command lie in more pieces than a capsule of the connection has room for.
+    #[error("data in {0} pieces, which the connection's capsules have no room for")]
+    TooManyPieces(u32),
     /// There is no memory.
     #[error("out of memory")]
     NoMemory,

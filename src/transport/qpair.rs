@@ -17,6 +17,8 @@ use super::{
     group_core::GroupCore,
     parting::Parting,
     poller::Lanes,
+    rows::Piece,
+    slots::Place,
     state::{Action, End, Event, FailureReason, State},
     wire::{self, BATCH, Parts, Wire},
 };
@@ -210,6 +212,35 @@ impl Qpair {
     /// Accepts a request, or refuses it: then its completer is not called. While the qpair connects, and while
     /// its queue is full, requests wait in the order of their submission.
     pub fn submit(&self, command: &Command, payload: Payload, completer: Completer) -> Result<(), Error> {
+        self.submit_with(command, |_| Ok(payload), completer)
+    }
+
+    /// As [`Qpair::submit`], of data in several pieces, no more than [`Qpair::most_pieces`]. They are kept until they are sent.
+    pub fn submit_pieces(
+        &self,
+        command: &Command,
+        pieces: &[Piece],
+        completer: Completer,
+    ) -> Result<(), Error> {
+        let Self { wire, .. } = self;
+        let store = |slot: Place<'_>| {
+            wire.rows.store(wire.slots.count(), wire.slots.index(slot), pieces)?;
+            Ok(Payload::Row { pieces: pieces.len() as u32 })
+        };
+        self.submit_with(command, store, completer)
+    }
+
+    /// Pieces that the data of a command may lie in, over the connection that there is, or was last.
+    pub fn most_pieces(&self) -> u32 {
+        self.wire.most_pieces()
+    }
+
+    fn submit_with(
+        &self,
+        command: &Command,
+        payload: impl FnOnce(Place<'_>) -> Result<Payload, Error>,
+        completer: Completer,
+    ) -> Result<(), Error> {
         self.with(|state| match state {
             State::Live(connection) => self.submit_live(connection, command, payload, completer),
             State::Idle | State::Disconnected(_) => Err(Error::NotConnected),
@@ -222,7 +253,7 @@ impl Qpair {
         &self,
         connection: &Connection,
         command: &Command,
-        payload: Payload,
+        payload: impl FnOnce(Place<'_>) -> Result<Payload, Error>,
         completer: Completer,
     ) -> Result<(), Error> {
         let Some(slot) = self.wire.slots.take_open() else {
@@ -232,7 +263,8 @@ impl Qpair {
             .wire
             .slots
             .set_completer(slot, completer, false)
-            .and_then(|()| self.wire.push(connection.device(), slot, command, payload));
+            .and_then(|()| payload(slot))
+            .and_then(|payload| self.wire.push(connection.device(), slot, command, payload));
         if let Err(error) = pushed {
             self.wire.slots.give_back_open(slot);
             return Err(error);

@@ -342,7 +342,7 @@ impl Slots {
     }
 
     /// The index of a slot, which its command id always has.
-    fn index(&self, slot: Place<'_>) -> u32 {
+    pub(super) fn index(&self, slot: Place<'_>) -> u32 {
         u32::from(slot.user().id.get()) & self.mask
     }
 
@@ -361,7 +361,7 @@ impl Slots {
     pub(super) fn wait(
         &self,
         words: [u64; COMMAND_WORDS],
-        payload: Payload,
+        payload: impl FnOnce(Place<'_>) -> Result<Payload, Error>,
         completer: Completer,
     ) -> Result<(), Error> {
         // With the gate open, what is left there is free, too.
@@ -373,10 +373,13 @@ impl Slots {
                 slot
             }
         };
-        if let Err(error) = self.set_completer(slot, completer, false) {
-            self.give_back_reserve(slot);
-            return Err(error);
-        }
+        let payload = match self.set_completer(slot, completer, false).and_then(|()| payload(slot)) {
+            Ok(payload) => payload,
+            Err(error) => {
+                self.give_back_reserve(slot);
+                return Err(error);
+            }
+        };
         self.shut();
         let [kind, address, rest] = payload.to_words();
         let mut words = words;

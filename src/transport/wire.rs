@@ -18,6 +18,7 @@ use super::{
     device::DeviceShare,
     poller::Lanes,
     qpair::Qpair,
+    rows::{PIECES, Piece, Rows},
     slots::{BadCommandId, Finished, Otherwise, Place, Slots},
     token::{Kind, Owner, Token},
 };
@@ -123,6 +124,7 @@ pub struct Wire {
     depth: Cell<u32>,
     reserved: Cell<u32>,
     connect_data: Cell<Option<Rc<Memory>>>,
+    pub(super) rows: Rows,
     /// A device may still use the memory, although its connection is over.
     spoiled: Cell<bool>,
 }
@@ -193,6 +195,7 @@ impl Wire {
             depth: Cell::new(0),
             reserved: Cell::new(0),
             connect_data: Cell::new(Some(connect_data)),
+            rows: Rows::default(),
             spoiled: Cell::new(false),
         })
     }
@@ -401,7 +404,7 @@ impl Wire {
         command: &Command,
         payload: Payload,
     ) -> Result<(), Error> {
-        let (sgl, in_capsule) = self.resolve(device, command, payload)?;
+        let (sgl, in_capsule) = self.resolve(device, slot, command, payload)?;
         let mut command = *command;
         command.set_cid(self.slots.begin(slot));
         command.set_psdt_sgl();
@@ -416,10 +419,12 @@ impl Wire {
     fn resolve(
         &self,
         device: &DeviceShare,
+        slot: Place<'_>,
         command: &Command,
         payload: Payload,
     ) -> Result<(Sgl, Option<Segment>), Error> {
         let (address, length) = match payload {
+            Payload::Row { pieces } => return self.resolve_row(device, slot, command, pieces),
             // A controller that speaks keyed SGLs alone refuses the all-zero descriptor (an unkeyed data block)
             // even for a command without data, hence a keyed one of length 0.
             Payload::None => return Ok((Sgl::NONE, None)),
@@ -446,6 +451,40 @@ impl Wire {
                 (Sgl::keyed(address, length, key), None)
             }
         })
+    }
+
+    /// The descriptors of a command whose data lie in several pieces.
+    fn resolve_row(
+        &self,
+        device: &DeviceShare,
+        slot: Place<'_>,
+        command: &Command,
+        pieces: u32,
+    ) -> Result<(Sgl, Option<Segment>), Error> {
+        if pieces.saturating_mul(size_of::<[u64; 2]>() as u32) > self.in_capsule_data.get() {
+            return Err(Error::TooManyPieces(pieces));
+        }
+        let direction = DataTransfer::of(command.opcode());
+        let (sgl, row) =
+            self.rows.resolve(device.domain(), self.slots.index(slot), pieces, |Piece { address, length }| {
+                let Covered::Registered(keys) = device.map().look_up(&self.cache, address, length) else {
+                    return Err(Error::NotRegistered { address, length });
+                };
+                match direction {
+                    DataTransfer::ControllerToHost | DataTransfer::None => Ok(keys.writable),
+                    DataTransfer::HostToController => Ok(keys.readable),
+                    DataTransfer::Bidirectional => {
+                        let key = device.map().key_for_both_ways(address, length)?;
+                        key.ok_or(Error::NotRegistered { address, length })
+                    }
+                }
+            })?;
+        Ok((sgl, Some(row)))
+    }
+
+    /// Pieces that the data of a command may lie in, over the connection that there is.
+    pub(super) fn most_pieces(&self) -> u32 {
+        (self.in_capsule_data.get() / size_of::<[u64; 2]>() as u32).clamp(1, PIECES as u32)
     }
 
     /// Whether commands were put off that the device does not have yet.
@@ -513,6 +552,7 @@ impl Wire {
         self.key.set(0);
         self.fault.set(None);
         self.faulty.set(false);
+        self.rows.shut();
     }
 
     /// Where the queue pair of its connection sits.
@@ -525,6 +565,7 @@ impl Wire {
     pub(super) fn spoil(&self) {
         self.spoiled.set(true);
         self.key.set(0);
+        self.rows.spoil();
         // Without memory there is no next connection; the requests are told all the same.
         let _ = self.renew();
     }

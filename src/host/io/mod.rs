@@ -3,6 +3,7 @@
 //! A read or write takes the short way ([`IoQpair::read_named`], in `seen`) if its namespace is the one that the qpair saw last and
 //! nothing about it is unusual; the long way is here, and that of transfers that take several commands in `split`.
 
+mod data;
 mod seen;
 mod split;
 
@@ -12,7 +13,9 @@ use super::{
     options::IoQpairOptions,
     shared::{Availability, Shared},
 };
-use crate::transport::{self, Completer, Context, FailureReason, Payload, Qpair, Wire};
+use crate::transport::{self, Completer, Context, FailureReason, Payload, Piece, Qpair, Wire};
+pub(crate) use data::{Data, Scatter};
+use data::Source;
 use seen::Seen;
 use spec::{Command, NvmOpcode};
 use std::{
@@ -272,7 +275,8 @@ impl IoQpair {
         if self.read_named(name, buffer, lba, blocks, flags, context) {
             return Ok(());
         }
-        self.transfer(Transfer::Read, name, namespace, buffer, lba, blocks, flags, context)
+        let request = Request { flags, ..Request::new(Transfer::Read, lba, blocks) };
+        self.transfer(name, namespace, &request, &mut Data::Contiguous(buffer), context)
     }
 
     /// Writes `blocks` logical blocks from `lba` on from `buffer`, which must be memory of the environment.
@@ -289,7 +293,8 @@ impl IoQpair {
         if self.write_named(name, buffer, lba, blocks, flags, context) {
             return Ok(());
         }
-        self.transfer(Transfer::Write, name, namespace, buffer, lba, blocks, flags, context)
+        let request = Request { flags, ..Request::new(Transfer::Write, lba, blocks) };
+        self.transfer(name, namespace, &request, &mut Data::Contiguous(buffer), context)
     }
 
     /// Sends a command that the caller has built, with data in memory of the environment.
@@ -297,23 +302,19 @@ impl IoQpair {
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
-    /// The long way of a read or write of the namespace that the caller calls `name`, from where the next ones may take the short
-    /// way.
-    #[allow(clippy::too_many_arguments)] // they are those of the C function, which has no structure for them
+    /// The long way of a transfer of the namespace that the caller calls `name`, from where the next ones may take the short way.
     pub(crate) fn transfer(
         &self,
-        transfer: Transfer,
         name: *const (),
         namespace: &Namespace,
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        flags: u32,
+        request: &Request,
+        data: &mut Data<'_>,
         context: Context,
     ) -> Result<(), Error> {
         let most = self.shared.largest_transfer();
         self.look_at(name, namespace, most);
         let invalid = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
+        let Request { blocks, lba, flags, .. } = *request;
         if !namespace.is_active() {
             return invalid("the namespace is not active");
         }
@@ -328,16 +329,40 @@ impl IoQpair {
             return invalid("a logical block is longer than the controller's largest transfer");
         };
         // NLB has 16 bits (NVM Command Set 1.0, figures 50 and 71).
-        let each = each.min(0x1_0000);
-        if blocks > each {
-            if flags & FUSE != 0 {
-                return invalid("a fused command that is longer than the controller's largest transfer");
+        let limits = Limits { each: each.min(0x1_0000), block, boundary: namespace.optimal_boundary() };
+        if limits.first(lba, blocks) == blocks {
+            let length = blocks * block;
+            let pieces = self.most_pieces();
+            let command = build(namespace, request, lba, blocks);
+            if let Data::Contiguous(buffer) = data {
+                let payload = Payload::Memory { address: buffer.addr() as u64, length };
+                return Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?);
             }
-            return self.transfer_split(transfer, namespace, buffer, lba, blocks, each, flags, context);
+            let cut = Source::new(data).cut(length, block, pieces)?;
+            if cut.length == length {
+                return self.submit_pieces(&command, cut.pieces(), Completer::Upcall(context));
+            }
         }
-        let payload = Payload::Memory { address: buffer.addr() as u64, length: blocks * block };
-        let command = build(transfer, namespace, lba, blocks, flags);
-        Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
+        if flags & FUSE != 0 {
+            return invalid("a fused command that takes several commands");
+        }
+        self.transfer_split(namespace, request, data, &limits, context)
+    }
+
+    /// Pieces that the data of a command may lie in. Before there is a connection the controller's word stands for that of both.
+    fn most_pieces(&self) -> u32 {
+        let most = self.shared.most_pieces();
+        if self.is_connected() { most.min(self.qpair.most_pieces()) } else { most }
+    }
+
+    fn submit_pieces(&self, command: &Command, pieces: &[Piece], completer: Completer) -> Result<(), Error> {
+        Ok(match pieces {
+            [Piece { address, length }] => {
+                let payload = Payload::Memory { address: *address, length: *length };
+                self.qpair.submit(command, payload, completer)?;
+            }
+            pieces => self.qpair.submit_pieces(command, pieces, completer)?,
+        })
     }
 
     /// Sends a command on blocks that has no data: write zeroes, verify, write uncorrectable. It is not split.
@@ -390,20 +415,65 @@ impl Drop for IoQpair {
     }
 }
 
-fn build(transfer: Transfer, namespace: &Namespace, lba: u64, blocks: u32, flags: u32) -> Command {
+/// A transfer, but for its namespace and its data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) transfer: Transfer,
+    pub(crate) lba: u64,
+    pub(crate) blocks: u32,
+    /// The upper half is that of command dword 12; the lowest two bits are FUSE.
+    pub(crate) flags: u32,
+    pub(crate) cdw13: u32,
+    /// The application tag and, in the upper half, its mask.
+    pub(crate) cdw15: u32,
+}
+
+impl Request {
+    /// A plain one.
+    pub(crate) fn new(transfer: Transfer, lba: u64, blocks: u32) -> Self {
+        Self { transfer, lba, blocks, flags: 0, cdw13: 0, cdw15: 0 }
+    }
+}
+
+/// What one command of a transfer can have.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// The most logical blocks.
+    each: u32,
+    /// The bytes of one.
+    block: u32,
+    /// The blocks between two boundaries that it must not cross; 0 if there are none.
+    boundary: u32,
+}
+
+impl Limits {
+    /// The blocks of the first command for these.
+    fn first(&self, lba: u64, blocks: u32) -> u32 {
+        let to_boundary = match self.boundary {
+            0 => u32::MAX,
+            boundary => boundary - (lba % u64::from(boundary)) as u32,
+        };
+        blocks.min(self.each).min(to_boundary)
+    }
+}
+
+/// The command for these blocks of a request.
+fn build(namespace: &Namespace, request: &Request, lba: u64, blocks: u32) -> Command {
     let nsid = namespace.id();
-    let mut command = match transfer {
+    let mut command = match request.transfer {
         Transfer::Read => Command::read(nsid, lba, blocks),
         Transfer::Write => Command::write(nsid, lba, blocks),
         Transfer::Compare => Command::compare(nsid, lba, blocks),
     };
-    if flags != 0 {
-        command.set_io_flags(flags & IO_FLAGS);
-        command.set_fuse((flags & FUSE) as u8);
+    if request.flags != 0 {
+        command.set_io_flags(request.flags & IO_FLAGS);
+        command.set_fuse((request.flags & FUSE) as u8);
     }
     if let Some(tag) = namespace.reference_tag(lba) {
         command.set_cdw14(tag);
     }
+    command.set_cdw13(request.cdw13);
+    command.set_cdw15(request.cdw15);
     command
 }
 
@@ -419,10 +489,30 @@ mod tests {
         image.set_nsze(1 << 20).set_dps(1).set_lba_format(0, LbaFormat { ms: 8, lbads: 9, rp: 0 });
         let facts = Facts::of(&image.0, None).unwrap().unwrap();
         let namespace = Namespace::new(7, ControllerFacts::default(), facts, &[]);
-        let command = build(Transfer::Compare, &namespace, 0x1_0000_0002, 8, 0xa000_0001);
+        let lba = 0x1_0000_0002;
+        let request = Request {
+            flags: 0xa000_0001,
+            cdw13: 0x1234_0000,
+            cdw15: 0xffff_0007,
+            ..Request::new(Transfer::Compare, lba, 8)
+        };
+        let command = build(&namespace, &request, lba, 8);
+        assert_eq!((command.cdw13(), command.cdw15()), (0x1234_0000, 0xffff_0007));
         assert_eq!((command.opcode(), command.nsid(), command.fuse()), (NvmOpcode::COMPARE.0, 7, 1));
         assert_eq!((command.lba(), command.cdw12(), command.cdw14()), (0x1_0000_0002, 0xa000_0007, 2));
-        assert_eq!(build(Transfer::Write, &namespace, 0, 1, 2).fuse(), 2);
-        assert_eq!(build(Transfer::Read, &namespace, 0, 1, 0).fuse(), 0);
+        let fused = |flags| {
+            let request = Request { flags, ..Request::new(Transfer::Write, 0, 1) };
+            build(&namespace, &request, 0, 1).fuse()
+        };
+        assert_eq!((fused(2), fused(0)), (2, 0));
+    }
+
+    #[test]
+    fn a_command_ends_at_the_next_boundary() {
+        let limits = Limits { each: 100, block: 512, boundary: 24 };
+        assert_eq!((limits.first(0, 300), limits.first(23, 300), limits.first(24, 300)), (24, 1, 24));
+        assert_eq!((limits.first(30, 5), limits.first(u64::MAX, 9)), (5, 9));
+        assert_eq!(Limits { boundary: 0, ..limits }.first(7, 300), 100);
+        assert_eq!(Limits { boundary: 128, ..limits }.first(0, 300), 100);
     }
 }

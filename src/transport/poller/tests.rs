@@ -201,7 +201,7 @@ fn one_wire_is_the_recent_one() {
     assert_eq!(asking().len(), 1, "who is the recent one no more has to ask");
     // One that has something to do asks when another takes its place.
     let nobody = Completer::Upcall(Context { function: std::ptr::null(), argument: std::ptr::null_mut() });
-    second.wire.slots.wait(Default::default(), Payload::None, nobody).unwrap();
+    second.wire.slots.wait(Default::default(), |_| Ok(Payload::None), nobody).unwrap();
     lanes.offer(&first.wire, true);
     assert!(is_recent(&first));
     assert!(matches!(&asking()[..], [wire] if Rc::ptr_eq(wire, &second.wire)));

@@ -119,7 +119,7 @@ fn an_abort_finishes_each_request_once_and_in_order() {
     let slots = open(4);
     let (answered, id) = outstanding(&slots).unwrap();
     let (_, lost) = outstanding(&slots).unwrap();
-    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).unwrap();
     answer(&slots, id).unwrap();
     slots.close_gate();
     slots.abort_all();
@@ -184,9 +184,9 @@ fn waiting_requests_keep_their_order_and_what_they_are() {
     let slots = slots(3);
     let payload = |slot: u64| Payload::Registered { address: slot << 40, length: 512, remote_key: 7 };
     for slot in 0..3 {
-        slots.wait([slot, 1, 2, 3, 4, 5, 6, 7], payload(slot), nobody()).unwrap();
+        slots.wait([slot, 1, 2, 3, 4, 5, 6, 7], |_| Ok(payload(slot)), nobody()).unwrap();
     }
-    assert_eq!(slots.wait([0; COMMAND_WORDS], Payload::None, nobody()), Err(Error::NoRequests));
+    assert_eq!(slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()), Err(Error::NoRequests));
     assert!(slots.next_to_go().is_none(), "not before the connection is live");
     slots.open_gate(2);
     for slot in 0..2 {
@@ -248,7 +248,7 @@ fn the_room_of_what_went_ahead_is_not_lent() {
     let first = outstanding(&slots).unwrap();
     outstanding(&slots).unwrap();
     complete(&slots, (id & slots.mask as u16, id));
-    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).unwrap();
     assert!(slots.next_to_go().is_none(), "it was lent");
     slots.settle();
     complete(&slots, first);
@@ -277,7 +277,7 @@ fn a_slot_that_is_given_back_gives_its_room_back() {
     slots.give_back_open(slot);
     assert_eq!((open(), slots.room.get(), slots.in_use()), (4, 0, 0));
     let slot = slots.take_open().unwrap();
-    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).unwrap();
     slots.give_back_open(slot);
     assert_eq!((open(), slots.room.get()), (0, 4), "the gate is shut");
     let (slot, ..) = slots.next_to_go().unwrap();
@@ -314,7 +314,7 @@ fn free_slots_are_those_that_are_open_and_those_in_reserve() {
     assert_eq!(free(), 4);
     outstanding(&slots).unwrap();
     assert_eq!(free(), 3);
-    slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).unwrap();
     assert_eq!(free(), 2);
 }
 
@@ -325,7 +325,7 @@ fn slots_that_move_are_what_they_were() {
     let out = outstanding(&slots).unwrap();
     let finished: Vec<_> = (0..2).map(|_| outstanding(&slots).unwrap()).collect();
     finished.iter().for_each(|request| complete(&slots, *request));
-    slots.wait([9; COMMAND_WORDS], Payload::None, nobody()).unwrap();
+    slots.wait([9; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).unwrap();
     let in_use = slots.in_use();
     slots.renew(Memory::new(Slots::memory_for(8)).unwrap()).unwrap();
     assert_eq!(slots.in_use(), in_use);
@@ -351,7 +351,7 @@ impl Model {
         if let Some(request) = outstanding(&self.slots) {
             assert_eq!(self.waiting.get(), 0, "somebody was overtaken");
             self.out.borrow_mut().push(request);
-        } else if self.slots.wait([0; COMMAND_WORDS], Payload::None, nobody()).is_ok() {
+        } else if self.slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).is_ok() {
             self.waiting.set(self.waiting.get() + 1);
         }
     }
