@@ -1442,6 +1442,318 @@ int spdk_nvme_ns_cmd_io_mgmt_send(struct spdk_nvme_ns *ns,
                                   void *cb_arg);
 
 /**
+ * Reads lba_count blocks from lba into payload, as spdk_nvme_ns_cmd_read(), with an application tag. metadata is not looked at.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+ */
+int spdk_nvme_ns_cmd_read_with_md(struct spdk_nvme_ns *ns,
+                                  struct spdk_nvme_qpair *qpair,
+                                  void *payload,
+                                  void *metadata,
+                                  uint64_t lba,
+                                  uint32_t lba_count,
+                                  spdk_nvme_cmd_cb cb_fn,
+                                  void *cb_arg,
+                                  uint32_t io_flags,
+                                  uint16_t apptag_mask,
+                                  uint16_t apptag);
+
+/**
+ * Writes lba_count blocks to lba from payload, as spdk_nvme_ns_cmd_write(), with an application tag. metadata is not looked at.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+ */
+int spdk_nvme_ns_cmd_write_with_md(struct spdk_nvme_ns *ns,
+                                   struct spdk_nvme_qpair *qpair,
+                                   void *payload,
+                                   void *metadata,
+                                   uint64_t lba,
+                                   uint32_t lba_count,
+                                   spdk_nvme_cmd_cb cb_fn,
+                                   void *cb_arg,
+                                   uint32_t io_flags,
+                                   uint16_t apptag_mask,
+                                   uint16_t apptag);
+
+/**
+ * Compares lba_count blocks from lba with payload, as spdk_nvme_ns_cmd_compare(), with an application tag. metadata is not looked at.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
+ */
+int spdk_nvme_ns_cmd_compare_with_md(struct spdk_nvme_ns *ns,
+                                     struct spdk_nvme_qpair *qpair,
+                                     void *payload,
+                                     void *metadata,
+                                     uint64_t lba,
+                                     uint32_t lba_count,
+                                     spdk_nvme_cmd_cb cb_fn,
+                                     void *cb_arg,
+                                     uint32_t io_flags,
+                                     uint16_t apptag_mask,
+                                     uint16_t apptag);
+
+/**
+ * Reads lba_count blocks from lba into payload, with options, which are read during the call, up to their size. A memory domain or an accelerated
+ * sequence is refused with -EINVAL.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks; opts is NULL, which is
+ * refused, or points to options.
+ */
+int spdk_nvme_ns_cmd_read_ext(struct spdk_nvme_ns *ns,
+                              struct spdk_nvme_qpair *qpair,
+                              void *payload,
+                              uint64_t lba,
+                              uint32_t lba_count,
+                              spdk_nvme_cmd_cb cb_fn,
+                              void *cb_arg,
+                              struct spdk_nvme_ns_cmd_ext_io_opts *opts);
+
+/**
+ * Reads lba_count blocks from lba into the iovcnt pieces of iov, with options or none. Both are read during the call.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. iov has as many elements, which are together as
+ * large as the blocks; opts is NULL or points to options.
+ */
+int spdk_nvme_ns_cmd_read_iov(struct spdk_nvme_ns *ns,
+                              struct spdk_nvme_qpair *qpair,
+                              uint64_t lba,
+                              uint32_t lba_count,
+                              spdk_nvme_cmd_cb cb_fn,
+                              void *cb_arg,
+                              struct iovec *iov,
+                              uint32_t iovcnt,
+                              struct spdk_nvme_ns_cmd_ext_io_opts *opts);
+
+/**
+ * Writes lba_count blocks to lba from payload, with options, which are read during the call, up to their size. A memory domain or an accelerated
+ * sequence is refused with -EINVAL.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks; opts is NULL, which is
+ * refused, or points to options.
+ */
+int spdk_nvme_ns_cmd_write_ext(struct spdk_nvme_ns *ns,
+                               struct spdk_nvme_qpair *qpair,
+                               void *payload,
+                               uint64_t lba,
+                               uint32_t lba_count,
+                               spdk_nvme_cmd_cb cb_fn,
+                               void *cb_arg,
+                               struct spdk_nvme_ns_cmd_ext_io_opts *opts);
+
+/**
+ * Writes lba_count blocks to lba from the iovcnt pieces of iov, with options or none. Both are read during the call.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. iov has as many elements, which are together as
+ * large as the blocks; opts is NULL or points to options.
+ */
+int spdk_nvme_ns_cmd_write_iov(struct spdk_nvme_ns *ns,
+                               struct spdk_nvme_qpair *qpair,
+                               uint64_t lba,
+                               uint32_t lba_count,
+                               spdk_nvme_cmd_cb cb_fn,
+                               void *cb_arg,
+                               struct iovec *iov,
+                               uint32_t iovcnt,
+                               struct spdk_nvme_ns_cmd_ext_io_opts *opts);
+
+/**
+ * Reads lba_count blocks from lba into the pieces that the program's functions give.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. The functions give pieces that are together as
+ * large as the blocks.
+ */
+int spdk_nvme_ns_cmd_readv(struct spdk_nvme_ns *ns,
+                           struct spdk_nvme_qpair *qpair,
+                           uint64_t lba,
+                           uint32_t lba_count,
+                           spdk_nvme_cmd_cb cb_fn,
+                           void *cb_arg,
+                           uint32_t io_flags,
+                           spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                           spdk_nvme_req_next_sge_cb next_sge_fn);
+
+/**
+ * As spdk_nvme_ns_cmd_readv(), with an application tag. metadata is not looked at.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. As for spdk_nvme_ns_cmd_readv().
+ */
+int spdk_nvme_ns_cmd_readv_with_md(struct spdk_nvme_ns *ns,
+                                   struct spdk_nvme_qpair *qpair,
+                                   uint64_t lba,
+                                   uint32_t lba_count,
+                                   spdk_nvme_cmd_cb cb_fn,
+                                   void *cb_arg,
+                                   uint32_t io_flags,
+                                   spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                                   spdk_nvme_req_next_sge_cb next_sge_fn,
+                                   void *metadata,
+                                   uint16_t apptag_mask,
+                                   uint16_t apptag);
+
+/**
+ * As spdk_nvme_ns_cmd_readv(), with options or none: see spdk_nvme_ns_cmd_read_ext().
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. As for spdk_nvme_ns_cmd_readv(); opts is NULL or
+ * points to options.
+ */
+int spdk_nvme_ns_cmd_readv_ext(struct spdk_nvme_ns *ns,
+                               struct spdk_nvme_qpair *qpair,
+                               uint64_t lba,
+                               uint32_t lba_count,
+                               spdk_nvme_cmd_cb cb_fn,
+                               void *cb_arg,
+                               spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                               spdk_nvme_req_next_sge_cb next_sge_fn,
+                               struct spdk_nvme_ns_cmd_ext_io_opts *opts);
+
+/**
+ * Writes lba_count blocks to lba from the pieces that the program's functions give.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. The functions give pieces that are together as
+ * large as the blocks.
+ */
+int spdk_nvme_ns_cmd_writev(struct spdk_nvme_ns *ns,
+                            struct spdk_nvme_qpair *qpair,
+                            uint64_t lba,
+                            uint32_t lba_count,
+                            spdk_nvme_cmd_cb cb_fn,
+                            void *cb_arg,
+                            uint32_t io_flags,
+                            spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                            spdk_nvme_req_next_sge_cb next_sge_fn);
+
+/**
+ * As spdk_nvme_ns_cmd_writev(), with an application tag. metadata is not looked at.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. As for spdk_nvme_ns_cmd_writev().
+ */
+int spdk_nvme_ns_cmd_writev_with_md(struct spdk_nvme_ns *ns,
+                                    struct spdk_nvme_qpair *qpair,
+                                    uint64_t lba,
+                                    uint32_t lba_count,
+                                    spdk_nvme_cmd_cb cb_fn,
+                                    void *cb_arg,
+                                    uint32_t io_flags,
+                                    spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                                    spdk_nvme_req_next_sge_cb next_sge_fn,
+                                    void *metadata,
+                                    uint16_t apptag_mask,
+                                    uint16_t apptag);
+
+/**
+ * As spdk_nvme_ns_cmd_writev(), with options or none: see spdk_nvme_ns_cmd_write_ext().
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. As for spdk_nvme_ns_cmd_writev(); opts is NULL or
+ * points to options.
+ */
+int spdk_nvme_ns_cmd_writev_ext(struct spdk_nvme_ns *ns,
+                                struct spdk_nvme_qpair *qpair,
+                                uint64_t lba,
+                                uint32_t lba_count,
+                                spdk_nvme_cmd_cb cb_fn,
+                                void *cb_arg,
+                                spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                                spdk_nvme_req_next_sge_cb next_sge_fn,
+                                struct spdk_nvme_ns_cmd_ext_io_opts *opts);
+
+/**
+ * Compares lba_count blocks from lba with the pieces that the program's functions give.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. The functions give pieces that are together as
+ * large as the blocks.
+ */
+int spdk_nvme_ns_cmd_comparev(struct spdk_nvme_ns *ns,
+                              struct spdk_nvme_qpair *qpair,
+                              uint64_t lba,
+                              uint32_t lba_count,
+                              spdk_nvme_cmd_cb cb_fn,
+                              void *cb_arg,
+                              uint32_t io_flags,
+                              spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                              spdk_nvme_req_next_sge_cb next_sge_fn);
+
+/**
+ * As spdk_nvme_ns_cmd_comparev(), with an application tag. metadata is not looked at.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. As for spdk_nvme_ns_cmd_comparev().
+ */
+int spdk_nvme_ns_cmd_comparev_with_md(struct spdk_nvme_ns *ns,
+                                      struct spdk_nvme_qpair *qpair,
+                                      uint64_t lba,
+                                      uint32_t lba_count,
+                                      spdk_nvme_cmd_cb cb_fn,
+                                      void *cb_arg,
+                                      uint32_t io_flags,
+                                      spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                                      spdk_nvme_req_next_sge_cb next_sge_fn,
+                                      void *metadata,
+                                      uint16_t apptag_mask,
+                                      uint16_t apptag);
+
+/**
+ * Sends a command with len bytes of data at buf, which is memory that the program has registered or that came from spdk_dma_malloc()
+ * and its kin, and stays untouched until cb_fn is called. NULL and 0 say that there are none.
+ *
+ * What must hold:
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. cmd is NULL, which is refused, or points to a
+ * command; buf has len bytes.
+ */
+int spdk_nvme_ctrlr_cmd_io_raw(struct spdk_nvme_ctrlr *ctrlr,
+                               struct spdk_nvme_qpair *qpair,
+                               struct spdk_nvme_cmd *cmd,
+                               void *buf,
+                               uint32_t len,
+                               spdk_nvme_cmd_cb cb_fn,
+                               void *cb_arg);
+
+/**
+ * As spdk_nvme_ctrlr_cmd_io_raw(). There are no metadata apart from the data over RDMA: md_buf is not looked at.
+ *
+ * What must hold:
+ * As for spdk_nvme_ctrlr_cmd_io_raw().
+ */
+int spdk_nvme_ctrlr_cmd_io_raw_with_md(struct spdk_nvme_ctrlr *ctrlr,
+                                       struct spdk_nvme_qpair *qpair,
+                                       struct spdk_nvme_cmd *cmd,
+                                       void *buf,
+                                       uint32_t len,
+                                       void *md_buf,
+                                       spdk_nvme_cmd_cb cb_fn,
+                                       void *cb_arg);
+
+/**
+ * As spdk_nvme_ctrlr_cmd_io_raw_with_md(), with len bytes of data in the pieces that the program's functions give, called during this
+ * call with cb_arg: no more of them than spdk_nvme_ctrlr_get_max_sges() says.
+ *
+ * What must hold:
+ * As for spdk_nvme_ctrlr_cmd_io_raw(). The functions give pieces that have len bytes together.
+ */
+int spdk_nvme_ctrlr_cmd_iov_raw_with_md(struct spdk_nvme_ctrlr *ctrlr,
+                                        struct spdk_nvme_qpair *qpair,
+                                        struct spdk_nvme_cmd *cmd,
+                                        uint32_t len,
+                                        void *md_buf,
+                                        spdk_nvme_cmd_cb cb_fn,
+                                        void *cb_arg,
+                                        spdk_nvme_req_reset_sgl_cb reset_sgl_fn,
+                                        spdk_nvme_req_next_sge_cb next_sge_fn);
+
+/**
  * Ends a queue pair. NULL is allowed.
  *
  * Waits until the hardware is done with every buffer, but not for a controller that is silent. Callbacks of requests that

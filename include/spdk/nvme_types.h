@@ -222,6 +222,12 @@ enum spdk_nvme_ns_flags {
 	SPDK_NVME_NS_COMPARE_SUPPORTED = 1 << 7,
 };
 
+/** The next call of spdk_nvme_req_next_sge_cb is to give the piece that has byte `offset` of the data, from that byte on. */
+typedef void (*spdk_nvme_req_reset_sgl_cb)(void *cb_arg, uint32_t offset);
+
+/** Gives the next piece of the data: its address and its bytes. Returns 0, or anything else if there is none. */
+typedef int (*spdk_nvme_req_next_sge_cb)(void *cb_arg, void **address, uint32_t *length);
+
 /** More options of one I/O. */
 struct spdk_nvme_ns_cmd_ext_io_opts {
 	size_t size; /**< size of this struct for the program */

@@ -76,7 +76,7 @@ impl<'a, 'b> Source<'a, 'b> {
                 break;
             }
             if self.rest.1 == 0 {
-                self.rest = self.next_piece(u64::from(length - cut.length))?;
+                self.rest = self.next_piece()?;
             }
             let (address, left) = self.rest;
             let bytes = left.min(u64::from(length - cut.length)).min(LONGEST);
@@ -143,9 +143,8 @@ impl<'a, 'b> Source<'a, 'b> {
         Ok(())
     }
 
-    /// The next piece, of which `wanted` bytes are of interest.
     #[inline]
-    fn next_piece(&mut self, wanted: u64) -> Result<(u64, u64), Error> {
+    fn next_piece(&mut self) -> Result<(u64, u64), Error> {
         let piece = match self.data {
             Data::Contiguous(address) => {
                 self.next += 1;
@@ -161,8 +160,6 @@ impl<'a, 'b> Source<'a, 'b> {
         match piece {
             None => Err(bad("the data have fewer bytes than the blocks")),
             Some((_, 0)) => Err(bad("a piece of the data has no bytes")),
-            // SPDK's sign of a piece that goes on as far as the data.
-            Some((address, length)) if length >= u64::from(u32::MAX) => Ok((address, wanted)),
             Some(piece) => Ok(piece),
         }
     }

@@ -302,6 +302,24 @@ impl IoQpair {
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
+    /// Sends a command that the caller has built, with `length` bytes of data. It is not split: data in more pieces than one command
+    /// can have are refused.
+    pub(crate) fn submit_raw(
+        &self,
+        command: Command,
+        data: Option<Data<'_>>,
+        length: u32,
+        context: Context,
+    ) -> Result<(), Error> {
+        let Some(mut data) = data else { return self.submit(command, Payload::None, context) };
+        let cut = Source::new(&mut data).cut(length, 1, self.most_pieces())?;
+        if cut.length < length {
+            let most = self.most_pieces();
+            return Err(Error::InvalidArgument(format!("data in more than the {most} pieces of one command")));
+        }
+        self.submit_pieces(&command, cut.pieces(), Completer::Upcall(context))
+    }
+
     /// The long way of a transfer of the namespace that the caller calls `name`, from where the next ones may take the short way.
     pub(crate) fn transfer(
         &self,
