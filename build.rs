@@ -49,6 +49,7 @@ const HEADERS: &[Header] = &[
             "probe.rs",
             "detach.rs",
             "ctrlr.rs",
+            "ctrlr_abort.rs",
             "ctrlr_cmd.rs",
             "ctrlr_events.rs",
             "ctrlr_facts.rs",

@@ -257,7 +257,7 @@ fn a_callback_may_reset() {
     let (again, count) = (controller.clone(), done.clone());
     let identify = Command::identify(Cns::CONTROLLER, 0, 0, 0);
     controller
-        .submit_admin_copied(identify, CopiedData::Room(4096), move |_, _| {
+        .submit_admin_copied(identify, CopiedData::Room(4096), std::ptr::null_mut(), move |_, _| {
             again.reset().unwrap();
             count.up();
         })
@@ -304,7 +304,7 @@ fn admin_commands_meet_a_reset() {
     let submit = || {
         let told = ended.clone();
         let identify = Command::identify(Cns::CONTROLLER, 0, 0, 0);
-        controller.submit_admin_copied(identify, CopiedData::Room(4096), move |completion, _| {
+        controller.submit_admin_copied(identify, CopiedData::Room(4096), std::ptr::null_mut(), move |completion, _| {
             told.borrow_mut().push(completion.status());
         })
     };

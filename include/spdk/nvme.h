@@ -376,6 +376,38 @@ int spdk_nvme_ctrlr_connect_io_qpair(struct spdk_nvme_ctrlr *ctrlr,
 int32_t spdk_nvme_ctrlr_process_admin_completions(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
+ * Asks the controller to abort the command with id cid of a queue pair, or of the Admin Queue if qpair is NULL. cb_fn is called with
+ * the controller's answer: bit 0 of its cdw0 says that the command was not aborted. An aborted command ends by itself.
+ *
+ * A controller takes a few of these at a time; others wait for that.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching, qpair NULL or one that nobody else is freeing.
+ */
+int spdk_nvme_ctrlr_cmd_abort(struct spdk_nvme_ctrlr *ctrlr,
+                              struct spdk_nvme_qpair *qpair,
+                              uint16_t cid,
+                              spdk_nvme_cmd_cb cb_fn,
+                              void *cb_arg);
+
+/**
+ * Aborts all commands of a queue pair, or of the Admin Queue if qpair is NULL, whose callback's argument is cmd_cb_arg. Those that were
+ * not sent yet end at the queue's next poll; for the others the controller is asked, and cb_fn is called after the last answer: with
+ * success, and bit 0 of cdw0 if one of them was not aborted. If there were only such that were not sent cb_fn is called before
+ * this returns.
+ *
+ * Returns 0, -ENOENT if there is no such command, -EINVAL without an argument, -ENXIO if the controller is not connected.
+ *
+ * What must hold:
+ * As for spdk_nvme_ctrlr_cmd_abort(), and no other thread uses qpair.
+ */
+int spdk_nvme_ctrlr_cmd_abort_ext(struct spdk_nvme_ctrlr *ctrlr,
+                                  struct spdk_nvme_qpair *qpair,
+                                  void *cmd_cb_arg,
+                                  spdk_nvme_cmd_cb cb_fn,
+                                  void *cb_arg);
+
+/**
  * Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or
  * registered with it, until cb_fn is called.
  *

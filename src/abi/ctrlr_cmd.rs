@@ -7,7 +7,7 @@
 //! succeeded. NULL or a size of 0 is no data.
 
 use super::{
-    callback::{context, upcall},
+    callback::context,
     copied::Buffer,
     ctrlr::Ctrlr,
     entry::entry,
@@ -17,10 +17,9 @@ use super::{
 use crate::host::{Completer, Payload};
 use libc::{EINVAL, c_int, c_void, size_t};
 use spec::{
-    AdminOpcode, Command, Completion, command::COMMAND_SIZE, feature::FeatureId, identify::LPA_EXTENDED_DATA,
+    AdminOpcode, Command, command::COMMAND_SIZE, feature::FeatureId, identify::LPA_EXTENDED_DATA,
     log::LogPageId,
 };
-use std::rc::Rc;
 
 /// Sends a command with copied data; see the head of this file.
 ///
@@ -36,7 +35,7 @@ unsafe fn send(
 ) -> c_int {
     // SAFETY: the caller vouches for the buffer.
     let (data, told) = unsafe { (buffer.data(command.opcode()), buffer.told(cb_fn, cb_arg)) };
-    submission(object.admin(|host| host.submit_admin_copied(command, data, told)))
+    submission(object.admin(|host| host.submit_admin_copied(command, data, cb_arg.cast(), told)))
 }
 
 /// Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or
@@ -70,16 +69,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_admin_raw(
                 (false, 0) => Payload::None,
                 (false, length) => Payload::Memory { address: buf.expose_provenance() as u64, length },
             };
-            let told = context(cb_fn, cb_arg);
-            let tell = move |completion: &Completion| {
-                if !told.function.is_null() {
-                    upcall(told.argument, completion, told.function);
-                }
-            };
-            let command = Command::from_bytes(bytes);
-            submission(
-                object.admin(|host| host.submit_admin(command, payload, Completer::Shared(Rc::new(tell)))),
-            )
+            let (command, told) = (Command::from_bytes(bytes), Completer::Upcall(context(cb_fn, cb_arg)));
+            submission(object.admin(|host| host.submit_admin(command, payload, told)))
         }
     )
 }

@@ -103,6 +103,7 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
         Error::ControllerFailed => libc::ENXIO,
         Error::Resetting => libc::EAGAIN,
         Error::NotFailed => libc::EPERM,
+        Error::NoSuchRequest => libc::ENOENT,
         // What SPDK answers: -1.
         Error::Scatter => libc::EPERM,
         Error::NoMemory => libc::ENOMEM,

@@ -20,6 +20,7 @@ mod attaching;
 mod callback;
 mod copied;
 pub mod ctrlr;
+pub mod ctrlr_abort;
 pub mod ctrlr_cmd;
 pub mod ctrlr_events;
 pub mod ctrlr_facts;

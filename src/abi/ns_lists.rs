@@ -37,7 +37,7 @@ unsafe fn send(
 ) -> c_int {
     // SAFETY: the caller vouches for the buffer.
     let (data, told) = unsafe { (buffer.data(command.opcode()), buffer.told(cb_fn, cb_arg)) };
-    submission(qpair.host().submit_copied(command, data, told))
+    submission(qpair.host().submit_copied(command, data, cb_arg.cast(), told))
 }
 
 /// A command of a namespace.

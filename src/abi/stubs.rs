@@ -26,19 +26,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_cmd_abort(a1: Pointer, a2: Pointer, a3: u16, a4: Pointer, a5: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_cmd_abort_ext(a1: Pointer, a2: Pointer, a3: Pointer, a4: Pointer,
-        a5: Pointer) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_create_ns(a1: Pointer, a2: Pointer) -> u32,
     handles(a1),
     0

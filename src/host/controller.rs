@@ -5,6 +5,7 @@
 
 use super::{
     Error, IoQpair, IoQpairOptions, Namespace,
+    aborts::Aborts,
     admin::{AdminQueue, Window},
     bring_up::{self, Found},
     detach::Ending,
@@ -52,6 +53,7 @@ pub struct Controller {
     namespaces: Namespaces,
     pub(super) events: Events,
     pub(super) tasks: Tasks,
+    pub(super) aborts: Aborts,
     life: Cell<Life>,
     /// The bring-up that is under way.
     bring_up: Cell<Option<BringUp>>,
@@ -87,6 +89,7 @@ impl Controller {
             namespaces: Namespaces::default(),
             events: Events::new(),
             tasks: Tasks::default(),
+            aborts: Aborts::default(),
             life: Cell::new(Life::NEW),
             bring_up: Cell::new(None),
             bring_up_error: Cell::new(None),
@@ -139,6 +142,7 @@ impl Controller {
             Stage::Down if !self.admin.qpair().is_at_rest() => None,
             _ => {
                 self.admin.qpair().deliver(u32::MAX);
+                self.end_waiting_aborts();
                 Some(Err(self.bring_up_error.take().unwrap_or(Error::ControllerFailed)))
             }
         }
@@ -215,6 +219,10 @@ impl Controller {
         } else {
             self.admin.qpair().disconnect();
         }
+    }
+
+    pub(super) fn me(&self) -> Weak<Self> {
+        self.me.clone()
     }
 
     pub(super) fn life(&self) -> Life {
@@ -405,6 +413,11 @@ impl Controller {
         if is_at_rest && self.life.get().stage == Stage::Disconnecting {
             self.apply_or_ignore(Event::AtRest);
         }
+        if polled.is_ok() {
+            self.send_waiting_aborts();
+        } else if is_at_rest {
+            self.end_waiting_aborts();
+        }
         self.tasks.poll();
         self.events.tell();
         match polled {
@@ -502,6 +515,7 @@ impl Controller {
                 None
             }
             Stage::Disconnected => {
+                self.end_waiting_aborts();
                 let associated = association(&self.transport_id(), &self.options)
                     .and_then(|association| Ok(self.admin.qpair().associate(&association)?));
                 match associated {
@@ -572,7 +586,7 @@ fn unconnected(id: &TransportId, options: &ControllerOptions) -> Result<AdminQue
         queue_size,
         requests: queue_size,
         reserved: 1, // for Keep Alive
-        upcall: super::tell_nobody,
+        upcall: options.upcall,
         delay_submit: false,
     };
     let qpair = Qpair::new(configuration, &association(id, options)?)?;

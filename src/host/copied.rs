@@ -50,15 +50,16 @@ impl Received {
 }
 
 impl Controller {
-    /// Sends an admin command with a copy of its data. `told` is called once, from a poll of the Admin Queue, with what the
+    /// Sends an admin command with a copy of its data, which the caller calls by `name`. `told` is called once, from a poll of the Admin Queue, with what the
     /// controller gave if the command succeeded. A refused command tells nobody.
     pub fn submit_admin_copied(
         &self,
         command: Command,
         data: CopiedData<'_>,
+        name: *mut (),
         told: impl Fn(&Completion, &Received) + 'static,
     ) -> Result<(), Error> {
-        let (payload, completer) = copied(self.admin_queue().qpair(), &command, data, told)?;
+        let (payload, completer) = copied(self.admin_queue().qpair(), &command, data, name, told)?;
         self.submit_admin(command, payload, completer)
     }
 
@@ -92,9 +93,10 @@ impl IoQpair {
         &self,
         command: Command,
         data: CopiedData<'_>,
+        name: *mut (),
         told: impl Fn(&Completion, &Received) + 'static,
     ) -> Result<(), Error> {
-        let (payload, completer) = copied(self.transport(), &command, data, told)?;
+        let (payload, completer) = copied(self.transport(), &command, data, name, told)?;
         Ok(self.transport().submit(&command, payload, completer)?)
     }
 }
@@ -104,6 +106,7 @@ fn copied(
     qpair: &Qpair,
     command: &Command,
     data: CopiedData<'_>,
+    name: *mut (),
     told: impl Fn(&Completion, &Received) + 'static,
 ) -> Result<(Payload, Completer), Error> {
     let received = buffer(qpair, command.opcode(), data)?;
@@ -120,7 +123,7 @@ fn copied(
             told(completion, &Received { memory: None, length: 0 });
         }
     };
-    Ok((payload, Completer::Shared(Rc::new(closure))))
+    Ok((payload, Completer::Named(Rc::new(closure), name)))
 }
 
 /// Whether the controller answers with data.

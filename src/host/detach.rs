@@ -81,6 +81,7 @@ impl Controller {
                     self.shared.graveyard().admit(self.admin.qpair().take_parting());
                     self.ending.set(Ending::Burying);
                     self.admin.qpair().deliver(u32::MAX);
+                    self.end_waiting_aborts();
                     // Their commands have ended: they end as well, and tell so.
                     self.tasks.poll();
                     self.tasks.cancel();

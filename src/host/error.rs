@@ -74,6 +74,9 @@ pub enum Error {
     /// It is only for a controller that has failed.
     #[error("the controller has not failed")]
     NotFailed,
+    /// No request of the program is meant.
+    #[error("there is no such request")]
+    NoSuchRequest,
     /// The program's own function that says where its data are has failed.
     #[error("the program's function for the next piece of its data has failed")]
     Scatter,

@@ -4,6 +4,7 @@
 //! qpair needs of its controller is in `shared::Shared`, which any thread may use. Nothing here names a verbs
 //! object, apart from the registered memory that admin commands need.
 
+mod aborts;
 mod admin;
 mod bring_up;
 mod budget;
@@ -30,6 +31,7 @@ mod task;
 mod work;
 
 pub use crate::transport::{Completer, Context, FailureReason, Payload, Upcall, tell_nobody};
+pub(crate) use aborts::outcome as abort_outcome;
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
 pub use controller::Controller;
 pub use copied::{CopiedData, Received};

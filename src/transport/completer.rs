@@ -26,6 +26,8 @@ pub enum Completer {
     Upcall(Context),
     /// A closure that others may hold, too, and that keeps what it needs alive.
     Shared(Rc<dyn Fn(&Completion)>),
+    /// As before, of a request that the layer above calls by this name: by custom, the program's argument.
+    Named(Rc<dyn Fn(&Completion)>, *mut ()),
 }
 
 /// The data of a request.

@@ -303,6 +303,23 @@ impl Qpair {
             .inspect_err(|_| self.wire.slots.give_back_reserve(slot))
     }
 
+    /// The command ids of the requests of that name that are with the controller, the oldest first. The name is a request's argument,
+    /// or that of a [named](Completer::Named) one.
+    pub fn requests_of(&self, name: *mut ()) -> Vec<u16> {
+        self.wire.slots.outstanding_of(name)
+    }
+
+    /// Ends the requests of that name that wait: their callbacks run at the next poll. Returns how many there were.
+    pub fn abort_waiting(&self, name: *mut ()) -> usize {
+        let count = self.wire.slots.finish_waiting_of(name, Status::ABORTED_BY_REQUEST.with_dnr(true));
+        if count > 0 {
+            // No completion leads its group to it.
+            self.wire.ask();
+            self.count_busy();
+        }
+        count
+    }
+
     /// The account half of a poll, for a qpair outside of a group or in a wait of its own: takes completions off
     /// its queue. Calls nobody.
     pub fn account(&self, at_most: u32) {

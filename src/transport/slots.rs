@@ -307,13 +307,57 @@ impl Slots {
                 request.function.set(context.function);
                 request.argument.set(context.argument);
             }
-            Completer::Shared(call) => {
-                let closure = Closure { call, ahead, slot: self.index(slot) };
-                let place = self.closures.insert(closure).ok_or(Error::NoMemory)?;
-                request.argument.set(std::ptr::without_provenance_mut(place));
-            }
+            Completer::Shared(call) => self.set_closure(slot, call, std::ptr::null_mut(), ahead)?,
+            Completer::Named(call, name) => self.set_closure(slot, call, name, ahead)?,
         }
         Ok(())
+    }
+
+    fn set_closure(
+        &self,
+        slot: Place<'_>,
+        call: Rc<dyn Fn(&Completion)>,
+        name: *mut (),
+        ahead: bool,
+    ) -> Result<(), Error> {
+        let closure = Closure { call, name, ahead, slot: self.index(slot) };
+        let place = self.closures.insert(closure).ok_or(Error::NoMemory)?;
+        slot.user().argument.set(std::ptr::without_provenance_mut(place));
+        Ok(())
+    }
+
+    /// What the layer above calls a request: its argument, or the name of its closure.
+    fn name(&self, slot: Place<'_>) -> *mut () {
+        let (function, argument) = (slot.user().function.get(), slot.user().argument.get());
+        if function.is_null() { self.closures.name(argument.addr(), self.index(slot)) } else { argument }
+    }
+
+    /// The command ids of the requests of that name, which is not NULL, that are with the controller, the oldest first.
+    pub(super) fn outstanding_of(&self, name: *mut ()) -> Vec<u16> {
+        let now = self.begun.get();
+        let mut found: Vec<Place<'_>> = self
+            .requests()
+            .filter(|slot| slot.user().is_outstanding() && slot.user().phase.get() != phase::ANSWERED)
+            .filter(|slot| !name.is_null() && self.name(*slot) == name)
+            .collect();
+        found.sort_by_key(|slot| std::cmp::Reverse(now.wrapping_sub(slot.user().order.get())));
+        found.iter().map(|slot| slot.user().id.get()).collect()
+    }
+
+    /// Finishes the requests of that name that wait, with this status. Returns how many there were.
+    pub(super) fn finish_waiting_of(&self, name: *mut (), status: Status) -> usize {
+        let indices: Vec<u32> = self
+            .queue
+            .list::<WAITING>()
+            .filter(|slot| !name.is_null() && self.name(*slot) == name)
+            .map(|slot| self.index(slot))
+            .collect();
+        for slot in indices.iter().filter_map(|index| self.queue.slot(*index)) {
+            if self.queue.remove::<WAITING>(self.index(slot)) {
+                self.finish_unsent(slot, status);
+            }
+        }
+        indices.len()
     }
 
     /// A slot that was taken from `open` is not used after all.
@@ -590,6 +634,15 @@ impl Slots {
         self.make_finished(slot);
     }
 
+    /// As [`Slots::finish`], of one that waited, and so had no room on the wire: its callback pays none back.
+    fn finish_unsent(&self, slot: Place<'_>, status: Status) {
+        if self.live.get() {
+            self.lent.set(self.lent.get() + 1);
+            self.follow_account();
+        }
+        self.finish(slot, status);
+    }
+
     /// SENDs that the device was given and has not completed. Walks all slots: for the end of a connection.
     pub(super) fn sends_unheard_of(&self) -> u32 {
         let with_device = |slot: &Place<'_>| matches!(slot.user().phase.get(), phase::OUT | phase::ANSWERED);
@@ -725,6 +778,8 @@ fn words(completion: Completion) -> [u64; 2] {
 
 struct Closure {
     call: Rc<dyn Fn(&Completion)>,
+    /// What the layer above calls its request; NULL if that has no name.
+    name: *mut (),
     /// Its slot is outside of the account of room.
     ahead: bool,
     /// The slot whose closure it is. A request without a function may have any argument: that alone proves nothing.
@@ -763,6 +818,15 @@ impl Closures {
         });
         self.places.set(places);
         closure
+    }
+
+    /// The name of the closure at a place, if it is that of this slot; NULL if not.
+    fn name(&self, place: usize, slot: u32) -> *mut () {
+        let places = self.places.take();
+        let closure = place.checked_sub(1).and_then(|place| places.get(place)?.as_ref());
+        let name = closure.filter(|closure| closure.slot == slot).map_or(std::ptr::null_mut(), |c| c.name);
+        self.places.set(places);
+        name
     }
 
     /// Whether the closure at a place is that of this slot, whose request went ahead.

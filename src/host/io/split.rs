@@ -35,7 +35,8 @@ impl IoQpair {
         for (sent, part) in parts.iter().enumerate() {
             let command = build(namespace, request, part.lba, part.blocks);
             let whole = parent.clone();
-            let completer = Completer::Shared(Rc::new(move |completion| whole.part_done(completion)));
+            let completer =
+                Completer::Named(Rc::new(move |completion| whole.part_done(completion)), context.argument);
             match self.submit_pieces(&command, part.cut.pieces(), completer) {
                 Ok(()) => {}
                 Err(error) if sent == 0 => return Err(error),
