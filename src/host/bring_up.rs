@@ -6,10 +6,11 @@
 
 use super::{
     ControllerOptions, Error, TransportId,
-    admin::{AdminQueue, Page},
+    admin::AdminQueue,
     budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
     namespace::{ControllerFacts, Facts},
     namespaces::{Listing, NAMESPACES_MAX},
+    summary::Summary,
     work::Work,
 };
 use crate::clock;
@@ -45,11 +46,8 @@ impl Properties {
 
 /// What bring-up found.
 pub(super) struct Found {
-    pub(super) properties: Properties,
-    pub(super) identify: Box<Page>,
+    pub(super) summary: Summary,
     pub(super) namespaces: Listing,
-    pub(super) io_queues: u16,
-    pub(super) is_discovery: bool,
 }
 
 /// Brings the controller up, in the order of Base 2.0, 3.5.2 and Fabrics 1.1, 4.6.
@@ -81,24 +79,29 @@ async fn connect(admin: &AdminQueue) -> Result<(), Error> {
 
 async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
     let properties = enable(work).await?;
+    let qpair = work.admin().qpair();
+    let summary = |is_discovery, io_queues, properties, identify| Summary {
+        controller_id: qpair.controller_id(),
+        is_discovery,
+        numa_node: qpair.domain().and_then(|domain| domain.device().numa_node()),
+        io_queues,
+        properties,
+        identify,
+    };
     let identify = work.read_page("Identify Controller", Command::identify(Cns::CONTROLLER, 0, 0, 0)).await?;
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
         configure_async_events(work, view.oaes() & async_events::DISCOVERY_LOG_CHANGE).await?;
-        return Ok(Found {
-            properties,
-            identify,
-            namespaces: Listing::default(),
-            io_queues: 0,
-            is_discovery: true,
-        });
+        let summary = summary(true, 0, properties, identify);
+        return Ok(Found { summary, namespaces: Listing::default() });
     }
     check(&view)?;
     let io_queues = number_of_queues(work, options).await?;
     let optional = async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE;
     configure_async_events(work, async_events::SMART_CRITICAL | view.oaes() & optional).await?;
-    let namespaces = namespaces(work, &view, &properties).await?;
-    Ok(Found { properties, identify, namespaces, io_queues, is_discovery: false })
+    let summary = summary(false, io_queues, properties, identify);
+    let namespaces = namespaces(work, &summary, &Listing::default(), Changed::All, true).await?;
+    Ok(Found { summary, namespaces })
 }
 
 /// Enables the controller, after disabling it if an earlier association left it enabled.
@@ -202,19 +205,29 @@ async fn configure_async_events(work: &Work, events: u32) -> Result<(), Error> {
     }
 }
 
-/// The namespaces that the controller lists, up to [`NAMESPACES_MAX`], without those that are not usable.
-async fn namespaces(
+/// Which of the namespaces that are listed have to be identified again.
+pub(super) enum Changed<'a> {
+    All,
+    /// These, and those that were not there before.
+    These(&'a [u32]),
+}
+
+/// The namespaces that the controller lists, up to [`NAMESPACES_MAX`], without those that are not usable. What did not change is taken
+/// over from the listing before. `tells` says whether what is wrong gets its few lines.
+pub(super) async fn namespaces(
     work: &Work,
-    view: &ControllerView<'_>,
-    properties: &Properties,
+    summary: &Summary,
+    old: &Listing,
+    changed: Changed<'_>,
+    tells: bool,
 ) -> Result<Listing, Error> {
     let label = work.admin().qpair().label();
-    let version = properties.vs;
+    let (view, version) = (summary.view(), summary.version());
     let mut found = Listing::of(ControllerFacts {
         optional_commands: view.oncs(),
         has_write_cache: view.vwc() & 1 != 0,
         has_extended_host_ids: view.ctratt() & CTRATT_EXTENDED_HOST_IDS != 0,
-        largest_transfer: properties.largest_transfer(view),
+        largest_transfer: summary.largest_transfer(),
     });
     let mut complaints = Complaints::default();
     let mut listed = 0;
@@ -224,10 +237,17 @@ async fn namespaces(
         let page = work.read_page("Identify (active namespaces)", command).await?;
         let ids = ascending(&page, last, view.nn())?;
         for id in &ids {
+            let did_change = match changed {
+                Changed::All => true,
+                Changed::These(these) => these.contains(id),
+            };
+            if !did_change && found.take_over(*id, old)? {
+                continue;
+            }
             match namespace(work, *id, version, &mut found).await {
                 Ok(()) => {}
                 Err(error @ (Error::BadData { .. } | Error::Command { .. })) => {
-                    if complaints.count() {
+                    if complaints.count() && tells {
                         tracing::error!("{label}: namespace {id} is left out: {error}");
                     }
                 }
@@ -240,10 +260,10 @@ async fn namespaces(
             _ => break,
         }
     }
-    if complaints.untold() > 0 {
+    if complaints.untold() > 0 && tells {
         tracing::error!("{label}: {} more namespaces are left out", complaints.untold());
     }
-    if listed >= NAMESPACES_MAX && last < view.nn() {
+    if listed >= NAMESPACES_MAX && last < view.nn() && tells {
         tracing::error!("{label}: namespaces above {last}, the {listed}th that is listed, are not looked at");
     }
     Ok(found)

@@ -9,7 +9,7 @@ use super::{
     admin::{AdminQueue, Window},
     bring_up::{self, Found},
     detach::Ending,
-    events::{self, EventListener, Events},
+    events::{self, ChangeListener, EventListener, Events},
     keep_alive::Pulse,
     life::{Action, Event, Life, Refusal, Stage},
     namespaces::Namespaces,
@@ -149,15 +149,7 @@ impl Controller {
     }
 
     fn brought_up(&self, found: Found) {
-        let qpair = self.admin.qpair();
-        let summary = Summary {
-            controller_id: qpair.controller_id(),
-            is_discovery: found.is_discovery,
-            numa_node: qpair.domain().and_then(|domain| domain.device().numa_node()),
-            io_queues: found.io_queues,
-            properties: found.properties,
-            identify: found.identify,
-        };
+        let Found { summary, namespaces } = found;
         let association = match association(&self.transport_id(), &self.options) {
             Ok(association) => Association {
                 controller_id: summary.controller_id,
@@ -175,8 +167,8 @@ impl Controller {
         let largest = summary.largest_transfer().min(LARGEST_TRANSFER);
         let pieces = u32::from(summary.max_descriptors());
         let async_events = events::requests(summary.view().aerl(), &self.admin);
-        self.shared.graveyard().grant(found.io_queues);
-        self.namespaces.renew(found.namespaces);
+        self.shared.graveyard().grant(summary.io_queues());
+        self.namespaces.renew(namespaces);
         self.profile.renew(summary);
         self.apply_or_ignore(Event::BroughtUp);
         self.shared.begin(association, largest, pieces);
@@ -219,6 +211,10 @@ impl Controller {
         } else {
             self.admin.qpair().disconnect();
         }
+    }
+
+    pub(super) fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
     }
 
     pub(super) fn me(&self) -> Weak<Self> {
@@ -419,7 +415,7 @@ impl Controller {
             self.end_waiting_aborts();
         }
         self.tasks.poll();
-        self.events.tell();
+        self.events.tell(&|| self.begin_refresh());
         match polled {
             // It is told of once its commands have ended.
             Err(_) if !is_at_rest => Ok(0),
@@ -431,6 +427,17 @@ impl Controller {
     /// all else that it delivers; what came while nobody listened is not kept.
     pub fn listen_to_events(&self, listener: Option<EventListener>) {
         self.events.listen(listener);
+    }
+
+    /// Sets who hears that namespaces changed, instead of who hears of all events; it gets the ids of those that did, or None if that
+    /// is not known. The namespaces are what they are now by then.
+    pub fn listen_to_changes(&self, listener: Option<ChangeListener>) {
+        self.events.listen_to_changes(listener);
+    }
+
+    /// From now on the log of changed namespaces is the program's to read: of all namespaces is looked at what they are.
+    pub fn leave_changed_list(&self) {
+        self.events.leave_changed_list();
     }
 
     /// Whether the controller takes commands of the program.

@@ -8,7 +8,7 @@ use crate::{
     clock,
     transport::{Completer, Payload},
 };
-use spec::{Command, Completion, Status};
+use spec::{Command, Completion, Status, feature::AsyncEvent};
 use std::{cell::Cell, collections::VecDeque, rc::Rc};
 
 /// Requests that are kept outstanding at most.
@@ -23,12 +23,40 @@ const SILENT: [Status; 2] = [Status::ABORTED_SQ_DELETION, Status::ASYNC_EVENT_RE
 /// Who hears of the events of a controller.
 pub type EventListener = Rc<dyn Fn(&Completion)>;
 
+/// Who hears that namespaces changed: their ids, or None if these are not known.
+pub type ChangeListener = Rc<dyn Fn(Option<&[u32]>)>;
+
+/// An event that waits for its listener.
+struct Waiting {
+    completion: Completion,
+    readiness: Readiness,
+}
+
+/// Whether the program can be told.
+enum Readiness {
+    /// The namespaces have to be read again before, and that was not begun.
+    Stale,
+    /// They are being read.
+    Reading,
+    /// It can, with the ids of the namespaces that changed, if that is what it is about and if they are known.
+    Ready(Option<Rc<[u32]>>),
+}
+
+/// A notice (type 2) that namespaces changed (information 0; Base 2.0, figure 150).
+fn is_of_namespaces(completion: &Completion) -> bool {
+    let event = AsyncEvent(completion.cdw0());
+    completion.is_success() && event.kind() == 2 && event.information() == 0
+}
+
 /// What is kept for the events of one controller.
 pub(super) struct Events {
     lines: Sparing,
     listener: Cell<Option<EventListener>>,
     /// Ends of requests that the listener has not heard of, in the order in which they came.
-    waiting: Cell<VecDeque<Completion>>,
+    waiting: Cell<VecDeque<Waiting>>,
+    change_listener: Cell<Option<ChangeListener>>,
+    /// The program reads the log of changed namespaces by itself.
+    leaves_changed_list: Cell<bool>,
     /// The listener is being told: a poll from there does not tell it of the next.
     telling: Cell<bool>,
 }
@@ -39,8 +67,15 @@ impl Events {
             lines: Sparing::new(),
             listener: Cell::default(),
             waiting: Cell::default(),
+            change_listener: Cell::default(),
+            leaves_changed_list: Cell::new(false),
             telling: Cell::new(false),
         }
+    }
+
+    /// Whether a line about events may be written now; if not it is counted.
+    pub(super) fn may_tell(&self) -> bool {
+        self.lines.may_tell(clock::now())
     }
 
     /// Sets who hears of events; the last one counts.
@@ -48,26 +83,89 @@ impl Events {
         self.listener.set(listener);
     }
 
-    /// Tells the listener of what has come by now; without one it is forgotten. Whoever is told may do anything; a poll from there
+    /// Sets who hears that namespaces changed; the last one counts.
+    pub(super) fn listen_to_changes(&self, listener: Option<ChangeListener>) {
+        self.change_listener.set(listener);
+    }
+
+    pub(super) fn leave_changed_list(&self) {
+        self.leaves_changed_list.set(true);
+    }
+
+    /// Whether the log of changed namespaces is this host's to read.
+    pub(super) fn reads_changed_list(&self) -> bool {
+        !self.leaves_changed_list.get()
+    }
+
+    /// Tells the listener of what has come by now, in order; without one it is forgotten. What needs the namespaces to be read again,
+    /// which `refresh` begins, waits for that, and all that came after it as well. Whoever is told may do anything; a poll from there
     /// tells of nothing, so that a controller that answers at once does not make one callback run in another without end.
-    pub(super) fn tell(&self) {
+    pub(super) fn tell(&self, refresh: &dyn Fn()) {
         if self.telling.replace(true) {
             return;
         }
-        let waiting = self.waiting.take();
-        let count = waiting.len();
-        self.waiting.set(waiting);
-        for _ in 0..count {
-            let mut waiting = self.waiting.take();
-            let next = waiting.pop_front();
-            self.waiting.set(waiting);
-            let listener = self.listener.take();
-            self.listener.set(listener.clone());
-            if let (Some(completion), Some(listener)) = (next, listener) {
-                listener(&completion);
+        for _ in 0..self.with_waiting(|waiting| waiting.len()) {
+            let is_ready = self.with_waiting(|waiting| {
+                waiting.front().map(|first| matches!(first.readiness, Readiness::Ready(_)))
+            });
+            match is_ready {
+                None => break,
+                Some(true) => self.tell_one(),
+                Some(false) => {
+                    if self.begin_reading() {
+                        refresh();
+                    }
+                    break;
+                }
             }
         }
         self.telling.set(false);
+    }
+
+    fn tell_one(&self) {
+        let Some(Waiting { completion, readiness }) = self.with_waiting(VecDeque::pop_front) else { return };
+        let change_listener = self.change_listener.take();
+        self.change_listener.set(change_listener.clone());
+        let listener = self.listener.take();
+        self.listener.set(listener.clone());
+        match (readiness, change_listener, listener) {
+            (Readiness::Ready(ids), Some(listener), _) if is_of_namespaces(&completion) => {
+                listener(ids.as_deref());
+            }
+            (_, _, Some(listener)) => listener(&completion),
+            _ => {}
+        }
+    }
+
+    /// One reading does for all that wait for one. False if that is under way.
+    fn begin_reading(&self) -> bool {
+        self.with_waiting(|waiting| {
+            if waiting.iter().any(|event| matches!(event.readiness, Readiness::Reading)) {
+                return false;
+            }
+            for event in waiting.iter_mut().filter(|event| matches!(event.readiness, Readiness::Stale)) {
+                event.readiness = Readiness::Reading;
+            }
+            true
+        })
+    }
+
+    /// The namespaces were read again, or could not be; these are known to have changed.
+    pub(super) fn refreshed(&self, changed: Option<Vec<u32>>) {
+        let changed: Option<Rc<[u32]>> = changed.map(Rc::from);
+        self.with_waiting(|waiting| {
+            for event in waiting.iter_mut().filter(|event| matches!(event.readiness, Readiness::Reading)) {
+                event.readiness = Readiness::Ready(changed.clone());
+            }
+        });
+    }
+
+    /// Runs `work` on the events that wait, out of their cell. It must not call the layer above.
+    fn with_waiting<T>(&self, work: impl FnOnce(&mut VecDeque<Waiting>) -> T) -> T {
+        let mut waiting = self.waiting.take();
+        let result = work(&mut waiting);
+        self.waiting.set(waiting);
+        result
     }
 
     /// Keeps one Asynchronous Event Request outstanding; `told` hears of its end.
@@ -85,12 +183,14 @@ impl Events {
     pub(super) fn heard(&self, admin: &AdminQueue, completion: &Completion, wanted: bool) -> bool {
         let label = admin.qpair().label();
         if wanted && !SILENT.contains(&completion.status().with_dnr(false)) {
-            let mut waiting = self.waiting.take();
-            // More than that say nothing new: whoever is late has to look at all of its state.
-            if waiting.len() < WAITING && waiting.try_reserve(1).is_ok() {
-                waiting.push_back(*completion);
-            }
-            self.waiting.set(waiting);
+            let stale = is_of_namespaces(completion);
+            let readiness = if stale { Readiness::Stale } else { Readiness::Ready(None) };
+            self.with_waiting(|waiting| {
+                // More than that say nothing new: whoever is late has to look at all of its state.
+                if waiting.len() < WAITING && waiting.try_reserve(1).is_ok() {
+                    waiting.push_back(Waiting { completion: *completion, readiness });
+                }
+            });
         }
         if completion.is_success() {
             if self.lines.may_tell(clock::now()) {

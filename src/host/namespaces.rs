@@ -17,7 +17,7 @@ use super::{
     namespace::{ControllerFacts, Facts, Namespace},
 };
 use spec::identify::IDENTIFY_SIZE;
-use std::{cell::Cell, collections::BTreeMap, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 /// Namespace ids that are looked at in at most; the others of a longer list are left out.
 pub(super) const NAMESPACES_MAX: usize = 65_536;
@@ -38,7 +38,7 @@ pub(super) struct Listing {
 /// The namespaces of one controller.
 #[derive(Default)]
 pub(super) struct Namespaces {
-    listing: Cell<Listing>,
+    listing: Cell<Rc<Listing>>,
     handed_out: Cell<BTreeMap<u32, Arc<Namespace>>>,
     /// How many of those were made although they are inactive.
     inactive: Cell<u32>,
@@ -62,11 +62,16 @@ impl Listing {
 
     /// Takes in an active namespace, whose id is higher than all before.
     pub(super) fn add(&mut self, id: u32, facts: Facts, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
+        let length = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        self.add_kept(id, facts, page.get(..length).unwrap_or(page))
+    }
+
+    /// As [`Listing::add`], of data without the zeros behind them.
+    fn add_kept(&mut self, id: u32, facts: Facts, kept: &[u8]) -> Result<(), Error> {
         if self.active.last().is_some_and(|last| last.id >= id) {
             return Err(Error::Internal("namespaces are taken in by ascending ids"));
         }
-        let length = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let kept = page.get(..length).unwrap_or(page);
+        let length = kept.len();
         if self.data.len() + length > DATA_MAX {
             let why = format!("those of all namespaces have more than {DATA_MAX} bytes");
             return Err(Error::BadData { what: "Identify Namespace data", why });
@@ -95,6 +100,13 @@ impl Listing {
         self.active.get(place)
     }
 
+    /// Takes a namespace over from an older listing. False if it was not there.
+    pub(super) fn take_over(&mut self, id: u32, old: &Self) -> Result<bool, Error> {
+        let Some((facts, data)) = old.facts(id) else { return Ok(false) };
+        self.add_kept(id, facts, data)?;
+        Ok(true)
+    }
+
     /// What is known of an active namespace.
     fn facts(&self, id: u32) -> Option<(Facts, &[u8])> {
         let active = self.find(id)?;
@@ -118,7 +130,7 @@ impl Namespaces {
             namespace.rewrite(listing.controller, facts, data);
         }
         self.handed_out.set(handed_out);
-        drop(self.listing.replace(listing));
+        drop(self.listing.replace(Rc::new(listing)));
     }
 
     /// The namespace of that id: the same each time, and an inactive one if there is none. None if there are too many
@@ -163,12 +175,15 @@ impl Namespaces {
         None
     }
 
-    /// Runs `look` on the listing, out of its cell. It must not call the layer above.
-    fn with<T>(&self, look: impl FnOnce(&Listing) -> T) -> T {
+    /// What the controller listed last.
+    pub(super) fn listing(&self) -> Rc<Listing> {
         let listing = self.listing.take();
-        let result = look(&listing);
-        self.listing.set(listing);
-        result
+        self.listing.set(listing.clone());
+        listing
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&Listing) -> T) -> T {
+        look(&self.listing())
     }
 }
 
@@ -248,5 +263,13 @@ mod tests {
         assert!(!one.is_active() && Arc::ptr_eq(&one, &get(&namespaces, 1)));
         assert_eq!((two.sectors(), three.sectors()), (16, 24));
         assert_eq!((namespaces.after(0), namespaces.after(2), namespaces.after(3)), (2, 3, 0));
+        // Of one that did not change what is known is taken over.
+        let old = namespaces.listing();
+        let mut listing = Listing::default();
+        assert!(!listing.take_over(1, &old).unwrap() && listing.take_over(3, &old).unwrap());
+        assert!(matches!(listing.take_over(2, &old), Err(Error::Internal(_))), "does not ascend");
+        namespaces.renew(listing);
+        assert!(!two.is_active());
+        assert_eq!((three.sectors(), three.identify_data().unwrap().read()), (24, *image(24)));
     }
 }

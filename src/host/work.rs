@@ -27,11 +27,19 @@ pub(super) struct Work {
     admin: Rc<AdminQueue>,
     budget: Cell<Budget>,
     page: Cell<Option<Rc<RegisteredMemory>>>,
+    /// Without it there is no association.
+    vital: bool,
 }
 
 impl Work {
+    /// Work that the association depends on: a command that is not answered in time ends the connection.
     pub(super) fn new(admin: &Rc<AdminQueue>, budget: Budget) -> Self {
-        Self { admin: admin.clone(), budget: Cell::new(budget), page: Cell::new(None) }
+        Self { admin: admin.clone(), budget: Cell::new(budget), page: Cell::new(None), vital: true }
+    }
+
+    /// Work that may fail without harm to the association, unless the controller does not answer Keep Alives.
+    pub(super) fn tolerant(admin: &Rc<AdminQueue>, budget: Budget) -> Self {
+        Self { vital: false, ..Self::new(admin, budget) }
     }
 
     pub(super) fn admin(&self) -> &Rc<AdminQueue> {
@@ -50,8 +58,8 @@ impl Work {
         self.budget.set(self.budget.get().with_time(|all| all.saturating_sub(left)));
     }
 
-    /// Sends a command that this host cannot do without, and waits for its answer. If there is none in time, its own or
-    /// that of the budget, or if the controller is found silent meanwhile, the queue is being disconnected when this returns.
+    /// Sends a command and waits for its answer. If there is none in time, its own or that of the budget, and the work is vital, or if
+    /// the controller is found silent meanwhile, the queue is being disconnected when this returns.
     pub(super) async fn execute(&self, what: &'static str, command: Command) -> Result<Completion, Error> {
         self.command(what, command, None).await
     }
@@ -67,7 +75,11 @@ impl Work {
         let asked = self.admin.ask(what, command, buffer, Some(budget))?;
         let ended = poll_fn(|_| asked.outcome(&self.admin).map_or(Poll::Pending, Poll::Ready)).await;
         ended.inspect_err(|error| {
-            if matches!(error, Error::TimedOut(_) | Error::TooSlow { .. } | Error::Silent { .. }) {
+            if match error {
+                Error::TimedOut(_) | Error::TooSlow { .. } => self.vital,
+                Error::Silent { .. } => true,
+                _ => false,
+            } {
                 self.admin.qpair().disconnect();
             }
         })
