@@ -626,6 +626,29 @@ void spdk_nvme_ctrlr_register_aer_callback(struct spdk_nvme_ctrlr *ctrlr,
                                            void *aer_cb_arg);
 
 /**
+ * Sets what is called when the controller's namespaces have changed, instead of the callback for all events; NULL is nobody, and then that
+ * one hears of it.
+ *
+ * cb_fn is called as that one is, once the namespaces are what they are now.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. cb_fn can be called with cb_arg until another one is set, or the controller is
+ * detached.
+ */
+void spdk_nvme_ctrlr_register_ns_attr_changed_callback(struct spdk_nvme_ctrlr *ctrlr,
+                                                       spdk_nvme_ns_attr_changed_cb cb_fn,
+                                                       void *cb_arg);
+
+/**
+ * Leaves the log page of changed namespaces to the program, for as long as the controller is attached: after an event of theirs all
+ * namespaces are looked at. The program has to read the page, or there are no further events.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
  * Reads the discovery log, all of it and of one generation. Returns 0, or a negated errno if that cannot begin: then cb_fn is not called.
  *
  * cb_fn is called once, from a poll of the Admin Queue: with rc 0, the last command's completion, and the log, which is the program's from
@@ -865,6 +888,74 @@ int spdk_nvme_ctrlr_set_trid(struct spdk_nvme_ctrlr *ctrlr,
  * qpair is a handle that no other thread uses.
  */
 int spdk_nvme_ctrlr_reconnect_io_qpair(struct spdk_nvme_qpair *qpair);
+
+/**
+ * Attaches a namespace to the controllers that payload lists; this controller's namespaces are read again.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL, which is refused, or points to a controller list.
+ */
+int spdk_nvme_ctrlr_attach_ns(struct spdk_nvme_ctrlr *ctrlr,
+                              uint32_t nsid,
+                              struct spdk_nvme_ctrlr_list *payload);
+
+/**
+ * Detaches a namespace from the controllers that payload lists; this controller's namespaces are read again.
+ *
+ * What must hold:
+ * As for spdk_nvme_ctrlr_attach_ns().
+ */
+int spdk_nvme_ctrlr_detach_ns(struct spdk_nvme_ctrlr *ctrlr,
+                              uint32_t nsid,
+                              struct spdk_nvme_ctrlr_list *payload);
+
+/**
+ * Makes a namespace. Returns its identifier, or 0, after a log line, if there is none. It is not attached to any controller.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload is NULL, which is refused, or points to the data of a namespace.
+ */
+uint32_t spdk_nvme_ctrlr_create_ns(struct spdk_nvme_ctrlr *ctrlr,
+                                   struct spdk_nvme_ns_data *payload);
+
+/**
+ * Deletes a namespace; this controller's namespaces are read again.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_delete_ns(struct spdk_nvme_ctrlr *ctrlr, uint32_t nsid);
+
+/**
+ * Formats a namespace, or all of them with FFFFFFFFh, and resets the controller: its queue pairs have to be connected again. A format
+ * that takes longer than admin_timeout_ms counts as lost.
+ *
+ * Returns 0; -1 if the controller could not be brought up again; or another error value.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. format is NULL, which is refused, or points to a format.
+ */
+int spdk_nvme_ctrlr_format(struct spdk_nvme_ctrlr *ctrlr,
+                           uint32_t nsid,
+                           struct spdk_nvme_format *format);
+
+/**
+ * Downloads a firmware image, commits it to a slot, and resets the controller: its queue pairs have to be connected again.
+ *
+ * commit_action is SPDK_NVME_FW_COMMIT_REPLACE_IMG or SPDK_NVME_FW_COMMIT_REPLACE_AND_ENABLE_IMG, size a multiple of 4; anything else is
+ * -1. completion_status gets the status of the commit. If that asks for a conventional reset, which is not this library's to do, the
+ * answer is -EIO and there is no reset. Returns 0; -1 if the controller could not be brought up again; or another error value.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload has size bytes; completion_status is NULL, which is refused, or can be
+ * written.
+ */
+int spdk_nvme_ctrlr_update_firmware(struct spdk_nvme_ctrlr *ctrlr,
+                                    void *payload,
+                                    uint32_t size,
+                                    int slot,
+                                    enum spdk_nvme_fw_commit_action commit_action,
+                                    struct spdk_nvme_status *completion_status);
 
 /**
  * Reads the CSTS property, and waits for the answer; admin callbacks may run meanwhile. All bits

@@ -222,6 +222,12 @@ enum spdk_nvme_ns_flags {
 	SPDK_NVME_NS_COMPARE_SUPPORTED = 1 << 7,
 };
 
+/**
+ * Called when namespaces have changed, with the identifiers of those that did; NULL and 0 if that is not known: then all may have. The
+ * list is gone afterwards.
+ */
+typedef void (*spdk_nvme_ns_attr_changed_cb)(void *cb_arg, const uint32_t *nsids, uint32_t num_nsids);
+
 /** The next call of spdk_nvme_req_next_sge_cb is to give the piece that has byte `offset` of the data, from that byte on. */
 typedef void (*spdk_nvme_req_reset_sgl_cb)(void *cb_arg, uint32_t offset);
 

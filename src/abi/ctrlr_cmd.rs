@@ -463,7 +463,7 @@ unsafe fn wait_for_security(
     let command = security(opcode, secp, spsp, nssf, size);
     let result = object.admin(|host| host.request_admin(what, command, data));
     match waited(&object.describe(), result) {
-        Ok(received) => {
+        Ok((_, received)) => {
             // SAFETY: as above.
             unsafe { buffer.take(&received) };
             0

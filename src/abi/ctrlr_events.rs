@@ -6,11 +6,11 @@ use super::{
     entry::entry,
     error::negated_errno,
     types::{
-        spdk_nvme_aer_cb, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_discovery_cb,
+        spdk_nvme_aer_cb, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_discovery_cb, spdk_nvme_ns_attr_changed_cb,
         spdk_nvmf_discovery_log_page,
     },
 };
-use crate::host::{DiscoveryPage, EventListener};
+use crate::host::{ChangeListener, DiscoveryPage, EventListener};
 use libc::{EINVAL, ENOMEM, c_int, c_void};
 use spec::Completion;
 use std::{ptr, rc::Rc};
@@ -46,6 +46,53 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_register_aer_callback(
             object.admin(|host| host.listen_to_events(listener));
         }
     );
+}
+
+/// Sets what is called when the controller's namespaces have changed, instead of the callback for all events; NULL is nobody, and then that
+/// one hears of it.
+///
+/// cb_fn is called as that one is, once the namespaces are what they are now.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching. cb_fn can be called with cb_arg until another one is set, or the controller is
+/// detached.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_register_ns_attr_changed_callback(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    cb_fn: spdk_nvme_ns_attr_changed_cb,
+    cb_arg: *mut c_void,
+) {
+    entry!(
+        spdk_nvme_ctrlr_register_ns_attr_changed_callback(ctrlr, cb_fn, cb_arg),
+        Ctrlr as share,
+        ctrlr,
+        (),
+        |object| {
+            let listener = cb_fn.map(|cb_fn| {
+                let listener = move |ids: Option<&[u32]>| {
+                    let count = ids.map_or(0, |ids| u32::try_from(ids.len()).unwrap_or(u32::MAX));
+                    // SAFETY: the program gave the function to be called with its argument and a list of ids, or none.
+                    unsafe { cb_fn(cb_arg, ids.map_or(ptr::null(), <[u32]>::as_ptr), count) };
+                };
+                Rc::new(listener) as ChangeListener
+            });
+            object.admin(|host| host.listen_to_changes(listener));
+        }
+    );
+}
+
+/// Leaves the log page of changed namespaces to the program, for as long as the controller is attached: after an event of theirs all
+/// namespaces are looked at. The program has to read the page, or there are no further events.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(ctrlr: *mut spdk_nvme_ctrlr) {
+    entry!(spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(ctrlr), Ctrlr as share, ctrlr, (), |object| {
+        object.admin(|host| host.leave_changed_list());
+    });
 }
 
 /// Reads the discovery log, all of it and of one generation. Returns 0, or a negated errno if that cannot begin: then cb_fn is not called.

@@ -163,7 +163,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_reconnect_io_qpair(qpair: *mut spdk_nvm
 }
 
 /// How a reset has ended. The host or the transport has said what went wrong.
-fn brought_up(ctrlr: &Ctrlr, result: Result<(), host::Error>) -> c_int {
+pub(super) fn brought_up(ctrlr: &Ctrlr, result: Result<(), host::Error>) -> c_int {
     match result {
         Ok(()) => {
             ctrlr.refresh_opts();

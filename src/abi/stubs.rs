@@ -14,55 +14,13 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_attach_ns(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_authenticate(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );
 
 stub!(
-    spdk_nvme_ctrlr_create_ns(a1: Pointer, a2: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ctrlr_delete_ns(a1: Pointer, a2: u32) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_detach_ns(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(a1: Pointer) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
-    spdk_nvme_ctrlr_format(a1: Pointer, a2: u32, a3: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_free_qid(a1: Pointer, a2: u16) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
-    spdk_nvme_ctrlr_register_ns_attr_changed_callback(a1: Pointer, a2: Pointer, a3: Pointer) -> (),
     handles(a1),
     ()
 );
@@ -75,13 +33,6 @@ stub!(
 
 stub!(
     spdk_nvme_ctrlr_set_keys(a1: Pointer, a2: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_update_firmware(a1: Pointer, a2: Pointer, a3: u32, a4: c_int, a5: u32,
-        a6: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );

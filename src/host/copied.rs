@@ -63,24 +63,24 @@ impl Controller {
         self.submit_admin(command, payload, completer)
     }
 
-    /// Sends an admin command with a copy of its data, and waits for the answer: what the controller gave. Other callbacks of
+    /// Sends an admin command with a copy of its data, and waits for the answer, and what the controller gave. Other callbacks of
     /// the Admin Queue run meanwhile. After a timeout the answer is not looked at any more.
     pub fn request_admin(
         &self,
         what: &'static str,
         command: Command,
         data: CopiedData<'_>,
-    ) -> Result<Received, Error> {
+    ) -> Result<(Completion, Received), Error> {
         let received = buffer(self.admin_queue().qpair(), command.opcode(), data)?;
         let length = received.length as u32; // LONGEST at most
         match received.memory {
-            None => self.ask(what, command, None).map(|_| Received { memory: None, length: 0 }),
+            None => Ok((self.ask(what, command, None)?, Received { memory: None, length: 0 })),
             Some(memory) => {
                 let memory = Rc::new(memory);
-                self.ask(what, command, Some(Window::of(&memory, length)))?;
+                let completion = self.ask(what, command, Some(Window::of(&memory, length)))?;
                 // The command has ended, and its share of the buffer with it.
                 let memory = Rc::into_inner(memory).filter(|_| comes_back(command.opcode()));
-                Ok(Received { memory, length: length as usize })
+                Ok((completion, Received { memory, length: length as usize }))
             }
         }
     }

@@ -49,7 +49,7 @@ impl Controller {
     }
 
     /// Reads the namespaces again, and waits for that: these anew, and of the others those that were not there.
-    pub(super) fn refresh(&self, changed: &[u32]) -> Result<(), Error> {
+    pub fn reread_namespaces(&self, changed: &[u32]) -> Result<(), Error> {
         let (summary, old) = (self.summary(), self.namespaces().listing());
         let work = self.refreshing();
         let listing = bring_up::namespaces(&work, &summary, &old, Changed::These(changed), true);
