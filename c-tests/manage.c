@@ -51,16 +51,16 @@ int main(int argc, char **argv)
 	CHECK_INT(spdk_nvme_ctrlr_update_firmware(session.ctrlr, image, 4096, 1, SPDK_NVME_FW_COMMIT_REPLACE_IMG, NULL), -EINVAL);
 	CHECK_INT(spdk_nvme_ctrlr_update_firmware(session.ctrlr, image, 4095, 1, SPDK_NVME_FW_COMMIT_REPLACE_IMG, &status), -1);
 	CHECK_INT(spdk_nvme_ctrlr_update_firmware(session.ctrlr, image, 4096, 1, SPDK_NVME_FW_COMMIT_RUN_IMG, &status), -1);
-	if (!oacs.ns_manage) {
+	if (!oacs.nms) {
 		CHECK_INT(spdk_nvme_ctrlr_attach_ns(session.ctrlr, most, &list), -EIO);
 		CHECK_INT(spdk_nvme_ctrlr_detach_ns(session.ctrlr, most, &list), -EIO);
 		CHECK_INT(spdk_nvme_ctrlr_delete_ns(session.ctrlr, most), -EIO);
 		CHECK_INT(spdk_nvme_ctrlr_create_ns(session.ctrlr, &data), 0);
 	}
-	if (!oacs.format) {
+	if (!oacs.fnvms) {
 		CHECK_INT(spdk_nvme_ctrlr_format(session.ctrlr, most, &format), -EIO);
 	}
-	if (!oacs.firmware) {
+	if (!oacs.fwds) {
 		memset(&status, 0xff, sizeof(status));
 		rc = spdk_nvme_ctrlr_update_firmware(session.ctrlr, image, sizeof(image), 1, SPDK_NVME_FW_COMMIT_REPLACE_AND_ENABLE_IMG,
 						     &status);
