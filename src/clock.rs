@@ -62,6 +62,12 @@ impl Moment {
         Self(self.0.saturating_add(ticks))
     }
 
+    /// As [`Moment::after`], where a duration of zero is none at all.
+    #[must_use]
+    pub fn after_exactly(self, duration: Duration) -> Self {
+        if duration.is_zero() { self } else { self.after(duration) }
+    }
+
     /// How long ago `earlier` was, in whole milliseconds; zero if it is still to come.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

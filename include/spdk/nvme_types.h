@@ -222,6 +222,9 @@ enum spdk_nvme_ns_flags {
 	SPDK_NVME_NS_COMPARE_SUPPORTED = 1 << 7,
 };
 
+/** Called when a command takes longer than it may: qpair is NULL for the Admin Queue, cid what spdk_nvme_ctrlr_cmd_abort() takes. */
+typedef void (*spdk_nvme_timeout_cb)(void *cb_arg, struct spdk_nvme_ctrlr *ctrlr, struct spdk_nvme_qpair *qpair, uint16_t cid);
+
 /**
  * Called when namespaces have changed, with the identifiers of those that did; NULL and 0 if that is not known: then all may have. The
  * list is gone afterwards.

@@ -1,6 +1,6 @@
-//! Aborting commands (Base 2.0, 5.1).
+//! Commands that take too long, and aborting commands (Base 2.0, 5.1).
 //!
-//! For both entries: 0 says that cb_fn, which may be NULL, is called once from a poll of the Admin Queue; -ENOMEM: no request is free;
+//! For the two that abort: 0 says that cb_fn, which may be NULL, is called once from a poll of the Admin Queue; -ENOMEM: no request is free;
 //! -ENXIO: the controller has failed or is not connected; -EINVAL: a wrong argument; cb_fn is not called then.
 
 use super::{
@@ -10,12 +10,61 @@ use super::{
     error::{invalid, submission},
     handles::{self, Found, find},
     qpair::Qpair,
-    types::{spdk_nvme_cmd_cb, spdk_nvme_ctrlr, spdk_nvme_qpair},
+    types::{spdk_nvme_cmd_cb, spdk_nvme_ctrlr, spdk_nvme_qpair, spdk_nvme_timeout_cb},
 };
 use crate::host;
 use libc::{EINVAL, c_int, c_void};
 use spec::Completion;
-use std::{ptr, rc::Rc};
+use std::{mem::transmute, ptr, rc::Rc, time::Duration};
+
+/// Sets who hears of commands that take longer than io_timeout_us microseconds, or timeout_us_admin for admin commands; NULL is nobody. 0 makes
+/// each command late at the next poll; a limit is rounded up to whole milliseconds.
+///
+/// cb_fn is called from polls of the queue that has the command, once for each, the oldest first, and may do anything; nothing is aborted
+/// by itself. A command's time begins with the call that submits it; those submitted before the first of these calls have none, nor have
+/// asynchronous events and Keep Alives.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching. cb_fn can be called with cb_arg, on each thread that polls, until another one is set or
+/// the controller is detached.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_register_timeout_callback(
+    ctrlr: *mut spdk_nvme_ctrlr,
+    timeout_us_io: u64,
+    timeout_us_admin: u64,
+    cb_fn: spdk_nvme_timeout_cb,
+    cb_arg: *mut c_void,
+) {
+    entry!(
+        spdk_nvme_ctrlr_register_timeout_callback(ctrlr, timeout_us_io, timeout_us_admin, cb_fn, cb_arg),
+        Ctrlr as share,
+        ctrlr,
+        (),
+        |object| {
+            let watch = cb_fn.map(|cb_fn| host::Watch {
+                io: Duration::from_micros(timeout_us_io),
+                admin: Duration::from_micros(timeout_us_admin),
+                tell: tell_late,
+                context: [cb_fn as usize, cb_arg.expose_provenance(), ctrlr.expose_provenance()],
+            });
+            object.admin(|host| host.watch_timeouts(watch));
+        }
+    );
+}
+
+type TimeoutCallback =
+    unsafe extern "C" fn(*mut c_void, *mut spdk_nvme_ctrlr, *mut spdk_nvme_qpair, u16);
+
+/// Calls the program about a command that is late.
+fn tell_late([function, argument, ctrlr]: [usize; 3], qpair: *mut (), command_id: u16) {
+    let function = ptr::with_exposed_provenance::<()>(function);
+    // SAFETY: the word is a function of this type, as spdk_nvme_ctrlr_register_timeout_callback was given it.
+    let function: TimeoutCallback = unsafe { transmute(function) };
+    let (argument, ctrlr) = (ptr::with_exposed_provenance_mut(argument), ptr::with_exposed_provenance_mut(ctrlr));
+    // SAFETY: the program gave the function to be called with its argument, the controller, a queue pair or NULL, and a command id.
+    unsafe { function(argument, ctrlr, qpair.cast(), command_id) };
+}
 
 /// Asks the controller to abort the command with id cid of a queue pair, or of the Admin Queue if qpair is NULL. cb_fn is called with
 /// the controller's answer: bit 0 of its cdw0 says that the command was not aborted. An aborted command ends by itself.

@@ -26,12 +26,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ctrlr_register_timeout_callback(a1: Pointer, a2: u64, a3: u64, a4: Pointer, a5: Pointer) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
     spdk_nvme_ctrlr_set_keys(a1: Pointer, a2: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP

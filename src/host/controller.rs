@@ -410,6 +410,7 @@ impl Controller {
             self.apply_or_ignore(Event::AtRest);
         }
         if polled.is_ok() {
+            self.tell_late(now);
             self.send_waiting_aborts();
         } else if is_at_rest {
             self.end_waiting_aborts();

@@ -1,6 +1,6 @@
 //! Poll groups of I/O qpairs.
 
-use super::{Error, IoQpair, shared::ends};
+use super::{Error, IoQpair, shared::changes};
 use crate::transport;
 use std::{
     cell::Cell,
@@ -11,8 +11,10 @@ use std::{
 /// further than it must.
 pub struct PollGroup {
     group: transport::PollGroup,
-    /// Ends of associations that were noticed.
-    ends: Cell<u32>,
+    /// Changes of controllers that were noticed.
+    changes: Cell<u32>,
+    /// Members may be watched.
+    watches: Cell<bool>,
     members: Rc<Members>,
 }
 
@@ -72,12 +74,20 @@ impl PollGroup {
     pub fn new() -> Result<Self, Error> {
         let group = transport::PollGroup::new()?;
         let members = Rc::new(Members { group: group.members().clone(), all: Cell::default() });
-        Ok(Self { group, ends: Cell::new(ends()), members })
+        Ok(Self { group, changes: Cell::new(changes()), watches: Cell::new(false), members })
     }
 
     /// Adds a qpair that is not connected and in no group.
     pub fn add(&self, qpair: &Rc<IoQpair>) -> Result<(), Error> {
-        self.members.add(qpair)
+        self.members.add(qpair)?;
+        qpair.notice_changes();
+        self.watches.set(self.watches.get() || qpair.transport().is_watched());
+        Ok(())
+    }
+
+    /// Runs `look` on the list of members, out of its cell. It must not call the layer above.
+    pub(super) fn members<T>(&self, look: impl FnOnce(&[Rc<IoQpair>]) -> T) -> T {
+        self.members.with(look)
     }
 
     /// Removes a member that is not connected; otherwise nothing changes.
@@ -101,11 +111,15 @@ impl PollGroup {
     /// As [`PollGroup::process_completions`], which leaves [`PollGroup::tell`] to the caller, unless the poll was a plain one.
     #[inline(always)]
     pub(crate) fn poll(&self, per_qpair: u32) -> transport::Polled {
-        let ends = ends();
-        if ends != self.ends.get() {
-            self.notice_ends(ends);
+        let changes = changes();
+        if changes != self.changes.get() {
+            self.notice_changes(changes);
         }
-        self.group.process_completions(per_qpair)
+        let polled = self.group.process_completions(per_qpair);
+        if self.watches.get() {
+            self.tell_late();
+        }
+        polled
     }
 
     /// What a poll came to, and `disconnected` for each member whose connection is over and released.
@@ -143,11 +157,12 @@ impl PollGroup {
         if self.is_empty() { Ok(()) } else { Err(transport::Error::GroupBusy.into()) }
     }
 
-    /// Some association has ended since the last look: perhaps that of a member.
+    /// Something of a controller has changed since the last look: perhaps of that of a member.
     #[cold]
     #[inline(never)]
-    fn notice_ends(&self, ends: u32) {
-        self.ends.set(ends);
-        self.members.with(|members| members.iter().for_each(|qpair| qpair.notice_end_of_association()));
+    fn notice_changes(&self, changes: u32) {
+        self.changes.set(changes);
+        self.members.with(|members| members.iter().for_each(|qpair| qpair.notice_changes()));
+        self.watches.set(self.members.with(|members| members.iter().any(|qpair| qpair.transport().is_watched())));
     }
 }

@@ -29,6 +29,7 @@ mod refresh;
 mod shared;
 mod summary;
 mod task;
+mod timeouts;
 mod work;
 
 pub use crate::transport::{Completer, Context, FailureReason, Payload, Upcall, tell_nobody};
@@ -48,3 +49,4 @@ pub use namespace::Namespace;
 pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId, compare_addresses};
 pub use published::SharedPage;
 pub use summary::{Profile, Summary};
+pub use timeouts::Watch;

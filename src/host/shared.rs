@@ -5,7 +5,7 @@
 //! is gone *before* its end is counted, and a qpair reads the count *before* the association, so that none connects with an association
 //! whose end it does not notice.
 
-use super::graveyard::Graveyard;
+use super::{graveyard::Graveyard, timeouts::Watch};
 use crate::transport::Association;
 use parking_lot::Mutex;
 use std::sync::{
@@ -13,24 +13,27 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-/// How often associations have ended: groups look at their members only when that has changed.
-static ENDS: AtomicU32 = AtomicU32::new(0);
+/// How often something of a controller changed: groups look at their members only when that is more than it was.
+static CHANGES: AtomicU32 = AtomicU32::new(0);
 
-/// How often associations of this process have ended.
+/// How often something of a controller of this process has changed that qpairs have to look at.
 #[inline(always)]
-pub(super) fn ends() -> u32 {
-    ENDS.load(Ordering::Acquire)
+pub(super) fn changes() -> u32 {
+    CHANGES.load(Ordering::Acquire)
 }
 
 #[inline(never)]
-fn count_end() {
-    ENDS.fetch_add(1, Ordering::Release);
+fn count_change() {
+    CHANGES.fetch_add(1, Ordering::Release);
 }
 
 /// What I/O qpairs use of their controller, from any thread.
 pub(super) struct Shared {
     /// How often its association has ended.
     ends: AtomicU32,
+    /// How often that, or what is watched, has changed: what a qpair looks at in each poll.
+    changes: AtomicU32,
+    watch: Mutex<Option<Watch>>,
     failed: AtomicBool,
     largest_transfer: AtomicU32,
     most_pieces: AtomicU32,
@@ -54,6 +57,8 @@ impl Shared {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             ends: AtomicU32::new(0),
+            changes: AtomicU32::new(0),
+            watch: Mutex::new(None),
             failed: AtomicBool::new(false),
             largest_transfer: AtomicU32::new(0),
             most_pieces: AtomicU32::new(1),
@@ -80,8 +85,30 @@ impl Shared {
         let was_there = matches!(std::mem::replace(&mut *self.association.lock(), why), Availability::There(_));
         if was_there {
             self.ends.fetch_add(1, Ordering::Release);
-            count_end();
+            self.change();
         }
+    }
+
+    fn change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+        count_change();
+    }
+
+    /// How often something changed that qpairs have to look at.
+    #[inline]
+    pub(super) fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// What is watched.
+    pub(super) fn watch(&self) -> Option<Watch> {
+        *self.watch.lock()
+    }
+
+    /// From now on this is watched.
+    pub(super) fn set_watch(&self, watch: Option<Watch>) {
+        *self.watch.lock() = watch;
+        self.change();
     }
 
     /// Whether a qpair can connect.

@@ -320,6 +320,24 @@ impl Qpair {
         count
     }
 
+    /// From now on requests may take so long, or as long as they like.
+    pub fn watch(&self, limit: Option<Duration>) {
+        self.wire.slots.watch(limit);
+        self.short_polls.set(0);
+        // A gate that is not watched any more opens.
+        self.flush_now();
+    }
+
+    /// Whether requests are watched.
+    pub fn is_watched(&self) -> bool {
+        self.wire.slots.is_watched()
+    }
+
+    /// The command ids of the requests that are with the controller for too long, the oldest first, each once.
+    pub fn late(&self, now: Moment) -> Vec<u16> {
+        self.wire.slots.late(now)
+    }
+
     /// The account half of a poll, for a qpair outside of a group or in a wait of its own: takes completions off
     /// its queue. Calls nobody.
     pub fn account(&self, at_most: u32) {
@@ -443,7 +461,7 @@ impl Qpair {
         let delivered = self.wire.deliver_up_to(limit);
         self.flush();
         if self.is_connected() {
-            self.short_polls.set(if self.is_alone() { u8::MAX } else { 0 });
+            self.short_polls.set(if self.is_alone() && !self.is_watched() { u8::MAX } else { 0 });
             return Ok(delivered);
         }
         let lost = self.with(|state| match state {

@@ -32,8 +32,9 @@ use super::{
     completer::{Completer, Context, Payload},
     token::Token,
 };
-use spec::{Completion, Status};
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use crate::clock::{self, Moment};
+use spec::{AdminOpcode, Completion, Status};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 use verbs::{COMMAND_WORDS, Memory, ProtectionDomain, Registration, Seat, SendQueue, Slot};
 
 /// Where a slot is.
@@ -63,8 +64,8 @@ pub(super) struct Request {
     id: Cell<u16>,
     /// When it was accepted, by the count of those before it.
     order: Cell<u32>,
-    /// Room for when it was accepted, by the clock, once somebody asks for timeouts.
-    _since: Cell<u64>,
+    /// When it was accepted, if its qpair was watched then and nobody was told yet that it is late.
+    since: Cell<Moment>,
 }
 
 const OPEN: usize = 0;
@@ -130,6 +131,10 @@ pub(super) struct Slots {
     shut: Cell<bool>,
     room: Cell<u32>,
     lent: Cell<u32>,
+    /// How long a request may take, if that is watched; then the gate stays shut, so that each takes the long way.
+    watched: Cell<Option<Duration>>,
+    /// When the next one may be late.
+    next_late: Cell<Moment>,
     closures: Closures,
     /// Room to bring aborted requests in order, so that an end allocates nothing.
     scratch: Cell<Vec<u16>>,
@@ -164,7 +169,7 @@ impl Slots {
             phase: Cell::new(phase::FREE),
             id: Cell::new(slot as u16),
             order: Cell::new(0),
-            _since: Cell::new(0),
+            since: Cell::new(Moment::START),
         })?;
         let slots = Self {
             queue,
@@ -176,6 +181,8 @@ impl Slots {
             shut: Cell::new(true),
             room: Cell::new(0),
             lent: Cell::new(0),
+            watched: Cell::new(None),
+            next_late: Cell::new(Moment::START),
             closures: Closures::default(),
             scratch: Cell::new(scratch),
             queue_id,
@@ -193,7 +200,7 @@ impl Slots {
             phase: request.phase.clone(),
             id: request.id.clone(),
             order: request.order.clone(),
-            _since: request._since.clone(),
+            since: request.since.clone(),
         };
         Ok(self.queue.renew(memory, copy)?)
     }
@@ -270,7 +277,16 @@ impl Slots {
 
     /// Takes a slot for a request that goes out at once.
     pub(super) fn take_open(&self) -> Option<Place<'_>> {
-        self.queue.pop_stack::<OPEN>()
+        self.queue.pop_stack::<OPEN>().or_else(|| self.take_watched())
+    }
+
+    /// As [`Slots::take_open`], past the gate that is shut since the qpair is watched.
+    #[cold]
+    fn take_watched(&self) -> Option<Place<'_>> {
+        let may_go = self.watched.get().is_some() && self.live.get() && !self.has_waiting();
+        let slot = self.queue.first::<RESERVE>().filter(|_| may_go && self.take_room())?;
+        self.queue.pop_stack::<RESERVE>();
+        Some(slot)
     }
 
     /// Takes a slot outside of the account of room, for a request that goes ahead of all others.
@@ -299,6 +315,8 @@ impl Slots {
         ahead: bool,
     ) -> Result<(), Error> {
         let request = slot.user();
+        let since = self.watched.get().map_or(Moment::START, |_| clock::now());
+        request.since.set(since);
         // What was there is of the slot's request before.
         request.function.set(NOBODY.function);
         request.argument.set(NOBODY.argument);
@@ -478,7 +496,7 @@ impl Slots {
     /// At the end of a poll: opens the gate if nobody waits, and gives out the room of commands that are finished and whose
     /// callbacks did not run yet.
     pub(super) fn settle(&self) {
-        if !self.live.get() || self.has_waiting() {
+        if !self.live.get() || self.has_waiting() || self.watched.get().is_some() {
             return;
         }
         let finished = self.finished_in_account().count() as u32;
@@ -495,6 +513,49 @@ impl Slots {
         }
         self.shut.set(false);
         self.follow_account();
+    }
+
+    /// From now on requests may take so long, or as long as they like. The next [`Slots::settle`] opens a gate that is not watched any
+    /// more.
+    pub(super) fn watch(&self, limit: Option<Duration>) {
+        self.next_late.set(Moment::START);
+        if self.watched.replace(limit).is_none() && limit.is_some() {
+            self.shut();
+        }
+    }
+
+    /// Whether requests are watched.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.get().is_some()
+    }
+
+    /// The command ids of the requests that are with the controller for too long, the oldest first, each once.
+    pub(super) fn late(&self, now: Moment) -> Vec<u16> {
+        let Some(limit) = self.watched.get().filter(|_| now.has_reached(self.next_late.get())) else {
+            return Vec::new();
+        };
+        // What comes from here on is not late before.
+        let mut next = now.after(limit);
+        let begun = self.begun.get();
+        let mut late = Vec::new();
+        for slot in self.requests().filter(|slot| slot.user().is_outstanding()) {
+            let request = slot.user();
+            let [first, ..] = slot.read();
+            let is_exempt = EXEMPT.contains(&(first as u8)) && self.queue_id == 0;
+            if request.since.get() == Moment::START || is_exempt {
+                continue;
+            }
+            let due = request.since.get().after_exactly(limit);
+            if now.has_reached(due) {
+                request.since.set(Moment::START);
+                late.push((begun.wrapping_sub(request.order.get()), request.id.get()));
+            } else {
+                next = next.min(due);
+            }
+        }
+        self.next_late.set(next);
+        late.sort_unstable_by_key(|(age, _)| std::cmp::Reverse(*age));
+        late.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The connection is live, and `cap` ordinary commands may be out at a time.
@@ -762,6 +823,10 @@ impl Slots {
         self.queue.slots().filter(|slot| slot.user().phase.get() != phase::FREE).count()
     }
 }
+
+/// Admin commands that may take as long as they like: an Asynchronous Event Request waits for its event, a Keep Alive has a deadline of its
+/// own.
+const EXEMPT: [u8; 2] = [AdminOpcode::ASYNC_EVENT_REQUEST.0, AdminOpcode::KEEP_ALIVE.0];
 
 /// The words of a request of which nobody is told.
 const NOBODY: Context = Context { function: std::ptr::null(), argument: std::ptr::null_mut() };

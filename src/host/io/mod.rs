@@ -29,9 +29,11 @@ use std::{
 pub struct IoQpair {
     wire: Rc<Wire>,
     seen: Seen,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// How often its controller's association had ended when it was connected, or that was noticed.
     ends: Cell<u32>,
+    /// How often something had changed when that was looked at last.
+    changes: Cell<u32>,
     qpair: Rc<Qpair>,
     options: IoQpairOptions,
     tag: Cell<*mut ()>,
@@ -82,6 +84,7 @@ impl IoQpair {
             wire: qpair.wire().clone(),
             seen: Seen::nothing(),
             ends: Cell::new(shared.ends()),
+            changes: Cell::new(shared.changes().wrapping_sub(1)),
             shared,
             qpair,
             options,
@@ -134,7 +137,7 @@ impl IoQpair {
             Availability::Resetting => return Err(Error::Resetting),
             Availability::NotThere => return Err(Error::ControllerFailed),
         };
-        self.notice_end_of_association();
+        self.notice_changes();
         match self.qpair.associate(&association) {
             Ok(()) => self.ends.set(ends),
             // Then connecting will say in which state it is.
@@ -236,19 +239,32 @@ impl IoQpair {
     /// Runs the callbacks of at most `most` finished requests (0: no limit); returns how many ran. An error says
     /// that the qpair is not connected; callbacks of aborted requests ran nevertheless.
     pub fn process_completions(&self, most: u32) -> Result<u32, Error> {
-        self.notice_end_of_association();
-        Ok(self.qpair.process_completions(most)?)
+        self.notice_changes();
+        let polled = self.qpair.process_completions(most);
+        if self.qpair.is_watched() {
+            self.tell_late();
+        }
+        Ok(polled?)
     }
 
     /// As [`IoQpair::process_completions`], for when there is nothing but completions. None if there is something else, or may
     /// be: then call that.
     #[inline(always)]
     pub(crate) fn poll(&self, most: u32) -> Option<u32> {
-        if self.shared.ends() != self.ends.get() { None } else { self.qpair.poll(most) }
+        if self.shared.changes() != self.changes.get() { None } else { self.qpair.poll(most) }
+    }
+
+    /// What other threads may have done to the controller that concerns its qpairs.
+    pub(super) fn notice_changes(&self) {
+        let changes = self.shared.changes();
+        if self.changes.replace(changes) != changes {
+            self.qpair.watch(self.shared.watch().map(|watch| watch.io));
+            self.notice_end_of_association();
+        }
     }
 
     /// Another thread may have failed or reset the controller; the qpair's own thread ends the connection.
-    pub(super) fn notice_end_of_association(&self) {
+    fn notice_end_of_association(&self) {
         let ends = self.shared.ends();
         if self.ends.replace(ends) == ends || self.qpair.is_at_rest() || self.qpair.is_draining() {
             return;
