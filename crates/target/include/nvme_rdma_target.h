@@ -69,6 +69,12 @@ struct nvme_rdma_target_options {
 	 * with Command Sequence Error: 0 to 60000. Default 20. Other targets need such a moment, so hosts must bear it.
 	 */
 	uint32_t linger_ms;
+
+	/*
+	 * Keyed data blocks that a command may have: 1 to 16, more than one as a list in the capsule. Default 16. MSDBD says
+	 * less where a capsule has no room for so many.
+	 */
+	uint8_t descriptors;
 };
 
 /*

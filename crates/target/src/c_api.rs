@@ -33,6 +33,7 @@ pub struct COptions {
     mdts: u8,
     read_depth: u8,
     linger_ms: u32,
+    descriptors: u8,
 }
 
 /// `struct nvme_rdma_target_counters`.
@@ -330,6 +331,7 @@ unsafe fn read_options(options: *const COptions) -> Result<Options, Failure> {
         mdts: given.mdts,
         read_depth: given.read_depth,
         linger_ms: given.linger_ms,
+        descriptors: given.descriptors,
     })
 }
 
@@ -347,6 +349,7 @@ fn defaults() -> COptions {
         mdts: options.mdts,
         read_depth: options.read_depth,
         linger_ms: options.linger_ms,
+        descriptors: options.descriptors,
     }
 }
 
@@ -411,5 +414,18 @@ mod tests {
         unsafe { nvme_rdma_target_options_init(place.as_mut_ptr().cast(), 36) };
         assert_eq!(place[32..36], 4096u32.to_ne_bytes());
         assert!(place[36..].iter().all(|byte| *byte == 0xaa));
+    }
+
+    #[test]
+    fn what_an_older_caller_does_not_know_has_its_default() {
+        let before = std::mem::offset_of!(COptions, descriptors);
+        let mut options = defaults();
+        options.listen = c"127.0.0.1:0".as_ptr();
+        options.descriptors = 3;
+        // SAFETY: the structure is a local one, and its strings are constants.
+        let read = |options: &COptions| unsafe { read_options(options) }.ok().unwrap().descriptors;
+        assert_eq!(read(&options), 3);
+        options.size = before;
+        assert_eq!(read(&options), Options::default().descriptors);
     }
 }

@@ -13,6 +13,8 @@ pub const NAMESPACE_SIZE_MAX: u64 = 1 << 40;
 pub const NAMESPACES_MAX: usize = 1024;
 /// How long a queue id stays taken after its connection ended unless the options say otherwise, in milliseconds.
 pub const LINGER_MS: u32 = 20;
+/// The most keyed data blocks that a command may have.
+pub const DESCRIPTORS_MAX: u8 = 16;
 
 /// Options of a target.
 #[derive(Clone, Debug)]
@@ -37,6 +39,9 @@ pub struct Options {
     /// For this many milliseconds after an I/O queue's connection ended its queue id stays taken, and Connect is refused
     /// with Command Sequence Error; 0 to 60,000. Other targets need such a moment to tidy up, so hosts must bear it.
     pub linger_ms: u32,
+    /// Keyed data blocks that a command may have, 1 to 16: more than one are a list in the capsule. With 1 there are no
+    /// lists. MSDBD says less where the capsule has no room for so many, see [`Options::msdbd`].
+    pub descriptors: u8,
 }
 
 /// Options of a subsystem.
@@ -71,6 +76,7 @@ impl Default for Options {
             mdts: 5,
             read_depth: 16,
             linger_ms: LINGER_MS,
+            descriptors: DESCRIPTORS_MAX,
         }
     }
 }
@@ -157,6 +163,7 @@ impl Options {
         range("MDTS", self.mdts.into(), 0, 10)?;
         range("the read depth", self.read_depth.into(), 1, 255)?;
         check_linger(self.linger_ms)?;
+        range("the number of descriptors", self.descriptors.into(), 1, DESCRIPTORS_MAX.into())?;
         if !self.in_capsule_data.is_multiple_of(16) {
             return Err(OptionError::Granularity(self.in_capsule_data));
         }
@@ -173,6 +180,22 @@ impl Options {
     #[must_use]
     pub fn entries_of(&self, qid: u16) -> u16 {
         if qid == 0 { self.queue_entries.max(ADMIN_QUEUE_ENTRIES_MIN) } else { self.queue_entries }
+    }
+
+    /// Bytes of an I/O queue's capsule, from the command's end on, that a list of descriptors may lie in. Lists begin right
+    /// behind the command and end before the place that ICDOFF gives to data, unless that is the same one (Base 2.1,
+    /// 3.3.2.1.3.1).
+    #[must_use]
+    pub fn descriptor_room(&self) -> u32 {
+        if self.icdoff == 0 { self.in_capsule_data } else { u32::from(self.icdoff) * 16 }
+    }
+
+    /// MSDBD: the keyed data blocks that a command may have, as many as the option says and a capsule holds. A single one
+    /// is in the command and needs no room.
+    #[must_use]
+    pub fn msdbd(&self) -> u8 {
+        let room = u8::try_from(self.descriptor_room() / 16).unwrap_or(u8::MAX);
+        self.descriptors.min(room).max(1)
     }
 }
 
@@ -442,6 +465,29 @@ mod tests {
         let options = Options { queue_entries: 16, ..Options::default() };
         assert_eq!((options.entries_of(0), options.entries_of(1)), (32, 16));
         assert_eq!(Options::default().entries_of(0), 128);
+    }
+
+    #[test]
+    fn there_are_as_many_descriptors_as_a_capsule_holds() {
+        for (descriptors, in_capsule_data, icdoff, msdbd) in [
+            (16, 4096, 0, 16),
+            (3, 4096, 0, 3),
+            (16, 80, 0, 5),
+            (16, 16, 0, 1),
+            (16, 0, 0, 1),
+            (1, 65_536, 64, 1),
+            (16, 65_536, 0, 16),
+            (16, 0, 64, 16),
+            (16, 4096, 2, 2),
+        ] {
+            let options = Options { descriptors, in_capsule_data, icdoff, ..Options::default() };
+            assert_eq!(options.msdbd(), msdbd, "{descriptors} {in_capsule_data} {icdoff}");
+        }
+        for descriptors in [0, 17] {
+            let listen = vec!["127.0.0.1:0".parse().unwrap()];
+            let options = Options { listen, descriptors, ..Options::default() };
+            assert!(options.check().unwrap_err().to_string().contains("out of range 1 to 16"));
+        }
     }
 
     #[test]

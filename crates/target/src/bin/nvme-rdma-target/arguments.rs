@@ -26,6 +26,7 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
   --io-queues N            I/O queues of a controller, 1 to 1024 (64)
   --mdts N                 largest transfer of 2^N pages of 4 KiB, 1 to 10; 0 is no limit (5)
   --read-depth N           RDMA READs outstanding on a queue, 1 to 255 (16)
+  --descriptors N          keyed data blocks that a command may have, 1 to 16, as far as its capsule holds them (16)
   --linger MS              how long a queue id stays taken after its connection ended, 0 to 60000 (20)
   --misbehave WHAT[:AFTER] for tests of hosts, after that many I/O responses (connection requests): cid-out-of-range,
                            cid-idle, repeat-response once; silent, reject-connections from there on
@@ -84,6 +85,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Action, S
             "--io-queues" => options.io_queues = number(&name, &value()?)?,
             "--mdts" => options.mdts = number(&name, &value()?)?,
             "--read-depth" => options.read_depth = number(&name, &value()?)?,
+            "--descriptors" => options.descriptors = number(&name, &value()?)?,
             "--linger" => options.linger_ms = number(&name, &value()?)?,
             "--misbehave" => commands.push(misbehave(&value()?)?),
             "--lie" => match value()?.as_str() {
@@ -148,12 +150,12 @@ mod tests {
     #[test]
     fn a_full_command_line() {
         let line = "--listen 127.0.0.1:4420 --listen=[::1]:0 --subsystem nqn.a,ns=1M --subsystem=nqn.b,ns=2M:4K \
-                    --in-capsule-data 8K --mdts 3 --linger 7 --misbehave cid-idle:5 --lie csts=1 -v --verbose --control /run/x";
+                    --in-capsule-data 8K --mdts 3 --linger 7 --descriptors 4 --misbehave cid-idle:5 --lie csts=1 -v --verbose --control /run/x";
         let arguments = run(line).unwrap();
         assert_eq!(arguments.options.listen.len(), 2);
         assert_eq!(arguments.options.subsystems[1].namespaces[0].unwrap().block_size, 4096);
         assert_eq!((arguments.options.in_capsule_data, arguments.options.mdts), (8192, 3));
-        assert_eq!(arguments.options.linger_ms, 7);
+        assert_eq!((arguments.options.linger_ms, arguments.options.descriptors), (7, 4));
         assert_eq!((arguments.verbose, arguments.control.as_deref()), (2, Some("/run/x")));
         let cid_idle = ControlCommand::Misbehave { how: Misbehaviour::CidIdle, after: 5 };
         assert_eq!(arguments.commands, [cid_idle, ControlCommand::Lie(Lie::Csts, 1)]);
@@ -169,6 +171,8 @@ mod tests {
             ("--listen :1 --mdts 300", "not a number"),
             ("--listen :1 --mdts 11", "out of range"),
             ("--listen :1 --linger 60001", "out of range"),
+            ("--listen :1 --descriptors 0", "out of range"),
+            ("--listen :1 --descriptors 17", "out of range"),
             ("--listen :1 --what", "not an option"),
             ("--listen :1 extra", "not expected"),
             ("--listen :1 --misbehave loudly", "not known"),
