@@ -33,7 +33,8 @@ pub struct Answer<'a> {
     /// are none, and for the blocks of a namespace; a page that is put here takes their place.
     pub page: Option<Vec<u8>>,
     /// Where the page or the blocks are written to, or where a write's data is read from. It is what the command's SGL
-    /// said, and there whenever the SGL is a keyed one of some length, even if the command is refused.
+    /// said, and there whenever the SGL is a keyed one of some length, even if the command is refused; what a list in the
+    /// capsule said is there if the command is not refused.
     pub remote: Option<Remote>,
     /// No answer now: true for an Asynchronous Event Request that waits for an event. Set to false, it is answered at
     /// once; set to true, a command is never answered and keeps its place in the target until the connection ends.
@@ -226,7 +227,9 @@ impl Lies {
             }
         }
         if let Some((shift, remote)) = self.value(Lie::WriteShift).zip(answer.remote.as_mut()) {
-            remote.address = remote.address.wrapping_add(shift);
+            for piece in remote.pieces_mut() {
+                piece.address = piece.address.wrapping_add(shift);
+            }
         }
         if self.value(Lie::Random).is_some() {
             self.spoil(answer);
@@ -399,8 +402,8 @@ impl Lies {
 
 /// Answers with this page, and success, if the command has a place for it. No more than the place is filled.
 fn say(answer: &mut Answer<'_>, mut page: Vec<u8>) {
-    if answer.remote.is_some() {
-        page.truncate(answer.command.sgl1().length() as usize);
+    if let Some(remote) = &answer.remote {
+        page.truncate(usize::try_from(remote.length()).unwrap_or(usize::MAX));
         answer.page = Some(page);
         answer.completion = success(answer);
     }
@@ -418,11 +421,7 @@ fn put(page: &mut [u8], offset: usize, bytes: &[u8]) {
 /// Where the command wants its data, as its SGL says it.
 pub(crate) fn remote_of(command: &Command) -> Option<Remote> {
     let sgl = command.sgl1();
-    (sgl.kind() == SglType::KEYED_DATA_BLOCK && sgl.length() > 0).then(|| Remote {
-        address: sgl.address(),
-        key: sgl.key(),
-        invalidate: sgl.subtype() == spec::sgl::SglSubtype::INVALIDATE_KEY,
-    })
+    (sgl.kind() == SglType::KEYED_DATA_BLOCK && sgl.length() > 0).then(|| Remote::block(sgl))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Refusal {
 /// Connect data of the right length: where to get it from. Everything else is looked at when it is here.
 pub(super) fn begin_connect(data: DataPointer) -> Step {
     match data {
-        DataPointer::Remote { remote, .. } => Step::FetchConnect { remote },
+        DataPointer::Remote(remote) => Step::FetchConnect { remote },
         DataPointer::Capsule { offset, .. } => Step::ConnectInCapsule { offset },
     }
 }

@@ -18,15 +18,13 @@ pub(super) fn execute(
     let completion = Completion::new(0, command.cid(), Status::SUCCESS);
     match NvmOpcode(command.opcode()) {
         NvmOpcode::READ => {
-            let remote = data?.remote()?;
-            let extent = transfer(limits, namespace, command, data?)?;
-            Ok(Step::SendBlocks { extent, remote, completion })
+            let (extent, data) = transfer(limits, namespace, command, data?)?;
+            Ok(Step::SendBlocks { extent, remote: data.remote()?, completion })
         }
         NvmOpcode::WRITE => {
-            let data = data?;
-            let extent = transfer(limits, namespace, command, data)?;
+            let (extent, data) = transfer(limits, namespace, command, data?)?;
             Ok(match data {
-                DataPointer::Remote { remote, .. } => Step::FetchBlocks { extent, remote, completion },
+                DataPointer::Remote(remote) => Step::FetchBlocks { extent, remote, completion },
                 DataPointer::Capsule { offset, .. } => Step::CopyBlocks { offset, extent, completion },
             })
         }
@@ -44,19 +42,19 @@ pub(super) fn execute(
     }
 }
 
-/// The extent of a command that transfers data, whose length must be within MDTS and that of the SGL.
+/// The extent of a command that transfers data, whose length must be within MDTS and that of the SGL, and its data.
 fn transfer(
     limits: &Limits,
     namespace: &Namespace,
     command: &Command,
     data: DataPointer,
-) -> Result<Extent, Status> {
+) -> Result<(Extent, DataPointer), Status> {
     let length = u64::from(command.block_count()) << namespace.block_shift;
     if length > limits.max_transfer() {
         return Err(Status::INVALID_FIELD.with_dnr(true));
     }
-    data.expect(length)?;
-    extent(namespace, command)
+    let data = data.expect(length)?;
+    Ok((extent(namespace, command)?, data))
 }
 
 fn extent(namespace: &Namespace, command: &Command) -> Result<Extent, Status> {

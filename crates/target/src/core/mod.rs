@@ -27,7 +27,7 @@ use crate::lies::{Answer, Lies, remote_of};
 use crate::options::{Options, SubsystemOptions};
 use connect::begin_connect;
 use step::DataPointer;
-pub use step::{Extent, Remote, Step};
+pub use step::{Extent, Piece, Remote, Step};
 
 /// Subsystems, controllers, and the limits that they advertise.
 #[derive(Debug)]
@@ -245,7 +245,12 @@ impl Core {
             command,
             completion: Completion::new(0, command.cid(), Status::SUCCESS),
             page: None,
-            remote: remote_of(command),
+            remote: match &step {
+                Step::SendBytes { remote, .. }
+                | Step::SendBlocks { remote, .. }
+                | Step::FetchBlocks { remote, .. } => Some(remote.clone()),
+                _ => remote_of(command),
+            },
             hold: matches!(step, Step::Hold),
         };
         let held = answer.hold;

@@ -3,7 +3,7 @@
 use spec::command::COMMAND_SIZE;
 use spec::opcode::DataTransfer;
 use spec::sgl::{SglSubtype, SglType};
-use spec::{AdminOpcode, Command, Completion, Status};
+use spec::{AdminOpcode, Command, Completion, Sgl, Status};
 
 use super::Limits;
 
@@ -101,38 +101,71 @@ pub struct Extent {
     pub length: u64,
 }
 
-/// Memory of the host.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Remote {
+/// Memory of the host, as a keyed data block names it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Piece {
     /// Its address.
     pub address: u64,
+    /// Its length in bytes.
+    pub length: u32,
     /// Its key.
     pub key: u32,
-    /// The host wants the key invalidated with the response.
-    pub invalidate: bool,
+}
+
+/// Where a command's data is at the host: in one piece, or in several of which each continues the one before.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remote {
+    /// The first piece.
+    pub first: Piece,
+    /// Those behind it. Most commands have none, and then nothing is allocated.
+    pub rest: Vec<Piece>,
+    /// The key that the host wants invalidated with the response.
+    pub invalidate: Option<u32>,
+}
+
+impl Remote {
+    /// What a single keyed data block names.
+    pub(crate) fn block(sgl: Sgl) -> Remote {
+        let first = Piece { address: sgl.address(), length: sgl.length(), key: sgl.key() };
+        let invalidate = (sgl.subtype() == SglSubtype::INVALIDATE_KEY).then_some(first.key);
+        Remote { first, rest: Vec::new(), invalidate }
+    }
+
+    /// All pieces, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// All pieces, to be changed.
+    pub fn pieces_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
+        std::iter::once(&mut self.first).chain(&mut self.rest)
+    }
+
+    /// Bytes of all pieces.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.pieces().map(|piece| u64::from(piece.length)).sum()
+    }
 }
 
 /// Where a command's data is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum DataPointer {
-    Remote { remote: Remote, length: u32 },
+    Remote(Remote),
     Capsule { offset: usize, length: u32 },
 }
 
 impl DataPointer {
-    pub(super) fn length(&self) -> u32 {
+    fn length(&self) -> u64 {
         match self {
-            DataPointer::Remote { length, .. } | DataPointer::Capsule { length, .. } => *length,
+            DataPointer::Remote(remote) => remote.length(),
+            DataPointer::Capsule { length, .. } => u64::from(*length),
         }
     }
 
     /// The length must be what the command transfers.
     pub(super) fn expect(self, length: u64) -> Result<DataPointer, Status> {
-        if u64::from(self.length()) == length {
-            Ok(self)
-        } else {
-            Err(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true))
-        }
+        if self.length() == length { Ok(self) } else { Err(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true)) }
     }
 
     /// The command has no data.
@@ -143,7 +176,7 @@ impl DataPointer {
     /// Memory of the host, for data that goes to it.
     pub(super) fn remote(self) -> Result<Remote, Status> {
         match self {
-            DataPointer::Remote { remote, .. } => Ok(remote),
+            DataPointer::Remote(remote) => Ok(remote),
             DataPointer::Capsule { .. } => Err(Status::INVALID_FIELD.with_dnr(true)),
         }
     }
@@ -169,9 +202,7 @@ pub(super) fn data_pointer(
     let sgl = command.sgl1();
     match (sgl.kind(), sgl.subtype()) {
         (SglType::KEYED_DATA_BLOCK, SglSubtype::ADDRESS | SglSubtype::INVALIDATE_KEY) => {
-            let invalidate = sgl.subtype() == SglSubtype::INVALIDATE_KEY;
-            let remote = Remote { address: sgl.address(), key: sgl.key(), invalidate };
-            Ok(DataPointer::Remote { remote, length: sgl.length() })
+            Ok(DataPointer::Remote(Remote::block(sgl)))
         }
         (SglType::DATA_BLOCK, SglSubtype::OFFSET) => {
             if !writes(command) {

@@ -41,7 +41,10 @@ fn remote(length: u32) -> Sgl {
     Sgl::keyed(0xabc_000, length, 0x77)
 }
 
-const REMOTE: Remote = Remote { address: 0xabc_000, key: 0x77, invalidate: false };
+/// What `remote(length)` names.
+fn at_remote(length: u32) -> Remote {
+    Remote { first: Piece { address: 0xabc_000, length, key: 0x77 }, rest: Vec::new(), invalidate: None }
+}
 
 impl World {
     fn run(&mut self, queue: &mut Queue, command: Command) -> Step {
@@ -66,7 +69,10 @@ impl World {
     fn bytes(&mut self, queue: &mut Queue, command: Command) -> Vec<u8> {
         match self.run(queue, command) {
             Step::SendBytes { bytes, remote, completion } => {
-                assert_eq!((remote, completion.status()), (REMOTE, Status::SUCCESS));
+                assert_eq!(
+                    (remote, completion.status()),
+                    (at_remote(command.sgl1().length()), Status::SUCCESS)
+                );
                 bytes
             }
             other => panic!("{other:?}"),
@@ -80,7 +86,7 @@ impl World {
     fn connect_with(&mut self, queue: &mut Queue, command: Command, data: &ConnectData) -> Completion {
         match self.run(queue, command.with_sgl1(remote(1024))) {
             Step::FetchConnect { remote } => {
-                assert_eq!(remote, REMOTE);
+                assert_eq!(remote, at_remote(1024));
                 self.core.connect(queue, &command, data, self.now)
             }
             Step::Respond(completion) => completion,
@@ -471,11 +477,11 @@ fn reads_and_writes_become_extents() {
     let read = Command::read(2, 3, 2).with_sgl1(remote(8192));
     let extent = Extent { store: 1, offset: 3 * 4096, length: 8192 };
     let completion = Completion::new(0, 0x42, Status::SUCCESS);
-    assert_eq!(world.run(&mut io, read), Step::SendBlocks { extent, remote: REMOTE, completion });
+    assert_eq!(world.run(&mut io, read), Step::SendBlocks { extent, remote: at_remote(8192), completion });
     let write = Command::write(2, 3, 2).with_sgl1(remote(8192));
-    assert_eq!(world.run(&mut io, write), Step::FetchBlocks { extent, remote: REMOTE, completion });
+    assert_eq!(world.run(&mut io, write), Step::FetchBlocks { extent, remote: at_remote(8192), completion });
     let invalidating = Command::read(2, 3, 2).with_sgl1(Sgl::keyed_invalidate(0xabc_000, 8192, 0x77));
-    let remote = Remote { invalidate: true, ..REMOTE };
+    let remote = Remote { invalidate: Some(0x77), ..at_remote(8192) };
     assert_eq!(world.run(&mut io, invalidating), Step::SendBlocks { extent, remote, completion });
 
     let capsule = Command::write(2, 255, 1).with_sgl1(Sgl::in_capsule(0, 4096)).with_cid(0x42);

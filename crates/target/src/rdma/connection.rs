@@ -2,6 +2,9 @@
 //!
 //! Receives go back to the queue pair before the response to their command is posted, so that a host that keeps to its
 //! queue size always finds one. In one poll all receives are posted with one call and all sends with one.
+//!
+//! A response is posted behind all data that goes to the host, since the queue pair keeps their order, and after all data
+//! that comes from the host is here. No more reads are posted at a time than the read depth says.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -13,14 +16,15 @@ use spec::fabrics::ConnectData;
 use spec::rdma::{Accept, RECFMT, RejectReason, Request};
 use spec::{AdminOpcode, Command, Completion, Status};
 use verbs::{
-    Access, CmEvent, CmId, ConnectParameters, Memory, QueuePair, QueuePairCapabilities, RegisteredMemory,
-    RemoteTransfer, Segment, WcStatus, WorkCompletion,
+    Access, CmEvent, CmId, ConnectParameters, DeviceLimits, Memory, QueuePair, QueuePairCapabilities,
+    RegisteredMemory, RemoteTransfer, Segment, WcStatus, WorkCompletion,
 };
 
 use super::counters::Counters;
 use super::device::DeviceState;
 use super::io::{Failure, Io, pieces, zero};
-use super::slots::{Slots, Stage, Then, Token};
+use super::slots::{Part, Slots, Stage, Then, Token};
+use super::transfer::Transfer;
 use crate::control::Switches;
 use crate::core::{Core, Extent, Queue, Remote, Step};
 use crate::options::Options;
@@ -29,6 +33,9 @@ use crate::options::Options;
 const BATCH: usize = 32;
 /// Batches of one poll, so that one busy connection does not starve the others.
 const BATCHES: usize = 4;
+/// The spare work requests are enough for this many commands with as many pieces of data as there may be; where more come,
+/// their pieces take turns.
+const LISTS: usize = 8;
 /// A host that connected has this long to send Connect, in nanoseconds.
 const CONNECT_DEADLINE: u64 = 30_000_000_000;
 /// A connection that we closed is dropped at the latest after this, in nanoseconds.
@@ -54,8 +61,10 @@ pub(super) struct Connection {
     phase: Phase,
     /// The slot of the answer to a Disconnect.
     closes_after: Option<usize>,
+    /// Reads posted and not completed.
     reads: u16,
     read_depth: u16,
+    /// The slots that have reads to post, in order.
     waiting_reads: VecDeque<usize>,
     /// Receives whose command waits for a slot: index and length.
     backlog: VecDeque<(usize, usize)>,
@@ -107,9 +116,11 @@ impl Connection {
         }
         // One more than the queue's entries would do if completions came at once; a quarter more hides their delay.
         let slots = usize::from(entries) + usize::from(entries) / 4 + 4;
-        let io = Io::new(device, request.qid, entries.into(), slots, options).map_err(no_resources)?;
+        let spares = spares(request.qid, entries.into(), slots, options, &limits);
+        let io =
+            Io::new(device, request.qid, entries.into(), slots, spares, options).map_err(no_resources)?;
         let capabilities = QueuePairCapabilities {
-            sends: 2 * slots as u32,
+            sends: (2 * slots + spares) as u32,
             receives: entries.into(),
             send_segments: 1,
             receive_segments: 1,
@@ -118,7 +129,7 @@ impl Connection {
         let connection = Connection {
             qp: Some(qp.map_err(no_resources)?),
             io: Rc::new(io),
-            slots: Slots::new(slots),
+            slots: Slots::new(slots, spares),
             id: id.clone(),
             queue: Queue::new(request.qid, entries, id.local_address()),
             phase: Phase::Accepted(now.saturating_add(CONNECT_DEADLINE)),
@@ -261,12 +272,13 @@ impl Connection {
                 }
                 self.backlog.push_back((index, length));
             }
-            Token::Data(index) => {
-                let slot = self.slots.get_mut(index).ok_or(Failure::Token)?;
-                slot.posted = slot.posted.checked_sub(1).ok_or(Failure::Token)?;
-                if let Stage::Fetching { then, remote, .. } = &slot.stage {
-                    let (then, remote) = (then.clone(), *remote);
-                    self.fetched(turn, index, then, remote)?;
+            Token::Data(_) | Token::Spare(_) => {
+                let slot = self.slots.part_completed(token).ok_or(Failure::Token)?;
+                match self.slots.stage(slot) {
+                    Some(Stage::Fetching { .. }) => self.fetched(turn, slot)?,
+                    Some(Stage::Sending { .. }) => self.go_on_sending(turn, slot)?,
+                    // The response is on its way, or withheld.
+                    _ => {}
                 }
             }
             Token::Response(index) => {
@@ -376,7 +388,7 @@ impl Connection {
         self.respond(turn, slot, completion, None)
     }
 
-    /// RDMA WRITE, then the response behind it in the same chain: the queue pair keeps their order.
+    /// RDMA WRITEs, then the response behind them: the queue pair keeps their order.
     fn send(
         &mut self,
         turn: &mut Turn<'_>,
@@ -385,43 +397,67 @@ impl Connection {
         remote: Remote,
         completion: Completion,
     ) -> Result<(), Failure> {
-        let transfer = RemoteTransfer::Write { remote_address: remote.address, remote_key: remote.key };
-        self.transfer(slot, segment, transfer)?;
-        self.respond(turn, slot, completion, remote.invalidate.then_some(remote.key))
+        self.slots.set_stage(slot, Stage::Sending { completion, invalidate: remote.invalidate });
+        self.slots.set_transfer(slot, Transfer::new(segment, remote));
+        self.go_on_sending(turn, slot)
     }
 
-    /// RDMA READ, at once or when the reads before it allow.
+    /// Posts what there are work requests for; the rest when the slot's own has completed.
+    fn go_on_sending(&mut self, turn: &mut Turn<'_>, slot: usize) -> Result<(), Failure> {
+        while let Some(part) = self.slots.next_part(slot) {
+            let Part { remote, .. } = part;
+            let transfer = RemoteTransfer::Write { remote_address: remote.address, remote_key: remote.key };
+            self.post_part_later(part, transfer)?;
+        }
+        match self.slots.stage(slot) {
+            Some(Stage::Sending { completion, invalidate }) if self.slots.is_all_posted(slot) => {
+                let (completion, invalidate) = (*completion, *invalidate);
+                self.respond(turn, slot, completion, invalidate)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// RDMA READs, at once or when the reads before them allow.
     fn fetch(&mut self, slot: usize, segment: Segment, remote: Remote, then: Then) -> Result<(), Failure> {
-        self.slots.set_stage(slot, Stage::Fetching { segment, remote, then });
+        self.slots.set_stage(slot, Stage::Fetching { then, invalidate: remote.invalidate });
+        self.slots.set_transfer(slot, Transfer::new(segment, remote));
         self.waiting_reads.push_back(slot);
         self.start_reads()
     }
 
+    /// Posts reads in the order of their commands. A slot stays at the head of those that wait until all of its reads are
+    /// posted: where work requests are missing, its own one is under way, and this is called again when that completes.
     fn start_reads(&mut self) -> Result<(), Failure> {
         while self.reads < self.read_depth {
-            let Some(slot) = self.waiting_reads.pop_front() else { break };
-            let Some(Stage::Fetching { segment, remote, .. }) = self.slots.stage(slot) else { continue };
-            let (segment, remote) = (*segment, *remote);
-            let transfer = RemoteTransfer::Read { remote_address: remote.address, remote_key: remote.key };
-            self.transfer(slot, segment, transfer)?;
-            self.reads += 1;
+            let Some(slot) = self.waiting_reads.front().copied() else { break };
+            if let Some(part) = self.slots.next_part(slot) {
+                let Part { remote, .. } = part;
+                let transfer =
+                    RemoteTransfer::Read { remote_address: remote.address, remote_key: remote.key };
+                self.post_part_later(part, transfer)?;
+                self.reads += 1;
+            } else if !self.slots.is_all_posted(slot) {
+                break;
+            }
+            if self.slots.is_all_posted(slot) {
+                self.waiting_reads.pop_front();
+            }
         }
         Ok(())
     }
 
-    fn fetched(
-        &mut self,
-        turn: &mut Turn<'_>,
-        slot: usize,
-        then: Then,
-        remote: Remote,
-    ) -> Result<(), Failure> {
+    /// A read has completed; perhaps it was the slot's last one.
+    fn fetched(&mut self, turn: &mut Turn<'_>, slot: usize) -> Result<(), Failure> {
         self.reads = self.reads.saturating_sub(1);
         self.start_reads()?;
-        match then {
-            Then::Respond(completion) => {
-                self.respond(turn, slot, completion, remote.invalidate.then_some(remote.key))
-            }
+        if !self.slots.has_all(slot) {
+            return Ok(());
+        }
+        let Some(Stage::Fetching { then, invalidate }) = self.slots.stage(slot) else { return Ok(()) };
+        let invalidate = *invalidate;
+        match then.clone() {
+            Then::Respond(completion) => self.respond(turn, slot, completion, invalidate),
             Then::Connect(command) => {
                 let mut data = ConnectData([0; ConnectData::SIZE]);
                 let buffer = self.slots.get_mut(slot).and_then(|slot| slot.buffer.as_ref());
@@ -433,17 +469,13 @@ impl Connection {
         }
     }
 
-    fn transfer(&mut self, slot: usize, segment: Segment, transfer: RemoteTransfer) -> Result<(), Failure> {
-        let request = 2 * slot;
+    fn post_part_later(&self, part: Part, transfer: RemoteTransfer) -> Result<(), Failure> {
+        let request = part.token.place(self.slots.count());
         let sends = &self.io.sends;
-        if !(sends.set_transfer(request, transfer)
-            && sends.set_segment(request, 0, segment)
-            && sends.push(request, 1))
-        {
-            return Err(Failure::Slot);
-        }
-        self.slots.posted(slot);
-        Ok(())
+        let pushed = sends.set_transfer(request, transfer)
+            && sends.set_segment(request, 0, part.local)
+            && sends.push(request, 1);
+        if pushed { Ok(()) } else { Err(Failure::Slot) }
     }
 
     /// Posts the response of a slot later in this poll, with whatever misbehaviour is due.
@@ -489,7 +521,7 @@ impl Connection {
         completion: &Completion,
         invalidate: Option<u32>,
     ) -> Result<(), Failure> {
-        let request = 2 * slot + 1;
+        let request = Token::Response(slot).place(self.slots.count());
         if self.slots.changes_invalidation(slot, invalidate.is_some()) {
             let transfer = match invalidate {
                 Some(remote_key) => RemoteTransfer::SendWithInvalidate { remote_key },
@@ -503,7 +535,7 @@ impl Connection {
         if !(written && self.io.sends.push(request, 1)) {
             return Err(Failure::Slot);
         }
-        self.slots.posted(slot);
+        self.slots.response_posted(slot);
         Ok(())
     }
 
@@ -559,6 +591,17 @@ impl Drop for Connection {
             std::mem::forget(std::mem::take(&mut self.slots));
         }
     }
+}
+
+/// Spare work requests for data in several pieces, as far as the device has room for them: without any, the pieces go one
+/// after the other. Commands of the Admin Queue have one piece, since its capsules have no room for a list.
+fn spares(qid: u16, entries: usize, slots: usize, options: &Options, limits: &DeviceLimits) -> usize {
+    if qid == 0 {
+        return 0;
+    }
+    let sends = (limits.queue_pair_work_requests as usize).saturating_sub(2 * slots);
+    let completions = (limits.completion_entries as usize).saturating_sub(entries + 2 * slots);
+    (LISTS * (usize::from(options.msdbd()) - 1)).min(sends).min(completions)
 }
 
 fn no_resources(error: impl std::fmt::Display) -> RejectReason {

@@ -31,17 +31,19 @@ impl Io {
         qid: u16,
         entries: usize,
         slots: usize,
+        spares: usize,
         options: &Options,
     ) -> Result<Io, Failure> {
         // A capsule of the Admin Queue is a command and nothing else; a longer one ends its connection.
         let data =
             if qid == 0 { 0 } else { usize::from(options.icdoff) * 16 + options.in_capsule_data as usize };
         let capsule_size = (COMMAND_SIZE + data).next_multiple_of(64);
-        let completions = u32::try_from(entries + 2 * slots).unwrap_or(u32::MAX);
+        let sends = 2 * slots + spares;
+        let completions = u32::try_from(entries + sends).unwrap_or(u32::MAX);
         let domain = device.domain();
         let io = Io {
             completions: CompletionQueue::new(device.device(), completions)?,
-            sends: SendRing::new(2 * slots, 1).ok_or(Failure::Slot)?,
+            sends: SendRing::new(sends, 1).ok_or(Failure::Slot)?,
             receives: ReceiveRing::new(entries).ok_or(Failure::Slot)?,
             capsules: RegisteredMemory::new(domain, entries * capsule_size, Access::LocalWrite)?,
             capsule_size,
@@ -55,14 +57,19 @@ impl Io {
                 return Err(Failure::Slot);
             }
         }
+        let set_id = |token: Token| io.sends.set_id(token.place(slots), token.encode());
         for slot in 0..slots {
             let segment = Segment::of(&io.responses, slot * COMPLETION_SIZE, COMPLETION_SIZE as u32);
-            let prepared = io.sends.set_id(2 * slot, Token::Data(slot).encode())
-                && io.sends.set_id(2 * slot + 1, Token::Response(slot).encode())
-                && segment.is_some_and(|segment| io.sends.set_segment(2 * slot + 1, 0, segment));
+            let response = Token::Response(slot);
+            let prepared = set_id(Token::Data(slot))
+                && set_id(response)
+                && segment.is_some_and(|segment| io.sends.set_segment(response.place(slots), 0, segment));
             if !prepared {
                 return Err(Failure::Slot);
             }
+        }
+        if !(0..spares).all(|index| set_id(Token::Spare(index))) {
+            return Err(Failure::Slot);
         }
         Ok(io)
     }

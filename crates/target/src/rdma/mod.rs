@@ -8,6 +8,7 @@ mod counters;
 mod device;
 mod io;
 mod slots;
+mod transfer;
 
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -3,11 +3,17 @@
 //! A slot is taken when a command is executed and free again when its response's work request has completed, so that a
 //! response in flight is never overwritten. There are more slots than commands, since a host may send its next command
 //! before we hear that our answer arrived.
+//!
+//! A slot has a work request for data and one for the response. Data in several pieces takes more: spare ones, which all
+//! slots share. What must hold: a work request is posted only after it completed, and a slot with data that is not posted
+//! yet waits for reads before it or has its own work request under way, whose completion brings it on. So every transfer
+//! ends, however few spare ones there are.
 
 use spec::{Command, Completion};
 use verbs::{RegisteredMemory, Segment};
 
-use crate::core::Remote;
+use super::transfer::Transfer;
+use crate::core::Piece;
 
 /// The longest buffer that a slot keeps for the next time, in bytes.
 const KEPT_BUFFER: usize = 128 << 10;
@@ -17,10 +23,12 @@ const KEPT_BUFFER: usize = 128 << 10;
 pub(super) enum Token {
     /// The receive with this index.
     Receive(usize),
-    /// The data transfer of this slot.
+    /// Data of this slot, by its own work request.
     Data(usize),
     /// The response of this slot.
     Response(usize),
+    /// Data of some slot, by the spare work request with this index.
+    Spare(usize),
 }
 
 impl Token {
@@ -29,6 +37,7 @@ impl Token {
             Token::Receive(index) => (1, index),
             Token::Data(index) => (2, index),
             Token::Response(index) => (3, index),
+            Token::Spare(index) => (4, index),
         };
         kind << 32 | index as u64
     }
@@ -39,7 +48,19 @@ impl Token {
             1 => Some(Token::Receive(index)),
             2 => Some(Token::Data(index)),
             3 => Some(Token::Response(index)),
+            4 => Some(Token::Spare(index)),
             _ => None,
+        }
+    }
+
+    /// The place of the work request in the ring of receives, or in that of sends, where the spare ones are behind those of
+    /// so many slots.
+    pub(super) fn place(self, slots: usize) -> usize {
+        match self {
+            Token::Receive(index) => index,
+            Token::Data(slot) => 2 * slot,
+            Token::Response(slot) => 2 * slot + 1,
+            Token::Spare(index) => 2 * slots + index,
         }
     }
 }
@@ -59,9 +80,13 @@ pub(super) enum Stage {
     Held,
     /// Waits for its turn to read, or reads.
     Fetching {
-        segment: Segment,
-        remote: Remote,
         then: Then,
+        invalidate: Option<u32>,
+    },
+    /// Writes, and some of it is not posted yet; the response goes behind it.
+    Sending {
+        completion: Completion,
+        invalidate: Option<u32>,
     },
     /// The response is ready, but responses are withheld.
     Withheld,
@@ -75,11 +100,23 @@ pub(super) struct Slot {
     /// The command is one of an I/O command set.
     pub is_io: bool,
     /// Work requests posted and not completed.
-    pub posted: u8,
+    pub posted: u16,
+    /// The slot's own work request for data is one of them.
+    own_posted: bool,
+    /// The data that is not posted yet.
+    transfer: Transfer,
     /// The slot's response work request carries an invalidation.
     pub invalidates: bool,
     /// Memory for bytes that are no blocks; kept for the next time.
     pub buffer: Option<RegisteredMemory>,
+}
+
+/// A part of a slot's data, and the work request for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Part {
+    pub token: Token,
+    pub local: Segment,
+    pub remote: Piece,
 }
 
 /// All slots of a connection.
@@ -87,13 +124,33 @@ pub(super) struct Slot {
 pub(super) struct Slots {
     slots: Vec<Slot>,
     free: Vec<usize>,
+    /// For each spare work request the slot that it is posted for.
+    spares: Vec<Option<usize>>,
+    free_spares: Vec<usize>,
 }
 
 impl Slots {
-    pub(super) fn new(count: usize) -> Slots {
-        let slot =
-            || Slot { stage: Stage::Free, cid: 0, is_io: false, posted: 0, invalidates: false, buffer: None };
-        Slots { slots: std::iter::repeat_with(slot).take(count).collect(), free: (0..count).rev().collect() }
+    pub(super) fn new(count: usize, spares: usize) -> Slots {
+        let slot = || Slot {
+            stage: Stage::Free,
+            cid: 0,
+            is_io: false,
+            posted: 0,
+            own_posted: false,
+            transfer: Transfer::default(),
+            invalidates: false,
+            buffer: None,
+        };
+        Slots {
+            slots: std::iter::repeat_with(slot).take(count).collect(),
+            free: (0..count).rev().collect(),
+            spares: vec![None; spares],
+            free_spares: (0..spares).rev().collect(),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.slots.len()
     }
 
     pub(super) fn take(&mut self) -> Option<usize> {
@@ -139,8 +196,60 @@ impl Slots {
         }
     }
 
-    /// One more work request of this slot is posted.
-    pub(super) fn posted(&mut self, index: usize) {
+    /// The slot has data to move.
+    pub(super) fn set_transfer(&mut self, index: usize, transfer: Transfer) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.transfer = transfer;
+        }
+    }
+
+    /// Whether all of the slot's data is posted.
+    pub(super) fn is_all_posted(&self, index: usize) -> bool {
+        self.slots.get(index).is_none_or(|slot| slot.transfer.is_done())
+    }
+
+    /// Whether all of the slot's data is posted and completed, before there is a response.
+    pub(super) fn has_all(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(|slot| slot.transfer.is_done() && slot.posted == 0)
+    }
+
+    /// The next part of the slot's data, which is to be posted now. None if all is posted, or if there is no work request
+    /// for it before one of the slot's own has completed.
+    pub(super) fn next_part(&mut self, index: usize) -> Option<Part> {
+        let slot = self.slots.get_mut(index).filter(|slot| !slot.transfer.is_done())?;
+        let token =
+            if slot.own_posted { Token::Spare(*self.free_spares.last()?) } else { Token::Data(index) };
+        let (local, remote) = slot.transfer.next()?;
+        match token {
+            Token::Spare(spare) => {
+                self.free_spares.pop();
+                *self.spares.get_mut(spare)? = Some(index);
+            }
+            _ => slot.own_posted = true,
+        }
+        slot.posted = slot.posted.saturating_add(1);
+        Some(Part { token, local, remote })
+    }
+
+    /// One of the work requests for data has completed: the slot that it was for. None if it was not posted.
+    pub(super) fn part_completed(&mut self, token: Token) -> Option<usize> {
+        let index = match token {
+            Token::Data(index) => index,
+            Token::Spare(spare) => self.spares.get_mut(spare)?.take()?,
+            _ => return None,
+        };
+        let slot = self.slots.get_mut(index)?;
+        match token {
+            Token::Spare(spare) => self.free_spares.push(spare),
+            _ if std::mem::take(&mut slot.own_posted) => {}
+            _ => return None,
+        }
+        slot.posted = slot.posted.checked_sub(1)?;
+        Some(index)
+    }
+
+    /// The slot's response is posted.
+    pub(super) fn response_posted(&mut self, index: usize) {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.posted = slot.posted.saturating_add(1);
         }
@@ -165,19 +274,89 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::Remote;
 
     #[test]
     fn tokens_are_checked() {
-        for token in [Token::Receive(0), Token::Data(7), Token::Response(0xffff_ffff)] {
+        for token in [Token::Receive(0), Token::Data(7), Token::Response(0xffff_ffff), Token::Spare(2)] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }
         assert_eq!(Token::decode(0), None);
-        assert_eq!(Token::decode(4 << 32), None);
+        assert_eq!(Token::decode(5 << 32), None);
+    }
+
+    #[test]
+    fn each_work_request_has_its_place() {
+        let sends = (0..3).flat_map(|slot| [Token::Data(slot), Token::Response(slot)]);
+        let places = sends.chain((0..2).map(Token::Spare)).map(|token| token.place(3));
+        assert!(places.eq(0..8));
+    }
+
+    /// Data in pieces of one byte.
+    fn transfer(pieces: usize) -> Transfer {
+        let piece = Piece { address: 0, length: 1, key: 0 };
+        let remote = Remote { first: piece, rest: vec![piece; pieces - 1], invalidate: None };
+        Transfer::new(Segment { address: 0, length: pieces as u32, local_key: 0 }, remote)
+    }
+
+    fn next(slots: &mut Slots, slot: usize) -> Option<Token> {
+        slots.next_part(slot).map(|part| part.token)
+    }
+
+    #[test]
+    fn spare_work_requests_are_shared_and_come_back() {
+        let mut slots = Slots::new(2, 1);
+        slots.set_transfer(0, transfer(4));
+        slots.set_transfer(1, transfer(2));
+        assert_eq!(next(&mut slots, 0), Some(Token::Data(0)));
+        assert_eq!(next(&mut slots, 0), Some(Token::Spare(0)));
+        assert_eq!(next(&mut slots, 0), None, "there is but one");
+        assert_eq!(next(&mut slots, 1), Some(Token::Data(1)), "its own is always there");
+        assert_eq!(next(&mut slots, 1), None);
+        assert_eq!(slots.part_completed(Token::Spare(0)), Some(0));
+        assert_eq!(next(&mut slots, 1), Some(Token::Spare(0)));
+        assert!(slots.is_all_posted(1) && !slots.is_all_posted(0));
+        assert_eq!(slots.part_completed(Token::Data(0)), Some(0));
+        assert_eq!(next(&mut slots, 0), Some(Token::Data(0)));
+        assert_eq!(slots.part_completed(Token::Spare(0)), Some(1));
+        assert_eq!(slots.part_completed(Token::Data(0)), Some(0));
+        assert_eq!(next(&mut slots, 0), Some(Token::Data(0)));
+        assert!(slots.is_all_posted(0));
+        assert_eq!(next(&mut slots, 0), None);
+        assert_eq!(slots.get_mut(0).unwrap().posted, 1);
+    }
+
+    #[test]
+    fn without_spare_work_requests_a_transfer_takes_its_own_again_and_again() {
+        let mut slots = Slots::new(1, 0);
+        slots.set_transfer(0, transfer(3));
+        for _ in 0..3 {
+            assert_eq!(next(&mut slots, 0), Some(Token::Data(0)));
+            assert_eq!(next(&mut slots, 0), None);
+            assert_eq!(slots.part_completed(Token::Data(0)), Some(0));
+        }
+        assert!(slots.is_all_posted(0));
+    }
+
+    #[test]
+    fn what_was_not_posted_cannot_complete() {
+        let mut slots = Slots::new(2, 2);
+        slots.set_transfer(0, transfer(2));
+        for _ in 0..2 {
+            for token in [Token::Data(0), Token::Data(1), Token::Data(2), Token::Spare(1), Token::Spare(2)] {
+                assert_eq!(slots.part_completed(token), None, "{token:?}");
+            }
+            assert_eq!(next(&mut slots, 0), Some(Token::Data(0)));
+            assert_eq!(next(&mut slots, 0), Some(Token::Spare(0)));
+            assert_eq!(slots.part_completed(Token::Spare(0)), Some(0));
+            assert_eq!(slots.part_completed(Token::Data(0)), Some(0));
+            slots.set_transfer(0, transfer(2));
+        }
     }
 
     #[test]
     fn an_idle_cid_is_of_no_unanswered_request() {
-        let mut slots = Slots::new(4);
+        let mut slots = Slots::new(4, 0);
         assert_eq!(slots.idle_cid(2), 1);
         let slot = slots.take().unwrap();
         slots.start(slot, 1, true);
