@@ -79,7 +79,7 @@ fn a_full_queue_of_reads_and_writes() {
             let lba = index as u64;
             let place = io.sgl(offset + index * 4096, 4096);
             let command = if fill { Command::read(1, lba, 1) } else { Command::write(1, lba, 1) };
-            io.push(&command.with_cid(index as u16).with_sgl1(place));
+            io.push(&command.with_cid(index as u16).with_sgl1(place), &[]);
         }
         io.post();
         let mut seen = [false; DEPTH];

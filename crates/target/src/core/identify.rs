@@ -97,7 +97,7 @@ fn controller_data(
                 .set_ioccsz(capsule / 16)
                 .set_iorcsz(1)
                 .set_icdoff(limits.icdoff)
-                .set_msdbd(1)
+                .set_msdbd(limits.descriptors)
                 .set_ofcs(1);
         }
     }

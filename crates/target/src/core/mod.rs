@@ -27,7 +27,7 @@ use crate::lies::{Answer, Lies, remote_of};
 use crate::options::{Options, SubsystemOptions};
 use connect::begin_connect;
 use step::DataPointer;
-pub use step::{Extent, Piece, Remote, Step};
+pub use step::{CapsuleData, Extent, Piece, Remote, Step};
 
 /// Subsystems, controllers, and the limits that they advertise.
 #[derive(Debug)]
@@ -49,6 +49,9 @@ struct Limits {
     io_queues: u16,
     in_capsule_data: u32,
     icdoff: u16,
+    descriptor_room: u32,
+    /// Keyed data blocks of a command; more than one are a list in the capsule.
+    descriptors: u8,
     mdts: u8,
     /// How long a queue id stays taken after its connection ended, in nanoseconds.
     linger: u64,
@@ -64,6 +67,11 @@ impl Limits {
     /// ICDOFF speak of I/O queues (NVMe-oF 4.1).
     fn capsule_data(&self, qid: u16) -> usize {
         if qid == 0 { 0 } else { self.in_capsule_data as usize }
+    }
+
+    /// Room for a list of descriptors behind the command in a capsule of this queue.
+    fn descriptor_room(&self, qid: u16) -> usize {
+        if qid == 0 { 0 } else { self.descriptor_room as usize }
     }
 
     /// Where in-capsule data starts in a capsule.
@@ -197,6 +205,8 @@ impl Core {
                 io_queues: options.io_queues,
                 in_capsule_data: options.in_capsule_data,
                 icdoff: options.icdoff,
+                descriptor_room: options.descriptor_room(),
+                descriptors: options.msdbd(),
                 mdts: options.mdts,
                 linger: linger(options.linger_ms),
             },
@@ -221,19 +231,19 @@ impl Core {
         self.generation += 1;
     }
 
-    /// Takes a capsule: its command, and how many bytes came behind the command. `tag` is the transport's name for the
-    /// request; held requests are answered under it.
+    /// Takes a capsule: its command, and what came behind the command. `tag` is the transport's name for the request; held
+    /// requests are answered under it.
     pub fn execute(
         &mut self,
         queue: &mut Queue,
         tag: usize,
         command: &Command,
-        capsule_data: usize,
+        capsule: &dyn CapsuleData,
         now: u64,
     ) -> Step {
         queue.advance();
         let step = self
-            .dispatch(queue, tag, command, capsule_data, now)
+            .dispatch(queue, tag, command, capsule, now)
             .unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)));
         if self.lies.is_honest() { step } else { self.lie(queue, tag, command, step) }
     }
@@ -304,14 +314,14 @@ impl Core {
         queue: &mut Queue,
         tag: usize,
         command: &Command,
-        capsule_data: usize,
+        capsule: &dyn CapsuleData,
         now: u64,
     ) -> Result<Step, Status> {
         // The order of the checks is that of the Linux kernel's target: the form of the command; whether it may come at
         // all now; its opcode and namespace; then where its data is and how long.
         step::check_form(command)?;
         let limits = self.limits;
-        let data = step::data_pointer(command, &limits, queue.qid, capsule_data);
+        let data = step::data_pointer(command, &limits, queue.qid, capsule);
         let Some(cntlid) = queue.controller else {
             let connects =
                 command.opcode() == AdminOpcode::FABRICS.0 && command.fabrics_type() == FabricsType::CONNECT;

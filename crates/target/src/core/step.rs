@@ -1,4 +1,5 @@
-//! What the transport is to do for a command, and the check of a command's data pointer.
+//! What the transport is to do for a command, and the check of a command's data pointer, with the list of descriptors that
+//! may come in the capsule.
 
 use spec::command::COMMAND_SIZE;
 use spec::opcode::DataTransfer;
@@ -7,6 +8,8 @@ use spec::{AdminOpcode, Command, Completion, Sgl, Status};
 
 use super::Limits;
 
+/// Bytes of an SGL descriptor.
+const DESCRIPTOR_SIZE: u32 = 16;
 /// PSDT: SGLs, the metadata pointer is a contiguous buffer (Base figure 87).
 const PSDT_SGL: u8 = 1;
 
@@ -101,6 +104,14 @@ pub struct Extent {
     pub length: u64,
 }
 
+/// What came in a capsule behind its command.
+pub trait CapsuleData {
+    /// Bytes of it.
+    fn length(&self) -> usize;
+    /// The 16 bytes at `offset`. `None` if they did not all come.
+    fn read_16(&self, offset: usize) -> Option<[u8; 16]>;
+}
+
 /// Memory of the host, as a keyed data block names it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Piece {
@@ -191,13 +202,13 @@ pub(super) fn check_form(command: &Command) -> Result<(), Status> {
     Ok(())
 }
 
-/// Reads SGL1. What the RDMA transport allows is one keyed data block, or for data to the controller one data block with an
-/// offset into the capsule (RDMA Transport 2.5); this holds for commands without data too.
+/// Reads SGL1. What the RDMA transport allows is one keyed data block, a list of them in the capsule, or for data to the
+/// controller one data block with an offset into the capsule (RDMA Transport 2.5); this holds for commands without data too.
 pub(super) fn data_pointer(
     command: &Command,
     limits: &Limits,
     qid: u16,
-    capsule_data: usize,
+    capsule: &dyn CapsuleData,
 ) -> Result<DataPointer, Status> {
     let sgl = command.sgl1();
     match (sgl.kind(), sgl.subtype()) {
@@ -208,20 +219,73 @@ pub(super) fn data_pointer(
             if !writes(command) {
                 return Err(Status::INVALID_FIELD.with_dnr(true));
             }
-            // First what the capsules of this queue have room for, then what this one brought.
-            let end =
-                sgl.address().checked_add(sgl.length().into()).and_then(|end| usize::try_from(end).ok());
-            let end = end.filter(|end| *end <= limits.capsule_data(qid));
-            let end = end.ok_or(Status::INVALID_SGL_OFFSET.with_dnr(true))?;
-            let came = capsule_data.saturating_sub(limits.data_offset() - COMMAND_SIZE);
-            if end > came {
-                return Err(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true));
-            }
+            let came = capsule.length().saturating_sub(limits.data_offset() - COMMAND_SIZE);
+            let end = end_in_capsule(sgl, limits.capsule_data(qid), came)?;
             let offset = limits.data_offset() + end - sgl.length() as usize;
             Ok(DataPointer::Capsule { offset, length: sgl.length() })
         }
+        (SglType::LAST_SEGMENT, SglSubtype::OFFSET) if limits.descriptors > 1 => {
+            list(sgl, limits, qid, capsule).map(DataPointer::Remote)
+        }
+        (SglType::LAST_SEGMENT, _) if limits.descriptors > 1 => Err(Status::INVALID_FIELD.with_dnr(true)),
         // A known type with a subtype that it does not have here.
         (SglType::KEYED_DATA_BLOCK | SglType::DATA_BLOCK, _) => Err(Status::INVALID_FIELD.with_dnr(true)),
+        _ => Err(Status::SGL_DESCRIPTOR_TYPE_INVALID.with_dnr(true)),
+    }
+}
+
+/// Where what a descriptor with an offset names ends, counted from where its offset counts: first within what the capsules
+/// of this queue have room for there, then within what this one brought.
+fn end_in_capsule(sgl: Sgl, room: usize, came: usize) -> Result<usize, Status> {
+    let end = sgl.address().checked_add(sgl.length().into()).and_then(|end| usize::try_from(end).ok());
+    let end = end.filter(|end| *end <= room).ok_or(Status::INVALID_SGL_OFFSET.with_dnr(true))?;
+    if end > came {
+        return Err(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true));
+    }
+    Ok(end)
+}
+
+/// Reads the list of keyed data blocks that a last segment descriptor names. Its offset counts from the end of the command,
+/// since descriptors come right behind it, in front of the data if ICDOFF leaves room there (Base 2.1, 3.3.2.1.3.1). What
+/// does not fit there has too many descriptors, for MSDBD counts those that fit.
+///
+/// A response invalidates one key at most: that of the last descriptor that asks for it.
+fn list(sgl: Sgl, limits: &Limits, qid: u16, capsule: &dyn CapsuleData) -> Result<Remote, Status> {
+    let length = sgl.length();
+    // Base 2.1, figure 120; a segment begins at a multiple of 8 (4.3.2).
+    if length == 0 || !length.is_multiple_of(DESCRIPTOR_SIZE) || !sgl.address().is_multiple_of(8) {
+        return Err(Status::INVALID_SGL_SEGMENT_DESCRIPTOR.with_dnr(true));
+    }
+    if length / DESCRIPTOR_SIZE > limits.descriptors.into() {
+        return Err(Status::INVALID_NUMBER_OF_SGL_DESCRIPTORS.with_dnr(true));
+    }
+    let end = end_in_capsule(sgl, limits.descriptor_room(qid), capsule.length())?;
+    let mut remote = Remote { first: Piece::default(), rest: Vec::new(), invalidate: None };
+    for at in (end - length as usize..end).step_by(DESCRIPTOR_SIZE as usize) {
+        let descriptor = capsule.read_16(at).ok_or(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true))?;
+        let block = element(Sgl::from_bytes(&descriptor))?;
+        remote.invalidate = block.invalidate.or(remote.invalidate);
+        // A block of no bytes moves nothing (Base 2.1, figure 117). The first piece has none until one is found.
+        if remote.first.length == 0 {
+            remote.first = block.first;
+        } else if block.first.length > 0 {
+            remote.rest.push(block.first);
+        }
+    }
+    Ok(remote)
+}
+
+/// What a descriptor of a list names.
+fn element(sgl: Sgl) -> Result<Remote, Status> {
+    match (sgl.kind(), sgl.subtype()) {
+        (SglType::KEYED_DATA_BLOCK, SglSubtype::ADDRESS | SglSubtype::INVALIDATE_KEY) => {
+            Ok(Remote::block(sgl))
+        }
+        (SglType::KEYED_DATA_BLOCK, _) => Err(Status::INVALID_FIELD.with_dnr(true)),
+        // The last segment is not the last one then (Base 2.1, figure 102, Invalid SGL Segment Descriptor).
+        (SglType::SEGMENT | SglType::LAST_SEGMENT, _) => {
+            Err(Status::INVALID_SGL_SEGMENT_DESCRIPTOR.with_dnr(true))
+        }
         _ => Err(Status::SGL_DESCRIPTOR_TYPE_INVALID.with_dnr(true)),
     }
 }

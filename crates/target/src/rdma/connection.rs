@@ -22,7 +22,7 @@ use verbs::{
 
 use super::counters::Counters;
 use super::device::DeviceState;
-use super::io::{Failure, Io, pieces, zero};
+use super::io::{Behind, Failure, Io, pieces, zero};
 use super::slots::{Part, Slots, Stage, Then, Token};
 use super::transfer::Transfer;
 use crate::control::Switches;
@@ -317,7 +317,12 @@ impl Connection {
         turn.counters.commands += 1;
         let is_io = self.queue.is_io() && command.opcode() != AdminOpcode::FABRICS.0;
         self.slots.start(slot, command.cid(), is_io);
-        let step = turn.core.execute(&mut self.queue, slot, &command, length - COMMAND_SIZE, turn.now);
+        let behind = Behind {
+            capsules: &self.io.capsules,
+            start: capsule.saturating_add(COMMAND_SIZE),
+            length: length.saturating_sub(COMMAND_SIZE),
+        };
+        let step = turn.core.execute(&mut self.queue, slot, &command, &behind, turn.now);
         let internal = |completion: Completion| Completion::new(0, completion.cid(), Status::INTERNAL_ERROR);
         match step {
             Step::Respond(completion) => self.respond(turn, slot, completion, None),

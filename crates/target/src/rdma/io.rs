@@ -11,7 +11,7 @@ use verbs::{
 
 use super::device::DeviceState;
 use super::slots::Token;
-use crate::core::Extent;
+use crate::core::{CapsuleData, Extent};
 use crate::options::Options;
 
 /// What work requests name, with the slots' buffers: kept until the queue pair is gone.
@@ -72,6 +72,25 @@ impl Io {
             return Err(Failure::Slot);
         }
         Ok(io)
+    }
+}
+
+/// What came behind a command, in the memory of the receives.
+pub(super) struct Behind<'a> {
+    pub capsules: &'a RegisteredMemory,
+    /// Where it starts in that memory.
+    pub start: usize,
+    pub length: usize,
+}
+
+impl CapsuleData for Behind<'_> {
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn read_16(&self, offset: usize) -> Option<[u8; 16]> {
+        let end = offset.checked_add(16).filter(|end| *end <= self.length)?;
+        self.capsules.read_16(self.start.checked_add(end - 16)?)
     }
 }
 

@@ -193,7 +193,8 @@ impl Raw {
 
     /// Sends a command with data behind it.
     pub fn send(&mut self, command: &Command, data: &[u8]) {
-        self.send_bytes(&[&command.to_bytes()[..], data].concat());
+        self.push(command, data);
+        self.post();
     }
 
     /// Sends any bytes as a capsule.
@@ -202,8 +203,9 @@ impl Raw {
         self.post();
     }
 
-    pub fn push(&mut self, command: &Command) {
-        self.push_bytes(&command.to_bytes());
+    /// As [`Raw::send`], but to be posted later.
+    pub fn push(&mut self, command: &Command, data: &[u8]) {
+        self.push_bytes(&[&command.to_bytes()[..], data].concat());
     }
 
     fn push_bytes(&mut self, capsule: &[u8]) {

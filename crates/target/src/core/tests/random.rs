@@ -3,6 +3,8 @@
 use spec::registers::Cc;
 use spec::{Command, Sgl};
 
+use super::lists::list;
+
 use super::super::Step;
 use super::{queue, remote, world};
 
@@ -21,6 +23,7 @@ fn any_command_at_any_time_gets_an_answer() {
     let io = world.io(&admin, 1, "nqn.a");
     let fresh = queue(2);
     let mut queues = [admin, io, fresh];
+    let mut lists = 0;
     for round in 0..50_000 {
         if round % 50 == 0 {
             world.set_cc(&mut queues[0], Cc::default());
@@ -35,17 +38,30 @@ fn any_command_at_any_time_gets_an_answer() {
             command.set_fuse(0);
             command.set_nsid((random() % 5) as u32);
             let length = [0, 512, 1024, 4096][random() as usize % 4];
-            command.set_sgl1(if random() % 2 == 0 {
-                remote(length)
-            } else {
-                Sgl::in_capsule(random() % 5000, length)
-            });
             command.set_lba(random() % 3000);
-            command.set_cdw12((random() % 16) as u32);
+            let blocks = random() as u32 % 16;
+            command.set_cdw12(blocks);
+            command.set_sgl1(match random() % 4 {
+                0 => Sgl::in_capsule(random() % 5000, length),
+                // Half blocks, often as many as are needed.
+                1 => Sgl::last_segment(random() % 2 * 16, 32 * (blocks % 8 + 1)),
+                2 => Sgl::last_segment(random() % 5000, random() as u32 % 300),
+                _ => remote(length),
+            });
         }
         let index = random() as usize % queues.len();
         let capsule_data = (random() % 5000) as usize;
-        let step = world.core.execute(&mut queues[index], 0, &command, capsule_data, random());
+        // Blocks that often make up for a length from above, and a byte that is wrong.
+        let mut behind = list(&[Sgl::keyed(1, 256, 2); 18]);
+        behind.resize(capsule_data, 0);
+        if let Some(byte) = behind.get_mut(random() as usize % 1000) {
+            *byte = random() as u8;
+        }
+        let step = world.core.execute(&mut queues[index], 0, &command, &behind, random());
+        if let Step::SendBlocks { extent, remote, .. } | Step::FetchBlocks { extent, remote, .. } = &step {
+            assert!(remote.length() == extent.length && remote.pieces().count() <= 16);
+            lists += usize::from(!remote.rest.is_empty());
+        }
         match step {
             Step::SendBlocks { extent, .. }
             | Step::FetchBlocks { extent, .. }
@@ -62,4 +78,5 @@ fn any_command_at_any_time_gets_an_answer() {
             _ => {}
         }
     }
+    assert!(lists > 5, "only {lists} lists were good");
 }
