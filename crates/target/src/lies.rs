@@ -100,6 +100,8 @@ lies! {
     LogMoves "log-moves" 1,
     /// Texts of Identify and of the discovery log page hold this character after their fourth byte.
     ControlCharacters "control-characters" 10,
+    /// Identify Controller claims that a command may have this many keyed data blocks (MSDBD); 0 is no limit.
+    Msdbd "msdbd" 255,
     /// Each Asynchronous Event Request is answered at once with this dword 0.
     Events "events" 0x0004_0002,
     /// Property Get of CAP answers this.
@@ -276,6 +278,9 @@ impl Lies {
                     // NN and MNAN.
                     put(page, 516, &count.to_le_bytes());
                     put(page, 540, &count.to_le_bytes());
+                }
+                if let (Some(page), Some(count)) = (&mut answer.page, self.value(Lie::Msdbd)) {
+                    put(page, 1803, &[count as u8]);
                 }
                 // SN, MN and SUBNQN.
                 self.spoil_texts(answer, &[4, 24, 768]);

@@ -19,7 +19,7 @@ use spec::log::{DiscoveryHeader, LogPageId};
 use spec::namespace::{NamespaceView, namespace_descriptors, namespace_list};
 use spec::rdma::{Accept, Reject, RejectReason, Request};
 use spec::registers::CSTS;
-use spec::{AdminOpcode, Command, Completion, Status};
+use spec::{AdminOpcode, Command, Completion, Sgl, Status};
 use support::{Bed, Raw, alone};
 
 const NQN: &str = "nqn.test:1";
@@ -78,6 +78,24 @@ fn namespaces_that_never_end_and_that_nobody_can_use() {
     assert_eq!(NamespaceView(&page).nsze(), 2048);
     let page = identify(&mut bed, &mut admin, Cns::CONTROLLER, 0);
     assert_eq!(ControllerView(&page).nn(), 1);
+}
+
+#[test]
+fn more_descriptors_than_the_target_takes() {
+    let _alone = alone();
+    let mut bed = Bed::new(&["nqn.test:1,ns=1M"]);
+    let (mut admin, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    bed.control("lie msdbd=17");
+    let page = identify(&mut bed, &mut admin, Cns::CONTROLLER, 0);
+    assert_eq!(ControllerView(&page).msdbd(), 17);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    let blocks = [io.sgl(0, 512).to_bytes(); 17].concat();
+    io.send(&Command::read(1, 0, 17).with_sgl1(Sgl::last_segment(0, 17 * 16)), &blocks);
+    let refused = io.response(&mut bed);
+    assert_eq!(refused.status(), Status::INVALID_NUMBER_OF_SGL_DESCRIPTORS.with_dnr(true));
+    bed.control("truth msdbd");
+    let page = identify(&mut bed, &mut admin, Cns::CONTROLLER, 0);
+    assert_eq!(ControllerView(&page).msdbd(), 16);
 }
 
 #[test]
@@ -171,6 +189,14 @@ fn writes_go_beyond_what_was_asked_for() {
     assert!(io.run(&mut bed, &Command::read(1, 0, 1).with_sgl1(io.sgl(0, 512))).is_success());
     assert!(io.data(0, 4096) == [0xaa; 4096], "where it was wanted");
     assert!(io.data(4096, 512) == [0; 512] && io.data(4608, 512) == [0xaa; 512]);
+    // Each piece of a list.
+    io.put(0, &[0xaa; 8192]);
+    let blocks = [io.sgl(0, 256), io.sgl(1024, 256)].map(Sgl::to_bytes).concat();
+    io.send(&Command::read(1, 0, 1).with_sgl1(Sgl::last_segment(0, 32)), &blocks);
+    assert!(io.response(&mut bed).is_success());
+    assert!(io.data(0, 4096) == [0xaa; 4096]);
+    assert!(io.data(4096, 256) == [0; 256] && io.data(4352, 768) == [0xaa; 768]);
+    assert!(io.data(5120, 256) == [0; 256] && io.data(5376, 256) == [0xaa; 256]);
 }
 
 #[test]
