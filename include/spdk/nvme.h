@@ -376,6 +376,24 @@ int spdk_nvme_ctrlr_connect_io_qpair(struct spdk_nvme_ctrlr *ctrlr,
 int32_t spdk_nvme_ctrlr_process_admin_completions(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
+ * Sets who hears of commands that take longer than io_timeout_us microseconds, or timeout_us_admin for admin commands; NULL is nobody. 0 makes
+ * each command late at the next poll; a limit is rounded up to whole milliseconds.
+ *
+ * cb_fn is called from polls of the queue that has the command, once for each, the oldest first, and may do anything; nothing is aborted
+ * by itself. A command's time begins with the call that submits it; those submitted before the first of these calls have none, nor have
+ * asynchronous events and Keep Alives.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. cb_fn can be called with cb_arg, on each thread that polls, until another one is set or
+ * the controller is detached.
+ */
+void spdk_nvme_ctrlr_register_timeout_callback(struct spdk_nvme_ctrlr *ctrlr,
+                                               uint64_t timeout_us_io,
+                                               uint64_t timeout_us_admin,
+                                               spdk_nvme_timeout_cb cb_fn,
+                                               void *cb_arg);
+
+/**
  * Asks the controller to abort the command with id cid of a queue pair, or of the Admin Queue if qpair is NULL. cb_fn is called with
  * the controller's answer: bit 0 of its cdw0 says that the command was not aborted. An aborted command ends by itself.
  *
