@@ -353,6 +353,22 @@ struct spdk_nvme_qpair *spdk_nvme_ctrlr_alloc_io_qpair(struct spdk_nvme_ctrlr *c
                                                        size_t opts_size);
 
 /**
+ * Takes a queue identifier, for a program that has a queue of its own on the controller. -1 if none is left.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_ctrlr_alloc_qid(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Gives back what spdk_nvme_ctrlr_alloc_qid() gave; anything else is ignored, with a log line.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void spdk_nvme_ctrlr_free_qid(struct spdk_nvme_ctrlr *ctrlr, uint16_t qid);
+
+/**
  * Connects a queue pair that was made with create_only, or that is disconnected.
  *
  * Waits for the connection unless the queue pair was made with async_mode. Returns 0, -EISCONN if it is connected or
@@ -1971,6 +1987,31 @@ bool spdk_nvme_qpair_is_admin_queue(struct spdk_nvme_qpair *qpair);
 uint32_t spdk_nvme_qpair_get_num_outstanding_reqs(struct spdk_nvme_qpair *qpair);
 
 /**
+ * How many commands of a queue pair are with its controller. 0 for a handle that is no queue pair.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+uint16_t spdk_nvme_qpair_get_queue_depth(struct spdk_nvme_qpair *qpair);
+
+/**
+ * Says whether commands that end with their queue pair's connection have the DNR bit (do not retry) in their status from now on.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+void spdk_nvme_qpair_set_abort_dnr(struct spdk_nvme_qpair *qpair,
+                                   bool dnr);
+
+/**
+ * The poll group that a queue pair would do best in: over RDMA there is none such, so NULL.
+ *
+ * What must hold:
+ * qpair is a handle that no other thread uses.
+ */
+struct spdk_nvme_poll_group *spdk_nvme_qpair_get_optimal_poll_group(struct spdk_nvme_qpair *qpair);
+
+/**
  * The descriptor that a program could wait on for the queue pair: there is none over RDMA, where queue pairs are polled. The
  * answer is -ENOTSUP, and opts is not touched.
  *
@@ -2039,6 +2080,59 @@ int64_t spdk_nvme_poll_group_process_completions(struct spdk_nvme_poll_group *gr
  * group is a handle that no other thread uses; nobody uses it after a 0.
  */
 int spdk_nvme_poll_group_destroy(struct spdk_nvme_poll_group *group);
+
+/**
+ * The context that the group was made with. NULL for a handle that is no poll group.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses.
+ */
+void *spdk_nvme_poll_group_get_ctx(struct spdk_nvme_poll_group *group);
+
+/**
+ * Whether all queue pairs of the group are connected: 0, also if there are none; -EIO if one is disconnected, or was never connected;
+ * else -EAGAIN, since one is on its way.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses.
+ */
+int spdk_nvme_poll_group_all_connected(struct spdk_nvme_poll_group *group);
+
+/**
+ * There is nothing to wait for in a group of queue pairs over RDMA: -EINVAL.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses.
+ */
+int spdk_nvme_poll_group_wait(struct spdk_nvme_poll_group *group,
+                              spdk_nvme_disconnected_qpair_cb disconnected_qpair_cb);
+
+/**
+ * The descriptor that a program could wait on for the group: there is none over RDMA, so -EINVAL.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses.
+ */
+int spdk_nvme_poll_group_get_fd(struct spdk_nvme_poll_group *group);
+
+/**
+ * As spdk_nvme_poll_group_get_fd(): NULL.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses.
+ */
+struct spdk_fd_group *spdk_nvme_poll_group_get_fd_group(struct spdk_nvme_poll_group *group);
+
+/**
+ * Sets what would be called if the group had something to wait for; over RDMA it never is. Returns 0, or -EEXIST if another function was set
+ * before and not taken away with NULL.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses.
+ */
+int spdk_nvme_poll_group_set_interrupt_callback(struct spdk_nvme_poll_group *group,
+                                                spdk_nvme_poll_group_interrupt_cb cb_fn,
+                                                void *cb_ctx);
 
 /**
  * The text of a status, as the answer to a command with this opcode.

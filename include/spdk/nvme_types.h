@@ -38,6 +38,7 @@ struct spdk_nvme_qpair;
 /** Queue pairs that are polled together. Used by one thread at a time. */
 struct spdk_nvme_poll_group;
 /** Controllers that are being detached. */
+struct spdk_fd_group;
 struct spdk_nvme_detach_ctx;
 struct spdk_nvme_probe_ctx;
 
@@ -221,6 +222,9 @@ enum spdk_nvme_ns_flags {
 	SPDK_NVME_NS_WRITE_UNCORRECTABLE_SUPPORTED = 1 << 6,
 	SPDK_NVME_NS_COMPARE_SUPPORTED = 1 << 7,
 };
+
+/** What spdk_nvme_poll_group_set_interrupt_callback() sets; over RDMA it is never called. */
+typedef void (*spdk_nvme_poll_group_interrupt_cb)(struct spdk_nvme_poll_group *group, void *cb_ctx);
 
 /** Called when a command takes longer than it may: qpair is NULL for the Admin Queue, cid what spdk_nvme_ctrlr_cmd_abort() takes. */
 typedef void (*spdk_nvme_timeout_cb)(void *cb_arg, struct spdk_nvme_ctrlr *ctrlr, struct spdk_nvme_qpair *qpair, uint16_t cid);

@@ -481,6 +481,38 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_alloc_io_qpair(
     )
 }
 
+/// Takes a queue identifier, for a program that has a queue of its own on the controller. -1 if none is left.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_alloc_qid(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
+    entry!(spdk_nvme_ctrlr_alloc_qid(ctrlr), Ctrlr as share, ctrlr, -1, |object| {
+        object.admin(|host| host.take_queue_id()).map_or_else(
+            || {
+                tracing::error!("{}: the controller grants no further I/O queue", object.describe());
+                -1
+            },
+            c_int::from,
+        )
+    })
+}
+
+/// Gives back what spdk_nvme_ctrlr_alloc_qid() gave; anything else is ignored, with a log line.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ctrlr_free_qid(ctrlr: *mut spdk_nvme_ctrlr, qid: u16) {
+    entry!(spdk_nvme_ctrlr_free_qid(ctrlr, qid), Ctrlr as share, ctrlr, (), |object| {
+        if !object.admin(|host| host.give_back_queue_id(qid)) {
+            tracing::error!("{}: queue id {qid} was not taken", object.describe());
+        }
+    });
+}
+
 /// Connects a queue pair that was made with create_only, or that is disconnected.
 ///
 /// Waits for the connection unless the queue pair was made with async_mode. Returns 0, -EISCONN if it is connected or

@@ -47,6 +47,7 @@ pub mod ocssd;
 mod options;
 mod pairs;
 pub mod poll_group;
+pub mod poll_group_facts;
 pub mod prchk;
 pub mod print;
 pub mod probe;

@@ -34,6 +34,8 @@ pub(super) struct PollGroup {
     /// The next library's group for its queue pairs; NULL until there is one.
     inner: Cell<*mut spdk_nvme_poll_group>,
     polling: Cell<bool>,
+    /// The program has set a function for interrupts.
+    interrupts: Cell<bool>,
 }
 
 impl Object for PollGroup {
@@ -76,6 +78,7 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_create(
             table,
             inner: Cell::new(ptr::null_mut()),
             polling: Cell::new(false),
+            interrupts: Cell::new(false),
         };
         handles::insert::<PollGroup>(Rc::new(group)).unwrap_or(ptr::null_mut())
     })
@@ -198,6 +201,24 @@ impl Drop for Polling<'_> {
 }
 
 impl PollGroup {
+    pub(super) fn host(&self) -> &host::PollGroup {
+        &self.host
+    }
+
+    pub(super) fn context(&self) -> *mut c_void {
+        self.context
+    }
+
+    /// The next library's group, or NULL.
+    pub(super) fn inner(&self) -> *mut spdk_nvme_poll_group {
+        self.inner.get()
+    }
+
+    /// Notes that there is a function for interrupts, or none any more. False if there is one already.
+    pub(super) fn set_interrupts(&self, there: bool) -> bool {
+        !(self.interrupts.replace(there) && there)
+    }
+
     #[inline(always)]
     fn process_completions(
         &self,

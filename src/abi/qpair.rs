@@ -5,7 +5,7 @@ use super::{
     entry::{entry, guard, next_or_complain},
     error::negated_errno,
     handles::{self, AfterCall, Begin, Claim, Kind, LongCall, Object, shared_by},
-    types::{spdk_event_handler_opts, spdk_nvme_ctrlr, spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
+    types::{spdk_event_handler_opts, spdk_nvme_ctrlr, spdk_nvme_poll_group, spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
 };
 use crate::{host, transport::Error as TransportError};
 use libc::c_int;
@@ -264,6 +264,44 @@ pub unsafe extern "C" fn spdk_nvme_qpair_is_admin_queue(qpair: *mut spdk_nvme_qp
 pub unsafe extern "C" fn spdk_nvme_qpair_get_num_outstanding_reqs(qpair: *mut spdk_nvme_qpair) -> u32 {
     entry!(spdk_nvme_qpair_get_num_outstanding_reqs(qpair), Qpair, qpair, 0, |object| {
         u32::try_from(object.host.requests_in_use()).unwrap_or(u32::MAX)
+    })
+}
+
+/// How many commands of a queue pair are with its controller. 0 for a handle that is no queue pair.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_get_queue_depth(qpair: *mut spdk_nvme_qpair) -> u16 {
+    entry!(spdk_nvme_qpair_get_queue_depth(qpair), Qpair, qpair, 0, |object| {
+        u16::try_from(object.host.commands_out()).unwrap_or(u16::MAX)
+    })
+}
+
+/// Says whether commands that end with their queue pair's connection have the DNR bit (do not retry) in their status from now on.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_set_abort_dnr(qpair: *mut spdk_nvme_qpair, dnr: bool) {
+    entry!(spdk_nvme_qpair_set_abort_dnr(qpair, dnr), Qpair, qpair, (), |object| object
+        .host
+        .set_abort_dnr(dnr));
+}
+
+/// The poll group that a queue pair would do best in: over RDMA there is none such, so NULL.
+///
+/// # Safety
+///
+/// qpair is a handle that no other thread uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_qpair_get_optimal_poll_group(
+    qpair: *mut spdk_nvme_qpair,
+) -> *mut spdk_nvme_poll_group {
+    entry!(spdk_nvme_qpair_get_optimal_poll_group(qpair), Qpair, qpair, ptr::null_mut(), |_object| {
+        ptr::null_mut()
     })
 }
 

@@ -8,21 +8,9 @@ use libc::c_int;
 use std::ptr;
 
 stub!(
-    spdk_nvme_ctrlr_alloc_qid(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_ctrlr_authenticate(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_ctrlr_free_qid(a1: Pointer, a2: u16) -> (),
-    handles(a1),
-    ()
 );
 
 stub!(
@@ -220,49 +208,13 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_poll_group_all_connected(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_poll_group_free_stats(a1: Pointer, a2: Pointer) -> (),
     handles(a1),
     ()
 );
 
 stub!(
-    spdk_nvme_poll_group_get_ctx(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_poll_group_get_fd(a1: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_poll_group_get_fd_group(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
     spdk_nvme_poll_group_get_stats(a1: Pointer, a2: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_poll_group_set_interrupt_callback(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_poll_group_wait(a1: Pointer, a2: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
 );
@@ -281,26 +233,8 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_qpair_get_optimal_poll_group(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_qpair_get_queue_depth(a1: Pointer) -> u16,
-    handles(a1),
-    0
-);
-
-stub!(
     spdk_nvme_qpair_remove_cmd_error_injection(a1: Pointer, a2: Pointer, a3: u8) -> (),
     handles(a1, a2),
-    ()
-);
-
-stub!(
-    spdk_nvme_qpair_set_abort_dnr(a1: Pointer, a2: u8) -> (),
-    handles(a1),
     ()
 );
 

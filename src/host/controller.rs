@@ -379,6 +379,16 @@ impl Controller {
         }
     }
 
+    /// Takes a queue id for a queue that is not this library's. None if live qpairs have all.
+    pub fn take_queue_id(&self) -> Option<u16> {
+        self.shared.graveyard().take_queue_id()
+    }
+
+    /// Gives back what [`Controller::take_queue_id`] gave.
+    pub fn give_back_queue_id(&self, id: u16) -> bool {
+        self.shared.graveyard().give_back_foreign(id)
+    }
+
     /// Polls the Admin Queue: callbacks, asynchronous events, keep-alive. Returns the number of callbacks that ran, 0 while the
     /// controller is on its way up or the queue on its way to its end; an error says that it is not connected.
     pub fn process_admin_completions(&self) -> Result<u32, Error> {

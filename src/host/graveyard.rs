@@ -91,6 +91,18 @@ impl Graveyard {
         }
     }
 
+    /// Gives back an id that was taken and whose queue is nobody's here. False for one that was not taken.
+    pub(super) fn give_back_foreign(&self, queue_id: u16) -> bool {
+        let mut inner = self.inner.lock();
+        let is_dead = inner.dead.iter().any(|dead| dead.queue_id == Some(queue_id));
+        let is_taken =
+            queue_id > 0 && u32::from(queue_id) < inner.unused && !inner.free.contains(&queue_id) && !is_dead;
+        if is_taken {
+            inner.free.push_back(queue_id);
+        }
+        is_taken
+    }
+
     /// Takes what the Admin Queue's connection left.
     pub(super) fn admit(&self, parting: Option<Parting>) {
         let mut inner = self.inner.lock();

@@ -1,6 +1,6 @@
 //! Poll groups of I/O qpairs.
 
-use super::{Error, IoQpair, shared::changes};
+use super::{Error, IoQpair, Standing, shared::changes};
 use crate::transport;
 use std::{
     cell::Cell,
@@ -145,6 +145,17 @@ impl PollGroup {
                 disconnected(&qpair);
             }
         }
+    }
+
+    /// Whether all members are connected; None if one is disconnected, or on its way to that.
+    pub fn all_connected(&self) -> Option<bool> {
+        self.members(|members| {
+            members.iter().try_fold(true, |all, qpair| match qpair.standing() {
+                Standing::Connected => Some(all),
+                Standing::Connecting => Some(false),
+                Standing::Disconnected | Standing::Disconnecting | Standing::Freed => None,
+            })
+        })
     }
 
     /// Whether there are no members.

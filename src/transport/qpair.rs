@@ -209,6 +209,16 @@ impl Qpair {
         self.wire.slots.in_use()
     }
 
+    /// Commands that are with the controller. Walks all requests.
+    pub fn commands_out(&self) -> u32 {
+        self.wire.slots.on_wire()
+    }
+
+    /// Whether requests that end with the connection say that they are not to be tried again (DNR).
+    pub fn set_abort_dnr(&self, dnr: bool) {
+        self.wire.slots.set_abort_dnr(dnr);
+    }
+
     /// Accepts a request, or refuses it: then its completer is not called. While the qpair connects, and while
     /// its queue is full, requests wait in the order of their submission.
     pub fn submit(&self, command: &Command, payload: Payload, completer: Completer) -> Result<(), Error> {

@@ -133,6 +133,8 @@ pub(super) struct Slots {
     lent: Cell<u32>,
     /// How long a request may take, if that is watched; then the gate stays shut, so that each takes the long way.
     watched: Cell<Option<Duration>>,
+    /// What aborted requests say of being tried again (DNR).
+    abort_dnr: Cell<bool>,
     /// When the next one may be late.
     next_late: Cell<Moment>,
     closures: Closures,
@@ -182,6 +184,7 @@ impl Slots {
             room: Cell::new(0),
             lent: Cell::new(0),
             watched: Cell::new(None),
+            abort_dnr: Cell::new(false),
             next_late: Cell::new(Moment::START),
             closures: Closures::default(),
             scratch: Cell::new(scratch),
@@ -524,6 +527,11 @@ impl Slots {
         }
     }
 
+    /// Whether requests that are aborted from now on are not to be tried again.
+    pub(super) fn set_abort_dnr(&self, dnr: bool) {
+        self.abort_dnr.set(dnr);
+    }
+
     /// Whether requests are watched.
     pub(super) fn is_watched(&self) -> bool {
         self.watched.get().is_some()
@@ -724,16 +732,17 @@ impl Slots {
             let order = self.queue.slot(u32::from(*index)).map_or(now, |slot| slot.user().order.get());
             std::cmp::Reverse(now.wrapping_sub(order))
         });
+        let aborted = Status::ABORTED_SQ_DELETION.with_dnr(self.abort_dnr.get());
         for slot in outstanding.drain(..).filter_map(|index| self.queue.slot(u32::from(index))) {
             if slot.user().phase.get() == phase::ANSWERED {
                 self.make_finished(slot);
             } else {
-                self.finish(slot, Status::ABORTED_SQ_DELETION);
+                self.finish(slot, aborted);
             }
         }
         self.scratch.set(outstanding);
         while let Some(slot) = self.queue.pop::<WAITING>() {
-            self.finish(slot, Status::ABORTED_SQ_DELETION);
+            self.finish(slot, aborted);
         }
         self.reset_connect();
     }

@@ -111,6 +111,16 @@ impl IoQpair {
         self.qpair.requests_in_use()
     }
 
+    /// Commands that are with the controller. Walks all requests.
+    pub fn commands_out(&self) -> u32 {
+        self.qpair.commands_out()
+    }
+
+    /// Whether requests that end with the connection say that they are not to be tried again.
+    pub fn set_abort_dnr(&self, dnr: bool) {
+        self.qpair.set_abort_dnr(dnr);
+    }
+
     /// A word of the layer above.
     pub fn tag(&self) -> *mut () {
         self.tag.get()
