@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Aborting commands: those that wait in a queue, those that are with the controller, parts of long transfers, admin commands; more at a time
+ * Commands that take too long, and aborting commands: those that wait in a queue, those that are with the controller, parts of long transfers, admin commands; more at a time
  * than a controller takes; and what becomes of those that wait when the controller is reset. On any target.
  */
 
@@ -182,6 +182,48 @@ static void reset_meets_aborts(void)
 	by_command_id();
 }
 
+static unsigned g_late;
+static struct single g_late_aborts[QUEUE];
+
+/* A program's custom: what is late is aborted. */
+static void late(void *arg, struct spdk_nvme_ctrlr *ctrlr, struct spdk_nvme_qpair *qpair, uint16_t cid)
+{
+	CHECK(arg == &g_late && ctrlr == g_session.ctrlr && (qpair == g_qpair || qpair == NULL));
+	REQUIRE(g_late < QUEUE);
+	CHECK_INT(spdk_nvme_ctrlr_cmd_abort(ctrlr, qpair, cid, single_done, &g_late_aborts[g_late]), 0);
+	g_late++;
+}
+
+static void timeouts(bool in_process)
+{
+	unsigned i, on_wire;
+
+	/* Nothing is late within an hour. */
+	spdk_nvme_ctrlr_register_timeout_callback(g_session.ctrlr, 3600ull * 1000000, 3600ull * 1000000, late, &g_late);
+	begin_reads();
+	end_reads(0);
+	CHECK_INT(g_late, 0);
+	if (in_process) {
+		/* Everything is at once, while the target does nothing: what is with it, once each, and not what waits. */
+		spdk_nvme_ctrlr_register_timeout_callback(g_session.ctrlr, 0, 3600ull * 1000000, late, &g_late);
+		begin_reads();
+		on_wire = spdk_nvme_qpair_get_queue_depth(g_qpair);
+		CHECK(on_wire > 0 && on_wire < QUEUE);
+		CHECK_INT(spdk_nvme_qpair_process_completions(g_qpair, 0), 0);
+		CHECK_INT(spdk_nvme_qpair_process_completions(g_qpair, 0), 0);
+		CHECK_INT(g_late, on_wire);
+		spdk_nvme_ctrlr_register_timeout_callback(g_session.ctrlr, 0, 0, NULL, NULL);
+		end_reads(0);
+		for (i = 0; i < g_late; i++) {
+			wait_both(&g_late_aborts[i]);
+		}
+		CHECK_INT(g_late, on_wire);
+	}
+	spdk_nvme_ctrlr_register_timeout_callback(g_session.ctrlr, 0, 0, NULL, NULL);
+	begin_reads();
+	end_reads(0);
+}
+
 int main(int argc, char **argv)
 {
 	struct spdk_nvme_transport_id trid;
@@ -198,6 +240,7 @@ int main(int argc, char **argv)
 	long_transfers();
 	by_command_id();
 	reset_meets_aborts();
+	timeouts(argc == 2);
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(g_qpair), 0);
 	spdk_free(g_buffer);
 	session_close(&g_session);

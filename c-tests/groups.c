@@ -47,6 +47,7 @@ static void groups(struct session *session)
 	CHECK_INT(spdk_nvme_poll_group_wait(group, NULL), -EINVAL);
 	CHECK_INT(spdk_nvme_poll_group_wait(group, count_disconnected), -EINVAL);
 	CHECK(spdk_nvme_poll_group_get_fd_group(group) == NULL);
+	CHECK_INT(spdk_nvme_poll_group_get_fd(group), -EINVAL);
 	CHECK_INT(spdk_nvme_poll_group_set_interrupt_callback(group, interrupted, NULL), 0);
 	CHECK_INT(spdk_nvme_poll_group_set_interrupt_callback(group, interrupted, NULL), -EEXIST);
 	CHECK_INT(spdk_nvme_poll_group_set_interrupt_callback(group, NULL, NULL), 0);
@@ -89,6 +90,7 @@ static void aborts(struct session *session, bool dnr)
 	REQUIRE(buffer != NULL);
 	memset(reads, 0, sizeof(reads));
 	CHECK_INT(spdk_nvme_qpair_get_queue_depth(qpair), 0);
+	CHECK(spdk_nvme_qpair_get_optimal_poll_group(qpair) == NULL);
 	CHECK(qpair_works(session, NULL, qpair, 0));
 	spdk_nvme_qpair_set_abort_dnr(qpair, dnr);
 	for (i = 0; i < 8; i++) {

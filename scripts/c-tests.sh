@@ -126,6 +126,11 @@ alone admin-in-process 180 "$bin/admin" --in-process
 alone discovery-in-process 180 "$bin/discovery" --in-process
 alone text-in-process 180 "$bin/text" --in-process
 alone blocks-in-process 180 "$bin/blocks" --in-process
+alone vectors-in-process 180 "$bin/vectors" --in-process
+alone reset-in-process 180 "$bin/reset" --in-process
+alone abort-in-process 180 "$bin/abort" --in-process
+alone groups-in-process 180 "$bin/groups" --in-process
+alone manage-in-process 180 "$bin/manage" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
 alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
@@ -141,6 +146,11 @@ with_target bad-input 180 16M "$bin/bad-input"
 with_target admin 180 16M "$bin/admin"
 with_target discovery 180 16M "$bin/discovery"
 with_target blocks 180 16M "$bin/blocks"
+with_target vectors 180 16M "$bin/vectors"
+with_target reset 180 16M "$bin/reset"
+with_target abort 180 16M "$bin/abort"
+with_target groups 180 16M "$bin/groups"
+with_target manage 180 16M "$bin/manage"
 with_target facts 180 16M "$bin/facts"
 SOFTVERBS_NO_DEVICE=1 alone no-device 60 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
 with_target text 180 16M "$bin/text"
