@@ -285,8 +285,7 @@ spdk_nvme_poll_group_destroy(struct spdk_nvme_poll_group *group)
 
 /* What our headers do not declare yet, as our library does not have it. */
 int spdk_nvme_ctrlr_authenticate(struct spdk_nvme_ctrlr *ctrlr, void (*cb_fn)(void *cb_ctx, int status), void *cb_ctx);
-int spdk_nvme_poll_group_set_interrupt_callback(struct spdk_nvme_poll_group *group,
-		void (*cb_fn)(struct spdk_nvme_poll_group *group, void *ctx), void *cb_ctx);
+int spdk_nvme_poll_group_get_stats(struct spdk_nvme_poll_group *group, struct spdk_nvme_poll_group_stat **stats);
 
 int
 spdk_nvme_ctrlr_authenticate(struct spdk_nvme_ctrlr *ctrlr, void (*cb_fn)(void *cb_ctx, int status), void *cb_ctx)
@@ -297,10 +296,9 @@ spdk_nvme_ctrlr_authenticate(struct spdk_nvme_ctrlr *ctrlr, void (*cb_fn)(void *
 }
 
 int
-spdk_nvme_poll_group_set_interrupt_callback(struct spdk_nvme_poll_group *group,
-		void (*cb_fn)(struct spdk_nvme_poll_group *group, void *ctx), void *cb_ctx)
+spdk_nvme_poll_group_get_stats(struct spdk_nvme_poll_group *group, struct spdk_nvme_poll_group_stat **stats)
 {
-	(void)cb_fn, (void)cb_ctx;
+	(void)stats;
 	MINE(group, GROUP);
 	return 0;
 }

@@ -369,7 +369,8 @@ mod tests {
         assert_eq!((all.flags, all.cdw13, all.cdw15), (1 << 30, 9, 0x00ff_0017));
         assert_eq!((all.lba, all.blocks), (7, 8));
         for (size, flags, cdw13, cdw15) in [
-            (51, 1 << 30, 0, 0x00ff_0017),
+            (51, 1 << 30, 9, 0x00ff_0017),
+            (47, 1 << 30, 0, 0x00ff_0017),
             (44, 1 << 30, 0, 0x00ff_0017),
             (42, 1 << 30, 0, 0x00ff_0000),
             (27, 0, 0, 0),
