@@ -61,7 +61,8 @@ fn f18_a_silent_controller_is_noticed() {
         softverbs::sim::now() - begin < 2 * 50_000_000,
         "within half a timeout and a whole one, and some"
     );
-    assert!(controller.has_failed());
+    assert!(!controller.has_failed(), "it is lost, which is not what the program calls failed");
+    assert_eq!(controller.failure_reason(), FailureReason::Remote);
     world.control("behave silent");
     world.finish(Some(controller));
 }
