@@ -565,9 +565,9 @@ fn program() -> Rc<Program> {
 extern "C" fn delivered(argument: *mut c_void, completion: *const [u8; 16]) {
     let program = program();
     // SAFETY: the library gives a completion that is there until this returns.
-    let status = Completion::from_bytes(unsafe { &*completion }).status();
+    let completion = Completion::from_bytes(unsafe { &*completion });
     program.storm.in_callback(|| {
-        if program.storm.ended(argument.addr() - 1, status) {
+        if program.storm.ended(argument.addr() - 1, &completion) {
             program.storm.act_in_callback(|| (0..=program.storm.roll(2)).for_each(|_| program.act()));
         }
     });

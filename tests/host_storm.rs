@@ -437,7 +437,7 @@ impl Program {
 fn delivered(number: usize, completion: &Completion) {
     let program = PROGRAM.with_borrow(|program| program.clone()).unwrap();
     program.storm.in_callback(|| {
-        if program.storm.ended(number, completion.status()) {
+        if program.storm.ended(number, completion) {
             program.storm.act_in_callback(|| (0..=program.storm.roll(2)).for_each(|_| program.act()));
         }
     });

@@ -15,7 +15,7 @@ use crate::{
     replay,
     troubles::{Dice, PEACE, at_some_time, trouble},
 };
-use spec::Status;
+use spec::{Completion, Status};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -395,7 +395,7 @@ impl Storm {
     }
 
     /// An I/O's callback. Whether the program is to act in it.
-    pub fn ended(&self, number: usize, status: Status) -> bool {
+    pub fn ended(&self, number: usize, completion: &Completion) -> bool {
         let mut ios = self.ios.borrow_mut();
         let io = &mut ios[number];
         assert_eq!(io.accepted, Some(true), "I/O {number} was not accepted and ended");
@@ -403,11 +403,13 @@ impl Storm {
         let life = &mut self.lives.borrow_mut()[io.life];
         assert!(!life.gone, "I/O {number} ended after its qpair was gone");
         life.outstanding -= 1;
-        match status {
+        match completion.status() {
             Status::SUCCESS => {
                 count("good I/Os");
                 assert!(!io.wrong || self.lies.get(), "I/O {number} is wrong and succeeded");
             }
+            // A target, too, answers so when it ends an association, and in any order. The host's own carry the queue's id.
+            Status::ABORTED_SQ_DELETION if completion.sqid() == 0 => count("I/Os that the target aborted"),
             Status::ABORTED_SQ_DELETION => {
                 count("aborted I/Os");
                 let last = life.last_abort.replace(number);
