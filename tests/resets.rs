@@ -9,7 +9,7 @@ mod common;
 
 use common::{lines::errors, lines::record, *};
 use spdk_nvme_rdma::host::{
-    CopiedData, Controller, ControllerOptions, Error, FailureReason, IoQpair, IoQpairOptions, PollGroup,
+    Controller, ControllerOptions, CopiedData, Error, FailureReason, IoQpair, IoQpairOptions, PollGroup,
 };
 use spec::{Command, Status, identify::Cns};
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -304,9 +304,14 @@ fn admin_commands_meet_a_reset() {
     let submit = || {
         let told = ended.clone();
         let identify = Command::identify(Cns::CONTROLLER, 0, 0, 0);
-        controller.submit_admin_copied(identify, CopiedData::Room(4096), std::ptr::null_mut(), move |completion, _| {
-            told.borrow_mut().push(completion.status());
-        })
+        controller.submit_admin_copied(
+            identify,
+            CopiedData::Room(4096),
+            std::ptr::null_mut(),
+            move |completion, _| {
+                told.borrow_mut().push(completion.status());
+            },
+        )
     };
     world.control("misbehave silent");
     (0..10).for_each(|_| submit().unwrap());

@@ -20,13 +20,7 @@ use crate::{
     host,
 };
 use libc::{EAGAIN, c_int, c_void};
-use std::{
-    cell::Cell,
-    collections::VecDeque,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
 
 /// Controllers of one context that are on their way at a time.
 const AT_A_TIME: usize = 64;

@@ -125,7 +125,11 @@ impl Ctrlr {
     }
 
     /// Sets where the controller is to be found from its next reset on.
-    pub(super) fn set_transport_id(&self, id: host::TransportId, trid: &spdk_nvme_transport_id) -> Result<(), host::Error> {
+    pub(super) fn set_transport_id(
+        &self,
+        id: host::TransportId,
+        trid: &spdk_nvme_transport_id,
+    ) -> Result<(), host::Error> {
         self.admin(|host| {
             host.set_transport_id(id)?;
             *self.transport_id.lock() = *trid;

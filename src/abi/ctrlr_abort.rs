@@ -53,15 +53,15 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_register_timeout_callback(
     );
 }
 
-type TimeoutCallback =
-    unsafe extern "C" fn(*mut c_void, *mut spdk_nvme_ctrlr, *mut spdk_nvme_qpair, u16);
+type TimeoutCallback = unsafe extern "C" fn(*mut c_void, *mut spdk_nvme_ctrlr, *mut spdk_nvme_qpair, u16);
 
 /// Calls the program about a command that is late.
 fn tell_late([function, argument, ctrlr]: [usize; 3], qpair: *mut (), command_id: u16) {
     let function = ptr::with_exposed_provenance::<()>(function);
     // SAFETY: the word is a function of this type, as spdk_nvme_ctrlr_register_timeout_callback was given it.
     let function: TimeoutCallback = unsafe { transmute(function) };
-    let (argument, ctrlr) = (ptr::with_exposed_provenance_mut(argument), ptr::with_exposed_provenance_mut(ctrlr));
+    let (argument, ctrlr) =
+        (ptr::with_exposed_provenance_mut(argument), ptr::with_exposed_provenance_mut(ctrlr));
     // SAFETY: the program gave the function to be called with its argument, the controller, a queue pair or NULL, and a command id.
     unsafe { function(argument, ctrlr, qpair.cast(), command_id) };
 }
@@ -83,14 +83,20 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_abort(
     cb_arg: *mut c_void,
 ) -> c_int {
     const ENTRY: &str = "spdk_nvme_ctrlr_cmd_abort";
-    entry!(spdk_nvme_ctrlr_cmd_abort(ctrlr, qpair, cid, cb_fn, cb_arg), Ctrlr as share, ctrlr, -EINVAL, |object| {
-        // SAFETY: the caller vouches for the handle.
-        let queue = match unsafe { queue(ENTRY, &object, qpair) } {
-            Ok(qpair) => qpair.map_or(0, |qpair| qpair.host().id()),
-            Err(rc) => return rc,
-        };
-        submission(object.admin(|host| host.abort(queue, cid, told(cb_fn, cb_arg))))
-    })
+    entry!(
+        spdk_nvme_ctrlr_cmd_abort(ctrlr, qpair, cid, cb_fn, cb_arg),
+        Ctrlr as share,
+        ctrlr,
+        -EINVAL,
+        |object| {
+            // SAFETY: the caller vouches for the handle.
+            let queue = match unsafe { queue(ENTRY, &object, qpair) } {
+                Ok(qpair) => qpair.map_or(0, |qpair| qpair.host().id()),
+                Err(rc) => return rc,
+            };
+            submission(object.admin(|host| host.abort(queue, cid, told(cb_fn, cb_arg))))
+        }
+    )
 }
 
 /// Aborts all commands of a queue pair, or of the Admin Queue if qpair is NULL, whose callback's argument is cmd_cb_arg. Those that were

@@ -6,8 +6,8 @@ use super::{
     entry::entry,
     error::negated_errno,
     types::{
-        spdk_nvme_aer_cb, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_discovery_cb, spdk_nvme_ns_attr_changed_cb,
-        spdk_nvmf_discovery_log_page,
+        spdk_nvme_aer_cb, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_discovery_cb,
+        spdk_nvme_ns_attr_changed_cb, spdk_nvmf_discovery_log_page,
     },
 };
 use crate::host::{ChangeListener, DiscoveryPage, EventListener};
@@ -90,9 +90,15 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_register_ns_attr_changed_callback(
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(ctrlr: *mut spdk_nvme_ctrlr) {
-    entry!(spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(ctrlr), Ctrlr as share, ctrlr, (), |object| {
-        object.admin(|host| host.leave_changed_list());
-    });
+    entry!(
+        spdk_nvme_ctrlr_disable_read_changed_ns_list_log_page(ctrlr),
+        Ctrlr as share,
+        ctrlr,
+        (),
+        |object| {
+            object.admin(|host| host.leave_changed_list());
+        }
+    );
 }
 
 /// Reads the discovery log, all of it and of one generation. Returns 0, or a negated errno if that cannot begin: then cb_fn is not called.

@@ -152,7 +152,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_create_ns(
         }
         let command = command(AdminOpcode::NAMESPACE_MANAGEMENT, 0, CREATE);
         // SAFETY: the caller vouches for the data.
-        let answer = unsafe { run(&object, "Namespace Management (create)", command, Buffer::of(payload, 1)) };
+        let answer =
+            unsafe { run(&object, "Namespace Management (create)", command, Buffer::of(payload, 1)) };
         let nsid = answer.map_or(0, |completion| completion.cdw0());
         if nsid == 0 && answer.is_ok() {
             tracing::error!("{}: Namespace Management made namespace 0, which cannot be", object.describe());
@@ -250,7 +251,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_update_firmware(
                 commit_action,
                 Action::SPDK_NVME_FW_COMMIT_REPLACE_IMG | Action::SPDK_NVME_FW_COMMIT_REPLACE_AND_ENABLE_IMG
             );
-            if !is_known || size % 4 != 0 || payload.is_null() || !(0..=7).contains(&slot) {
+            if !is_known || !size.is_multiple_of(4) || payload.is_null() || !(0..=7).contains(&slot) {
                 invalid(format!(
                     "spdk_nvme_ctrlr_update_firmware: {size} bytes at {payload:p}, slot {slot}, action {}",
                     commit_action.0
@@ -260,7 +261,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_update_firmware(
             let page = 4096_u32.checked_shl(object.summary().capabilities().mpsmin().into()).unwrap_or(4096);
             for offset in (0..size).step_by(page as usize) {
                 let length = page.min(size.saturating_sub(offset));
-                let mut download = command(AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD, 0, (length / 4).saturating_sub(1));
+                let mut download =
+                    command(AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD, 0, (length / 4).saturating_sub(1));
                 download.set_cdw11(offset / 4);
                 let piece = Buffer { address: payload.wrapping_byte_add(offset as usize), size: length };
                 // SAFETY: the caller vouches for the image.
@@ -270,8 +272,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_update_firmware(
             }
             let cdw10 = slot.unsigned_abs() | commit_action.0 << 3;
             let commit = command(AdminOpcode::FIRMWARE_COMMIT, 0, cdw10);
-            let answer = object
-                .admin(|host| host.request_admin("Firmware Commit", commit, host::CopiedData::None));
+            let answer =
+                object.admin(|host| host.request_admin("Firmware Commit", commit, host::CopiedData::None));
             match answer {
                 Ok(_) => {}
                 Err(host::Error::Command { completion, .. }) => {

@@ -262,7 +262,10 @@ mod tests {
         );
         let no_device = TransportError::Verbs(verbs::Error::new("x", libc::ENODEV));
         assert_eq!(negated_errno(&no_device.into()), -libc::ENODEV, "what a probe answers -1 to");
-        assert_eq!((status(Err(Error::Resetting)), status(Err(Error::NotFailed))), (-libc::EAGAIN, -libc::EPERM));
+        assert_eq!(
+            (status(Err(Error::Resetting)), status(Err(Error::NotFailed))),
+            (-libc::EAGAIN, -libc::EPERM)
+        );
     }
 
     #[test]

@@ -112,7 +112,19 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read_with_md(
     apptag: u16,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_read_with_md(ns, qpair, payload, metadata, lba, lba_count, cb_fn, cb_arg, io_flags, apptag_mask, apptag),
+        spdk_nvme_ns_cmd_read_with_md(
+            ns,
+            qpair,
+            payload,
+            metadata,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            apptag_mask,
+            apptag
+        ),
         ns,
         qpair,
         |object, namespace| {
@@ -146,7 +158,19 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_with_md(
     apptag: u16,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_write_with_md(ns, qpair, payload, metadata, lba, lba_count, cb_fn, cb_arg, io_flags, apptag_mask, apptag),
+        spdk_nvme_ns_cmd_write_with_md(
+            ns,
+            qpair,
+            payload,
+            metadata,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            apptag_mask,
+            apptag
+        ),
         ns,
         qpair,
         |object, namespace| {
@@ -180,7 +204,19 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare_with_md(
     apptag: u16,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_compare_with_md(ns, qpair, payload, metadata, lba, lba_count, cb_fn, cb_arg, io_flags, apptag_mask, apptag),
+        spdk_nvme_ns_cmd_compare_with_md(
+            ns,
+            qpair,
+            payload,
+            metadata,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            apptag_mask,
+            apptag
+        ),
         ns,
         qpair,
         |object, namespace| {

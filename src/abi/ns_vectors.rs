@@ -108,7 +108,20 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_with_md(
     apptag: u16,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_readv_with_md(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn, metadata, apptag_mask, apptag),
+        spdk_nvme_ns_cmd_readv_with_md(
+            ns,
+            qpair,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            reset_sgl_fn,
+            next_sge_fn,
+            metadata,
+            apptag_mask,
+            apptag
+        ),
         ns,
         qpair,
         |object, namespace| {
@@ -185,13 +198,24 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev(
     next_sge_fn: spdk_nvme_req_next_sge_cb,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_writev(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn),
+        spdk_nvme_ns_cmd_writev(
+            ns,
+            qpair,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            reset_sgl_fn,
+            next_sge_fn
+        ),
         ns,
         qpair,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_writev", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
-                    let request = Request { flags: io_flags, ..Request::new(Transfer::Write, lba, lba_count) };
+                    let request =
+                        Request { flags: io_flags, ..Request::new(Transfer::Write, lba, lba_count) };
                     send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
@@ -221,7 +245,20 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_with_md(
     apptag: u16,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_writev_with_md(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn, metadata, apptag_mask, apptag),
+        spdk_nvme_ns_cmd_writev_with_md(
+            ns,
+            qpair,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            reset_sgl_fn,
+            next_sge_fn,
+            metadata,
+            apptag_mask,
+            apptag
+        ),
         ns,
         qpair,
         |object, namespace| {
@@ -259,7 +296,17 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_ext(
     opts: *mut spdk_nvme_ns_cmd_ext_io_opts,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_writev_ext(ns, qpair, lba, lba_count, cb_fn, cb_arg, reset_sgl_fn, next_sge_fn, opts),
+        spdk_nvme_ns_cmd_writev_ext(
+            ns,
+            qpair,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            reset_sgl_fn,
+            next_sge_fn,
+            opts
+        ),
         ns,
         qpair,
         |object, namespace| {
@@ -267,7 +314,8 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_ext(
                 Ok(mut sgl) => {
                     let request = Request::new(Transfer::Write, lba, lba_count);
                     // SAFETY: the caller vouches for the options.
-                    let request = match unsafe { with_options("spdk_nvme_ns_cmd_writev_ext", request, opts) } {
+                    let request = match unsafe { with_options("spdk_nvme_ns_cmd_writev_ext", request, opts) }
+                    {
                         Ok(request) => request,
                         Err(rc) => return rc,
                     };
@@ -298,13 +346,24 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev(
     next_sge_fn: spdk_nvme_req_next_sge_cb,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_comparev(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn),
+        spdk_nvme_ns_cmd_comparev(
+            ns,
+            qpair,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            reset_sgl_fn,
+            next_sge_fn
+        ),
         ns,
         qpair,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_comparev", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
-                    let request = Request { flags: io_flags, ..Request::new(Transfer::Compare, lba, lba_count) };
+                    let request =
+                        Request { flags: io_flags, ..Request::new(Transfer::Compare, lba, lba_count) };
                     send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
@@ -334,7 +393,20 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev_with_md(
     apptag: u16,
 ) -> c_int {
     on_namespace!(
-        spdk_nvme_ns_cmd_comparev_with_md(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn, metadata, apptag_mask, apptag),
+        spdk_nvme_ns_cmd_comparev_with_md(
+            ns,
+            qpair,
+            lba,
+            lba_count,
+            cb_fn,
+            cb_arg,
+            io_flags,
+            reset_sgl_fn,
+            next_sge_fn,
+            metadata,
+            apptag_mask,
+            apptag
+        ),
         ns,
         qpair,
         |object, namespace| {

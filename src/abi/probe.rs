@@ -110,7 +110,8 @@ pub unsafe extern "C" fn spdk_nvme_probe_async_ext(
     remove_cb: spdk_nvme_remove_cb,
 ) -> *mut spdk_nvme_probe_ctx {
     let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb };
-    let next = || next!(spdk_nvme_probe_async_ext(trid, cb_ctx, probe_cb, attach_cb, attach_fail_cb, remove_cb));
+    let next =
+        || next!(spdk_nvme_probe_async_ext(trid, cb_ctx, probe_cb, attach_cb, attach_fail_cb, remove_cb));
     // SAFETY: as for this function.
     unsafe { probe_async("spdk_nvme_probe_async_ext", trid, asked, next) }
 }
@@ -214,7 +215,8 @@ pub unsafe extern "C" fn spdk_nvme_connect(
         }
         // SAFETY: the caller vouches for both.
         let wanted = unsafe { wanted(trid, opts, opts_size, true) }?;
-        attach(wanted).map(|ctrlr| ctrlr.handle()).map_err(|(trid, error)| {
+        let trid = wanted.trid;
+        attach(wanted).map(|ctrlr| ctrlr.handle()).map_err(|error| {
             complain(&trid, &error);
             error.errno()
         })
@@ -417,8 +419,7 @@ unsafe fn wanted(
 }
 
 /// Attaches a controller, or attaches it once more, and waits for that.
-fn attach(wanted: Wanted) -> Result<Arc<Ctrlr>, (spdk_nvme_transport_id, AttachError)> {
-    let trid = wanted.trid;
+fn attach(wanted: Wanted) -> Result<Arc<Ctrlr>, AttachError> {
     let mut next = Some(Attaching::begin(Box::new(wanted)));
     let ended = clock::wait(clock::now().after(PROBE_TIMEOUT), || match next.take()? {
         Turn::More(attaching) => {
@@ -426,9 +427,9 @@ fn attach(wanted: Wanted) -> Result<Arc<Ctrlr>, (spdk_nvme_transport_id, AttachE
             None
         }
         Turn::Attached(ctrlr) => Some(Ok(ctrlr)),
-        Turn::Failed(wanted, error) => Some(Err((wanted.trid, error))),
+        Turn::Failed(_, error) => Some(Err(error)),
     });
-    ended.unwrap_or(Err((trid, AttachError::Attaching)))
+    ended.unwrap_or(Err(AttachError::Attaching))
 }
 
 /// The transport ids that a discovery controller's log names.

@@ -5,7 +5,10 @@ use super::{
     entry::{entry, guard, next_or_complain},
     error::negated_errno,
     handles::{self, AfterCall, Begin, Claim, Kind, LongCall, Object, shared_by},
-    types::{spdk_event_handler_opts, spdk_nvme_ctrlr, spdk_nvme_poll_group, spdk_nvme_qp_failure_reason, spdk_nvme_qpair},
+    types::{
+        spdk_event_handler_opts, spdk_nvme_ctrlr, spdk_nvme_poll_group, spdk_nvme_qp_failure_reason,
+        spdk_nvme_qpair,
+    },
 };
 use crate::{host, transport::Error as TransportError};
 use libc::c_int;

@@ -84,7 +84,8 @@ impl Controller {
             Rc::new(Together { left: Cell::new(on_wire.len()), unsuccessful: Cell::new(false), told });
         for (sent, command_id) in on_wire.iter().enumerate() {
             let all = together.clone();
-            let asked = self.abort(queue_id, *command_id, Rc::new(move |completion| all.one_ended(completion)));
+            let asked =
+                self.abort(queue_id, *command_id, Rc::new(move |completion| all.one_ended(completion)));
             match asked {
                 Ok(()) => {}
                 Err(error) if sent == 0 => return Err(error),

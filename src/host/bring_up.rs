@@ -143,12 +143,7 @@ async fn set_cc(work: &Work, what: &'static str, cc: Cc) -> Result<(), Error> {
 }
 
 /// Reads CSTS until it says ready, or not ready. The controller has the time of CAP.TO for that, beside its budget.
-async fn await_ready(
-    work: &Work,
-    what: &'static str,
-    ready: bool,
-    timeout: Duration,
-) -> Result<(), Error> {
+async fn await_ready(work: &Work, what: &'static str, ready: bool, timeout: Duration) -> Result<(), Error> {
     let deadline = work.extend(timeout);
     let mut pause = Duration::ZERO;
     loop {

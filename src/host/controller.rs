@@ -28,8 +28,7 @@ use parking_lot::Mutex;
 use spec::{
     Command, Completion,
     fabrics::{CNTLID_DYNAMIC, NqnError, PropertySize, check_host_nqn, check_nqn},
-    printable,
-    registers,
+    printable, registers,
 };
 use std::{
     cell::Cell,

@@ -174,6 +174,7 @@ impl PollGroup {
     fn notice_changes(&self, changes: u32) {
         self.changes.set(changes);
         self.members.with(|members| members.iter().for_each(|qpair| qpair.notice_changes()));
-        self.watches.set(self.members.with(|members| members.iter().any(|qpair| qpair.transport().is_watched())));
+        self.watches
+            .set(self.members.with(|members| members.iter().any(|qpair| qpair.transport().is_watched())));
     }
 }

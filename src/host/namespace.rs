@@ -121,9 +121,14 @@ impl Contents {
         let id = |id: Option<[u8; 16]>| {
             let id = u128::from_ne_bytes(id.unwrap_or_default());
             // The bytes lie in memory as they came.
-            if cfg!(target_endian = "little") { [id as u64, (id >> 64) as u64] } else { [(id >> 64) as u64, id as u64] }
+            if cfg!(target_endian = "little") {
+                [id as u64, (id >> 64) as u64]
+            } else {
+                [(id >> 64) as u64, id as u64]
+            }
         };
-        let ([uuid, uuid_2], [nguid, nguid_2]) = (id(facts.and_then(|f| f.uuid)), id(facts.and_then(|f| f.nguid)));
+        let ([uuid, uuid_2], [nguid, nguid_2]) =
+            (id(facts.and_then(|f| f.uuid)), id(facts.and_then(|f| f.nguid)));
         let flags = u64::from(facts.is_some())
             | u64::from(facts.is_some_and(|f| f.metadata_extends_data)) << 1
             | u64::from(facts.is_some_and(|f| f.uuid.is_some())) << 2
@@ -460,7 +465,8 @@ mod tests {
         };
         let other = Facts { metadata_extends_data: false, nguid: facts.uuid, uuid: None, ..facts };
         for (facts, cache) in [(Some(facts), true), (Some(other), false), (None, true)] {
-            let contents = Contents { controller: ControllerFacts { has_write_cache: cache, ..controller }, facts };
+            let contents =
+                Contents { controller: ControllerFacts { has_write_cache: cache, ..controller }, facts };
             assert_eq!(Contents::of_words(contents.to_words()), contents);
         }
     }

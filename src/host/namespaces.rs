@@ -126,7 +126,8 @@ impl Namespaces {
     pub(super) fn renew(&self, listing: Listing) {
         let handed_out = self.handed_out.take();
         for (id, namespace) in &handed_out {
-            let (facts, data) = listing.facts(*id).map_or((None, &[][..]), |(facts, data)| (Some(facts), data));
+            let (facts, data) =
+                listing.facts(*id).map_or((None, &[][..]), |(facts, data)| (Some(facts), data));
             namespace.rewrite(listing.controller, facts, data);
         }
         self.handed_out.set(handed_out);

@@ -38,7 +38,8 @@ impl<const N: usize> Published<N> {
     pub(super) fn read(&self) -> [u64; N] {
         loop {
             let version = self.version.load(Ordering::Acquire);
-            let words = std::array::from_fn(|at| self.words.get(at).map_or(0, |word| word.load(Ordering::Relaxed)));
+            let words =
+                std::array::from_fn(|at| self.words.get(at).map_or(0, |word| word.load(Ordering::Relaxed)));
             // No word was read after the version that comes now.
             fence(Ordering::Acquire);
             if version & 1 == 0 && self.version.load(Ordering::Relaxed) == version {

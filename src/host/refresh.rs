@@ -61,8 +61,7 @@ impl Controller {
     }
 
     fn refreshing(&self) -> Work {
-        let budget =
-            Budget::new("reading the namespaces", clock::now(), BRING_UP_TIMEOUT, BRING_UP_COMMANDS);
+        let budget = Budget::new("reading the namespaces", clock::now(), BRING_UP_TIMEOUT, BRING_UP_COMMANDS);
         Work::tolerant(&self.admin, budget)
     }
 }

@@ -82,7 +82,8 @@ impl Shared {
 
     /// There is none any more, and why. An end that goes on is not counted twice.
     pub(super) fn end(&self, why: Availability) {
-        let was_there = matches!(std::mem::replace(&mut *self.association.lock(), why), Availability::There(_));
+        let was_there =
+            matches!(std::mem::replace(&mut *self.association.lock(), why), Availability::There(_));
         if was_there {
             self.ends.fetch_add(1, Ordering::Release);
             self.change();

@@ -90,11 +90,16 @@ impl Queue {
         room.try_reserve_exact(length as usize).map_err(|_| Error::NoMemory)?;
         let room = Cell::new(room);
         let controller = self.0.upgrade().ok_or(Error::ControllerFailed)?;
-        controller.submit_admin_copied(command, CopiedData::Room(length), std::ptr::null_mut(), move |completion, received| {
-            let mut data = room.take();
-            received.chunks(|_, chunk| data.extend_from_slice(chunk));
-            told.set(Some(Answer { completion: *completion, data }));
-        })?;
+        controller.submit_admin_copied(
+            command,
+            CopiedData::Room(length),
+            std::ptr::null_mut(),
+            move |completion, received| {
+                let mut data = room.take();
+                received.chunks(|_, chunk| data.extend_from_slice(chunk));
+                told.set(Some(Answer { completion: *completion, data }));
+            },
+        )?;
         Ok(Sent(answer))
     }
 

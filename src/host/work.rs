@@ -126,11 +126,7 @@ impl Work {
 }
 
 /// Lets a piece of work go on until it ends, polling its queue alone. None if `deadline` is over before: then it is cancelled.
-pub(super) fn drive<T>(
-    admin: &AdminQueue,
-    deadline: Moment,
-    work: impl Future<Output = T>,
-) -> Option<T> {
+pub(super) fn drive<T>(admin: &AdminQueue, deadline: Moment, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut context = Context::from_waker(Waker::noop());
     clock::wait(deadline, || match work.as_mut().poll(&mut context) {

@@ -465,8 +465,11 @@ impl Wire {
             return Err(Error::TooManyPieces(pieces));
         }
         let direction = DataTransfer::of(command.opcode());
-        let (sgl, row) =
-            self.rows.resolve(device.domain(), self.slots.index(slot), pieces, |Piece { address, length }| {
+        let (sgl, row) = self.rows.resolve(
+            device.domain(),
+            self.slots.index(slot),
+            pieces,
+            |Piece { address, length }| {
                 let Covered::Registered(keys) = device.map().look_up(&self.cache, address, length) else {
                     return Err(Error::NotRegistered { address, length });
                 };
@@ -478,7 +481,8 @@ impl Wire {
                         key.ok_or(Error::NotRegistered { address, length })
                     }
                 }
-            })?;
+            },
+        )?;
         Ok((sgl, Some(row)))
     }
 

@@ -3,7 +3,10 @@
 //! What must hold: a piece of no bytes, or fewer bytes than the blocks have, is an error and no end; the program's functions are called
 //! with nothing borrowed.
 
-use crate::{host::Error, transport::{PIECES, Piece}};
+use crate::{
+    host::Error,
+    transport::{PIECES, Piece},
+};
 use std::ffi::c_void;
 
 /// Where the data of a transfer are.
@@ -202,7 +205,13 @@ mod tests {
     }
 
     /// Cuts all of `length` bytes, and returns what each command has.
-    fn cut_all(data: &mut Data<'_>, length: u32, each: u32, block: u32, most: u32) -> Result<Vec<Vec<(u64, u32)>>, Error> {
+    fn cut_all(
+        data: &mut Data<'_>,
+        length: u32,
+        each: u32,
+        block: u32,
+        most: u32,
+    ) -> Result<Vec<Vec<(u64, u32)>>, Error> {
         let mut source = Source::new(data);
         let mut all = Vec::new();
         let mut done = 0;
@@ -243,7 +252,10 @@ mod tests {
                     vec![(6000, 512)],
                 ]
             );
-            assert_eq!(cut_all(data, 2560, 2560, 512, 16).unwrap(), [pieces.map(|(a, l)| (a as u64, l as u32)).to_vec()]);
+            assert_eq!(
+                cut_all(data, 2560, 2560, 512, 16).unwrap(),
+                [pieces.map(|(a, l)| (a as u64, l as u32)).to_vec()]
+            );
             assert!(cut_all(data, 2560, 2560, 512, 1).is_err(), "a block in two pieces");
             assert!(cut_all(data, 3072, 512, 512, 2).is_err(), "too few bytes");
         }

@@ -14,8 +14,8 @@ use super::{
     shared::{Availability, Shared},
 };
 use crate::transport::{self, Completer, Context, FailureReason, Payload, Piece, Qpair, Wire};
-pub(crate) use data::{Data, Scatter};
 use data::Source;
+pub(crate) use data::{Data, Scatter};
 use seen::Seen;
 use spec::{Command, NvmOpcode};
 use std::{
@@ -341,7 +341,9 @@ impl IoQpair {
         let cut = Source::new(&mut data).cut(length, 1, self.most_pieces())?;
         if cut.length < length {
             let most = self.most_pieces();
-            return Err(Error::InvalidArgument(format!("data in more than the {most} pieces of one command")));
+            return Err(Error::InvalidArgument(format!(
+                "data in more than the {most} pieces of one command"
+            )));
         }
         self.submit_pieces(&command, cut.pieces(), Completer::Upcall(context))
     }
@@ -400,13 +402,14 @@ impl IoQpair {
     }
 
     fn submit_pieces(&self, command: &Command, pieces: &[Piece], completer: Completer) -> Result<(), Error> {
-        Ok(match pieces {
+        match pieces {
             [Piece { address, length }] => {
                 let payload = Payload::Memory { address: *address, length: *length };
                 self.qpair.submit(command, payload, completer)?;
             }
             pieces => self.qpair.submit_pieces(command, pieces, completer)?,
-        })
+        }
+        Ok(())
     }
 
     /// Sends a command on blocks that has no data: write zeroes, verify, write uncorrectable. It is not split.

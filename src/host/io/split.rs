@@ -2,7 +2,10 @@
 //!
 //! What must hold: all commands are made before the first goes out, so that a transfer that can never be made is refused whole.
 
-use super::{Data, Error, IoQpair, Limits, Namespace, Request, build, data::{Cut, Source}};
+use super::{
+    Data, Error, IoQpair, Limits, Namespace, Request, build,
+    data::{Cut, Source},
+};
 use crate::transport::{self, Completer, Context, Upcall};
 use spec::Completion;
 use std::{cell::Cell, rc::Rc};
