@@ -53,6 +53,7 @@ const HEADERS: &[Header] = &[
             "ctrlr_cmd.rs",
             "ctrlr_events.rs",
             "ctrlr_facts.rs",
+            "ctrlr_injection.rs",
             "ctrlr_life.rs",
             "ctrlr_manage.rs",
             "ctrlr_pcie.rs",

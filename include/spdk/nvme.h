@@ -849,6 +849,41 @@ union spdk_nvme_cap_register spdk_nvme_ctrlr_get_regs_cap(struct spdk_nvme_ctrlr
 union spdk_nvme_vs_register spdk_nvme_ctrlr_get_regs_vs(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
+ * Lets the next err_count commands with the opcode opc, of a queue pair or of the Admin Queue if qpair is NULL, end with the status sct and
+ * sc. Each command of an I/O that is split counts. What was given for the same opcode before is forgotten.
+ *
+ * With do_not_submit a command is accepted and not sent; its callback is called from the first poll after timeout_us microseconds, rounded up
+ * to whole milliseconds. Without, it is sent, and the status takes the place of success; an error of the controller's stays, and does not
+ * count. This is also for commands that were submitted before, and, on the Admin Queue, for this library's own.
+ *
+ * Commands take longer on a queue pair that has any of these, used up or not, until they are removed.
+ *
+ * Returns 0, or -ENOMEM if there is no memory.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching, qpair NULL or one that no other thread uses.
+ */
+int spdk_nvme_qpair_add_cmd_error_injection(struct spdk_nvme_ctrlr *ctrlr,
+                                            struct spdk_nvme_qpair *qpair,
+                                            uint8_t opc,
+                                            bool do_not_submit,
+                                            uint64_t timeout_in_us,
+                                            uint32_t err_count,
+                                            uint8_t sct,
+                                            uint8_t sc);
+
+/**
+ * Takes back what spdk_nvme_qpair_add_cmd_error_injection() was called for, with the same opcode. Commands that are held back already end as
+ * they were to.
+ *
+ * What must hold:
+ * As for spdk_nvme_qpair_add_cmd_error_injection().
+ */
+void spdk_nvme_qpair_remove_cmd_error_injection(struct spdk_nvme_ctrlr *ctrlr,
+                                                struct spdk_nvme_qpair *qpair,
+                                                uint8_t opc);
+
+/**
  * Declares a controller failed: its Admin Queue ends, and its queue pairs when they are polled next, with callbacks of their requests.
  *
  * Nothing if it has failed already, or is being reset or detached. From then on is_failed says so, until a reset.

@@ -163,7 +163,7 @@ fn told(cb_fn: spdk_nvme_cmd_cb, cb_arg: *mut c_void) -> Rc<dyn Fn(&Completion)>
 ///
 /// # Safety
 /// Nobody else is freeing the queue pair.
-unsafe fn queue<'a>(
+pub(super) unsafe fn queue<'a>(
     entry: &str,
     ctrlr: &Ctrlr,
     qpair: *mut spdk_nvme_qpair,

@@ -24,6 +24,7 @@ pub mod ctrlr_abort;
 pub mod ctrlr_cmd;
 pub mod ctrlr_events;
 pub mod ctrlr_facts;
+pub mod ctrlr_injection;
 pub mod ctrlr_life;
 pub mod ctrlr_manage;
 pub mod ctrlr_pcie;

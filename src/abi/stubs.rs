@@ -220,22 +220,9 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_qpair_add_cmd_error_injection(a1: Pointer, a2: Pointer, a3: u8, a4: u8, a5: u64, a6: u32,
-        a7: u8, a8: u8) -> c_int,
-    handles(a1, a2),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_qpair_authenticate(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_qpair_remove_cmd_error_injection(a1: Pointer, a2: Pointer, a3: u8) -> (),
-    handles(a1, a2),
-    ()
 );
 
 stub!(

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     clock,
     transport::{
-        self, Association, Completer, ConnectTarget, FailureReason, Payload, Qpair, QpairConfiguration,
+        self, Association, Completer, ConnectTarget, FailureReason, Injection, Payload, Qpair,
+        QpairConfiguration,
     },
 };
 use parking_lot::Mutex;
@@ -376,6 +377,16 @@ impl Controller {
                 Err(error.into())
             }
         }
+    }
+
+    /// Lets admin commands of an opcode end with an error, this host's own ones, too.
+    pub fn inject(&self, injection: Injection) -> Result<(), Error> {
+        Ok(self.admin.qpair().inject(injection)?)
+    }
+
+    /// As [`IoQpair::remove_injection`], of the Admin Queue.
+    pub fn remove_injection(&self, opcode: u8) {
+        self.admin.qpair().remove_injection(opcode);
     }
 
     /// Takes a queue id for a queue that is not this library's. None if live qpairs have all.

@@ -32,7 +32,7 @@ mod task;
 mod timeouts;
 mod work;
 
-pub use crate::transport::{Completer, Context, FailureReason, Payload, Upcall, tell_nobody};
+pub use crate::transport::{Completer, Context, FailureReason, Injection, Payload, Upcall, tell_nobody};
 pub(crate) use aborts::outcome as abort_outcome;
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
 pub use controller::Controller;

@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod device;
 mod group_core;
+mod injections;
 mod parting;
 mod poll_group;
 mod poller;
@@ -28,6 +29,7 @@ mod wire;
 
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
 pub use config::{Association, ConnectTarget, QpairConfiguration};
+pub use injections::Injection;
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;

@@ -267,15 +267,23 @@ impl PollGroup {
         polled
     }
 
-    /// Visits members that connect or drain, and says whether some have ended.
+    /// Visits members that connect, drain, or hold requests back, and says whether some have ended.
     #[cold]
     #[inline(never)]
     fn see_to_unusual(&self, limit: u32) -> Polled {
         let now = clock::now();
         let mut polled = Polled::default();
         for qpair in self.members.busy() {
+            let was_live = qpair.is_connected();
             qpair.progress(now);
-            polled = polled.and(self.after_progress(&qpair, false, limit));
+            if was_live && qpair.is_connected() && limit != u32::MAX {
+                // It has had its callbacks in this poll.
+                if qpair.has_finished() {
+                    qpair.wire().ask();
+                }
+                continue;
+            }
+            polled = polled.and(self.after_progress(&qpair, was_live, limit));
         }
         if self.core.has_ended() { polled.and(Polled(Polled::ENDED)) } else { polled }
     }

@@ -15,6 +15,7 @@ use super::{
     config::{Association, QpairConfiguration},
     connection::{Connection, Resolver},
     group_core::GroupCore,
+    injections::Injection,
     parting::Parting,
     poller::Lanes,
     rows::Piece,
@@ -251,12 +252,31 @@ impl Qpair {
         payload: impl FnOnce(Place<'_>) -> Result<Payload, Error>,
         completer: Completer,
     ) -> Result<(), Error> {
+        let slots = &self.wire.slots;
+        let completer = slots.observed(completer, self.upcall());
+        if slots.holds_back(command.opcode()) {
+            return self.hold(command, completer);
+        }
         self.with(|state| match state {
             State::Live(connection) => self.submit_live(connection, command, payload, completer),
             State::Idle | State::Disconnected(_) => Err(Error::NotConnected),
             State::Draining(_, end) if *end != End::Retry => Err(Error::NotConnected),
             _ => self.wire.slots.wait(wire::to_words(command), payload, completer),
         })
+    }
+
+    /// Accepts a request that is not sent, but ends with an injected error, where it would be accepted.
+    #[cold]
+    fn hold(&self, command: &Command, completer: Completer) -> Result<(), Error> {
+        self.with(|state| match state {
+            State::Idle | State::Disconnected(_) => Err(Error::NotConnected),
+            State::Draining(_, end) if *end != End::Retry => Err(Error::NotConnected),
+            _ => self.wire.slots.hold(command, completer, clock::now()),
+        })?;
+        // No completion leads a poll to it.
+        self.short_polls.set(0);
+        self.count_busy();
+        Ok(())
     }
 
     fn submit_live(
@@ -295,7 +315,8 @@ impl Qpair {
         payload: Payload,
         completer: Completer,
     ) -> Result<(), Error> {
-        let has_room = self.is_connected() && self.wire.has_reserved_room();
+        let held_back = self.wire.slots.holds_back(command.opcode());
+        let has_room = self.is_connected() && self.wire.has_reserved_room() && !held_back;
         let Some(slot) = has_room.then(|| self.wire.slots.take_reserve()).flatten() else {
             return self.submit(command, payload, completer);
         };
@@ -336,6 +357,29 @@ impl Qpair {
         self.short_polls.set(0);
         // A gate that is not watched any more opens.
         self.flush_now();
+    }
+
+    /// Lets commands of an opcode end with an error, from those on that were accepted already.
+    pub fn inject(&self, injection: Injection) -> Result<(), Error> {
+        self.wire.slots.inject(injection, self.upcall())?;
+        self.short_polls.set(0);
+        Ok(())
+    }
+
+    /// Commands of that opcode end as they do, but for those that are held back already.
+    pub fn remove_injection(&self, opcode: u8) {
+        self.wire.slots.remove_injection(opcode);
+        self.short_polls.set(0);
+        // A gate that nothing keeps shut any more opens.
+        self.flush_now();
+    }
+
+    /// Finishes requests that were held back for long enough.
+    pub(super) fn finish_held(&self, now: Moment) {
+        if self.wire.slots.has_held() {
+            self.wire.slots.finish_held(now);
+            self.count_busy();
+        }
     }
 
     /// Whether requests are watched.
@@ -471,7 +515,8 @@ impl Qpair {
         let delivered = self.wire.deliver_up_to(limit);
         self.flush();
         if self.is_connected() {
-            self.short_polls.set(if self.is_alone() && !self.is_watched() { u8::MAX } else { 0 });
+            let short = self.is_alone() && !self.wire.slots.needs_whole_polls();
+            self.short_polls.set(if short { u8::MAX } else { 0 });
             return Ok(delivered);
         }
         let lost = self.with(|state| match state {
@@ -560,11 +605,11 @@ impl Qpair {
     }
 
     /// Tells the group whether this qpair needs progress at each of its polls: on its way to a connection or to its
-    /// end, or at rest with callbacks that are due (it may have come to rest outside of the group's polls); and whether it has
+    /// end, with requests that are held back, or at rest with callbacks that are due (it may have come to rest outside of the group's polls); and whether it has
     /// ended.
     pub(super) fn count_busy(&self) {
         let busy = self.with(|state| match state {
-            State::Live(_) => false,
+            State::Live(_) => self.wire.slots.has_held(),
             state => !state.is_at_rest() || self.has_finished(),
         });
         if self.counted_busy.get() != busy

@@ -30,18 +30,24 @@
 use super::{
     Error,
     completer::{Completer, Context, Payload},
+    injections::{Injection, Injections},
     token::Token,
 };
 use crate::clock::{self, Moment};
+use injected::Held;
 use spec::{AdminOpcode, Completion, Status};
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 use verbs::{COMMAND_WORDS, Memory, ProtectionDomain, Registration, Seat, SendQueue, Slot};
+
+mod injected;
 
 /// Where a slot is.
 mod phase {
     pub(super) const FREE: u16 = 0;
     pub(super) const WAITING: u16 = 1;
     pub(super) const FINISHED: u16 = 2;
+    /// Accepted, never to be handed to the device: it ends with an injected error.
+    pub(super) const HELD: u16 = 3;
     /// With the device, nothing heard of it.
     pub(super) const OUT: u16 = 4;
     /// With the device, and its SEND is accounted for.
@@ -138,6 +144,11 @@ pub(super) struct Slots {
     /// When the next one may be late.
     next_late: Cell<Moment>,
     closures: Closures,
+    /// While there are some the gate stays shut, too.
+    injections: Injections,
+    /// The requests that are not sent because of them.
+    held: Cell<Vec<Held>>,
+    has_held: Cell<bool>,
     /// Room to bring aborted requests in order, so that an end allocates nothing.
     scratch: Cell<Vec<u16>>,
     queue_id: u16,
@@ -187,6 +198,9 @@ impl Slots {
             abort_dnr: Cell::new(false),
             next_late: Cell::new(Moment::START),
             closures: Closures::default(),
+            injections: Injections::default(),
+            held: Cell::default(),
+            has_held: Cell::new(false),
             scratch: Cell::new(scratch),
             queue_id,
         };
@@ -280,13 +294,13 @@ impl Slots {
 
     /// Takes a slot for a request that goes out at once.
     pub(super) fn take_open(&self) -> Option<Place<'_>> {
-        self.queue.pop_stack::<OPEN>().or_else(|| self.take_watched())
+        self.queue.pop_stack::<OPEN>().or_else(|| self.take_observed())
     }
 
-    /// As [`Slots::take_open`], past the gate that is shut since the qpair is watched.
+    /// As [`Slots::take_open`], past the gate that is shut since each request is to take the long way.
     #[cold]
-    fn take_watched(&self) -> Option<Place<'_>> {
-        let may_go = self.watched.get().is_some() && self.live.get() && !self.has_waiting();
+    fn take_observed(&self) -> Option<Place<'_>> {
+        let may_go = self.is_observed() && self.live.get() && !self.has_waiting();
         let slot = self.queue.first::<RESERVE>().filter(|_| may_go && self.take_room())?;
         self.queue.pop_stack::<RESERVE>();
         Some(slot)
@@ -365,7 +379,7 @@ impl Slots {
         found.iter().map(|slot| slot.user().id.get()).collect()
     }
 
-    /// Finishes the requests of that name that wait, with this status. Returns how many there were.
+    /// Finishes the requests of that name that wait, or are held back, with this status. Returns how many there were.
     pub(super) fn finish_waiting_of(&self, name: *mut (), status: Status) -> usize {
         let indices: Vec<u32> = self
             .queue
@@ -378,7 +392,7 @@ impl Slots {
                 self.finish_unsent(slot, status);
             }
         }
-        indices.len()
+        indices.len() + self.finish_held_of(name, status)
     }
 
     /// A slot that was taken from `open` is not used after all.
@@ -499,7 +513,7 @@ impl Slots {
     /// At the end of a poll: opens the gate if nobody waits, and gives out the room of commands that are finished and whose
     /// callbacks did not run yet.
     pub(super) fn settle(&self) {
-        if !self.live.get() || self.has_waiting() || self.watched.get().is_some() {
+        if !self.live.get() || self.has_waiting() || self.is_observed() {
             return;
         }
         let finished = self.finished_in_account().count() as u32;
@@ -530,6 +544,16 @@ impl Slots {
     /// Whether requests that are aborted from now on are not to be tried again.
     pub(super) fn set_abort_dnr(&self, dnr: bool) {
         self.abort_dnr.set(dnr);
+    }
+
+    /// Whether each request is to take the long way, so that the gate stays shut.
+    fn is_observed(&self) -> bool {
+        self.watched.get().is_some() || self.injections.any()
+    }
+
+    /// Whether polls have more to look after than completions.
+    pub(super) fn needs_whole_polls(&self) -> bool {
+        self.is_observed() || self.has_held()
     }
 
     /// Whether requests are watched.
@@ -718,13 +742,15 @@ impl Slots {
         self.queue.slots().filter(with_device).count() as u32
     }
 
-    /// Finishes every request that waits or was with the device as aborted, in the order of their submission, those
+    /// Finishes every request that waits, was with the device or held back as aborted, in the order of their submission, those
     /// that waited last: callbacks of one I/O may rely on those before it. The device must be unable to touch their
     /// memory any more (I04). A request that was answered keeps its answer.
     pub(super) fn abort_all(&self) {
         let mut outstanding = self.scratch.take();
         let indexed = (0..).zip(self.requests());
-        let with_device = indexed.filter(|(_, slot)| slot.user().is_outstanding());
+        let is_meant =
+            |slot: &Place<'_>| slot.user().is_outstanding() || slot.user().phase.get() == phase::HELD;
+        let with_device = indexed.filter(|(_, slot)| is_meant(slot));
         outstanding.extend(with_device.map(|(index, _)| index));
         let now = self.begun.get();
         // The oldest first, by its age: the count may have wrapped between two of them.
@@ -741,6 +767,7 @@ impl Slots {
             }
         }
         self.scratch.set(outstanding);
+        self.forget_held();
         while let Some(slot) = self.queue.pop::<WAITING>() {
             self.finish(slot, aborted);
         }

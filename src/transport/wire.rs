@@ -381,6 +381,7 @@ impl Wire {
     #[cold]
     #[inline(never)]
     fn deliver_otherwise(&self, argument: *mut (), completion: &Completion) {
+        let completion = &self.slots.injected(completion);
         match self.slots.otherwise(completion.cid(), argument) {
             Otherwise::Closure(closure) => closure(completion),
             Otherwise::Nobody => {}

@@ -70,6 +70,14 @@ impl Completion {
         self
     }
 
+    /// The same completion with this type and code of its status; the status' flags stay.
+    #[must_use]
+    pub const fn with_status(mut self, status: Status) -> Completion {
+        let code = ((status.0 & 0x7ff) as u32) << 17;
+        self.dwords[3] = self.dwords[3] & !(0x7ff << 17) | code;
+        self
+    }
+
     /// Command specific dword 0.
     #[must_use]
     pub const fn cdw0(&self) -> u32 {

@@ -13,7 +13,7 @@ use super::{
     options::IoQpairOptions,
     shared::{Availability, Shared},
 };
-use crate::transport::{self, Completer, Context, FailureReason, Payload, Piece, Qpair, Wire};
+use crate::transport::{self, Completer, Context, FailureReason, Injection, Payload, Piece, Qpair, Wire};
 use data::Source;
 pub(crate) use data::{Data, Scatter};
 use seen::Seen;
@@ -119,6 +119,16 @@ impl IoQpair {
     /// Whether requests that end with the connection say that they are not to be tried again.
     pub fn set_abort_dnr(&self, dnr: bool) {
         self.qpair.set_abort_dnr(dnr);
+    }
+
+    /// Lets commands of an opcode end with an error.
+    pub fn inject(&self, injection: Injection) -> Result<(), Error> {
+        Ok(self.qpair.inject(injection)?)
+    }
+
+    /// Commands of that opcode end as they do, but for those that are held back already.
+    pub fn remove_injection(&self, opcode: u8) {
+        self.qpair.remove_injection(opcode);
     }
 
     /// A word of the layer above.

@@ -161,6 +161,7 @@ impl Qpair {
     /// Sees to what is neither submission nor completion: CM events, faults, deadlines, draining.
     #[inline]
     pub fn progress(&self, now: Moment) {
+        self.finish_held(now);
         let look = if self.is_connected() {
             now.has_reached(self.next_cm_look.get())
         } else {

@@ -427,3 +427,45 @@ proptest::proptest! {
         }
     }
 }
+
+/// The gate is shut as long as there are injections, and the account of room goes on past it.
+#[test]
+fn injections_keep_the_gate_shut() {
+    let slots = slots(5);
+    slots.open_gate(2);
+    let injection = Injection {
+        opcode: 2,
+        held_for: Some(Duration::from_millis(1)),
+        count: 2,
+        status: Status::INVALID_FIELD,
+    };
+    slots.inject(injection, tell_nobody).unwrap();
+    let read = spec::Command::read(1, 0, 1);
+    for now in [Moment::START, Moment::START.after(Duration::from_secs(1))] {
+        assert!(slots.first_open().is_none());
+        assert!(slots.holds_back(2) && !slots.holds_back(1));
+        slots.hold(&read, nobody(), now).unwrap();
+        slots.settle();
+    }
+    assert!(!slots.holds_back(2) && slots.has_held() && slots.first_open().is_none());
+    // Two requests are held back, and the room is still for two commands.
+    let begin = || slots.take_open().map(|slot| slots.begin(slot));
+    let out: Vec<_> = std::iter::from_fn(begin).collect();
+    assert_eq!((out.len(), slots.on_wire(), slots.in_use()), (2, 2, 4));
+    slots.finish_held(Moment::START.after(Duration::from_millis(1)));
+    assert_eq!(deliver(&slots).unwrap().status(), Status::INVALID_FIELD);
+    assert!(deliver(&slots).is_none() && slots.has_held());
+    slots.settle();
+    assert!(begin().is_none(), "it had no room to give back");
+    slots.remove_injection(2);
+    slots.settle();
+    complete(&slots, (out[0] & slots.mask as u16, out[0]));
+    deliver(&slots).unwrap();
+    assert!(outstanding(&slots).is_some(), "the gate is open");
+    assert!(outstanding(&slots).is_none());
+    slots.close_gate();
+    slots.abort_all();
+    let heard: Vec<_> = std::iter::from_fn(|| deliver(&slots)).collect();
+    assert_eq!((heard.len(), slots.in_use(), slots.has_held()), (3, 0, false));
+    assert!(heard.iter().all(|completion| completion.status() == Status::ABORTED_SQ_DELETION));
+}
