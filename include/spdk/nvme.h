@@ -706,6 +706,15 @@ int spdk_nvme_ctrlr_get_discovery_log_page(struct spdk_nvme_ctrlr *ctrlr,
 const struct spdk_nvme_ctrlr_data *spdk_nvme_ctrlr_get_data(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
+ * The Identify data that the NVM command set has of the controller. They stay where they are as long as the controller is attached. NULL
+ * for a handle that is no controller, and if the controller has no such data.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+const struct spdk_nvme_nvm_ctrlr_data *spdk_nvme_nvm_ctrlr_get_data(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
  * The transport id that the controller was attached with, or that spdk_nvme_ctrlr_set_trid() has set. NULL for a handle that is no controller.
  *
  * What must hold:
@@ -1291,6 +1300,32 @@ const struct spdk_nvme_ns_data *spdk_nvme_ns_get_data(struct spdk_nvme_ns *ns);
  * ns is a handle whose controller nobody else is detaching.
  */
 enum spdk_nvme_csi spdk_nvme_ns_get_csi(const struct spdk_nvme_ns *ns);
+
+/**
+ * The Identify data that the NVM command set has of the namespace; as spdk_nvme_ns_get_data(). NULL if it is of another command set, or if
+ * the controller has no such data: they come with extended LBA formats.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+const struct spdk_nvme_nvm_ns_data *spdk_nvme_nvm_ns_get_data(struct spdk_nvme_ns *ns);
+
+/**
+ * The ANA group that the namespace is in, by the controller's log. 0 if there is no such log, or if it was not read.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+uint32_t spdk_nvme_ns_get_ana_group_id(const struct spdk_nvme_ns *ns);
+
+/**
+ * The state of the ANA group that the namespace is in: optimized if there is no such log, or if it was not read. A change shows before
+ * the callback for asynchronous events is called.
+ *
+ * What must hold:
+ * ns is a handle whose controller nobody else is detaching.
+ */
+enum spdk_nvme_ana_state spdk_nvme_ns_get_ana_state(const struct spdk_nvme_ns *ns);
 
 /**
  * The controller that the namespace is of. NULL for a handle that is no namespace.

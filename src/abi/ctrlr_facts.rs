@@ -6,7 +6,8 @@ use super::{
     entry::entry,
     types::{
         spdk_nvme_cap_register, spdk_nvme_ctrlr, spdk_nvme_ctrlr_data, spdk_nvme_ctrlr_flags as Flags,
-        spdk_nvme_ctrlr_opts, spdk_nvme_qp_failure_reason, spdk_nvme_transport_id, spdk_nvme_vs_register,
+        spdk_nvme_ctrlr_opts, spdk_nvme_nvm_ctrlr_data, spdk_nvme_qp_failure_reason, spdk_nvme_transport_id,
+        spdk_nvme_vs_register,
     },
 };
 use crate::{abi::qpair::reason, host};
@@ -25,6 +26,21 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_data(
 ) -> *const spdk_nvme_ctrlr_data {
     entry!(spdk_nvme_ctrlr_get_data(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
         object.profile().identify_data().address().cast()
+    })
+}
+
+/// The Identify data that the NVM command set has of the controller. They stay where they are as long as the controller is attached. NULL
+/// for a handle that is no controller, and if the controller has no such data.
+///
+/// # Safety
+///
+/// ctrlr is a handle that nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_nvm_ctrlr_get_data(
+    ctrlr: *mut spdk_nvme_ctrlr,
+) -> *const spdk_nvme_nvm_ctrlr_data {
+    entry!(spdk_nvme_nvm_ctrlr_get_data(ctrlr), Ctrlr, ctrlr, ptr::null(), |object| {
+        object.profile().nvm_data().map_or(ptr::null(), |data| data.address().cast())
     })
 }
 

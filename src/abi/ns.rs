@@ -4,13 +4,14 @@ use super::{
     entry::{entry, guard_plain},
     handles::{Kind, Object, shared_by},
     types::{
-        spdk_nvme_csi, spdk_nvme_ctrlr, spdk_nvme_dealloc_logical_block_read_value, spdk_nvme_ns,
-        spdk_nvme_ns_data, spdk_nvme_ns_flags as Flags, spdk_nvme_pi_format, spdk_nvme_pi_type, spdk_uuid,
+        spdk_nvme_ana_state, spdk_nvme_csi, spdk_nvme_ctrlr, spdk_nvme_dealloc_logical_block_read_value,
+        spdk_nvme_ns, spdk_nvme_ns_data, spdk_nvme_ns_flags as Flags, spdk_nvme_nvm_ns_data,
+        spdk_nvme_pi_format, spdk_nvme_pi_type, spdk_uuid,
     },
 };
 use crate::host;
 use spec::{
-    identify::{self, IDENTIFY_SIZE},
+    identify::{self, CSI_NVM, IDENTIFY_SIZE},
     namespace::NamespaceView,
 };
 use std::{ptr, sync::Arc};
@@ -99,6 +100,42 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_data(ns: *mut spdk_nvme_ns) -> *const 
 pub unsafe extern "C" fn spdk_nvme_ns_get_csi(ns: *const spdk_nvme_ns) -> spdk_nvme_csi {
     entry!(spdk_nvme_ns_get_csi(ns), Ns, ns, spdk_nvme_csi::SPDK_NVME_CSI_NVM, |object| {
         spdk_nvme_csi(u32::from(object.csi()))
+    })
+}
+
+/// The Identify data that the NVM command set has of the namespace; as spdk_nvme_ns_get_data(). NULL if it is of another command set, or if
+/// the controller has no such data: they come with extended LBA formats.
+///
+/// # Safety
+///
+/// ns is a handle whose controller nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_nvm_ns_get_data(ns: *mut spdk_nvme_ns) -> *const spdk_nvme_nvm_ns_data {
+    entry!(spdk_nvme_nvm_ns_get_data(ns), Ns, ns, ptr::null(), |object| {
+        object.command_set_data(CSI_NVM).map_or(ptr::null(), |data| data.address().cast())
+    })
+}
+
+/// The ANA group that the namespace is in, by the controller's log. 0 if there is no such log, or if it was not read.
+///
+/// # Safety
+///
+/// ns is a handle whose controller nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ns_get_ana_group_id(ns: *const spdk_nvme_ns) -> u32 {
+    entry!(spdk_nvme_ns_get_ana_group_id(ns), Ns, ns, 0, |object| object.access().group)
+}
+
+/// The state of the ANA group that the namespace is in: optimized if there is no such log, or if it was not read. A change shows before
+/// the callback for asynchronous events is called.
+///
+/// # Safety
+///
+/// ns is a handle whose controller nobody else is detaching.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_ns_get_ana_state(ns: *const spdk_nvme_ns) -> spdk_nvme_ana_state {
+    entry!(spdk_nvme_ns_get_ana_state(ns), Ns, ns, spdk_nvme_ana_state(0), |object| {
+        spdk_nvme_ana_state(u32::from(object.access().state))
     })
 }
 

@@ -208,6 +208,8 @@ pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::Controlle
         acknowledge_timeout: unless_zero(opts.transport_ack_timeout.min(ACKNOWLEDGE_TIMEOUT_MAX)),
         type_of_service: unless_zero(opts.transport_tos),
         no_shutdown_notification: opts.no_shn_notification != 0,
+        leave_access_log: opts.disable_read_ana_log_page != 0,
+        leave_changed_list: opts.disable_read_changed_ns_list_log_page != 0,
         ..host::ControllerOptions::default()
     }
 }

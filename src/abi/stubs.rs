@@ -129,30 +129,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_ns_get_ana_group_id(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_ns_get_ana_state(a1: Pointer) -> u32,
-    handles(a1),
-    0
-);
-
-stub!(
-    spdk_nvme_nvm_ctrlr_get_data(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
-    spdk_nvme_nvm_ns_get_data(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
     spdk_nvme_ocssd_ctrlr_cmd_geometry(a1: Pointer, a2: u32, a3: Pointer, a4: u32, a5: Pointer,
         a6: Pointer) -> c_int,
     handles(a1),

@@ -6,7 +6,8 @@
 
 use super::{
     ControllerOptions, Error, TransportId,
-    admin::AdminQueue,
+    access::{AccessLog, access},
+    admin::{AdminQueue, Page},
     budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
     namespace::{ControllerFacts, Facts},
     namespaces::{Listing, NAMESPACES_MAX},
@@ -19,7 +20,8 @@ use spec::{
     fabrics::{DISCOVERY_NQN, PropertySize},
     feature::{QueueCounts, async_events},
     identify::{
-        CNTRLTYPE_DISCOVERY, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerView, IDENTIFY_SIZE, SGLS_KEYED,
+        CNTRLTYPE_DISCOVERY, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS, CTRATT_EXTENDED_LBA_FORMATS, Cns,
+        ControllerView, IDENTIFY_SIZE, SGLS_KEYED,
     },
     namespace::namespace_list,
     registers::{self, Cap, Cc, Csts, Vs},
@@ -48,6 +50,7 @@ impl Properties {
 pub(super) struct Found {
     pub(super) summary: Summary,
     pub(super) namespaces: Listing,
+    pub(super) access: AccessLog,
 }
 
 /// Brings the controller up, in the order of Base 2.0, 3.5.2 and Fabrics 1.1, 4.6.
@@ -80,8 +83,10 @@ async fn connect(admin: &AdminQueue) -> Result<(), Error> {
 async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
     let properties = enable(work).await?;
     let qpair = work.admin().qpair();
-    let summary = |is_discovery, io_queues, properties, identify| Summary {
+    let summary = |is_discovery, io_queues, properties, identify, nvm| Summary {
         controller_id: qpair.controller_id(),
+        leaves_access_log: options.leave_access_log,
+        nvm,
         is_discovery,
         numa_node: qpair.domain().and_then(|domain| domain.device().numa_node()),
         io_queues,
@@ -92,16 +97,18 @@ async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Re
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
         configure_async_events(work, view.oaes() & async_events::DISCOVERY_LOG_CHANGE).await?;
-        let summary = summary(true, 0, properties, identify);
-        return Ok(Found { summary, namespaces: Listing::default() });
+        let summary = summary(true, 0, properties, identify, None);
+        return Ok(Found { summary, namespaces: Listing::default(), access: AccessLog::default() });
     }
     check(&view)?;
+    let nvm = nvm_data(work, properties).await?;
     let io_queues = number_of_queues(work, options).await?;
     let optional = async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE;
     configure_async_events(work, async_events::SMART_CRITICAL | view.oaes() & optional).await?;
-    let summary = summary(false, io_queues, properties, identify);
+    let summary = summary(false, io_queues, properties, identify, nvm);
     let namespaces = namespaces(work, &summary, &Listing::default(), Changed::All, true).await?;
-    Ok(Found { summary, namespaces })
+    let access = access(work, &summary, &namespaces, false, true).await?;
+    Ok(Found { summary, namespaces, access })
 }
 
 /// Enables the controller, after disabling it if an earlier association left it enabled.
@@ -178,6 +185,24 @@ fn check(view: &ControllerView<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The Identify Controller data of the NVM command set. A controller need not have them.
+async fn nvm_data(work: &Work, properties: Properties) -> Result<Option<Box<Page>>, Error> {
+    if properties.cap.css() & Cap::CSS_NVM == 0 {
+        return Ok(None);
+    }
+    let command = Command::identify(Cns::CONTROLLER_IOCS, 0, 0, CSI_NVM);
+    if_there(work.read_page("Identify Controller (NVM command set)", command).await)
+}
+
+/// What a controller may refuse to say.
+fn if_there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Error::Command { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 async fn number_of_queues(work: &Work, options: &ControllerOptions) -> Result<u16, Error> {
     let wanted = u16::try_from(options.io_queues.clamp(1, 65_535)).unwrap_or(u16::MAX);
     let command = Command::set_number_of_queues(wanted, wanted);
@@ -217,7 +242,7 @@ pub(super) async fn namespaces(
     tells: bool,
 ) -> Result<Listing, Error> {
     let label = work.admin().qpair().label();
-    let (view, version) = (summary.view(), summary.version());
+    let view = summary.view();
     let mut found = Listing::of(ControllerFacts {
         optional_commands: view.oncs(),
         has_write_cache: view.vwc() & 1 != 0,
@@ -239,7 +264,7 @@ pub(super) async fn namespaces(
             if !did_change && found.take_over(*id, old)? {
                 continue;
             }
-            match namespace(work, *id, version, &mut found).await {
+            match namespace(work, *id, summary, &mut found).await {
                 Ok(()) => {}
                 Err(error @ (Error::BadData { .. } | Error::Command { .. })) => {
                     if complaints.count() && tells {
@@ -281,22 +306,29 @@ fn ascending(page: &[u8; IDENTIFY_SIZE], after: u32, highest: u32) -> Result<Vec
 }
 
 /// Takes one namespace in. An error of its data or of the commands that ask for them concerns it alone.
-async fn namespace(work: &Work, id: u32, version: Vs, found: &mut Listing) -> Result<(), Error> {
+async fn namespace(work: &Work, id: u32, summary: &Summary, found: &mut Listing) -> Result<(), Error> {
     let data = work.read_page("Identify Namespace", Command::identify(Cns::NAMESPACE, 0, id, 0)).await?;
-    let descriptors = if version.0 >= Vs::new(1, 3, 0).0 {
+    let descriptors = if summary.version().0 >= Vs::new(1, 3, 0).0 {
         let command = Command::identify(Cns::NAMESPACE_DESCRIPTORS, 0, id, 0);
-        match work.read_page("Identify (namespace descriptors)", command).await {
-            Ok(page) => Some(page),
-            Err(Error::Command { .. }) => None, // the namespace then is of the NVM command set
-            Err(error) => return Err(error),
-        }
+        // Without them the namespace is of the NVM command set.
+        if_there(work.read_page("Identify (namespace descriptors)", command).await)?
     } else {
         None
     };
-    match Facts::of(&data, descriptors.as_deref().map(Deref::deref))? {
-        Some(facts) => found.add(id, facts, &data),
-        None => Ok(()), // it went inactive since it was listed
-    }
+    let Some(facts) = Facts::of(&data, descriptors.as_deref().map(Deref::deref))? else {
+        return Ok(()); // it went inactive since it was listed
+    };
+    let has_specific = match facts.command_set() {
+        CSI_NVM => summary.view().ctratt() & CTRATT_EXTENDED_LBA_FORMATS != 0,
+        csi => csi == CSI_ZONED,
+    };
+    let specific = if has_specific && summary.properties.cc.css() == Cc::CSS_IOCS {
+        let command = Command::identify(Cns::NAMESPACE_IOCS, 0, id, facts.command_set());
+        if_there(work.read_page("Identify Namespace (command set)", command).await)?
+    } else {
+        None
+    };
+    found.add(id, facts, &data, specific.as_deref().map(Deref::deref))
 }
 
 #[cfg(test)]

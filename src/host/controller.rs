@@ -79,6 +79,7 @@ impl Controller {
         let admin = Rc::new(unconnected(&id, &options).inspect_err(complain)?);
         let shared = Shared::new();
         let profile = Arc::new(Profile::new(&shared).inspect_err(complain)?);
+        let leaves_changed_list = options.leave_changed_list;
         let controller = Rc::new_cyclic(|me| Self {
             me: me.clone(),
             id: Mutex::new(Rc::new(id)),
@@ -87,7 +88,7 @@ impl Controller {
             shared,
             profile,
             namespaces: Namespaces::default(),
-            events: Events::new(),
+            events: Events::new(leaves_changed_list),
             tasks: Tasks::default(),
             aborts: Aborts::default(),
             life: Cell::new(Life::NEW),
@@ -149,7 +150,7 @@ impl Controller {
     }
 
     fn brought_up(&self, found: Found) {
-        let Found { summary, namespaces } = found;
+        let Found { summary, namespaces, access } = found;
         let association = match association(&self.transport_id(), &self.options) {
             Ok(association) => Association {
                 controller_id: summary.controller_id,
@@ -169,6 +170,7 @@ impl Controller {
         let async_events = events::requests(summary.view().aerl(), &self.admin);
         self.shared.graveyard().grant(summary.io_queues());
         self.namespaces.renew(namespaces);
+        self.namespaces.renew_access(access);
         self.profile.renew(summary);
         self.apply_or_ignore(Event::BroughtUp);
         self.shared.begin(association, largest, pieces);
@@ -436,7 +438,7 @@ impl Controller {
             self.end_waiting_aborts();
         }
         self.tasks.poll();
-        self.events.tell(&|| self.begin_refresh());
+        self.events.tell(&|concerns| self.begin_refresh(concerns));
         match polled {
             // It is told of once its commands have ended.
             Err(_) if !is_at_rest => Ok(0),

@@ -34,9 +34,9 @@ struct Waiting {
 
 /// Whether the program can be told.
 enum Readiness {
-    /// The namespaces have to be read again before, and that was not begun.
+    /// What it concerns has to be read again before, and that was not begun.
     Stale,
-    /// They are being read.
+    /// That is being read.
     Reading,
     /// It can, with the ids of the namespaces that changed, if that is what it is about and if they are known.
     Ready(Option<Rc<[u32]>>),
@@ -46,6 +46,26 @@ enum Readiness {
 fn is_of_namespaces(completion: &Completion) -> bool {
     let event = AsyncEvent(completion.cdw0());
     completion.is_success() && event.kind() == 2 && event.information() == 0
+}
+
+/// What an event says has changed, which is to be read again before the program hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Concerns {
+    pub(super) namespaces: bool,
+    /// How they are reached (information 3; Base 2.0, figure 150).
+    pub(super) access: bool,
+}
+
+impl Concerns {
+    fn of(completion: &Completion) -> Self {
+        let event = AsyncEvent(completion.cdw0());
+        let is_notice = completion.is_success() && event.kind() == 2;
+        Self { namespaces: is_of_namespaces(completion), access: is_notice && event.information() == 3 }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { namespaces: self.namespaces || other.namespaces, access: self.access || other.access }
+    }
 }
 
 /// What is kept for the events of one controller.
@@ -62,13 +82,13 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(leaves_changed_list: bool) -> Self {
         Self {
             lines: Sparing::new(),
             listener: Cell::default(),
             waiting: Cell::default(),
             change_listener: Cell::default(),
-            leaves_changed_list: Cell::new(false),
+            leaves_changed_list: Cell::new(leaves_changed_list),
             telling: Cell::new(false),
         }
     }
@@ -97,10 +117,10 @@ impl Events {
         !self.leaves_changed_list.get()
     }
 
-    /// Tells the listener of what has come by now, in order; without one it is forgotten. What needs the namespaces to be read again,
+    /// Tells the listener of what has come by now, in order; without one it is forgotten. What needs something to be read again,
     /// which `refresh` begins, waits for that, and all that came after it as well. Whoever is told may do anything; a poll from there
     /// tells of nothing, so that a controller that answers at once does not make one callback run in another without end.
-    pub(super) fn tell(&self, refresh: &dyn Fn()) {
+    pub(super) fn tell(&self, refresh: &dyn Fn(Concerns)) {
         if self.telling.replace(true) {
             return;
         }
@@ -112,8 +132,8 @@ impl Events {
                 None => break,
                 Some(true) => self.tell_one(),
                 Some(false) => {
-                    if self.begin_reading() {
-                        refresh();
+                    if let Some(concerns) = self.begin_reading() {
+                        refresh(concerns);
                     }
                     break;
                 }
@@ -137,20 +157,22 @@ impl Events {
         }
     }
 
-    /// One reading does for all that wait for one. False if that is under way.
-    fn begin_reading(&self) -> bool {
+    /// One reading does for all that wait for one: what they concern. None if that is under way.
+    fn begin_reading(&self) -> Option<Concerns> {
         self.with_waiting(|waiting| {
             if waiting.iter().any(|event| matches!(event.readiness, Readiness::Reading)) {
-                return false;
+                return None;
             }
+            let mut concerns = Concerns::default();
             for event in waiting.iter_mut().filter(|event| matches!(event.readiness, Readiness::Stale)) {
                 event.readiness = Readiness::Reading;
+                concerns = concerns.and(Concerns::of(&event.completion));
             }
-            true
+            Some(concerns)
         })
     }
 
-    /// The namespaces were read again, or could not be; these are known to have changed.
+    /// What was to be read was, or could not be; these namespaces are known to have changed.
     pub(super) fn refreshed(&self, changed: Option<Vec<u32>>) {
         let changed: Option<Rc<[u32]>> = changed.map(Rc::from);
         self.with_waiting(|waiting| {
@@ -183,7 +205,7 @@ impl Events {
     pub(super) fn heard(&self, admin: &AdminQueue, completion: &Completion, wanted: bool) -> bool {
         let label = admin.qpair().label();
         if wanted && !SILENT.contains(&completion.status().with_dnr(false)) {
-            let stale = is_of_namespaces(completion);
+            let stale = Concerns::of(completion) != Concerns::default();
             let readiness = if stale { Readiness::Stale } else { Readiness::Ready(None) };
             self.with_waiting(|waiting| {
                 // More than that say nothing new: whoever is late has to look at all of its state.

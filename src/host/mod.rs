@@ -5,6 +5,7 @@
 //! object, apart from the registered memory that admin commands need.
 
 mod aborts;
+mod access;
 mod admin;
 mod bring_up;
 mod budget;
@@ -34,6 +35,7 @@ mod work;
 
 pub use crate::transport::{Completer, Context, FailureReason, Injection, Payload, Upcall, tell_nobody};
 pub(crate) use aborts::outcome as abort_outcome;
+pub use access::Access;
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};
 pub use controller::Controller;
 pub use copied::{CopiedData, Received};

@@ -2,6 +2,8 @@
 
 use super::{
     Error,
+    access::Access,
+    namespaces::Data,
     published::{Published, SharedPage},
 };
 use once_cell::sync::OnceCell;
@@ -10,7 +12,7 @@ use spec::{
     identify::{CSI_NVM, IDENTIFY_SIZE},
     namespace::{NamespaceId, NamespaceView, namespace_descriptors},
 };
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// A namespace of a controller. It stays valid, if inactive, until the controller is detached (T162); what it says may change while
 /// other threads ask.
@@ -22,6 +24,11 @@ pub struct Namespace {
     data: Mutex<Box<[u8]>>,
     /// All of them, once the program has looked.
     page: OnceCell<SharedPage>,
+    /// The data of its command set in the same way, if the controller has such.
+    specific: Mutex<Option<Box<[u8]>>>,
+    specific_page: OnceCell<SharedPage>,
+    /// How it is reached: the group, and in the upper half the state.
+    access: AtomicU64,
     /// A word of the layer above: by custom its handle of the controller.
     tag: AtomicPtr<()>,
 }
@@ -56,6 +63,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// The command set identifier.
+    pub(super) fn command_set(&self) -> u8 {
+        self.command_set
+    }
+
     /// The facts of a namespace with this Identify data and, if the controller has them, these identification
     /// descriptors. None if it is inactive.
     pub(super) fn of(
@@ -187,31 +199,43 @@ impl Contents {
 impl Namespace {
     /// A namespace that the controller does not have now.
     pub(super) fn inactive(id: u32, controller: ControllerFacts) -> Self {
-        Self::made(id, controller, None, &[])
+        Self::made(id, controller, None, Data::default())
     }
 
-    /// An active namespace, and its Identify data up to their last byte that is not zero.
-    pub(super) fn new(id: u32, controller: ControllerFacts, facts: Facts, data: &[u8]) -> Self {
+    /// An active namespace, and its data.
+    pub(super) fn new(id: u32, controller: ControllerFacts, facts: Facts, data: Data<'_>) -> Self {
         Self::made(id, controller, Some(facts), data)
     }
 
-    fn made(id: u32, controller: ControllerFacts, facts: Option<Facts>, data: &[u8]) -> Self {
-        Self {
+    fn made(id: u32, controller: ControllerFacts, facts: Option<Facts>, data: Data<'_>) -> Self {
+        let made = Self {
             id,
             contents: Published::new(Contents { controller, facts }.to_words()),
-            data: Mutex::new(data.into()),
+            data: Mutex::new(data.common.into()),
             page: OnceCell::new(),
+            specific: Mutex::new(data.specific.map(Box::from)),
+            specific_page: OnceCell::new(),
+            access: AtomicU64::new(0),
             tag: AtomicPtr::default(),
-        }
+        };
+        made.set_access(Access::default());
+        made
     }
 
     /// It is something else now, or inactive. One thread at a time.
-    pub(super) fn rewrite(&self, controller: ControllerFacts, facts: Option<Facts>, data: &[u8]) {
+    pub(super) fn rewrite(&self, controller: ControllerFacts, facts: Option<Facts>, data: Data<'_>) {
         {
             let mut kept = self.data.lock();
-            *kept = data.into();
+            *kept = data.common.into();
             if let Some(page) = self.page.get() {
-                page.write(data);
+                page.write(data.common);
+            }
+        }
+        {
+            let mut kept = self.specific.lock();
+            *kept = data.specific.map(Box::from);
+            if let Some(page) = self.specific_page.get() {
+                page.write(data.specific.unwrap_or_default());
             }
         }
         self.contents.write(Contents { controller, facts }.to_words());
@@ -280,6 +304,29 @@ impl Namespace {
             Ok::<_, ()>(page)
         };
         self.page.get_or_try_init(made).ok()
+    }
+
+    /// The Identify data of its command set, if it is of that command set and the controller has such; otherwise as
+    /// [`Namespace::identify_data`].
+    pub fn command_set_data(&self, csi: u8) -> Option<&SharedPage> {
+        let kept = self.specific.lock();
+        let data = kept.as_ref().filter(|_| self.is_active() && self.csi() == csi)?;
+        let made = || {
+            let page = SharedPage::new().ok_or(())?;
+            page.write(data);
+            Ok::<_, ()>(page)
+        };
+        self.specific_page.get_or_try_init(made).ok()
+    }
+
+    /// How it is reached.
+    pub fn access(&self) -> Access {
+        let access = self.access.load(Ordering::Relaxed);
+        Access { group: access as u32, state: (access >> 32) as u8 }
+    }
+
+    pub(super) fn set_access(&self, Access { group, state }: Access) {
+        self.access.store(u64::from(group) | u64::from(state) << 32, Ordering::Relaxed);
     }
 
     /// The command set identifier.
@@ -389,7 +436,8 @@ mod tests {
 
     #[test]
     fn facts_from_the_wire_are_checked() {
-        let namespace = Namespace::new(3, ControllerFacts::default(), facts(1000, 12).unwrap().unwrap(), &[]);
+        let namespace =
+            Namespace::new(3, ControllerFacts::default(), facts(1000, 12).unwrap().unwrap(), Data::default());
         assert_eq!((namespace.sectors(), namespace.sector_size(), namespace.size()), (1000, 4096, 4_096_000));
         assert!(namespace.is_active());
         for (blocks, lbads) in [(1, 0), (1, 8), (1, 21), (1, 63), (1, 255), (u64::MAX, 9)] {
@@ -417,7 +465,7 @@ mod tests {
         descriptors[24] = 2;
         let of = |image: &NamespaceImage, descriptors: &[u8; IDENTIFY_SIZE]| {
             let facts = Facts::of(&image.0, Some(descriptors)).unwrap().unwrap();
-            Namespace::new(1, ControllerFacts::default(), facts, &[])
+            Namespace::new(1, ControllerFacts::default(), facts, Data::default())
         };
         let namespace = of(&image, &descriptors);
         assert_eq!((namespace.sector_size(), namespace.metadata_size()), (4096, 8));
@@ -485,13 +533,18 @@ mod tests {
             (Facts::of(&image.0, Some(&descriptors(byte))).unwrap().unwrap(), image.0)
         };
         let (facts, data) = of(8, 5);
-        let namespace = Namespace::new(1, ControllerFacts::default(), facts, &data[..]);
+        let namespace =
+            Namespace::new(1, ControllerFacts::default(), facts, Data { common: &data[..], specific: None });
         let (page, uuid) = (namespace.identify_data().unwrap(), namespace.uuid_address().unwrap());
         let (facts, data) = of(16, 6);
-        namespace.rewrite(ControllerFacts::default(), Some(facts), &data[..]);
+        namespace.rewrite(
+            ControllerFacts::default(),
+            Some(facts),
+            Data { common: &data[..], specific: None },
+        );
         assert_eq!((namespace.sectors(), namespace.uuid()), (16, Some([6; 16])));
         assert_eq!((page.read(), namespace.uuid_address()), (data, Some(uuid)));
-        namespace.rewrite(ControllerFacts::default(), None, &[]);
+        namespace.rewrite(ControllerFacts::default(), None, Data::default());
         assert!(!namespace.is_active() && namespace.uuid_address().is_none());
         assert_eq!(page.read(), [0; IDENTIFY_SIZE]);
     }
@@ -502,7 +555,7 @@ mod tests {
         image.set_nsze(8).set_flbas(1 << 4).set_dps(1);
         let of = |image: &NamespaceImage| {
             let facts = Facts::of(&image.0, None).unwrap().unwrap();
-            Namespace::new(1, ControllerFacts::default(), facts, &[])
+            Namespace::new(1, ControllerFacts::default(), facts, Data::default())
         };
         image.set_lba_format(0, LbaFormat { ms: 8, lbads: 9, rp: 0 });
         let namespace = of(&image);

@@ -14,6 +14,7 @@
 
 use super::{
     Error,
+    access::AccessLog,
     namespace::{ControllerFacts, Facts, Namespace},
 };
 use spec::identify::IDENTIFY_SIZE;
@@ -39,6 +40,7 @@ pub(super) struct Listing {
 #[derive(Default)]
 pub(super) struct Namespaces {
     listing: Cell<Rc<Listing>>,
+    access: Cell<Rc<AccessLog>>,
     handed_out: Cell<BTreeMap<u32, Arc<Namespace>>>,
     /// How many of those were made although they are inactive.
     inactive: Cell<u32>,
@@ -52,6 +54,15 @@ struct Active {
     at: u32,
     length: u32,
     facts: Facts,
+    /// The data of its command set, in the same room.
+    specific: Option<(u32, u32)>,
+}
+
+/// What is kept of a namespace's data: those of Identify, and of its command set if there are such, without the zeros behind them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Data<'a> {
+    pub(super) common: &'a [u8],
+    pub(super) specific: Option<&'a [u8]>,
 }
 
 impl Listing {
@@ -60,18 +71,23 @@ impl Listing {
         Self { controller, ..Self::default() }
     }
 
-    /// Takes in an active namespace, whose id is higher than all before.
-    pub(super) fn add(&mut self, id: u32, facts: Facts, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
-        let length = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        self.add_kept(id, facts, page.get(..length).unwrap_or(page))
+    /// Takes in an active namespace, whose id is higher than all before, with its Identify data and perhaps those of its command set.
+    pub(super) fn add(
+        &mut self,
+        id: u32,
+        facts: Facts,
+        page: &[u8; IDENTIFY_SIZE],
+        specific: Option<&[u8; IDENTIFY_SIZE]>,
+    ) -> Result<(), Error> {
+        self.add_kept(id, facts, Data { common: without_zeros(page), specific: specific.map(without_zeros) })
     }
 
     /// As [`Listing::add`], of data without the zeros behind them.
-    fn add_kept(&mut self, id: u32, facts: Facts, kept: &[u8]) -> Result<(), Error> {
+    fn add_kept(&mut self, id: u32, facts: Facts, kept: Data<'_>) -> Result<(), Error> {
         if self.active.last().is_some_and(|last| last.id >= id) {
             return Err(Error::Internal("namespaces are taken in by ascending ids"));
         }
-        let length = kept.len();
+        let length = kept.common.len() + kept.specific.map_or(0, <[u8]>::len);
         if self.data.len() + length > DATA_MAX {
             let why = format!("those of all namespaces have more than {DATA_MAX} bytes");
             return Err(Error::BadData { what: "Identify Namespace data", why });
@@ -80,9 +96,14 @@ impl Listing {
         self.data.try_reserve(length).map_err(|_| Error::NoMemory)?;
         let place =
             |value: usize| u32::try_from(value).map_err(|_| Error::Internal("namespace data at 4 GiB"));
-        let (at, length) = (place(self.data.len())?, place(length)?);
-        self.active.push(Active { id, at, length, facts });
-        self.data.extend_from_slice(kept);
+        let (at, length) = (place(self.data.len())?, place(kept.common.len())?);
+        let specific = match kept.specific {
+            Some(specific) => Some((at.saturating_add(length), place(specific.len())?)),
+            None => None,
+        };
+        self.active.push(Active { id, at, length, facts, specific });
+        self.data.extend_from_slice(kept.common);
+        self.data.extend_from_slice(kept.specific.unwrap_or_default());
         Ok(())
     }
 
@@ -91,7 +112,12 @@ impl Listing {
         self.active.get(next).map_or(0, |active| active.id)
     }
 
-    fn is_active(&self, id: u32) -> bool {
+    /// The number of active namespaces.
+    pub(super) fn len(&self) -> usize {
+        self.active.len()
+    }
+
+    pub(super) fn is_active(&self, id: u32) -> bool {
         self.find(id).is_some()
     }
 
@@ -108,10 +134,13 @@ impl Listing {
     }
 
     /// What is known of an active namespace.
-    fn facts(&self, id: u32) -> Option<(Facts, &[u8])> {
+    fn facts(&self, id: u32) -> Option<(Facts, Data<'_>)> {
         let active = self.find(id)?;
-        let kept = self.data.get(active.at as usize..).and_then(|data| data.get(..active.length as usize));
-        Some((active.facts, kept.unwrap_or_default()))
+        let kept = |at: u32, length: u32| {
+            self.data.get(at as usize..).and_then(|data| data.get(..length as usize)).unwrap_or_default()
+        };
+        let specific = active.specific.map(|(at, length)| kept(at, length));
+        Some((active.facts, Data { common: kept(active.at, active.length), specific }))
     }
 
     /// The bytes that are allocated.
@@ -127,11 +156,19 @@ impl Namespaces {
         let handed_out = self.handed_out.take();
         for (id, namespace) in &handed_out {
             let (facts, data) =
-                listing.facts(*id).map_or((None, &[][..]), |(facts, data)| (Some(facts), data));
+                listing.facts(*id).map_or((None, Data::default()), |(facts, data)| (Some(facts), data));
             namespace.rewrite(listing.controller, facts, data);
         }
         self.handed_out.set(handed_out);
         drop(self.listing.replace(Rc::new(listing)));
+    }
+
+    /// The controller has said how its namespaces are reached, for the first time or anew.
+    pub(super) fn renew_access(&self, access: AccessLog) {
+        let handed_out = self.handed_out.take();
+        handed_out.iter().for_each(|(id, namespace)| namespace.set_access(access.of(*id)));
+        self.handed_out.set(handed_out);
+        drop(self.access.replace(Rc::new(access)));
     }
 
     /// The namespace of that id: the same each time, and an inactive one if there is none. None if there are too many
@@ -145,6 +182,7 @@ impl Namespaces {
             });
             let made = made.or_else(|| self.inactive(id, label)).map(Arc::new);
             made.inspect(|namespace| {
+                namespace.set_access(self.access().of(id));
                 handed_out.insert(id, namespace.clone());
             })
         });
@@ -176,6 +214,12 @@ impl Namespaces {
         None
     }
 
+    fn access(&self) -> Rc<AccessLog> {
+        let access = self.access.take();
+        self.access.set(access.clone());
+        access
+    }
+
     /// What the controller listed last.
     pub(super) fn listing(&self) -> Rc<Listing> {
         let listing = self.listing.take();
@@ -186,6 +230,11 @@ impl Namespaces {
     fn with<T>(&self, look: impl FnOnce(&Listing) -> T) -> T {
         look(&self.listing())
     }
+}
+
+fn without_zeros(page: &[u8; IDENTIFY_SIZE]) -> &[u8] {
+    let length = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    page.get(..length).unwrap_or(page)
 }
 
 #[cfg(test)]
@@ -208,7 +257,7 @@ mod tests {
 
     fn add(listing: &mut Listing, id: u32, page: &[u8; IDENTIFY_SIZE]) -> Result<(), Error> {
         let facts = Facts::of(page, None).unwrap().unwrap();
-        listing.add(id, facts, page)
+        listing.add(id, facts, page, None)
     }
 
     fn get(namespaces: &Namespaces, id: u32) -> Arc<Namespace> {

@@ -164,6 +164,10 @@ pub struct ControllerOptions {
     pub type_of_service: Option<u8>,
     /// Whether to leave out the shutdown notification when the controller is detached.
     pub no_shutdown_notification: bool,
+    /// Whether the ANA log is left to the program to read.
+    pub leave_access_log: bool,
+    /// Whether the log of changed namespaces is left to the program to read.
+    pub leave_changed_list: bool,
 }
 
 impl Default for ControllerOptions {
@@ -186,6 +190,8 @@ impl Default for ControllerOptions {
             acknowledge_timeout: None,
             type_of_service: None,
             no_shutdown_notification: false,
+            leave_access_log: false,
+            leave_changed_list: false,
         }
     }
 }

@@ -4,8 +4,12 @@
 //! A [`Summary`] never changes; a reset makes another one. [`Profile`] is where the current one is found.
 
 use super::{Error, admin::Page, bring_up::Properties, published::SharedPage, shared::Shared};
+use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
-use spec::{identify::ControllerView, registers};
+use spec::{
+    identify::{CMIC_ANA, ControllerView},
+    registers,
+};
 use std::sync::Arc;
 
 /// Data block descriptors that this host puts into one command at most.
@@ -15,6 +19,8 @@ const MAX_DESCRIPTORS: u64 = 16;
 pub struct Profile {
     summary: Mutex<Arc<Summary>>,
     identify: SharedPage,
+    /// Once there were such data.
+    nvm: OnceCell<SharedPage>,
     shared: Arc<Shared>,
 }
 
@@ -22,12 +28,18 @@ impl Profile {
     /// Of a controller that nothing is known of yet.
     pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, Error> {
         let identify = SharedPage::new().ok_or(Error::NoMemory)?;
-        Ok(Self { summary: Mutex::default(), identify, shared: shared.clone() })
+        Ok(Self { summary: Mutex::default(), identify, nvm: OnceCell::new(), shared: shared.clone() })
     }
 
     /// Bring-up learnt this.
     pub(super) fn renew(&self, summary: Summary) {
         self.identify.write(&summary.identify[..]);
+        // Without memory for them there are none.
+        if summary.nvm.is_some() || self.nvm.get().is_some() {
+            let page = self.nvm.get_or_try_init(|| SharedPage::new().ok_or(())).ok();
+            let data = summary.nvm.as_ref().map_or(&[][..], |nvm| &nvm[..]);
+            page.into_iter().for_each(|page| page.write(data));
+        }
         let old = std::mem::replace(&mut *self.summary.lock(), Arc::new(summary));
         drop(old);
     }
@@ -40,6 +52,11 @@ impl Profile {
     /// The Identify Controller data as the controller sent them. They stay where they are.
     pub fn identify_data(&self) -> &SharedPage {
         &self.identify
+    }
+
+    /// The Identify Controller data of the NVM command set as the controller sent them, where it has them. They stay where they are.
+    pub fn nvm_data(&self) -> Option<&SharedPage> {
+        self.nvm.get().filter(|_| self.summary.lock().nvm.is_some())
     }
 
     /// Whether the controller has failed.
@@ -55,6 +72,10 @@ pub struct Summary {
     pub(super) is_discovery: bool,
     pub(super) numa_node: Option<u32>,
     pub(super) io_queues: u16,
+    /// The ANA log is not this host's to read.
+    pub(super) leaves_access_log: bool,
+    /// The Identify Controller data of the NVM command set, if the controller has them.
+    pub(super) nvm: Option<Box<Page>>,
     pub(super) properties: Properties,
     pub(super) identify: Box<Page>,
 }
@@ -88,6 +109,12 @@ impl Summary {
     /// How many I/O queues the controller grants.
     pub fn io_queues(&self) -> u16 {
         self.io_queues
+    }
+
+    /// Whether this host reads a log of how namespaces are reached: the controller has one (CMIC bit 3), and it is not left to the
+    /// program.
+    pub(super) fn has_access_log(&self) -> bool {
+        !self.is_discovery && !self.leaves_access_log && self.view().cmic() & CMIC_ANA != 0
     }
 
     /// The Identify Controller data, by field.

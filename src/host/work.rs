@@ -97,7 +97,7 @@ impl Work {
         Ok(page)
     }
 
-    /// Sends a command that the controller answers with so many bytes, a page at most, and waits for them.
+    /// Sends a command that the controller answers with so many bytes, and waits for them.
     pub(super) async fn read(
         &self,
         what: &'static str,
@@ -107,8 +107,8 @@ impl Work {
         let outside = Error::Internal("a page lies outside of its buffer");
         let buffer = match self.page.take() {
             // Nobody else has it: no command is under way with it.
-            Some(buffer) if Rc::strong_count(&buffer) == 1 => buffer,
-            _ => self.admin.buffer(BUFFER_SIZE)?,
+            Some(buffer) if Rc::strong_count(&buffer) == 1 && data.len() <= BUFFER_SIZE => buffer,
+            _ => self.admin.buffer(BUFFER_SIZE.max(data.len()))?,
         };
         // A controller that writes nothing must not be credited with the page before.
         data.fill(0);
@@ -120,7 +120,9 @@ impl Work {
         if !buffer.read(0, data) {
             return Err(outside);
         }
-        self.page.set(Some(buffer));
+        if data.len() <= BUFFER_SIZE {
+            self.page.set(Some(buffer));
+        }
         Ok(())
     }
 }

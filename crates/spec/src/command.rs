@@ -146,6 +146,13 @@ impl Command {
         command
     }
 
+    /// The same Get Log Page command with Retain Asynchronous Event: reading does not re-arm the event.
+    #[must_use]
+    pub const fn retaining_event(mut self) -> Command {
+        self.set_cdw10(self.cdw10() | 1 << 15);
+        self
+    }
+
     /// Abort (Base 5.1) of command `cid` of submission queue `sqid`.
     #[must_use]
     pub const fn abort(sqid: u16, cid: u16) -> Command {

@@ -70,6 +70,8 @@ pub const ONCS_DATASET_MANAGEMENT: u16 = 1 << 2;
 pub const ONCS_WRITE_ZEROES: u16 = 1 << 3;
 /// CTRATT bit 0: host identifiers of 128 bits.
 pub const CTRATT_EXTENDED_HOST_IDS: u32 = 1 << 0;
+/// CTRATT bit 15: extended LBA formats.
+pub const CTRATT_EXTENDED_LBA_FORMATS: u32 = 1 << 15;
 /// CTRATT bit 6: traffic based keep alive.
 pub const CTRATT_TRAFFIC_BASED_KEEP_ALIVE: u32 = 1 << 6;
 /// SGLS bits 1:0 = 01b: SGLs are supported without alignment.
@@ -164,6 +166,14 @@ fields! { ControllerView, ControllerImage,
     hmpre set_hmpre u32 u32_at 272;
     /// Keep alive granularity in units of 100 ms; 0 means no keep alive.
     kas set_kas u16 u16_at 320;
+    /// ANA transition time in seconds.
+    anatt set_anatt u8 u8_at 342;
+    /// ANA capabilities: bits 4:0 the states that may be reported, bit 6 a namespace stays in its group.
+    anacap set_anacap u8 u8_at 343;
+    /// Largest ANA group id.
+    anagrpmax set_anagrpmax u32 u32_at 344;
+    /// Number of ANA groups.
+    nanagrpid set_nanagrpid u32 u32_at 348;
     /// Submission queue entry size: required 2^(3:0), maximum 2^(7:4) bytes.
     sqes set_sqes u8 u8_at 512;
     /// Completion queue entry size: required 2^(3:0), maximum 2^(7:4) bytes.

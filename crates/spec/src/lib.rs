@@ -17,6 +17,7 @@ compile_error!("a big-endian machine would need its dwords swapped where they ar
 
 mod bytes;
 
+pub mod ana_log;
 pub mod command;
 pub mod completion;
 pub mod dhchap;

@@ -537,7 +537,10 @@ fn build(namespace: &Namespace, request: &Request, lba: u64, blocks: u32) -> Com
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::namespace::{ControllerFacts, Facts};
+    use crate::host::{
+        namespace::{ControllerFacts, Facts},
+        namespaces::Data,
+    };
     use spec::namespace::{LbaFormat, NamespaceImage};
 
     #[test]
@@ -545,7 +548,7 @@ mod tests {
         let mut image = NamespaceImage::default();
         image.set_nsze(1 << 20).set_dps(1).set_lba_format(0, LbaFormat { ms: 8, lbads: 9, rp: 0 });
         let facts = Facts::of(&image.0, None).unwrap().unwrap();
-        let namespace = Namespace::new(7, ControllerFacts::default(), facts, &[]);
+        let namespace = Namespace::new(7, ControllerFacts::default(), facts, Data::default());
         let lba = 0x1_0000_0002;
         let request = Request {
             flags: 0xa000_0001,
