@@ -71,13 +71,14 @@ static void
 use_what_is_not_there(struct spdk_nvme_ctrlr *ctrlr)
 {
 	struct spdk_nvme_poll_group *group = spdk_nvme_poll_group_create(NULL, NULL);
+	struct spdk_nvme_poll_group_stat *stats = NULL;
 	int status = 0;
 	int before, rc;
 
 	CHECK(spdk_nvme_ctrlr_authenticate(ctrlr, authenticated, &status) == 18 && status == 81);
 	CHECK(group != NULL);
 	before = standin_calls();
-	rc = spdk_nvme_poll_group_get_stats(group, NULL);
+	rc = spdk_nvme_poll_group_get_stats(group, &stats);
 	CHECK((rc == 0 && standin_calls() == before + 1) || (rc == -ENOTSUP && standin_calls() == before));
 	CHECK(spdk_nvme_poll_group_destroy(group) == 0);
 }

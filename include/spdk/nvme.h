@@ -2205,6 +2205,27 @@ int spdk_nvme_poll_group_set_interrupt_callback(struct spdk_nvme_poll_group *gro
                                                 void *cb_ctx);
 
 /**
+ * What was counted of a group: polls, completions, work requests and doorbells, for each device that its queue pairs are connected over,
+ * as long as one is. Through *stats, which is to be given to spdk_nvme_poll_group_free_stats().
+ *
+ * Returns 0, -ENOTSUP if the group never had a queue pair, -ENOMEM if there is no memory; *stats is not written then.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses. stats is NULL or can be written.
+ */
+int spdk_nvme_poll_group_get_stats(struct spdk_nvme_poll_group *group,
+                                   struct spdk_nvme_poll_group_stat **stats);
+
+/**
+ * Frees what spdk_nvme_poll_group_get_stats() gave. NULL is nothing.
+ *
+ * What must hold:
+ * group is a handle that no other thread uses. stat is NULL or what the other function gave for this group, and is not used any more.
+ */
+void spdk_nvme_poll_group_free_stats(struct spdk_nvme_poll_group *group,
+                                     struct spdk_nvme_poll_group_stat *stat);
+
+/**
  * The text of a status, as the answer to a command with this opcode.
  *
  * What must hold:

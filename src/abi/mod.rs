@@ -49,6 +49,7 @@ mod options;
 mod pairs;
 pub mod poll_group;
 pub mod poll_group_facts;
+pub mod poll_group_statistics;
 pub mod prchk;
 pub mod print;
 pub mod probe;

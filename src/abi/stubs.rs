@@ -184,18 +184,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_poll_group_free_stats(a1: Pointer, a2: Pointer) -> (),
-    handles(a1),
-    ()
-);
-
-stub!(
-    spdk_nvme_poll_group_get_stats(a1: Pointer, a2: Pointer) -> c_int,
-    handles(a1),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_qpair_authenticate(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
     handles(a1),
     -libc::ENOTSUP

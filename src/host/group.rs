@@ -1,7 +1,7 @@
 //! Poll groups of I/O qpairs.
 
 use super::{Error, IoQpair, Standing, shared::changes};
-use crate::transport;
+use crate::transport::{self, DeviceStatistics};
 use std::{
     cell::Cell,
     rc::{Rc, Weak},
@@ -15,6 +15,8 @@ pub struct PollGroup {
     changes: Cell<u32>,
     /// Members may be watched.
     watches: Cell<bool>,
+    /// It has, or had, a member.
+    used: Cell<bool>,
     members: Rc<Members>,
 }
 
@@ -74,12 +76,19 @@ impl PollGroup {
     pub fn new() -> Result<Self, Error> {
         let group = transport::PollGroup::new()?;
         let members = Rc::new(Members { group: group.members().clone(), all: Cell::default() });
-        Ok(Self { group, changes: Cell::new(changes()), watches: Cell::new(false), members })
+        Ok(Self {
+            group,
+            changes: Cell::new(changes()),
+            watches: Cell::new(false),
+            used: Cell::new(false),
+            members,
+        })
     }
 
     /// Adds a qpair that is not connected and in no group.
     pub fn add(&self, qpair: &Rc<IoQpair>) -> Result<(), Error> {
         self.members.add(qpair)?;
+        self.used.set(true);
         qpair.notice_changes();
         self.watches.set(self.watches.get() || qpair.transport().is_watched());
         Ok(())
@@ -156,6 +165,11 @@ impl PollGroup {
                 Standing::Disconnected | Standing::Disconnecting | Standing::Freed => None,
             })
         })
+    }
+
+    /// What was counted on each device that members are connected over. None if there never was a member.
+    pub fn statistics(&self) -> Result<Option<Vec<DeviceStatistics>>, Error> {
+        if self.used.get() { Ok(Some(self.group.statistics()?)) } else { Ok(None) }
     }
 
     /// Whether there are no members.

@@ -24,6 +24,7 @@ mod qpair;
 mod rows;
 mod slots;
 mod state;
+mod statistics;
 mod token;
 mod wire;
 
@@ -35,6 +36,7 @@ pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;
 pub use rows::{PIECES, Piece};
 pub use state::FailureReason;
+pub use statistics::DeviceStatistics;
 pub use wire::Wire;
 
 use std::time::Duration;

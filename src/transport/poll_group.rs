@@ -7,7 +7,7 @@
 //! Joining and leaving carry no transport work (T46): what a member needs of the group it acquires when it connects,
 //! and holds by itself until its release (T43, I16).
 
-use super::{Error, group_core::GroupCore, qpair::Qpair, wire::Wire};
+use super::{Error, group_core::GroupCore, qpair::Qpair, statistics::DeviceStatistics, wire::Wire};
 use crate::clock::{self, Moment};
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -129,6 +129,11 @@ impl PollGroup {
     /// The members.
     pub fn members(&self) -> &Rc<Members> {
         &self.members
+    }
+
+    /// What was counted on each device that members are connected over.
+    pub fn statistics(&self) -> Result<Vec<DeviceStatistics>, Error> {
+        self.core.lanes().statistics()
     }
 
     /// One poll of all members: at most `per_qpair` callbacks of each (0: no limit), aborted requests apart.

@@ -12,6 +12,7 @@ use super::{
     Error,
     device::DeviceShare,
     qpair::Qpair,
+    statistics::{Counts, DeviceStatistics},
     token::{Owner, Token},
     wire::{BATCH, Fault, Wire},
 };
@@ -74,6 +75,8 @@ struct Occupant {
     qpair: Weak<Qpair>,
     /// Which of the table's queues its completions come from.
     queue: usize,
+    /// What the wire had counted before.
+    before: Counts,
 }
 
 impl Lane {
@@ -108,7 +111,8 @@ impl Lanes {
         result
     }
 
-    fn leave(&self, owner: Owner) {
+    /// The owner leaves. Returns what its wire has counted here.
+    fn leave(&self, owner: Owner) -> Counts {
         let mut table = self.table.take().unwrap_or_default();
         let lane = table.lanes.get_mut(owner.index as usize).filter(|lane| lane.owner == owner);
         let occupant = lane.and_then(|lane| {
@@ -116,10 +120,10 @@ impl Lanes {
             std::mem::replace(lane, next).occupant
         });
         self.table.set(Some(table));
-        if let Some(Occupant { wire, .. }) = occupant {
-            self.asking.iter().for_each(|list| wire.leave_asking(list));
-            self.retire(&wire);
-        }
+        let Some(Occupant { wire, before, .. }) = occupant else { return Counts::default() };
+        self.asking.iter().for_each(|list| wire.leave_asking(list));
+        self.retire(&wire);
+        wire.counts().since(before)
     }
 
     /// A poller on the device with room for `entries` more, that others use already, if its queue has the room or can grow.
@@ -137,10 +141,11 @@ impl Lanes {
         let mut batch = Batch::<BATCH>::new();
         let mut count = 0;
         match poller.queue.poll_batch(&mut batch) {
-            Some([]) => {}
+            Some([]) => poller.count_poll(0),
             Some(found) => {
                 self.account_batch(&poller, recent, found);
                 count = found.len();
+                poller.count_poll(count);
             }
             None => poller.fail_all(),
         }
@@ -227,6 +232,28 @@ impl Lanes {
                 drop(place.poller.take());
             }
         }
+    }
+
+    /// What was counted on each device.
+    pub(super) fn statistics(&self) -> Result<Vec<DeviceStatistics>, Error> {
+        let table = self.table.take();
+        let lanes = table.as_deref().map_or(&[][..], |table| &table.lanes);
+        let mut all: Vec<DeviceStatistics> = Vec::new();
+        let mut result = Ok(());
+        for poller in self.pollers.all().filter_map(PollerPlace::poller) {
+            let name = poller.queue.device().name();
+            let place = all.iter().position(|device| device.name == name).unwrap_or(all.len());
+            if place == all.len() {
+                if all.try_reserve(1).is_err() {
+                    result = Err(Error::NoMemory);
+                    break;
+                }
+                all.push(DeviceStatistics { name, ..DeviceStatistics::default() });
+            }
+            all.get_mut(place).into_iter().for_each(|device| poller.add_to(device, lanes));
+        }
+        self.table.set(table);
+        result.map(|()| all)
     }
 
     /// Asks for the qpair of `wire` to be looked after at the next poll.
@@ -363,8 +390,9 @@ fn enter<T>(
         }
     };
     let lane = entries.get_mut(index).ok_or(Error::Internal("a place outside of its table"))?;
+    let before = wire.counts();
     let opened = open(lane.owner)?;
-    lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone(), queue });
+    lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone(), queue, before });
     Ok((lane.owner, opened))
 }
 
@@ -374,6 +402,12 @@ pub(super) struct Poller {
     lanes: Rc<Lanes>,
     reserved: Cell<u32>,
     stray: Cell<u64>,
+    /// Polls that found something, what they found, and polls that found nothing.
+    busy_polls: Cell<u64>,
+    completions: Cell<u64>,
+    idle_polls: Cell<u64>,
+    /// What wires that left had counted.
+    left: Cell<Counts>,
 }
 
 impl Poller {
@@ -385,6 +419,10 @@ impl Poller {
             lanes: lanes.clone(),
             reserved: Cell::new(0),
             stray: Cell::new(0),
+            busy_polls: Cell::new(0),
+            completions: Cell::new(0),
+            idle_polls: Cell::new(0),
+            left: Cell::default(),
         }))
     }
 
@@ -431,6 +469,7 @@ impl Poller {
             self.fail_all();
             return 0;
         };
+        self.count_poll(found.len());
         self.lanes.account_rows(self, found);
         found.len()
     }
@@ -445,6 +484,38 @@ impl Poller {
             if found < BATCH || is_enough(all, limit) {
                 return all;
             }
+        }
+    }
+
+    #[inline(always)]
+    fn count_poll(&self, found: usize) {
+        if found == 0 {
+            self.idle_polls.set(self.idle_polls.get() + 1);
+        } else {
+            self.busy_polls.set(self.busy_polls.get() + 1);
+            self.completions.set(self.completions.get() + found as u64);
+        }
+    }
+
+    /// Adds what was counted here, by those that have left as well.
+    fn add_to(&self, device: &mut DeviceStatistics, lanes: &[Lane]) {
+        let occupants = lanes.iter().filter_map(|lane| lane.occupant.as_ref());
+        let own = occupants.filter(|occupant| occupant.queue == self.key());
+        let counts = own.fold(self.left.get(), |all, Occupant { wire, before, .. }| {
+            all.and(wire.counts().since(*before))
+        });
+        let idle = self.idle_polls.get();
+        for (sum, part) in [
+            (&mut device.polls, self.busy_polls.get() + idle),
+            (&mut device.idle_polls, idle),
+            (&mut device.completions, self.completions.get()),
+            (&mut device.queued_requests, counts.queued),
+            (&mut device.sends, counts.sends),
+            (&mut device.send_doorbells, counts.send_doorbells),
+            (&mut device.receives, counts.receives),
+            (&mut device.receive_doorbells, counts.receive_doorbells),
+        ] {
+            *sum += part;
         }
     }
 
@@ -504,7 +575,12 @@ impl PollerShare {
     /// Nothing that still comes of the owner's work requests is taken account of: their slots may be in use again.
     /// For a share that is kept for good.
     pub(super) fn disown(&self) {
-        self.poller.lanes.leave(self.owner);
+        self.leave();
+    }
+
+    fn leave(&self) {
+        let counts = self.poller.lanes.leave(self.owner);
+        self.poller.left.set(self.poller.left.get().and(counts));
     }
 
     /// Asks for the owner to be looked after at the next poll.
@@ -517,7 +593,7 @@ impl PollerShare {
 impl Drop for PollerShare {
     fn drop(&mut self) {
         self.poller.account_until_empty();
-        self.poller.lanes.leave(self.owner);
+        self.leave();
         self.poller.reserved.set(self.poller.reserved.get().saturating_sub(self.entries));
         if self.poller.reserved.get() == 0 {
             self.poller.lanes.unregister(&self.poller);

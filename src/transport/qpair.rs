@@ -287,6 +287,7 @@ impl Qpair {
         completer: Completer,
     ) -> Result<(), Error> {
         let Some(slot) = self.wire.slots.take_open() else {
+            self.wire.slots.count_queued();
             return self.wire.slots.wait(wire::to_words(command), payload, completer);
         };
         let pushed = self

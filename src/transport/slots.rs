@@ -132,8 +132,12 @@ pub(super) struct Slots {
     mask: u32,
     /// What tells a slot's command id from that of its next command: the unit of the generation.
     step: u16,
-    /// How many commands began so far; it wraps.
-    begun: Cell<u32>,
+    /// How many commands began so far, and were held back; their order is the lower half.
+    begun: Cell<u64>,
+    /// How many of these were held back.
+    held_back: Cell<u64>,
+    /// Requests that had to wait for room on the wire.
+    queued: Cell<u64>,
     shut: Cell<bool>,
     room: Cell<u32>,
     lent: Cell<u32>,
@@ -191,6 +195,8 @@ impl Slots {
             mask,
             step: (mask as u16).wrapping_add(1),
             begun: Cell::new(0),
+            held_back: Cell::new(0),
+            queued: Cell::new(0),
             shut: Cell::new(true),
             room: Cell::new(0),
             lent: Cell::new(0),
@@ -318,9 +324,9 @@ impl Slots {
         let id = request.id.get().wrapping_add(self.step);
         request.id.set(id);
         request.phase.set(phase::OUT);
-        let order = self.begun.get().wrapping_add(1);
-        self.begun.set(order);
-        request.order.set(order);
+        let begun = self.begun.get().wrapping_add(1);
+        self.begun.set(begun);
+        request.order.set(begun as u32);
         id
     }
 
@@ -369,7 +375,7 @@ impl Slots {
 
     /// The command ids of the requests of that name, which is not NULL, that are with the controller, the oldest first.
     pub(super) fn outstanding_of(&self, name: *mut ()) -> Vec<u16> {
-        let now = self.begun.get();
+        let now = self.begun.get() as u32;
         let mut found: Vec<Place<'_>> = self
             .requests()
             .filter(|slot| slot.user().is_outstanding() && slot.user().phase.get() != phase::ANSWERED)
@@ -568,7 +574,7 @@ impl Slots {
         };
         // What comes from here on is not late before.
         let mut next = now.after(limit);
-        let begun = self.begun.get();
+        let begun = self.begun.get() as u32;
         let mut late = Vec::new();
         for slot in self.requests().filter(|slot| slot.user().is_outstanding()) {
             let request = slot.user();
@@ -752,7 +758,7 @@ impl Slots {
             |slot: &Place<'_>| slot.user().is_outstanding() || slot.user().phase.get() == phase::HELD;
         let with_device = indexed.filter(|(_, slot)| is_meant(slot));
         outstanding.extend(with_device.map(|(index, _)| index));
-        let now = self.begun.get();
+        let now = self.begun.get() as u32;
         // The oldest first, by its age: the count may have wrapped between two of them.
         outstanding.sort_unstable_by_key(|index| {
             let order = self.queue.slot(u32::from(*index)).map_or(now, |slot| slot.user().order.get());
@@ -852,6 +858,17 @@ impl Slots {
                 Otherwise::Nobody
             }
         }
+    }
+
+    /// A request had to wait for room on the wire.
+    pub(super) fn count_queued(&self) {
+        self.queued.set(self.queued.get() + 1);
+    }
+
+    /// SENDs that were posted, with how many doorbells, and requests that had to wait for room, since the slots were made.
+    pub(super) fn posted(&self) -> (u64, u64, u64) {
+        let (sends, doorbells) = self.queue.posted(self.begun.get().wrapping_sub(self.held_back.get()));
+        (sends, doorbells, self.queued.get())
     }
 
     /// Requests that were accepted and whose callback did not run yet. Walks all slots.

@@ -20,6 +20,7 @@ use super::{
     qpair::Qpair,
     rows::{PIECES, Piece, Rows},
     slots::{BadCommandId, Finished, Otherwise, Place, Slots},
+    statistics::Counts,
     token::{Kind, Owner, Token},
 };
 use crate::memory::{Cache, Covered};
@@ -654,6 +655,13 @@ impl Wire {
     /// Work requests that the device still has: sends and receives.
     pub(super) fn posted(&self) -> (u32, u32) {
         (self.slots.sends_unheard_of(), self.receives.out())
+    }
+
+    /// What was counted since it was made.
+    pub(super) fn counts(&self) -> Counts {
+        let (sends, send_doorbells, queued) = self.slots.posted();
+        let (receives, receive_doorbells) = self.receives.posted();
+        Counts { queued, sends, send_doorbells, receives, receive_doorbells }
     }
 
     /// Notes why the connection must end. The first fault stays; after draining began errors are expected (T16).

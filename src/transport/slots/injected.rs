@@ -92,9 +92,10 @@ impl Slots {
             return Err(error);
         }
         slot.write(super::super::wire::to_words(command));
-        let order = self.begun.get().wrapping_add(1);
-        self.begun.set(order);
-        slot.user().order.set(order);
+        let begun = self.begun.get().wrapping_add(1);
+        self.begun.set(begun);
+        self.held_back.set(self.held_back.get() + 1);
+        slot.user().order.set(begun as u32);
         slot.user().phase.set(phase::HELD);
         Ok(slot)
     }

@@ -139,7 +139,7 @@ fn an_abort_finishes_each_request_once_and_in_order() {
 fn aborts_come_in_the_order_of_submission() {
     for begun in [0, u32::MAX - 3] {
         let slots = open(8);
-        slots.begun.set(begun);
+        slots.begun.set(u64::from(begun));
         let first: Vec<_> = (0..8).map(|_| outstanding(&slots).unwrap()).collect();
         // Half of them end, and their slots are used again, the last one first.
         first[..4].iter().for_each(|request| complete(&slots, *request));

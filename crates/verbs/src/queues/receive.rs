@@ -38,6 +38,9 @@ pub struct ReceiveQueue {
     count: Cell<u32>,
     /// How many come back before the device gets them again; at least 1, at most `count`.
     slack: Cell<u32>,
+    /// Receives that were posted since the queue was made, and the calls that did.
+    posted: Cell<u64>,
+    calls: Cell<u64>,
     seat: Rc<Seat>,
     requests: Box<[UnsafeCell<sys::ibv_recv_wr>]>,
     segments: Box<[UnsafeCell<sys::ibv_sge>]>,
@@ -65,6 +68,8 @@ impl ReceiveQueue {
             unposted: Cell::new(0),
             count: Cell::new(1),
             slack: Cell::new(1),
+            posted: Cell::new(0),
+            calls: Cell::new(0),
             seat: seat.clone(),
             requests: zeroed(count)?,
             segments: zeroed(count)?,
@@ -194,6 +199,11 @@ impl ReceiveQueue {
         }
     }
 
+    /// Receives that were posted since the queue was made, and with how many doorbells.
+    pub fn posted(&self) -> (u64, u64) {
+        (self.posted.get(), self.calls.get())
+    }
+
     /// Whether it is time to post.
     #[inline(always)]
     pub fn has_few(&self) -> bool {
@@ -223,6 +233,8 @@ impl ReceiveQueue {
             errno
         };
         let posted = if errno == 0 { missing } else { self.before(bad, first, missing) };
+        self.posted.set(self.posted.get() + u64::from(posted));
+        self.calls.set(self.calls.get() + 1);
         self.account_posted(posted);
         if errno == 0 { Ok(()) } else { Err(errno.saturating_abs()) }
     }

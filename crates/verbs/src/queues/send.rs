@@ -48,8 +48,17 @@ pub struct SendQueue<T, const LISTS: usize> {
     /// For slots that are put off.
     row: Box<[Entry]>,
     pending: Cell<usize>,
+    posted: PostedRows,
     seat: Rc<Seat>,
     memory: Cell<Option<Rc<Memory>>>,
+}
+
+/// What has come of rows since the queue was made.
+#[derive(Default)]
+struct PostedRows {
+    sends: Cell<u64>,
+    calls: Cell<u64>,
+    forgotten: Cell<u64>,
 }
 
 /// A slot of a [`SendQueue`].
@@ -94,6 +103,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             single,
             row: row_of(row.max(1))?,
             pending: Cell::new(0),
+            posted: PostedRows::default(),
             seat: seat.clone(),
             memory: Cell::new(Some(memory)),
         })
@@ -265,6 +275,13 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         self.pending.get() == 0
     }
 
+    /// Of `begun` commands that went into slots since the queue was made: how many SENDs were posted, and with how many doorbells.
+    pub fn posted(&self, begun: u64) -> (u64, u64) {
+        let sends =
+            begun.saturating_sub(self.posted.forgotten.get()).saturating_sub(self.pending.get() as u64);
+        (sends, sends.saturating_sub(self.posted.sends.get()).saturating_add(self.posted.calls.get()))
+    }
+
     /// Hands what was put off to the device, with one doorbell. On an error: the errno, and `refused` was called for each id that
     /// was surely not posted. Nothing is pending afterwards.
     #[inline(always)]
@@ -283,6 +300,8 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             (*last.request.get()).next = rest;
             errno
         };
+        self.posted.sends.set(self.posted.sends.get() + pending as u64);
+        self.posted.calls.set(self.posted.calls.get() + 1);
         if errno == 0 {
             return Ok(());
         }
@@ -293,6 +312,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     /// Forgets what was put off; `each` is called for its ids.
     pub fn clear(&self, each: impl FnMut(u64)) {
         let pending = self.pending.replace(0);
+        self.posted.forgotten.set(self.posted.forgotten.get() + pending as u64);
         if let Some(first) = self.row.first() {
             self.each_from(first.request.get(), pending, each);
         }
