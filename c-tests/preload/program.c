@@ -83,6 +83,34 @@ use_what_is_not_there(struct spdk_nvme_ctrlr *ctrlr)
 	CHECK(spdk_nvme_poll_group_destroy(group) == 0);
 }
 
+/* Transports are those of both libraries, and options are for both. */
+static void
+use_transports(void)
+{
+	struct spdk_nvme_transport_opts opts;
+	char ops[512] = "CARRIER";
+	int before;
+
+	CHECK(spdk_nvme_transport_available(SPDK_NVME_TRANSPORT_RDMA));
+	CHECK(spdk_nvme_transport_available(SPDK_NVME_TRANSPORT_PCIE));
+	CHECK(!spdk_nvme_transport_available(SPDK_NVME_TRANSPORT_TCP));
+	CHECK(spdk_nvme_transport_available_by_name("RDMA"));
+	CHECK(!spdk_nvme_transport_available_by_name("CARRIER"));
+	spdk_nvme_transport_register((const struct spdk_nvme_transport_ops *)(const void *)ops);
+	CHECK(spdk_nvme_transport_available_by_name("CARRIER"));
+	before = standin_calls();
+	spdk_nvme_transport_get_opts(&opts, sizeof(opts));
+	CHECK(opts.tcp_connect_timeout_ms == 7 && opts.rdma_cm_event_timeout_ms == 1000);
+	opts.tcp_connect_timeout_ms = 9;
+	opts.rdma_cm_event_timeout_ms = 99;
+	CHECK(spdk_nvme_transport_set_opts(&opts, sizeof(opts)) == 0);
+	memset(&opts, 0x5a, sizeof(opts));
+	spdk_nvme_transport_get_opts(&opts, sizeof(opts));
+	CHECK(opts.tcp_connect_timeout_ms == 9 && opts.rdma_cm_event_timeout_ms == 99);
+	CHECK(opts.opts_size == sizeof(opts));
+	CHECK(standin_calls() == before + 3);
+}
+
 /* What our library has, and passes on all the same. */
 static void
 use_what_has_a_shape_of_its_own(void)
@@ -152,6 +180,7 @@ main(void)
 	use(ctrlr);
 	use_what_is_not_there(ctrlr);
 	use_what_has_a_shape_of_its_own();
+	use_transports();
 	CHECK(spdk_nvme_detach_async(ctrlr, &detach_ctx) == 0);
 	CHECK(detach_ctx != NULL);
 	CHECK(spdk_nvme_detach_poll_async(detach_ctx) == -EAGAIN);

@@ -283,9 +283,50 @@ spdk_nvme_poll_group_destroy(struct spdk_nvme_poll_group *group)
 	return 0;
 }
 
+/* Transports: PCIe, RDMA, and one that a program brings. */
+static char g_brought[33] = "none";
+static struct spdk_nvme_transport_opts g_transport_opts = {
+	.opts_size = sizeof(g_transport_opts), .rdma_cm_event_timeout_ms = 1000, .tcp_connect_timeout_ms = 7,
+};
+
+bool
+spdk_nvme_transport_available(enum spdk_nvme_transport_type trtype)
+{
+	g_calls++;
+	return trtype == SPDK_NVME_TRANSPORT_PCIE || trtype == SPDK_NVME_TRANSPORT_RDMA;
+}
+
+bool
+spdk_nvme_transport_available_by_name(const char *transport_name)
+{
+	g_calls++;
+	return strcmp(transport_name, "RDMA") == 0 || strcmp(transport_name, g_brought) == 0;
+}
+
+void
+spdk_nvme_transport_register(const struct spdk_nvme_transport_ops *ops)
+{
+	g_calls++;
+	memcpy(g_brought, ops, sizeof(g_brought));
+}
+
+void
+spdk_nvme_transport_get_opts(struct spdk_nvme_transport_opts *opts, size_t opts_size)
+{
+	g_calls++;
+	memcpy(opts, &g_transport_opts, opts_size);
+}
+
+int
+spdk_nvme_transport_set_opts(const struct spdk_nvme_transport_opts *opts, size_t opts_size)
+{
+	g_calls++;
+	memcpy(&g_transport_opts, opts, opts_size);
+	return 0;
+}
+
 /* What our headers do not declare yet, as our library does not have it. */
 int spdk_nvme_ctrlr_authenticate(struct spdk_nvme_ctrlr *ctrlr, void (*cb_fn)(void *cb_ctx, int status), void *cb_ctx);
-int spdk_nvme_poll_group_get_stats(struct spdk_nvme_poll_group *group, struct spdk_nvme_poll_group_stat **stats);
 
 int
 spdk_nvme_ctrlr_authenticate(struct spdk_nvme_ctrlr *ctrlr, void (*cb_fn)(void *cb_ctx, int status), void *cb_ctx)

@@ -87,6 +87,50 @@ int spdk_nvme_transport_id_parse_adrfam(enum spdk_nvmf_adrfam *adrfam,
 const char *spdk_nvme_transport_id_adrfam_str(enum spdk_nvmf_adrfam adrfam);
 
 /**
+ * Gets the options of the transports, as far as they lie within opts_size bytes. What is of other transports than RDMA comes from the
+ * next library, if there is one.
+ *
+ * What must hold:
+ * opts is NULL or has opts_size bytes.
+ */
+void spdk_nvme_transport_get_opts(struct spdk_nvme_transport_opts *opts,
+                                  size_t opts_size);
+
+/**
+ * Sets the options of the transports, as far as they lie within both opts_size and the struct's own size; the next library gets them, too.
+ * They are for what is made from then on: rdma_cm_event_timeout_ms for controllers that are attached, rdma_max_cq_size for the completion
+ * queues of poll groups. Shared receive queues (rdma_srq_size) are not made yet.
+ *
+ * Returns 0, or -EINVAL if opts is NULL, opts_size 0, or a value out of its range; nothing is set then.
+ *
+ * What must hold:
+ * opts is NULL or has opts_size bytes.
+ */
+int spdk_nvme_transport_set_opts(const struct spdk_nvme_transport_opts *opts,
+                                 size_t opts_size);
+
+/**
+ * Whether there is a transport of this type: RDMA, and what the next library has.
+ */
+bool spdk_nvme_transport_available(enum spdk_nvme_transport_type trtype);
+
+/**
+ * As spdk_nvme_transport_available(), by the transport's name in any case. NULL is no transport.
+ *
+ * What must hold:
+ * transport_name is NULL or a C string.
+ */
+bool spdk_nvme_transport_available_by_name(const char *transport_name);
+
+/**
+ * Brings another transport, for the next library. Without one there is nobody to use it, which is said in a line.
+ *
+ * What must hold:
+ * ops is NULL or begins with the transport's name.
+ */
+void spdk_nvme_transport_register(const struct spdk_nvme_transport_ops *ops);
+
+/**
  * Compares two transport ids, as an order: negative, 0 or positive. 0 says that they are of the same controller.
  *
  * What counts is, in this order: the transport (of custom ones the name), of PCIe the address alone; the address family,

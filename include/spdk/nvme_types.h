@@ -421,6 +421,9 @@ SPDK_STATIC_ASSERT(sizeof(struct spdk_nvme_poll_group_stat) == 16, "size of spdk
  * Transports
  */
 
+/** What a transport consists of, for whoever brings one: SPDK's, of another size in each release. */
+struct spdk_nvme_transport_ops;
+
 /** Options of the transports, for all controllers. */
 struct spdk_nvme_transport_opts {
 	uint32_t rdma_srq_size; /**< entries of a shared receive queue; 0: none is used */

@@ -176,6 +176,7 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::NotDisconnected => libc::EINVAL,
         TransportError::Internal(_) => libc::ENOTRECOVERABLE,
         TransportError::DeviceTooSmall { .. } => libc::EOPNOTSUPP,
+        TransportError::QueueLimit { .. } => libc::EINVAL,
         TransportError::FirstReceives(errno) => *errno,
         TransportError::NoRequests | TransportError::NoMemory => libc::ENOMEM,
         TransportError::NoMap(_) => libc::ENOSYS,

@@ -62,6 +62,7 @@ mod stub;
 pub mod stubs;
 mod text;
 pub mod transport_id;
+pub mod transport_opts;
 pub mod trid_entry;
 pub mod trid_order;
 pub mod types;

@@ -5,9 +5,10 @@
 
 use super::{
     text::{put_text, text},
+    transport_opts::cm_timeout,
     types::{
         spdk_nvme_cc_ams, spdk_nvme_cc_css, spdk_nvme_ctrlr_opts, spdk_nvme_io_qpair_opts, spdk_nvme_qprio,
-        spdk_nvmf_dhchap_dhgroup, spdk_nvmf_dhchap_hash,
+        spdk_nvme_transport_opts, spdk_nvmf_dhchap_dhgroup, spdk_nvmf_dhchap_hash,
     },
 };
 use crate::host;
@@ -98,6 +99,17 @@ members!(spdk_nvme_io_qpair_opts {
     async_mode,
     disable_pcie_sgl_merge,
     opts_size,
+});
+
+members!(spdk_nvme_transport_opts {
+    rdma_srq_size,
+    reserved4,
+    opts_size,
+    rdma_max_cq_size,
+    rdma_cm_event_timeout_ms,
+    rdma_umr_per_io,
+    reserved23,
+    tcp_connect_timeout_ms,
 });
 
 /// How many bytes of a struct a program with this size of it has in full members.
@@ -200,6 +212,7 @@ pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::Controlle
             milliseconds => Duration::from_millis(u64::from(milliseconds)),
         },
         connect_timeout: Duration::from_micros(opts.fabrics_connect_timeout_us),
+        cm_timeout: cm_timeout(),
         hostnqn: text(&opts.hostnqn),
         hostid: opts.extended_host_id,
         source_address: given(text(&opts.src_addr)),
@@ -210,7 +223,6 @@ pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::Controlle
         no_shutdown_notification: opts.no_shn_notification != 0,
         leave_access_log: opts.disable_read_ana_log_page != 0,
         leave_changed_list: opts.disable_read_changed_ns_list_log_page != 0,
-        ..host::ControllerOptions::default()
     }
 }
 

@@ -196,36 +196,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_transport_available(a1: u32) -> u8,
-    nothing(),
-    0
-);
-
-stub!(
-    spdk_nvme_transport_available_by_name(a1: Pointer) -> u8,
-    nothing(),
-    0
-);
-
-stub!(
-    spdk_nvme_transport_get_opts(a1: Pointer, a2: u64) -> (),
-    nothing(),
-    ()
-);
-
-stub!(
-    spdk_nvme_transport_register(a1: Pointer) -> (),
-    nothing(),
-    ()
-);
-
-stub!(
-    spdk_nvme_transport_set_opts(a1: Pointer, a2: u64) -> c_int,
-    nothing(),
-    -libc::ENOTSUP
-);
-
-stub!(
     spdk_nvme_zns_close_zone(a1: Pointer, a2: Pointer, a3: u64, a4: u8, a5: Pointer,
         a6: Pointer) -> c_int,
     handles(a1, a2),

@@ -178,7 +178,7 @@ pub(super) unsafe fn populate(trid: *mut spdk_nvme_transport_id, trtype: Transpo
 }
 
 /// The name of a transport type in `trstring`.
-fn name(trtype: TransportType) -> Option<&'static str> {
+pub(super) fn name(trtype: TransportType) -> Option<&'static str> {
     Some(match trtype {
         TransportType::SPDK_NVME_TRANSPORT_FC => "FC",
         TransportType::SPDK_NVME_TRANSPORT_PCIE => "PCIE",

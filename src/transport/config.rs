@@ -1,7 +1,30 @@
 //! What a qpair is told: for its whole life when it is made, and for one connection when it connects.
 
 use super::completer::Upcall;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+/// The most entries of a completion queue that members of a poll group share; 0 for as many as the device can have.
+static MOST_GROUP_ENTRIES: AtomicU32 = AtomicU32::new(0);
+
+/// From now on no poll group makes a completion queue of more entries, nor lets one grow beyond; 0 for no limit.
+pub fn limit_group_queues(entries: u32) {
+    MOST_GROUP_ENTRIES.store(entries, Ordering::Relaxed);
+}
+
+/// The most entries of a completion queue of a group.
+pub(super) fn most_group_entries() -> u32 {
+    match MOST_GROUP_ENTRIES.load(Ordering::Relaxed) {
+        0 => u32::MAX,
+        most => most,
+    }
+}
 
 /// Where a qpair connects to, and how.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 
 use super::{
     Error,
+    config::most_group_entries,
     device::DeviceShare,
     poller::{Lanes, Poller},
     token::Owner,
@@ -66,13 +67,17 @@ impl GroupCore {
     }
 
     /// A poller of the group on the device with room for `entries` more: one that other members use already, if its
-    /// queue has the room or can grow, or else a new one.
+    /// queue has the room or can grow, or else a new one. None has more entries than the program allows.
     pub(super) fn poller(&self, device: &DeviceShare, entries: u32) -> Result<Rc<Poller>, Error> {
-        if let Some(poller) = self.lanes.roomy_poller(device.device(), entries) {
+        let most = most_group_entries();
+        if entries > most {
+            return Err(Error::QueueLimit { needed: entries, most });
+        }
+        if let Some(poller) = self.lanes.roomy_poller(device.device(), entries, most) {
             return Ok(poller);
         }
         // A device that has less memory than it says may still have enough for this one member.
-        Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES))
+        Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES).min(most))
             .or_else(|_| Poller::new(device, &self.lanes, entries))
     }
 

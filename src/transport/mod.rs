@@ -29,7 +29,7 @@ mod token;
 mod wire;
 
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
-pub use config::{Association, ConnectTarget, QpairConfiguration};
+pub use config::{Association, ConnectTarget, QpairConfiguration, limit_group_queues};
 pub use injections::Injection;
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
@@ -88,6 +88,16 @@ pub enum Error {
         is: u32,
         /// What the smallest connection takes.
         needed: u32,
+    },
+    /// The program allows poll groups no completion queue that is large enough for a member.
+    #[error(
+        "a completion queue of {needed} entries is needed; the program allows poll groups {most} (rdma_max_cq_size)"
+    )]
+    QueueLimit {
+        /// What the member takes.
+        needed: u32,
+        /// What is allowed.
+        most: u32,
     },
     /// The device refused the receives that a connection begins with.
     #[error("posting the first receives failed with errno {0}")]

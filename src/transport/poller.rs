@@ -127,8 +127,10 @@ impl Lanes {
     }
 
     /// A poller on the device with room for `entries` more, that others use already, if its queue has the room or can grow.
-    pub(super) fn roomy_poller(&self, device: &verbs::Device, entries: u32) -> Option<Rc<Poller>> {
-        let roomy = |poller: &Rc<Poller>| poller.queue.device() == device && poller.has_room_for(entries);
+    /// None that would grow beyond `most`.
+    pub(super) fn roomy_poller(&self, device: &verbs::Device, entries: u32, most: u32) -> Option<Rc<Poller>> {
+        let roomy =
+            |poller: &Rc<Poller>| poller.queue.device() == device && poller.has_room_for(entries, most);
         self.pollers.all().filter_map(PollerPlace::poller).find(roomy)
     }
 
@@ -435,10 +437,10 @@ impl Poller {
         Arc::as_ptr(&self.queue).addr()
     }
 
-    /// Whether `entries` more completions find room, growing the queue if need be. Some devices cannot grow one.
-    pub(super) fn has_room_for(&self, entries: u32) -> bool {
+    /// Whether `entries` more completions find room, growing the queue if need be, up to `most`. Some devices cannot grow one.
+    pub(super) fn has_room_for(&self, entries: u32, most: u32) -> bool {
         let Some(needed) = self.reserved.get().checked_add(entries) else { return false };
-        needed <= self.queue.capacity() || self.queue.resize(needed).is_ok()
+        needed <= self.queue.capacity() || needed <= most && self.queue.resize(needed).is_ok()
     }
 
     /// Reserves room for `entries` completions, growing the queue if need be, and enters the wire, which `open` opens, in the

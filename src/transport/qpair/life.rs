@@ -631,6 +631,7 @@ fn as_connect_error(error: &Error) -> ConnectError {
         Error::NoMap(_) => ConnectError::Resources(libc::ENOSYS),
         Error::FirstReceives(errno) => ConnectError::Resources(*errno),
         Error::DeviceTooSmall { .. } => ConnectError::Resources(libc::EOPNOTSUPP),
+        Error::QueueLimit { .. } => ConnectError::Resources(libc::EINVAL),
         _ => ConnectError::Resources(libc::ENOTRECOVERABLE),
     }
 }
