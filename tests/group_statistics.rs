@@ -194,15 +194,18 @@ fn what_happens_is_counted() {
     assert_eq!((hundred.sends, hundred.completions), (152, 304));
     assert_eq!(hundred.send_doorbells - both.send_doorbells, 10, "one for each ten");
     // One leaves, and what it did stays until the other has left, too.
+    // SAFETY: the handle is live.
     unsafe { assert_eq!(spdk_nvme_ctrlr_free_io_qpair(qpair), 0) };
     let left = one(group);
     assert_eq!((left.sends, left.send_doorbells, left.queued), (152, hundred.send_doorbells, 40 - DEPTH));
+    // SAFETY: the handle is live.
     unsafe { assert_eq!(spdk_nvme_ctrlr_free_io_qpair(other), 0) };
     assert_eq!(counted(group), Some(vec![]));
     // Again, from nothing.
     let again = member(controller, group, false);
     let fresh = one(group);
     assert_eq!((fresh.sends, fresh.completions, fresh.receives), (1, 2, RECEIVES));
+    // SAFETY: the handles are live, stale or NULL.
     unsafe {
         spdk_nvme_ctrlr_disconnect_io_qpair(again);
         assert_eq!(counted(group), Some(vec![]));
@@ -239,10 +242,12 @@ fn what_is_not_sent_is_not_counted() {
     // SAFETY: the handles are live.
     let group = unsafe { spdk_nvme_poll_group_create(null_mut(), null_mut()) };
     let (delayed, qpair) = (member(controller, group, true), member(controller, group, false));
+    // SAFETY: the handles are live, stale or NULL.
     unsafe { assert_eq!(spdk_nvme_qpair_add_cmd_error_injection(controller, qpair, 2, true, 0, 5, 0, 2), 0) };
     read(&world, group, controller, qpair, 9);
     assert_eq!((one(group).sends, one(group).completions), (2 + 4, 12));
     // Put off, and never handed to the device.
+    // SAFETY: the handles are live, stale or NULL.
     unsafe {
         let namespace = spdk_nvme_ctrlr_get_ns(controller, 1);
         for _ in 0..3 {
