@@ -75,8 +75,6 @@ struct Occupant {
     qpair: Weak<Qpair>,
     /// Which of the table's queues its completions come from.
     queue: usize,
-    /// What the wire had counted before.
-    before: Counts,
 }
 
 impl Lane {
@@ -120,10 +118,10 @@ impl Lanes {
             std::mem::replace(lane, next).occupant
         });
         self.table.set(Some(table));
-        let Some(Occupant { wire, before, .. }) = occupant else { return Counts::default() };
+        let Some(Occupant { wire, .. }) = occupant else { return Counts::default() };
         self.asking.iter().for_each(|list| wire.leave_asking(list));
         self.retire(&wire);
-        wire.counts().since(before)
+        wire.counts()
     }
 
     /// A poller on the device with room for `entries` more, that others use already, if its queue has the room or can grow.
@@ -392,9 +390,9 @@ fn enter<T>(
         }
     };
     let lane = entries.get_mut(index).ok_or(Error::Internal("a place outside of its table"))?;
-    let before = wire.counts();
+    wire.begin_counts();
     let opened = open(lane.owner)?;
-    lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone(), queue, before });
+    lane.occupant = Some(Occupant { wire: wire.clone(), qpair: qpair.clone(), queue });
     Ok((lane.owner, opened))
 }
 
@@ -503,9 +501,7 @@ impl Poller {
     fn add_to(&self, device: &mut DeviceStatistics, lanes: &[Lane]) {
         let occupants = lanes.iter().filter_map(|lane| lane.occupant.as_ref());
         let own = occupants.filter(|occupant| occupant.queue == self.key());
-        let counts = own.fold(self.left.get(), |all, Occupant { wire, before, .. }| {
-            all.and(wire.counts().since(*before))
-        });
+        let counts = own.fold(self.left.get(), |all, Occupant { wire, .. }| all.and(wire.counts()));
         let idle = self.idle_polls.get();
         for (sum, part) in [
             (&mut device.polls, self.busy_polls.get() + idle),

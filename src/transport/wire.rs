@@ -122,6 +122,8 @@ pub struct Wire {
     fault: Cell<Option<Fault>>,
     draining: Cell<bool>,
     distrusted: Cell<bool>,
+    /// What was counted before the connection that there is.
+    before: Cell<Counts>,
     depth: Cell<u32>,
     reserved: Cell<u32>,
     connect_data: Cell<Option<Rc<Memory>>>,
@@ -193,6 +195,7 @@ impl Wire {
             fault: Cell::new(None),
             draining: Cell::new(false),
             distrusted: Cell::new(false),
+            before: Cell::default(),
             depth: Cell::new(0),
             reserved: Cell::new(0),
             connect_data: Cell::new(Some(connect_data)),
@@ -657,8 +660,17 @@ impl Wire {
         (self.slots.sends_unheard_of(), self.receives.out())
     }
 
-    /// What was counted since it was made.
+    /// What is counted is to begin from here on: with a connection.
+    pub(super) fn begin_counts(&self) {
+        self.before.set(self.all_counts());
+    }
+
+    /// What was counted since then.
     pub(super) fn counts(&self) -> Counts {
+        self.all_counts().since(self.before.get())
+    }
+
+    fn all_counts(&self) -> Counts {
         let (sends, send_doorbells, queued) = self.slots.posted();
         let (receives, receive_doorbells) = self.receives.posted();
         Counts { queued, sends, send_doorbells, receives, receive_doorbells }

@@ -48,17 +48,11 @@ pub struct SendQueue<T, const LISTS: usize> {
     /// For slots that are put off.
     row: Box<[Entry]>,
     pending: Cell<usize>,
-    posted: PostedRows,
+    /// Doorbells that rows have saved since the queue was made, and SENDs that were put off and forgotten.
+    saved: Cell<u64>,
+    forgotten: Cell<u64>,
     seat: Rc<Seat>,
     memory: Cell<Option<Rc<Memory>>>,
-}
-
-/// What has come of rows since the queue was made.
-#[derive(Default)]
-struct PostedRows {
-    sends: Cell<u64>,
-    calls: Cell<u64>,
-    forgotten: Cell<u64>,
 }
 
 /// A slot of a [`SendQueue`].
@@ -103,7 +97,8 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             single,
             row: row_of(row.max(1))?,
             pending: Cell::new(0),
-            posted: PostedRows::default(),
+            saved: Cell::new(0),
+            forgotten: Cell::new(0),
             seat: seat.clone(),
             memory: Cell::new(Some(memory)),
         })
@@ -277,9 +272,8 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
 
     /// Of `begun` commands that went into slots since the queue was made: how many SENDs were posted, and with how many doorbells.
     pub fn posted(&self, begun: u64) -> (u64, u64) {
-        let sends =
-            begun.saturating_sub(self.posted.forgotten.get()).saturating_sub(self.pending.get() as u64);
-        (sends, sends.saturating_sub(self.posted.sends.get()).saturating_add(self.posted.calls.get()))
+        let sends = begun.saturating_sub(self.forgotten.get()).saturating_sub(self.pending.get() as u64);
+        (sends, sends.saturating_sub(self.saved.get()))
     }
 
     /// Hands what was put off to the device, with one doorbell. On an error: the errno, and `refused` was called for each id that
@@ -300,8 +294,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             (*last.request.get()).next = rest;
             errno
         };
-        self.posted.sends.set(self.posted.sends.get() + pending as u64);
-        self.posted.calls.set(self.posted.calls.get() + 1);
+        self.saved.set(self.saved.get() + (pending - 1) as u64);
         if errno == 0 {
             return Ok(());
         }
@@ -312,7 +305,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     /// Forgets what was put off; `each` is called for its ids.
     pub fn clear(&self, each: impl FnMut(u64)) {
         let pending = self.pending.replace(0);
-        self.posted.forgotten.set(self.posted.forgotten.get() + pending as u64);
+        self.forgotten.set(self.forgotten.get() + pending as u64);
         if let Some(first) = self.row.first() {
             self.each_from(first.request.get(), pending, each);
         }
