@@ -37,9 +37,8 @@ function table(title, head,    columns, rule) {
 }
 
 function ios(kind, title,    k, d, m, text) {
-	for (k = 1; k <= 4; k++) {
+	for (k = 1; k in kinds; k++) {
 		for (d = 1; d <= 3; d++) {
-			if (kinds[k] == "waiting" && depths[d] != 32) continue
 			text = "| " called[k] " | " depths[d] " |"
 			for (m = 1; m <= 4; m++) text = text " " cell(kinds[k] "/" depths[d] "/" modes[m], kind) " |"
 			row(text)
@@ -56,8 +55,8 @@ function each_outstanding(case, how,    none, most) {
 }
 
 END {
-	split("read write keyed waiting", kinds)
-	split("read|write, in the capsule|write, by key (8 KiB)|read, half of them wait", called, "|")
+	split("read write keyed waiting readv split", kinds)
+	split("read|write, in the capsule|write, by key (8 KiB)|read, half of them wait|read, in two pieces|read of 1 MiB, in eight commands", called, "|")
 	split("1 32 128", depths)
 	split("plain delay group group+delay", modes)
 	ios("instructions", "Instructions of the host for one I/O of 4 KiB:")

@@ -217,7 +217,8 @@ impl Storm {
         }
     }
 
-    fn tell(&self, world: &World, what: &str) {
+    /// Has the target do something.
+    pub fn tell(&self, world: &World, what: &str) {
         self.say(what);
         world.control(what);
     }
@@ -246,6 +247,11 @@ impl Storm {
     pub fn may_act(&self) -> bool {
         self.acts.set(self.acts.get() + 1);
         self.acts.get() <= MOST_ACTS
+    }
+
+    /// How many acts there were.
+    pub fn acts(&self) -> u32 {
+        self.acts.get()
     }
 
     /// Whether this is an act in a callback.
@@ -319,6 +325,20 @@ impl Storm {
         let life = &mut self.lives.borrow_mut()[life];
         assert_eq!(life.outstanding, 0, "a qpair is gone and owes callbacks");
         life.gone = true;
+    }
+
+    /// Whether a qpair is gone.
+    pub fn is_gone(&self, life: usize) -> bool {
+        self.lives.borrow()[life].gone
+    }
+
+    /// An I/O of this qpair that has not ended, if there is one.
+    pub fn any_outstanding(&self, life: Option<usize>) -> Option<usize> {
+        let ios = self.ios.borrow();
+        let is_it = |io: &Io| Some(io.life) == life && io.accepted == Some(true) && !io.ended;
+        let count = ios.iter().filter(|io| is_it(io)).count();
+        let nth = (count > 0).then(|| self.roll(count))?;
+        ios.iter().enumerate().filter(|(_, io)| is_it(io)).nth(nth).map(|(number, _)| number)
     }
 
     /// An I/O for a qpair with so many requests.
