@@ -90,6 +90,8 @@ pub struct Shape {
     pub wild: bool,
     /// However often it is tried, it is refused.
     pub impossible: bool,
+    /// Its data lie in pieces: how many commands it takes is for device and target to say.
+    pub scattered: bool,
 }
 
 /// Why an I/O was refused, whatever the face calls it.
@@ -102,6 +104,8 @@ pub enum Refusal {
     NotConnected,
     /// The buffer is not the program's to give.
     BadMemory,
+    /// The device does not do what it is asked for.
+    Device,
 }
 
 impl Storm {
@@ -351,6 +355,7 @@ impl Storm {
             flags: self.dice.pick(&[0, 0, 0, 1 << 30]),
             wild: false,
             impossible: false,
+            scattered: false,
         };
         if self.once_in(6) {
             match self.roll(6) {
@@ -370,6 +375,12 @@ impl Storm {
         shape
     }
 
+    /// Some of them are to have their data in pieces, as far apart as they are long.
+    pub fn scatter(&self, shape: &mut Shape) {
+        let bytes = u64::from(shape.blocks) * BLOCK;
+        shape.scattered = !shape.wild && 2 * bytes <= BUFFER && self.once_in(4);
+    }
+
     /// An I/O is about to be submitted. Its number.
     pub fn submit(&self, life: usize, shape: &Shape) -> usize {
         let wrong = shape.impossible || shape.wild || shape.lba > 1000;
@@ -382,7 +393,7 @@ impl Storm {
     /// How the submission came out. `connected` is what the qpair said before.
     pub fn submitted(&self, number: usize, shape: &Shape, connected: bool, result: Result<(), Refusal>) {
         // What a target lies about its limits and its namespace is what the library goes by.
-        let lies = self.lies.get();
+        let lies = self.lies.get() || shape.scattered;
         let mut ios = self.ios.borrow_mut();
         let io = &mut ios[number];
         io.accepted = Some(result.is_ok());
@@ -405,6 +416,7 @@ impl Storm {
                         count("busy qpairs");
                     }
                     Refusal::NotConnected => assert!(!connected, "it is connected, and says that it is not"),
+                    Refusal::Device => count("refusals of the device"),
                     Refusal::BadMemory => {
                         assert!(shape.wild, "good memory is refused");
                         count("bad buffers");

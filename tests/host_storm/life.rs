@@ -32,7 +32,6 @@ impl Aborts {
 
     fn answered(&self, number: usize, accepted: bool) {
         let abort = &mut self.0.borrow_mut()[number];
-        // The answer may be there already: a call that waits for the Admin Queue polls it.
         assert!(*abort == Abort::Asked, "abort {number} was told of inside of its submission");
         *abort = if accepted { Abort::Accepted } else { Abort::Refused };
     }
