@@ -102,8 +102,8 @@ wait_end() {
 	done
 }
 
-# start_target SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each, on a free port; its id goes to
-# $TARGET and its port to $PORT. It takes commands on $WORK/target.sock.
+# start_target SUBSYSTEMS SIZE [PORT]: a target with so many subsystems of one namespace each, on a free port if none is given; its
+# id goes to $TARGET and its port to $PORT. It takes commands on $WORK/target.sock.
 start_target() {
 	local index arguments=()
 	for ((index = 1; index <= $1; index++)); do
@@ -111,7 +111,7 @@ start_target() {
 	done
 	rm -f "$WORK/target.sock"
 	# A queue of 128 entries would hold only 127 commands.
-	start target "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --queue-entries 256 --control "$WORK/target.sock" \
+	start target "$DIST/bin/nvme-rdma-target" --listen "127.0.0.1:${3:-0}" --queue-entries 256 --control "$WORK/target.sock" \
 		"${arguments[@]}"
 	TARGET=$PID
 	wait_for_line target ^listening "$PATIENCE" "$TARGET"
