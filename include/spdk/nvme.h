@@ -915,8 +915,8 @@ int spdk_nvme_ctrlr_set_trid(struct spdk_nvme_ctrlr *ctrlr,
  * Connects a queue pair again whose connection has ended, to its controller as it is now.
  *
  * Waits for the connection unless the queue pair was made with async_mode. Returns 0, also if it is connected; -EAGAIN while the
- * controller is being reset, or the queue pair's last connection has not come to its end; -ENXIO if the controller has failed or
- * is being detached; or another negated errno.
+ * controller is being reset, or the queue pair's last connection has not come to its end, or if the controller was not reached or
+ * refused the connection, which has its log line; -ENXIO if the controller has failed or is being detached; or another negated errno.
  *
  * What must hold:
  * qpair is a handle that no other thread uses.
