@@ -276,6 +276,24 @@ NAMED int bench_free(struct spdk_nvme_qpair *qpair)
 	return spdk_nvme_ctrlr_free_io_qpair(qpair);
 }
 
+NAMED int bench_reset(struct session *session, struct spdk_nvme_qpair *const *qpairs, uint32_t count)
+{
+	int rc = spdk_nvme_ctrlr_reset(session->ctrlr);
+	uint32_t index;
+
+	for (index = 0; rc == 0 && index < count; index++) {
+		/* It has not noticed yet. */
+		while ((rc = spdk_nvme_qpair_process_completions(qpairs[index], 0)) >= 0) {
+			in_process_settle();
+		}
+		while ((rc = spdk_nvme_ctrlr_reconnect_io_qpair(qpairs[index])) == -EAGAIN) {
+			spdk_nvme_qpair_process_completions(qpairs[index], 0);
+			in_process_settle();
+		}
+	}
+	return rc;
+}
+
 NAMED void bench_section(const char *name, uint64_t count, uint64_t polls)
 {
 	printf("section %s %" PRIu64 " %" PRIu64 "\n", name, count, polls);

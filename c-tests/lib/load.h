@@ -95,6 +95,8 @@ struct spdk_nvme_qpair *bench_allocate(struct session *session, struct spdk_nvme
 int bench_connect(struct session *session, struct spdk_nvme_qpair *qpair);
 void bench_disconnect(struct spdk_nvme_qpair *qpair);
 int bench_free(struct spdk_nvme_qpair *qpair);
+/* A reset of the controller, and all its qpairs connected again. */
+int bench_reset(struct session *session, struct spdk_nvme_qpair *const *qpairs, uint32_t count);
 
 /* Says what was counted since the last call: `name`, how many of what it says, and how many polls that took. */
 void bench_section(const char *name, uint64_t count, uint64_t polls);

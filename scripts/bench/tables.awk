@@ -100,6 +100,12 @@ END {
 	table("Instructions of a qpair's life:",
 		"| | allocate | connect | disconnect | free then | both at once | free while connected | with 127 outstanding | each of these |")
 
+	text = "| |"
+	for (k = 8; k <= 128; k *= 4) text = text " " shown("reset/" k, "instructions", 0) " |"
+	row(text)
+	table("Instructions of a controller's reset, for each of its qpairs, which are connected again:",
+		"| | 8 qpairs | 32 qpairs | 128 qpairs |")
+
 	split("alone group", kinds)
 	split("alone|in a group", called, "|")
 	for (k = 1; k <= 2; k++) {
@@ -110,4 +116,8 @@ END {
 	}
 	table("Bytes of a qpair with a queue of 128 entries and 256 requests, our own:",
 		"| | allocated | connected | calls of malloc and mmap | left after its end |")
+
+	text = "| |"
+	row(text " " shown("bytes/namespaces", "connected", 0) " | " shown("bytes/namespaces", "kept", 0) " |")
+	table("Bytes of a controller with 1,000 namespaces at which nobody has looked, our own:", "| | attached | left after its end |")
 }
