@@ -151,6 +151,13 @@ with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
+with_target sizes 180 64M "$bin/sizes"
+with_target shadow 180 64M "$bin/shadow"
+with_target crowd 180 16M "$bin/crowd"
+ADDRESS=::1
+with_target readwrite-ipv6 180 16M "$bin/readwrite"
+with_target reset-ipv6 180 16M "$bin/reset"
+ADDRESS=127.0.0.1
 with_target facts 180 16M "$bin/facts"
 SOFTVERBS_NO_DEVICE=1 alone no-device 60 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
 with_target text 180 16M "$bin/text"
