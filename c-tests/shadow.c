@@ -45,6 +45,8 @@ static struct spdk_nvme_poll_group *g_group;
 static struct slot g_slots[SLOTS];
 static uint8_t *g_shadow;
 static uint64_t g_random = 0x9e3779b97f4a7c15ull, g_sectors, g_moved, g_done[ZEROES + 1];
+/* What the length of a piece is a multiple of. */
+static uint32_t g_unit;
 static bool g_zeroes, g_failed;
 
 static uint64_t roll(uint64_t below)
@@ -87,8 +89,8 @@ static void cut(struct slot *slot, uint32_t bytes)
 	while (done < bytes) {
 		uint32_t length = bytes - done;
 
-		if (slot->count < MOST_PIECES - 1 && length > 4) {
-			length = 4 * (1 + (uint32_t)roll(length / 4));
+		if (slot->count < MOST_PIECES - 1 && length > g_unit) {
+			length = g_unit * (1 + (uint32_t)roll(length / g_unit));
 		}
 		slot->pieces[slot->count++] =
 			(struct iovec){.iov_base = slot->buffer + (bytes - done - length), .iov_len = length};
@@ -319,6 +321,8 @@ int main(int argc, char **argv)
 	if (g_sectors > USED_BYTES / g_session.sector_size) {
 		g_sectors = USED_BYTES / g_session.sector_size;
 	}
+	/* A block cannot be in more pieces than a command's data. */
+	g_unit = spdk_nvme_ctrlr_get_max_sges(g_session.ctrlr) == 1 ? g_session.sector_size : 4;
 	g_zeroes = (spdk_nvme_ns_get_flags(g_session.ns) & SPDK_NVME_NS_WRITE_ZEROES_SUPPORTED) != 0;
 	g_shadow = calloc(g_sectors, g_session.sector_size);
 	g_group = spdk_nvme_poll_group_create(NULL, NULL);

@@ -3,9 +3,12 @@
 /*
  * Transfers of one block to 32 MiB, in one piece and scattered, from addresses of any alignment; queue depths from 1 to 1,024 on a qpair. What is
  * written is read back another way and compared byte by byte. On any target with a namespace of 32 MiB or more.
+ *
+ * SIZES_MOST=n is the largest of those that are tried with each alignment, K and M at the end allowed (default 2M). The largest of all are tried once.
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -22,7 +25,7 @@
 
 static struct session g_session;
 static uint8_t *g_out, *g_in; /* LARGEST bytes each, and a page */
-static uint64_t g_random = 88172645463325252ull;
+static uint64_t g_random = 88172645463325252ull, g_most = 2u << 20;
 
 static void fill(uint8_t *buffer, size_t bytes)
 {
@@ -38,14 +41,15 @@ static bool ended_well(struct spdk_nvme_qpair *qpair, struct single *single)
 	return single_wait(NULL, qpair, single) && CHECK_INT(single->calls, 1) && !spdk_nvme_cpl_is_error(&single->cpl);
 }
 
-/* Whole blocks but for the first two pieces, which part a block between them. */
+/* Whole blocks but for the first two pieces, which part a block between them if a command's data may be in several. */
 static unsigned cut(struct iovec *pieces, uint8_t *buffer, uint32_t bytes, uint32_t block)
 {
 	uint32_t done = 0, each = bytes / PIECES / block * block;
+	uint32_t first = spdk_nvme_ctrlr_get_max_sges(g_session.ctrlr) > 1 ? block / 2 : block;
 	unsigned count = 0;
 
 	while (done < bytes) {
-		uint32_t length = count == 0 ? block / 2 : count == 1 ? block - block / 2 : each != 0 ? each : block;
+		uint32_t length = count == 0 ? first : count == 1 ? 2 * block - first : each != 0 ? each : block;
 
 		if (length > bytes - done || count == PIECES - 1) {
 			length = bytes - done;
@@ -65,6 +69,8 @@ static void size(struct spdk_nvme_qpair *qpair, uint32_t blocks, uint32_t offset
 	struct iovec pieces[PIECES];
 	unsigned count;
 
+	/* Its Keep Alives go out meanwhile. */
+	CHECK(spdk_nvme_ctrlr_process_admin_completions(g_session.ctrlr) >= 0);
 	fill(out, bytes);
 	CHECK_INT(single_write(&g_session, qpair, &written, out, lba, blocks), 0);
 	CHECK(ended_well(qpair, &written));
@@ -87,19 +93,19 @@ static void sizes(void)
 	static const uint32_t offsets[] = {0, 4, 512, 4092};
 	struct spdk_nvme_qpair *qpair = qpair_open(&g_session, NULL, false);
 	uint32_t most = spdk_nvme_ns_get_max_io_xfer_size(g_session.ns) / g_session.sector_size;
-	uint32_t largest = LARGEST / g_session.sector_size, blocks;
+	uint32_t largest = LARGEST / g_session.sector_size, common = (uint32_t)(g_most / g_session.sector_size), blocks;
 	unsigned index;
 
 	for (index = 0; index < sizeof(offsets) / sizeof(offsets[0]); index++) {
 		for (blocks = 1; blocks <= 9; blocks++) {
 			size(qpair, blocks, offsets[index]);
 		}
-		for (blocks = 16; blocks <= largest / 16; blocks *= 2) {
+		for (blocks = 16; blocks <= common; blocks *= 2) {
 			size(qpair, blocks - 1, offsets[index]);
 			size(qpair, blocks, offsets[index]);
 			size(qpair, blocks + 1, offsets[index]);
 		}
-		if (most <= largest / 4) {
+		if (most <= common) {
 			size(qpair, most - 1, offsets[index]);
 			size(qpair, most, offsets[index]);
 			size(qpair, most + 1, offsets[index]);
@@ -156,9 +162,14 @@ static void depth_of(uint32_t depth)
 int main(int argc, char **argv)
 {
 	static const uint32_t depths[] = {1, 2, 3, 31, 32, 127, 128, 129, 1000, DEEPEST};
+	const char *most = getenv("SIZES_MOST");
 	struct spdk_nvme_transport_id trid;
 	unsigned index;
 
+	if (most != NULL && !size_read(most, LARGEST, &g_most)) {
+		fprintf(stderr, "SIZES_MOST is a size up to 32M\n");
+		return EXIT_WRONG;
+	}
 	test_begin(argc, argv, &trid, 3600);
 	session_open(&g_session, &trid);
 	REQUIRE(g_session.sectors * g_session.sector_size >= LARGEST);
