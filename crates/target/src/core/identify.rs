@@ -3,20 +3,35 @@
 use spec::command::NSID_ALL;
 use spec::fabrics::DISCOVERY_NQN;
 use spec::identify::{
-    CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, Cns, ControllerImage, IDENTIFY_SIZE, ONCS_WRITE_ZEROES, SGLS_KEYED,
-    SGLS_OFFSET, SGLS_SUPPORTED,
+    CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerImage,
+    FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, ONCS_COMPARE, ONCS_COPY, ONCS_DATASET_MANAGEMENT,
+    ONCS_RESERVATIONS, ONCS_VERIFY, ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES, SGLS_KEYED, SGLS_OFFSET,
+    SGLS_SUPPORTED,
 };
 use spec::namespace::{
     LbaFormat, NamespaceId, NamespaceImage, encode_namespace_descriptors, encode_namespace_list,
 };
+use spec::reservation::RESCAP_ALL_TYPES;
 use spec::{Command, Status};
 
 use super::facts::{ASYNC_EVENT_REQUESTS, FIRMWARE};
+use super::fused::COMPARE_AND_WRITE_BLOCKS;
+use super::io::{COPY_BLOCKS, COPY_RANGE_BLOCKS, COPY_RANGES};
 use super::properties::VERSION;
 use super::{Controller, Core, Limits, Namespace, Subsystem};
 
 /// Keep alive granularity in units of 100 ms.
 const KAS: u16 = 1;
+/// The optional commands.
+const ONCS: u16 = ONCS_COMPARE
+    | ONCS_WRITE_UNCORRECTABLE
+    | ONCS_DATASET_MANAGEMENT
+    | ONCS_WRITE_ZEROES
+    | ONCS_RESERVATIONS
+    | ONCS_VERIFY
+    | ONCS_COPY;
+/// DLFEAT: what is deallocated reads as zeros.
+const DEALLOCATED_IS_ZERO: u8 = 1;
 
 impl Core {
     pub(super) fn identify(&self, cntlid: u16, command: &Command) -> Result<Vec<u8>, Status> {
@@ -92,7 +107,11 @@ fn controller_data(
                 .set_cqes(0x44)
                 .set_nn(subsystem.namespace_count())
                 .set_mnan(subsystem.namespace_count())
-                .set_oncs(ONCS_WRITE_ZEROES)
+                .set_ctratt(CTRATT_EXTENDED_HOST_IDS)
+                .set_oncs(ONCS)
+                .set_fuses(FUSES_COMPARE_AND_WRITE)
+                .set_acwu(COMPARE_AND_WRITE_BLOCKS - 1)
+                .set_ocfs(1)
                 .set_subnqn(&subsystem.nqn)
                 .set_ioccsz(capsule / 16)
                 .set_iorcsz(1)
@@ -112,6 +131,11 @@ fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u
         .set_ncap(namespace.blocks)
         .set_nuse(namespace.blocks)
         .set_nmic(1)
+        .set_rescap(RESCAP_ALL_TYPES)
+        .set_dlfeat(DEALLOCATED_IS_ZERO)
+        .set_mssrl(COPY_RANGE_BLOCKS)
+        .set_mcl(COPY_BLOCKS)
+        .set_msrc(COPY_RANGES - 1)
         .set_nguid(nguid)
         .set_eui64(eui64)
         .set_lba_format(0, LbaFormat { ms: 0, lbads: namespace.block_shift, rp: 0 });

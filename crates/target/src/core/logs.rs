@@ -103,8 +103,23 @@ fn effects() -> Vec<u8> {
         AdminOpcode::ASYNC_EVENT_REQUEST,
         AdminOpcode::KEEP_ALIVE,
     ];
-    let changing = [NvmOpcode::WRITE, NvmOpcode::WRITE_ZEROES];
-    let reading = [NvmOpcode::READ, NvmOpcode::FLUSH];
+    let changing = [
+        NvmOpcode::WRITE,
+        NvmOpcode::WRITE_UNCORRECTABLE,
+        NvmOpcode::WRITE_ZEROES,
+        NvmOpcode::DATASET_MANAGEMENT,
+        NvmOpcode::COPY,
+    ];
+    let reading = [
+        NvmOpcode::READ,
+        NvmOpcode::FLUSH,
+        NvmOpcode::COMPARE,
+        NvmOpcode::VERIFY,
+        NvmOpcode::RESERVATION_REGISTER,
+        NvmOpcode::RESERVATION_REPORT,
+        NvmOpcode::RESERVATION_ACQUIRE,
+        NvmOpcode::RESERVATION_RELEASE,
+    ];
     let mut page = vec![0; EFFECTS_SIZE];
     let mut set = |index: usize, effects: u8| {
         if let Some(byte) = page.get_mut(index * 4) {

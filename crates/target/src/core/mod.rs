@@ -8,10 +8,14 @@ mod admin;
 mod connect;
 mod facts;
 mod features;
+mod fused;
 mod identify;
 mod io;
 mod logs;
+mod marks;
 mod properties;
+mod release;
+mod reservations;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -26,8 +30,12 @@ use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
 use crate::lies::{Answer, Lies, remote_of};
 use crate::options::{Options, SubsystemOptions};
 use connect::begin_connect;
+use fused::FirstHalf;
+use marks::Marks;
+pub use release::{How, Release};
+use reservations::Reservations;
 use step::DataPointer;
-pub use step::{CapsuleData, Extent, Piece, Remote, Step};
+pub use step::{CapsuleData, Change, CompareAndWrite, Extent, Piece, Remote, Source, Step};
 
 /// Subsystems, controllers, and the limits that they advertise.
 #[derive(Debug)]
@@ -39,6 +47,7 @@ pub struct Core {
     listeners: Vec<SocketAddr>,
     generation: u64,
     ended: Vec<Ended>,
+    releases: Vec<Release>,
     pub(crate) lies: Lies,
 }
 
@@ -88,12 +97,14 @@ struct Subsystem {
     present: bool,
 }
 
-/// A namespace: where its store is and how it is cut into blocks.
-#[derive(Clone, Copy, Debug)]
+/// A namespace: where its store is, how it is cut into blocks, and what its blocks are apart from their data.
+#[derive(Clone, Debug)]
 struct Namespace {
     store: usize,
     blocks: u64,
     block_shift: u8,
+    marks: Marks,
+    reservations: Reservations,
 }
 
 #[derive(Debug)]
@@ -137,6 +148,8 @@ pub struct Queue {
     sq_entries: u16,
     sqhd: u16,
     flow_control: bool,
+    /// The last command, if it was the first of two fused ones.
+    first_half: Option<FirstHalf>,
 }
 
 /// Something that ended and whose connections the transport must close.
@@ -157,7 +170,16 @@ impl Queue {
     /// A queue that is not connected yet: `entries` commands fit its receives, `local` is where the host reached us.
     #[must_use]
     pub fn new(qid: u16, entries: u16, local: Option<SocketAddr>) -> Queue {
-        Queue { qid, entries, local, controller: None, sq_entries: 0, sqhd: 0, flow_control: true }
+        Queue {
+            qid,
+            entries,
+            local,
+            controller: None,
+            sq_entries: 0,
+            sqhd: 0,
+            flow_control: true,
+            first_half: None,
+        }
     }
 
     /// The controller that the queue belongs to, once connected.
@@ -216,6 +238,7 @@ impl Core {
             listeners: Vec::new(),
             generation: 1,
             ended: Vec::new(),
+            releases: Vec::new(),
             lies: Lies::default(),
         }
     }
@@ -242,14 +265,40 @@ impl Core {
         now: u64,
     ) -> Step {
         queue.advance();
-        let step = self
-            .dispatch(queue, tag, command, capsule, now)
-            .unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)));
+        if queue.first_half.is_some() && command.fuse() != fused::SECOND {
+            self.abandon_first_half(queue);
+        }
+        let step = self.dispatch(queue, tag, command, capsule, now);
+        self.told(queue, tag, command, step)
+    }
+
+    /// Executes a command that was held, after all.
+    pub fn resume(
+        &mut self,
+        queue: &mut Queue,
+        tag: usize,
+        command: &Command,
+        capsule: &dyn CapsuleData,
+        now: u64,
+    ) -> Step {
+        let step = self.dispatch(queue, tag, command, capsule, now);
+        self.told(queue, tag, command, step)
+    }
+
+    /// Takes the data that [`Step::FetchBytes`] asked for.
+    pub fn supplied(&mut self, queue: &mut Queue, tag: usize, command: &Command, bytes: &[u8]) -> Step {
+        let step = self.io_supplied(queue, command, bytes);
+        self.told(queue, tag, command, step)
+    }
+
+    /// The step as it is done: an error is an answer, and liars change what they like.
+    fn told(&mut self, queue: &mut Queue, tag: usize, command: &Command, step: Result<Step, Status>) -> Step {
+        let step = step.unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)));
         if self.lies.is_honest() { step } else { self.lie(queue, tag, command, step) }
     }
 
     /// Gives an answer to the liars and makes a step of what they left of it.
-    fn lie(&mut self, queue: &Queue, tag: usize, command: &Command, step: Step) -> Step {
+    fn lie(&mut self, queue: &mut Queue, tag: usize, command: &Command, step: Step) -> Step {
         let mut answer = Answer {
             qid: queue.qid,
             command,
@@ -265,8 +314,11 @@ impl Core {
         };
         let held = answer.hold;
         match &step {
-            // The answer to a Connect is made later, see `connect`.
-            Step::FetchConnect { .. } | Step::ConnectInCapsule { .. } => return step,
+            // The answer is made later, see `connect` and `supplied`. Those of two fused commands nobody lies about.
+            Step::FetchConnect { .. }
+            | Step::ConnectInCapsule { .. }
+            | Step::FetchBytes { .. }
+            | Step::CompareAndWrite(_) => return step,
             Step::SendBytes { bytes, completion, .. } => {
                 answer.page = Some(bytes.clone());
                 answer.completion = *completion;
@@ -278,6 +330,8 @@ impl Core {
             | Step::SendBlocks { completion, .. }
             | Step::FetchBlocks { completion, .. }
             | Step::CopyBlocks { completion, .. }
+            | Step::CompareBlocks { completion, .. }
+            | Step::ChangeBlocks { completion, .. }
             | Step::ZeroBlocks { completion, .. } => answer.completion = *completion,
             Step::Hold => {}
         }
@@ -287,8 +341,8 @@ impl Core {
         if hold {
             return Step::Hold;
         }
-        if held && let Some(controller) = queue.controller.and_then(|id| self.controllers.get_mut(&id)) {
-            controller.held.retain(|(_, held)| *held != tag);
+        if held {
+            self.forget(queue, tag);
         }
         match (step, page, remote) {
             (Step::RespondAndRelease { tag, released, .. }, ..) => {
@@ -305,6 +359,10 @@ impl Core {
             }
             (Step::CopyBlocks { offset, extent, .. }, ..) => Step::CopyBlocks { offset, extent, completion },
             (Step::ZeroBlocks { extent, .. }, ..) => Step::ZeroBlocks { extent, completion },
+            (Step::CompareBlocks { source, extent, .. }, ..) => {
+                Step::CompareBlocks { source, extent, completion }
+            }
+            (Step::ChangeBlocks { changes, .. }, ..) => Step::ChangeBlocks { changes, completion },
             _ => Step::Respond(completion),
         }
     }
@@ -319,7 +377,7 @@ impl Core {
     ) -> Result<Step, Status> {
         // The order of the checks is that of the Linux kernel's target: the form of the command; whether it may come at
         // all now; its opcode and namespace; then where its data is and how long.
-        step::check_form(command)?;
+        step::check_form(command, queue.qid)?;
         let limits = self.limits;
         let data = step::data_pointer(command, &limits, queue.qid, capsule);
         let Some(cntlid) = queue.controller else {
@@ -343,9 +401,11 @@ impl Core {
         if queue.qid == 0 {
             return self.admin(queue, cntlid, tag, command, data, now);
         }
-        let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
-        let subsystem = subsystem.ok_or(Status::INVALID_OPCODE.with_dnr(true))?;
-        io::execute(&limits, subsystem, command, data)
+        if command.fuse() == 0 {
+            self.io(cntlid, command, data)
+        } else {
+            self.fused(queue, cntlid, tag, command, data)
+        }
     }
 
     fn fabrics(
@@ -396,6 +456,8 @@ impl Core {
     /// as the options say.
     pub fn close(&mut self, queue: &mut Queue, now: u64) {
         let Some(cntlid) = queue.controller.take() else { return };
+        queue.first_half = None;
+        self.releases.retain(|release| (release.cntlid, release.qid) != (cntlid, queue.qid));
         if queue.qid == 0 {
             self.end(cntlid);
         } else if let Some(controller) = self.controllers.get_mut(&cntlid) {
@@ -458,7 +520,13 @@ impl Subsystem {
     fn new(options: &SubsystemOptions, store: &mut usize) -> Subsystem {
         let mut namespace = |size: u64, block_size: u32| {
             let block_shift = block_size.trailing_zeros() as u8;
-            let namespace = Namespace { store: *store, blocks: size >> block_shift, block_shift };
+            let namespace = Namespace {
+                store: *store,
+                blocks: size >> block_shift,
+                block_shift,
+                marks: Marks::default(),
+                reservations: Reservations::default(),
+            };
             *store += 1;
             namespace
         };
@@ -475,6 +543,11 @@ impl Subsystem {
     fn namespace(&self, nsid: u32) -> Option<&Namespace> {
         let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
         self.namespaces.get(index)?.as_ref()
+    }
+
+    fn namespace_mut(&mut self, nsid: u32) -> Option<&mut Namespace> {
+        let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
+        self.namespaces.get_mut(index)?.as_mut()
     }
 
     /// NN: the highest namespace id.

@@ -192,6 +192,9 @@ impl Target {
             now,
         };
         work += self.connections.iter_mut().map(|connection| connection.poll(&mut turn)).sum::<usize>();
+        if self.core.has_releases() {
+            work += self.release(now);
+        }
         if now.saturating_sub(self.turns.last_tick) >= TICK_INTERVAL {
             self.turns.last_tick = now;
             self.core.tick(now);
@@ -199,6 +202,30 @@ impl Target {
             self.connections.iter_mut().for_each(|connection| connection.tick(&mut self.core, now));
         }
         work + self.close_ended(now)
+    }
+
+    /// Does what was held and is held no longer. Rounds end since each does away with something held.
+    fn release(&mut self, now: u64) -> usize {
+        let mut work = 0;
+        while self.core.has_releases() {
+            for release in self.core.take_releases() {
+                let its = |connection: &&mut Connection| {
+                    let queue = connection.queue();
+                    queue.controller() == Some(release.cntlid) && queue.qid == release.qid
+                };
+                let Some(connection) = self.connections.iter_mut().find(its) else { continue };
+                let mut turn = Turn {
+                    core: &mut self.core,
+                    switches: &mut self.switches,
+                    counters: &mut self.counters,
+                    stores: &self.stores,
+                    now,
+                };
+                connection.released(&mut turn, &release);
+                work += 1;
+            }
+        }
+        work
     }
 
     /// Does what it is told.
