@@ -1,12 +1,14 @@
-//! What a target can be told while it runs: to misbehave, and to drop and bring back subsystems.
+//! What a target can be told while it runs: to misbehave, to drop and bring back subsystems, and to change namespaces.
 //!
 //! The text form serves the program's options and control socket; the C API maps its functions to the same values.
 
 use std::str::FromStr;
 
+use spec::ana::AnaState;
 use thiserror::Error;
 
 use crate::lies::{self, Lie};
+use crate::options::{NamespaceOptions, parse_size};
 
 /// A way to misbehave towards hosts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,6 +44,42 @@ pub enum Command {
     Add(String),
     /// Queue ids stay taken for this many milliseconds after their connections ended.
     Linger(u32),
+    /// A namespace comes: by this id, or by the lowest that is free.
+    AddNamespace {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// Its id.
+        nsid: Option<u32>,
+        /// What it is.
+        namespace: NamespaceOptions,
+    },
+    /// A namespace has another size.
+    ResizeNamespace {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// Its id.
+        nsid: u32,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A namespace goes, with its data.
+    RemoveNamespace {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// Its id.
+        nsid: u32,
+    },
+    /// An ANA group has another state.
+    Ana {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// The group.
+        group: u32,
+        /// The port of the listener for whose hosts that counts; `None` for all.
+        port: Option<u16>,
+        /// The state.
+        state: AnaState,
+    },
     /// Tell a lie from now on, with this number.
     Lie(Lie, u64),
     /// Tell the truth again: about this, or about everything.
@@ -52,8 +90,10 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(
     "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
-     'linger MILLISECONDS', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT one of cid-out-of-range, cid-idle, repeat-response, \
-     silent, reject-connections, and NAME one of {names}",
+     'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
+     'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT \
+     one of cid-out-of-range, cid-idle, repeat-response, silent, reject-connections, STATE one of optimized, \
+     non-optimized, inaccessible, persistent-loss, change, and NAME one of {names}",
     names = lies::names()
 )]
 pub struct CommandError(pub String);
@@ -92,12 +132,60 @@ impl FromStr for Command {
             "drop" => Ok(Command::Drop(object.to_owned())),
             "add" => Ok(Command::Add(object.to_owned())),
             "linger" => Ok(Command::Linger(object.parse().map_err(|_| error())?)),
+            "ns" => namespace(object).ok_or_else(error),
+            "ana" => ana(object).ok_or_else(error),
             "lie" => lies::parse(object).map(|(lie, value)| Command::Lie(lie, value)).map_err(|_| error()),
             "truth" if object == "all" => Ok(Command::Truth(None)),
             "truth" => Ok(Command::Truth(Some(object.parse().map_err(|_| error())?))),
             _ => Err(error()),
         }
     }
+}
+
+/// `add NQN ns=...`, `resize NQN NSID SIZE`, `remove NQN NSID`.
+fn namespace(text: &str) -> Option<Command> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let size = |text: &str| parse_size(text).ok();
+    match words.as_slice() {
+        ["add", nqn, words @ ..] => {
+            let (mut nsid, mut namespace) = (None, None);
+            for word in words {
+                match word.split_once('=')? {
+                    ("nsid", number) => nsid = Some(number.parse().ok()?),
+                    ("ns", description) => namespace = Some(NamespaceOptions::parse(description).ok()?),
+                    _ => return None,
+                }
+            }
+            Some(Command::AddNamespace { nqn: (*nqn).to_owned(), nsid, namespace: namespace? })
+        }
+        ["resize", nqn, nsid, bytes] => {
+            let (nqn, nsid) = ((*nqn).to_owned(), nsid.parse().ok()?);
+            Some(Command::ResizeNamespace { nqn, nsid, size: size(bytes)? })
+        }
+        ["remove", nqn, nsid] => {
+            Some(Command::RemoveNamespace { nqn: (*nqn).to_owned(), nsid: nsid.parse().ok()? })
+        }
+        _ => None,
+    }
+}
+
+/// `NQN GROUP STATE [port=PORT]`.
+fn ana(text: &str) -> Option<Command> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (nqn, group, state, port) = match words.as_slice() {
+        [nqn, group, state] => (nqn, group, state, None),
+        [nqn, group, state, port] => (nqn, group, state, Some(port.strip_prefix("port=")?.parse().ok()?)),
+        _ => return None,
+    };
+    let state = match *state {
+        "optimized" => AnaState::OPTIMIZED,
+        "non-optimized" => AnaState::NON_OPTIMIZED,
+        "inaccessible" => AnaState::INACCESSIBLE,
+        "persistent-loss" => AnaState::PERSISTENT_LOSS,
+        "change" => AnaState::CHANGE,
+        _ => return None,
+    };
+    Some(Command::Ana { nqn: (*nqn).to_owned(), group: group.parse().ok()?, port, state })
 }
 
 /// One misbehaviour's switch: off, or on after a number of occasions.
@@ -194,8 +282,33 @@ mod tests {
         assert_eq!("lie csts=1".parse(), Ok(Command::Lie(Lie::Csts, 1)));
         assert_eq!("truth csts".parse(), Ok(Command::Truth(Some(Lie::Csts))));
         assert_eq!("truth all".parse(), Ok(Command::Truth(None)));
+        let nqn = || "nqn.x:1".to_owned();
+        let namespace = NamespaceOptions { size: 4096, block_size: 4096, room: 1 << 20, group: 2 };
+        assert_eq!(
+            "ns add nqn.x:1 ns=4K..1M:4K@2 nsid=7".parse(),
+            Ok(Command::AddNamespace { nqn: nqn(), nsid: Some(7), namespace })
+        );
+        let namespace = NamespaceOptions::new(1 << 20, 512);
+        assert_eq!(
+            "ns add nqn.x:1 ns=1M".parse(),
+            Ok(Command::AddNamespace { nqn: nqn(), nsid: None, namespace })
+        );
+        let resize = Command::ResizeNamespace { nqn: nqn(), nsid: 2, size: 2 << 20 };
+        assert_eq!("ns resize nqn.x:1 2 2M".parse(), Ok(resize));
+        assert_eq!("ns remove nqn.x:1 2".parse(), Ok(Command::RemoveNamespace { nqn: nqn(), nsid: 2 }));
+        let ana = |port, state| Command::Ana { nqn: nqn(), group: 1, port, state };
+        assert_eq!("ana nqn.x:1 1 inaccessible".parse(), Ok(ana(None, AnaState::INACCESSIBLE)));
+        assert_eq!("ana nqn.x:1 1 change port=4420".parse(), Ok(ana(Some(4420), AnaState::CHANGE)));
         for text in [
             "",
+            "ns",
+            "ns add nqn.x",
+            "ns add nqn.x ns=12",
+            "ns add nqn.x ns=1M id=1",
+            "ns resize nqn.x 1",
+            "ns remove nqn.x one",
+            "ana nqn.x 1 lost",
+            "ana nqn.x 1 change 4420",
             "lie",
             "linger on",
             "lie so",

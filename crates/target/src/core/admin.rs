@@ -36,6 +36,7 @@ impl Core {
                     return Err(Status::ASYNC_EVENT_REQUEST_LIMIT_EXCEEDED.with_dnr(true));
                 }
                 controller.held.push((command.cid(), tag));
+                controller.tell(&mut self.releases);
                 Ok(Step::Hold)
             }
             AdminOpcode::ABORT => {
@@ -60,6 +61,11 @@ impl Core {
                 let remote = data?.expect(length)?.remote()?;
                 let page = self.log_page(cntlid, queue, command)?;
                 let bytes = logs::window(&page, command.log_page_offset(), length)?;
+                if !command.log_page_rae()
+                    && let Some(controller) = self.controllers.get_mut(&cntlid)
+                {
+                    controller.page_was_read(command.log_page_id());
+                }
                 Ok(Step::SendBytes { bytes, remote, completion: success })
             }
             _ => Err(Status::INVALID_OPCODE.with_dnr(true)),
@@ -73,7 +79,7 @@ impl super::Controller {
     fn abort(&mut self, command: &Command, success: Completion) -> Step {
         let (sqid, cid) = (command.cdw10() as u16, (command.cdw10() >> 16) as u16);
         let held = self.held.iter().position(|(held, _)| sqid == 0 && *held == cid);
-        match held.map(|index| self.held.swap_remove(index)) {
+        match held.map(|index| self.held.remove(index)) {
             Some((cid, tag)) => {
                 let released = Completion::new(0, cid, Status::ABORTED_BY_REQUEST);
                 Step::RespondAndRelease { completion: success, tag, released }

@@ -7,6 +7,7 @@ use spec::fabrics::{
 use spec::registers::{Cc, Csts};
 use spec::{AdminOpcode, Command, Completion, Status};
 
+use super::events::Events;
 use super::step::DataPointer;
 use super::{Controller, Core, Queue, QueueId, Step};
 use std::collections::BTreeMap;
@@ -113,7 +114,8 @@ impl Core {
             csts: Csts::default(),
             kato: command.connect_kato(),
             last_keep_alive: now,
-            async_events: 0,
+            port: queue.local.map(|local| local.port()),
+            events: Events::default(),
             held: Vec::new(),
             io_queues: self.limits.io_queues,
             queues: BTreeMap::new(),

@@ -23,7 +23,7 @@ impl Controller {
         let success = Completion::new(0, command.cid(), Status::SUCCESS);
         let value = match FeatureId(command.cdw10() as u8) {
             FeatureId::NUMBER_OF_QUEUES if self.subsystem.is_some() => self.queue_counts(),
-            FeatureId::ASYNC_EVENT_CONFIGURATION => self.async_events,
+            FeatureId::ASYNC_EVENT_CONFIGURATION => self.events.enabled,
             FeatureId::KEEP_ALIVE_TIMER => self.kato,
             FeatureId::HOST_IDENTIFIER => {
                 // EXHID: over fabrics the identifier always has 128 bits (Base 5.27.1.25).
@@ -65,10 +65,10 @@ impl Controller {
             }
             FeatureId::ASYNC_EVENT_CONFIGURATION => {
                 // Events that there are not cannot be asked for (Base 5.27.1.8).
-                if command.cdw11() & !self.events() != 0 {
+                if command.cdw11() & !self.known_events() != 0 {
                     return Err(Status::INVALID_FIELD.with_dnr(true));
                 }
-                self.async_events = command.cdw11();
+                self.enable_events(command.cdw11());
                 0
             }
             FeatureId::KEEP_ALIVE_TIMER => {
@@ -83,8 +83,8 @@ impl Controller {
         Ok(Step::Respond(success.with_cdw0(value)))
     }
 
-    /// The events that can be asked for. None but those of a lie ever comes.
-    fn events(&self) -> u32 {
+    /// The events that can be asked for. Critical warnings can, in every version, and never come.
+    fn known_events(&self) -> u32 {
         match self.subsystem {
             Some(_) => SMART_CRITICAL | NAMESPACE_ATTRIBUTE | ANA_CHANGE,
             None => DISCOVERY_LOG_CHANGE,

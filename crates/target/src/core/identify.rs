@@ -2,8 +2,9 @@
 
 use spec::command::NSID_ALL;
 use spec::fabrics::DISCOVERY_NQN;
+use spec::feature::async_events::{ANA_CHANGE, DISCOVERY_LOG_CHANGE, NAMESPACE_ATTRIBUTE};
 use spec::identify::{
-    CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerImage,
+    CMIC_ANA, CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerImage,
     FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, ONCS_COMPARE, ONCS_COPY, ONCS_DATASET_MANAGEMENT,
     ONCS_RESERVATIONS, ONCS_VERIFY, ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES, SGLS_KEYED, SGLS_OFFSET,
     SGLS_SUPPORTED,
@@ -14,6 +15,7 @@ use spec::namespace::{
 use spec::reservation::RESCAP_ALL_TYPES;
 use spec::{Command, Status};
 
+use super::ana::{ANA_GROUPS, CAPABILITIES, TRANSITION_SECONDS};
 use super::facts::{ASYNC_EVENT_REQUESTS, FIRMWARE};
 use super::fused::COMPARE_AND_WRITE_BLOCKS;
 use super::io::{COPY_BLOCKS, COPY_RANGE_BLOCKS, COPY_RANGES};
@@ -58,8 +60,8 @@ impl Core {
                 encode_namespace_list(ids.filter(|id| *id > nsid && subsystem.namespace(*id).is_some()))
             }
             (Cns::NAMESPACE_DESCRIPTORS, Some(subsystem)) => {
-                subsystem.namespace(nsid).ok_or(invalid_namespace)?;
-                let (eui64, nguid, uuid) = identifiers(subsystem, nsid);
+                let namespace = subsystem.namespace(nsid).ok_or(invalid_namespace)?;
+                let (eui64, nguid, uuid) = identifiers(subsystem, nsid, namespace);
                 encode_namespace_descriptors(&[
                     NamespaceId::Eui64(&eui64),
                     NamespaceId::Nguid(&nguid),
@@ -93,7 +95,11 @@ fn controller_data(
         .set_sgls(SGLS_SUPPORTED | SGLS_KEYED | SGLS_OFFSET);
     match subsystem {
         None => {
-            image.set_sn("00000000000000000000").set_cntrltype(CNTRLTYPE_DISCOVERY).set_subnqn(DISCOVERY_NQN);
+            image
+                .set_sn("00000000000000000000")
+                .set_oaes(DISCOVERY_LOG_CHANGE)
+                .set_cntrltype(CNTRLTYPE_DISCOVERY)
+                .set_subnqn(DISCOVERY_NQN);
         }
         Some(subsystem) => {
             let capsule = limits.data_offset() as u32 + limits.in_capsule_data;
@@ -101,7 +107,12 @@ fn controller_data(
             image
                 .set_sn(&format!("{:016X}", subsystem.fingerprint(0)))
                 .set_cntrltype(CNTRLTYPE_IO)
-                .set_cmic(1 << 1)
+                .set_cmic(1 << 1 | CMIC_ANA)
+                .set_oaes(NAMESPACE_ATTRIBUTE | ANA_CHANGE)
+                .set_anatt(TRANSITION_SECONDS)
+                .set_anacap(CAPABILITIES)
+                .set_anagrpmax(ANA_GROUPS)
+                .set_nanagrpid(ANA_GROUPS)
                 .set_tnvmcap(capacity)
                 .set_sqes(0x66)
                 .set_cqes(0x44)
@@ -124,13 +135,14 @@ fn controller_data(
 }
 
 fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u8; IDENTIFY_SIZE] {
-    let (eui64, nguid, _) = identifiers(subsystem, nsid);
+    let (eui64, nguid, _) = identifiers(subsystem, nsid, namespace);
     let mut image = NamespaceImage::default();
     image
         .set_nsze(namespace.blocks)
         .set_ncap(namespace.blocks)
         .set_nuse(namespace.blocks)
         .set_nmic(1)
+        .set_anagrpid(namespace.group)
         .set_rescap(RESCAP_ALL_TYPES)
         .set_dlfeat(DEALLOCATED_IS_ZERO)
         .set_mssrl(COPY_RANGE_BLOCKS)
@@ -142,10 +154,11 @@ fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u
     image.0
 }
 
-/// EUI-64, NGUID and UUID of a namespace: always the same for the same subsystem NQN and namespace id. The UUID has the
-/// form of version 8 (RFC 9562), which leaves the rest to its maker.
-fn identifiers(subsystem: &Subsystem, nsid: u32) -> ([u8; 8], [u8; 16], [u8; 16]) {
-    let word = |salt: u64| subsystem.fingerprint(u64::from(nsid) << 2 | salt).to_be_bytes();
+/// EUI-64, NGUID and UUID of a namespace: always the same for the same subsystem NQN and namespace id, and others for one
+/// that came later. The UUID has the form of version 8 (RFC 9562), which leaves the rest to its maker.
+fn identifiers(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> ([u8; 8], [u8; 16], [u8; 16]) {
+    let one = namespace.birth << 34 | u64::from(nsid) << 2;
+    let word = |salt: u64| subsystem.fingerprint(one | salt).to_be_bytes();
     let pair = |salt: u64| {
         let (high, low) = (word(salt), word(salt + 1));
         u128::from(u64::from_be_bytes(high)) << 64 | u128::from(u64::from_be_bytes(low))

@@ -21,7 +21,7 @@ const UNRECOVERED: Status = Status::UNRECOVERED_READ_ERROR;
 
 impl Core {
     /// The namespace counts before the opcode. A flush of all namespaces (NSID FFFFFFFFh) is not offered by VWC, so that id
-    /// is no namespace here. Then what stands in the way of the command as a whole: a reservation.
+    /// is no namespace here. Then what stands in the way of the command as a whole: the path, or a reservation.
     pub(super) fn io(
         &mut self,
         cntlid: u16,
@@ -30,9 +30,11 @@ impl Core {
     ) -> Result<Step, Status> {
         let limits = self.limits;
         let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
-        let (hostid, index) = (controller.hostid, controller.subsystem);
+        let (hostid, index, port) = (controller.hostid, controller.subsystem, controller.port);
         let subsystem = index.and_then(|index| self.subsystems.get_mut(index));
         let subsystem = subsystem.ok_or(Status::INVALID_OPCODE.with_dnr(true))?;
+        let group = subsystem.namespace(command.nsid()).ok_or(INVALID_NAMESPACE)?.group;
+        subsystem.ana.check(group, port)?;
         let namespace = subsystem.namespace_mut(command.nsid()).ok_or(INVALID_NAMESPACE)?;
         let completion = Completion::new(0, command.cid(), Status::SUCCESS);
         let opcode = NvmOpcode(command.opcode());

@@ -5,7 +5,9 @@
 //! clock of the caller's.
 
 mod admin;
+mod ana;
 mod connect;
+mod events;
 mod facts;
 mod features;
 mod fused;
@@ -13,6 +15,7 @@ mod identify;
 mod io;
 mod logs;
 mod marks;
+mod namespaces;
 mod properties;
 mod release;
 mod reservations;
@@ -28,10 +31,14 @@ use spec::registers::{Cc, Csts};
 use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
 
 use crate::lies::{Answer, Lies, remote_of};
-use crate::options::{Options, SubsystemOptions};
+use crate::options::{NamespaceOptions, Options, SubsystemOptions};
+pub use ana::ANA_GROUPS;
+use ana::Ana;
 use connect::begin_connect;
+use events::{Event, Events};
 use fused::FirstHalf;
 use marks::Marks;
+pub use namespaces::NamespaceError;
 pub use release::{How, Release};
 use reservations::Reservations;
 use step::DataPointer;
@@ -95,6 +102,9 @@ struct Subsystem {
     hosts: Vec<String>,
     namespaces: Vec<Option<Namespace>>,
     present: bool,
+    ana: Ana,
+    /// Namespaces that came since the start.
+    births: u64,
 }
 
 /// A namespace: where its store is, how it is cut into blocks, and what its blocks are apart from their data.
@@ -103,6 +113,12 @@ struct Namespace {
     store: usize,
     blocks: u64,
     block_shift: u8,
+    /// Bytes of the store, to which it can grow.
+    room: u64,
+    /// ANA group.
+    group: u32,
+    /// Which one it is of those that came later, 0 for one that was there at the start.
+    birth: u64,
     marks: Marks,
     reservations: Reservations,
 }
@@ -119,7 +135,9 @@ struct Controller {
     /// Keep alive timeout in milliseconds, 0 for none.
     kato: u32,
     last_keep_alive: u64,
-    async_events: u32,
+    /// The port that the host came by.
+    port: Option<u16>,
+    events: Events,
     /// Held Asynchronous Event Requests: command id and the transport's tag.
     held: Vec<(u16, usize)>,
     io_queues: u16,
@@ -250,8 +268,17 @@ impl Core {
 
     /// The addresses that the discovery log page is to name.
     pub fn set_listeners(&mut self, listeners: Vec<SocketAddr>) {
-        self.listeners = listeners;
+        if self.listeners != listeners {
+            self.listeners = listeners;
+            self.discovery_changed();
+        }
+    }
+
+    fn discovery_changed(&mut self) {
         self.generation += 1;
+        for controller in self.controllers.values_mut().filter(|controller| controller.subsystem.is_none()) {
+            controller.happened(Event::DiscoveryLog, &mut self.releases);
+        }
     }
 
     /// Takes a capsule: its command, and what came behind the command. `tag` is the transport's name for the request; held
@@ -485,12 +512,14 @@ impl Core {
     /// # Errors
     /// [`UnknownSubsystem`].
     pub fn set_present(&mut self, nqn: &str, present: bool) -> Result<(), UnknownSubsystem> {
-        let index = self.subsystems.iter().position(|subsystem| subsystem.nqn == nqn);
-        let (index, subsystem) = index
-            .and_then(|index| Some((index, self.subsystems.get_mut(index)?)))
-            .ok_or_else(|| UnknownSubsystem(nqn.to_owned()))?;
-        subsystem.present = present;
-        self.generation += 1;
+        let index = self.index_of(nqn)?;
+        let before = self
+            .subsystems
+            .get_mut(index)
+            .map(|subsystem| std::mem::replace(&mut subsystem.present, present));
+        if before != Some(present) {
+            self.discovery_changed();
+        }
         if !present {
             let of_it = self.controllers.values().filter(|controller| controller.subsystem == Some(index));
             let of_it: Vec<u16> = of_it.map(|controller| controller.cntlid).collect();
@@ -516,17 +545,26 @@ fn linger(milliseconds: u32) -> u64 {
     u64::from(milliseconds).saturating_mul(1_000_000)
 }
 
+impl Namespace {
+    fn new(options: &NamespaceOptions, store: usize, birth: u64) -> Namespace {
+        let block_shift = options.block_size.trailing_zeros() as u8;
+        Namespace {
+            store,
+            blocks: options.size >> block_shift,
+            block_shift,
+            room: options.room,
+            group: options.group,
+            birth,
+            marks: Marks::default(),
+            reservations: Reservations::default(),
+        }
+    }
+}
+
 impl Subsystem {
     fn new(options: &SubsystemOptions, store: &mut usize) -> Subsystem {
-        let mut namespace = |size: u64, block_size: u32| {
-            let block_shift = block_size.trailing_zeros() as u8;
-            let namespace = Namespace {
-                store: *store,
-                blocks: size >> block_shift,
-                block_shift,
-                marks: Marks::default(),
-                reservations: Reservations::default(),
-            };
+        let mut namespace = |options: &NamespaceOptions| {
+            let namespace = Namespace::new(options, *store, 0);
             *store += 1;
             namespace
         };
@@ -534,7 +572,9 @@ impl Subsystem {
         Subsystem {
             nqn: options.nqn.clone(),
             hosts: options.hosts.clone(),
-            namespaces: namespaces.map(|ns| ns.map(|ns| namespace(ns.size, ns.block_size))).collect(),
+            namespaces: namespaces.map(|ns| ns.as_ref().map(&mut namespace)).collect(),
+            ana: Ana::default(),
+            births: 0,
             present: true,
         }
     }

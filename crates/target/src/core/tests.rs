@@ -15,8 +15,10 @@ const HOSTID: [u8; 16] = [7; 16];
 const SECOND: u64 = 1_000_000_000;
 
 mod commands;
+mod events;
 mod fused;
 mod lists;
+mod namespaces;
 mod random;
 mod reservations;
 

@@ -80,7 +80,7 @@ pub(super) struct Turn<'a> {
     pub core: &'a mut Core,
     pub switches: &'a mut Switches,
     pub counters: &'a mut Counters,
-    pub stores: &'a [Rc<Memory>],
+    pub stores: &'a [Option<Rc<Memory>>],
     pub now: u64,
 }
 
@@ -380,11 +380,11 @@ impl Connection {
                 Some(segment) => self.send(turn, slot, segment, remote, completion),
                 None => self.respond(turn, slot, internal(completion), None),
             },
-            Step::SendBlocks { extent, remote, completion } => match self.segment(&extent) {
+            Step::SendBlocks { extent, remote, completion } => match self.segment(slot, &extent) {
                 Some(segment) => self.send(turn, slot, segment, remote, completion),
                 None => self.respond(turn, slot, internal(completion), None),
             },
-            Step::FetchBlocks { extent, remote, completion } => match self.segment(&extent) {
+            Step::FetchBlocks { extent, remote, completion } => match self.segment(slot, &extent) {
                 Some(segment) => self.fetch(slot, segment, remote, Then::Respond(completion)),
                 None => self.respond(turn, slot, internal(completion), None),
             },
@@ -630,9 +630,13 @@ impl Connection {
         }
     }
 
-    fn segment(&self, extent: &Extent) -> Option<Segment> {
+    /// Part of a store, which is kept until the slot's work requests have completed.
+    fn segment(&mut self, slot: usize, extent: &Extent) -> Option<Segment> {
         let store = self.io.device.store(extent.store)?;
-        Segment::of(store, usize::try_from(extent.offset).ok()?, u32::try_from(extent.length).ok()?)
+        let (offset, length) = (usize::try_from(extent.offset).ok()?, u32::try_from(extent.length).ok()?);
+        let segment = Segment::of(&store, offset, length)?;
+        self.slots.get_mut(slot)?.store = Some(store);
+        Some(segment)
     }
 
     /// Copies in-capsule data into a store, by way of the stack.

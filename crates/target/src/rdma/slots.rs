@@ -9,6 +9,7 @@
 //! yet waits for reads before it or has its own work request under way, whose completion brings it on. So every transfer
 //! ends, however few spare ones there are.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use spec::{Command, Completion};
@@ -131,6 +132,8 @@ pub(super) struct Slot {
     pub invalidates: bool,
     /// Memory for bytes that do not go straight from or to a store; kept for the next time.
     pub buffer: Option<RegisteredMemory>,
+    /// The store that its data is moved from or to.
+    pub store: Option<Rc<RegisteredMemory>>,
     /// The command, while it is held.
     pub kept: Option<Box<Kept>>,
     /// The key that the response is to invalidate, of data that came some time before it.
@@ -166,6 +169,7 @@ impl Slots {
             transfer: Transfer::default(),
             invalidates: false,
             buffer: None,
+            store: None,
             kept: None,
             invalidate_later: None,
         };
@@ -199,6 +203,7 @@ impl Slots {
             slot.stage = Stage::Free;
             slot.posted = 0;
             slot.kept = None;
+            slot.store = None;
             slot.invalidate_later = None;
             // Pages are small but for a host that asks for a huge log page; that memory is not kept.
             if slot.buffer.as_ref().is_some_and(|buffer| buffer.length() > KEPT_BUFFER) {
