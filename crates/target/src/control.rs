@@ -4,9 +4,11 @@
 
 use std::str::FromStr;
 
+use spec::Status;
 use spec::ana::AnaState;
 use thiserror::Error;
 
+use crate::core::{Suffering, Which};
 use crate::lies::{self, Lie};
 use crate::options::{NamespaceOptions, parse_size};
 
@@ -80,6 +82,17 @@ pub enum Command {
         /// The state.
         state: AnaState,
     },
+    /// Commands suffer from now on.
+    Rule {
+        /// Which ones.
+        which: Which,
+        /// How.
+        how: Suffering,
+        /// So many of them; `None` for all.
+        count: Option<u64>,
+    },
+    /// These commands, or all, suffer no more, and those that wait are executed.
+    Resume(Option<Which>),
     /// Tell a lie from now on, with this number.
     Lie(Lie, u64),
     /// Tell the truth again: about this, or about everything.
@@ -91,9 +104,11 @@ pub enum Command {
 #[error(
     "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
      'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
-     'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT \
+     'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]', 'stall OPCODE [COUNT]', 'delay OPCODE MILLISECONDS [COUNT]', \
+     'fail OPCODE STATUS [COUNT]', 'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT \
      one of cid-out-of-range, cid-idle, repeat-response, silent, reject-connections, STATE one of optimized, \
-     non-optimized, inaccessible, persistent-loss, change, and NAME one of {names}",
+     non-optimized, inaccessible, persistent-loss, change, OPCODE a command's name as 'read' or 'identify', or a number or 'any' \
+     behind 'io:', 'admin:' or 'fabrics:', and NAME one of {names}",
     names = lies::names()
 )]
 pub struct CommandError(pub String);
@@ -134,6 +149,9 @@ impl FromStr for Command {
             "linger" => Ok(Command::Linger(object.parse().map_err(|_| error())?)),
             "ns" => namespace(object).ok_or_else(error),
             "ana" => ana(object).ok_or_else(error),
+            "stall" | "delay" | "fail" => rule(verb, object).ok_or_else(error),
+            "resume" if object == "all" => Ok(Command::Resume(None)),
+            "resume" => object.parse().map(|which| Command::Resume(Some(which))).map_err(|_| error()),
             "lie" => lies::parse(object).map(|(lie, value)| Command::Lie(lie, value)).map_err(|_| error()),
             "truth" if object == "all" => Ok(Command::Truth(None)),
             "truth" => Ok(Command::Truth(Some(object.parse().map_err(|_| error())?))),
@@ -186,6 +204,30 @@ fn ana(text: &str) -> Option<Command> {
         _ => return None,
     };
     Some(Command::Ana { nqn: (*nqn).to_owned(), group: group.parse().ok()?, port, state })
+}
+
+/// `OPCODE [COUNT]`, `OPCODE MILLISECONDS [COUNT]` or `OPCODE STATUS [COUNT]`.
+fn rule(verb: &str, text: &str) -> Option<Command> {
+    let mut words = text.split_whitespace();
+    let which = words.next()?.parse().ok()?;
+    let how = match verb {
+        "stall" => Suffering::Stall,
+        "delay" => Suffering::Delay(words.next()?.parse::<u32>().ok().map(u64::from)? * 1_000_000),
+        _ => {
+            let status = words.next()?;
+            let status = match status.strip_prefix("0x") {
+                Some(digits) => u16::from_str_radix(digits, 16).ok()?,
+                None => status.parse().ok()?,
+            };
+            // The phase tag is no part of it.
+            Suffering::Fail(Status(status & 0x7fff))
+        }
+    };
+    let count = words.next().map(|count| count.parse().ok().filter(|count| *count > 0));
+    match (count, words.next()) {
+        (Some(None), _) | (_, Some(_)) => None,
+        (count, None) => Some(Command::Rule { which, how, count: count.flatten() }),
+    }
 }
 
 /// One misbehaviour's switch: off, or on after a number of occasions.
@@ -299,8 +341,26 @@ mod tests {
         let ana = |port, state| Command::Ana { nqn: nqn(), group: 1, port, state };
         assert_eq!("ana nqn.x:1 1 inaccessible".parse(), Ok(ana(None, AnaState::INACCESSIBLE)));
         assert_eq!("ana nqn.x:1 1 change port=4420".parse(), Ok(ana(Some(4420), AnaState::CHANGE)));
+        let (which, all) = (Which::Io(Some(2)), None);
+        let rule = |how, count| Ok(Command::Rule { which, how, count });
+        assert_eq!("stall read".parse(), rule(Suffering::Stall, all));
+        assert_eq!("stall io:2 3".parse(), rule(Suffering::Stall, Some(3)));
+        assert_eq!("delay read 5".parse(), rule(Suffering::Delay(5_000_000), all));
+        let failure = Suffering::Fail(Status::UNRECOVERED_READ_ERROR.with_dnr(true));
+        assert_eq!("fail read 0x4281 1".parse(), rule(failure, Some(1)));
+        assert_eq!("resume read".parse(), Ok(Command::Resume(Some(which))));
+        assert_eq!("resume all".parse(), Ok(Command::Resume(None)));
         for text in [
             "",
+            "stall",
+            "stall reed",
+            "stall read 0",
+            "stall read 1 2",
+            "delay read",
+            "delay read soon",
+            "fail read",
+            "fail read 0x10000",
+            "resume",
             "ns",
             "ns add nqn.x",
             "ns add nqn.x ns=12",

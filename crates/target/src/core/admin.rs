@@ -41,12 +41,12 @@ impl Core {
             }
             AdminOpcode::ABORT => {
                 data?.none()?;
-                Ok(controller.abort(command, success))
+                self.abort(cntlid, tag, command)
             }
-            AdminOpcode::GET_FEATURES => controller.get_features(command, data),
+            AdminOpcode::GET_FEATURES => self.get_features(cntlid, command, data),
             AdminOpcode::SET_FEATURES => {
                 data?.none()?;
-                controller.set_features(command, &self.limits, now)
+                self.set_features(cntlid, command, now)
             }
             AdminOpcode::IDENTIFY => {
                 let remote = data?.expect(IDENTIFY_SIZE as u64)?.remote()?;
@@ -74,17 +74,9 @@ impl Core {
 }
 
 impl super::Controller {
-    /// Abort (Base 5.1). A held Asynchronous Event Request is aborted; every other command is under way or done, and
-    /// the answer says that it was not aborted.
-    fn abort(&mut self, command: &Command, success: Completion) -> Step {
-        let (sqid, cid) = (command.cdw10() as u16, (command.cdw10() >> 16) as u16);
-        let held = self.held.iter().position(|(held, _)| sqid == 0 && *held == cid);
-        match held.map(|index| self.held.remove(index)) {
-            Some((cid, tag)) => {
-                let released = Completion::new(0, cid, Status::ABORTED_BY_REQUEST);
-                Step::RespondAndRelease { completion: success, tag, released }
-            }
-            None => Step::Respond(success.with_cdw0(1)),
-        }
+    /// Takes out the held Asynchronous Event Request with this id, if it is the Admin Queue that is meant.
+    pub(super) fn take_event_request(&mut self, sqid: u16, cid: u16) -> Option<(u16, usize)> {
+        let held = self.held.iter().position(|(held, _)| sqid == 0 && *held == cid)?;
+        Some(self.held.remove(held))
     }
 }

@@ -19,6 +19,7 @@ mod namespaces;
 mod properties;
 mod release;
 mod reservations;
+mod rules;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -36,11 +37,14 @@ pub use ana::ANA_GROUPS;
 use ana::Ana;
 use connect::begin_connect;
 use events::{Event, Events};
+use features::Values;
 use fused::FirstHalf;
 use marks::Marks;
 pub use namespaces::NamespaceError;
 pub use release::{How, Release};
 use reservations::Reservations;
+use rules::Rules;
+pub use rules::{Suffering, UnknownCommands, Which};
 use step::DataPointer;
 pub use step::{CapsuleData, Change, CompareAndWrite, Extent, Piece, Remote, Source, Step};
 
@@ -55,6 +59,7 @@ pub struct Core {
     generation: u64,
     ended: Vec<Ended>,
     releases: Vec<Release>,
+    rules: Rules,
     pub(crate) lies: Lies,
 }
 
@@ -105,6 +110,8 @@ struct Subsystem {
     ana: Ana,
     /// Namespaces that came since the start.
     births: u64,
+    /// Saved features.
+    saved: Values,
 }
 
 /// A namespace: where its store is, how it is cut into blocks, and what its blocks are apart from their data.
@@ -138,6 +145,8 @@ struct Controller {
     /// The port that the host came by.
     port: Option<u16>,
     events: Events,
+    /// Features that are kept as they are.
+    features: Values,
     /// Held Asynchronous Event Requests: command id and the transport's tag.
     held: Vec<(u16, usize)>,
     io_queues: u16,
@@ -257,6 +266,7 @@ impl Core {
             generation: 1,
             ended: Vec::new(),
             releases: Vec::new(),
+            rules: Rules::default(),
             lies: Lies::default(),
         }
     }
@@ -295,7 +305,8 @@ impl Core {
         if queue.first_half.is_some() && command.fuse() != fused::SECOND {
             self.abandon_first_half(queue);
         }
-        let step = self.dispatch(queue, tag, command, capsule, now);
+        let suffers = if self.rules.is_empty() { None } else { self.suffer(queue, tag, command, now) };
+        let step = suffers.unwrap_or_else(|| self.dispatch(queue, tag, command, capsule, now));
         self.told(queue, tag, command, step)
     }
 
@@ -484,6 +495,7 @@ impl Core {
     pub fn close(&mut self, queue: &mut Queue, now: u64) {
         let Some(cntlid) = queue.controller.take() else { return };
         queue.first_half = None;
+        self.rules.forget_queue(cntlid, queue.qid);
         self.releases.retain(|release| (release.cntlid, release.qid) != (cntlid, queue.qid));
         if queue.qid == 0 {
             self.end(cntlid);
@@ -575,6 +587,7 @@ impl Subsystem {
             namespaces: namespaces.map(|ns| ns.as_ref().map(&mut namespace)).collect(),
             ana: Ana::default(),
             births: 0,
+            saved: Values::new(),
             present: true,
         }
     }

@@ -39,6 +39,8 @@ impl Core {
         if !controller.configure(Cc(command.property_value() as u32)) {
             return Ok(Step::Respond(completion));
         }
+        let saved = controller.subsystem.and_then(|index| self.subsystems.get(index));
+        controller.load_features(saved.map(|subsystem| &subsystem.saved));
         let qids: Vec<u16> = controller.queues.keys().copied().collect();
         qids.into_iter().for_each(|qid| controller.let_go(qid, now, linger));
         self.ended.push(Ended::IoQueues(cntlid));
@@ -46,6 +48,7 @@ impl Core {
             std::mem::take(&mut controller.held).into_iter().map(|(_, tag)| tag).collect();
         // What was to be answered just now is not answered any more.
         let its = |release: &Release| (release.cntlid, release.qid) == (cntlid, 0);
+        tags.extend(self.rules.forget_queue(cntlid, 0));
         tags.extend(self.releases.iter().filter(|release| its(release)).map(|release| release.tag));
         self.releases.retain(|release| !its(release));
         Ok(Step::RespondAndForget { completion, tags })

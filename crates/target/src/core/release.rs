@@ -60,6 +60,7 @@ impl Core {
         if matches!(queue.first_half, Some(super::FirstHalf::Waits { tag: first, .. }) if first == tag) {
             queue.first_half = Some(super::FirstHalf::Failed);
         }
+        self.rules.forget(cntlid, queue.qid, tag);
         self.releases
             .retain(|release| (release.cntlid, release.qid, release.tag) != (cntlid, queue.qid, tag));
     }

@@ -15,6 +15,8 @@ const REGISTRANTS_MAX: usize = 128;
 const CONFLICT: Status = Status::RESERVATION_CONFLICT.with_dnr(true);
 const INVALID: Status = Status::INVALID_FIELD.with_dnr(true);
 
+/// RACQA: commands of those who lose their registrations are aborted, as far as they wait.
+const PREEMPT_AND_ABORT: u32 = 2;
 /// IEKEY: the current key does not count.
 const IGNORE_KEY: u32 = 1 << 3;
 
@@ -254,7 +256,10 @@ impl Core {
         match NvmOpcode(command.opcode()) {
             NvmOpcode::RESERVATION_REGISTER => reservations.register(&hostid, dword, first, second)?,
             NvmOpcode::RESERVATION_ACQUIRE => {
-                reservations.acquire(&hostid, dword, first, second)?;
+                let preempted = reservations.acquire(&hostid, dword, first, second)?;
+                if dword & 7 == PREEMPT_AND_ABORT {
+                    self.abort_preempted(index, command.nsid(), &preempted);
+                }
             }
             NvmOpcode::RESERVATION_RELEASE => reservations.release(&hostid, dword, first)?,
             _ => return Err(Status::INVALID_OPCODE.with_dnr(true)),

@@ -16,11 +16,13 @@ const SECOND: u64 = 1_000_000_000;
 
 mod commands;
 mod events;
+mod features;
 mod fused;
 mod lists;
 mod namespaces;
 mod random;
 mod reservations;
+mod rules;
 
 struct World {
     core: Core,

@@ -200,6 +200,7 @@ impl Target {
             now,
         };
         work += self.connections.iter_mut().map(|connection| connection.poll(&mut turn)).sum::<usize>();
+        self.core.look_at_delays(now);
         if self.core.has_releases() {
             work += self.release(now);
         }
@@ -265,6 +266,8 @@ impl Target {
             Command::Ana { nqn, group, port, state } => {
                 self.core.set_ana_state(nqn, *group, *port, *state)?;
             }
+            Command::Rule { which, how, count } => self.core.add_rule(*which, *how, *count),
+            Command::Resume(which) => self.core.remove_rules(*which),
             Command::Lie(lie, value) => self.lie(*lie, *value),
             Command::Truth(Some(lie)) => self.core.lies.set(*lie, None),
             Command::Truth(None) => self.core.lies.clear(),

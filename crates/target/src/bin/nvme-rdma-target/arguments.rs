@@ -37,7 +37,8 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
   --control PATH           take commands by datagrams on this Unix socket: 'misbehave WHAT[:AFTER]', 'behave WHAT',
                            'drop NQN', 'add NQN', 'linger MS', 'ns add NQN ns=SIZE... [nsid=NSID]',
                            'ns resize NQN NSID SIZE', 'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]',
-                           'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
+                           'stall OPCODE [COUNT]', 'delay OPCODE MS [COUNT]', 'fail OPCODE STATUS [COUNT]',
+                           'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
   --verbose                say more on stderr; twice for even more
   --help, --version
 
