@@ -103,7 +103,7 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(
     "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
-     'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
+     'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
      'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]', 'stall OPCODE [COUNT]', 'delay OPCODE MILLISECONDS [COUNT]', \
      'fail OPCODE STATUS [COUNT]', 'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT \
      one of cid-out-of-range, cid-idle, repeat-response, silent, reject-connections, STATE one of optimized, \
@@ -325,7 +325,13 @@ mod tests {
         assert_eq!("truth csts".parse(), Ok(Command::Truth(Some(Lie::Csts))));
         assert_eq!("truth all".parse(), Ok(Command::Truth(None)));
         let nqn = || "nqn.x:1".to_owned();
-        let namespace = NamespaceOptions { size: 4096, block_size: 4096, room: 1 << 20, group: 2 };
+        let namespace = NamespaceOptions {
+            size: 4096,
+            block_size: 4096,
+            room: 1 << 20,
+            group: 2,
+            ..NamespaceOptions::new(4096, 4096)
+        };
         assert_eq!(
             "ns add nqn.x:1 ns=4K..1M:4K@2 nsid=7".parse(),
             Ok(Command::AddNamespace { nqn: nqn(), nsid: Some(7), namespace })

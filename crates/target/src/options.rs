@@ -68,6 +68,10 @@ pub struct NamespaceOptions {
     pub room: u64,
     /// Its ANA group, 1 to 16.
     pub group: u32,
+    /// Bytes of metadata of each block, 0 to 256. They are behind its data (in extended form), and no part of the sizes.
+    pub metadata: u16,
+    /// Type of the protection information in the last 8 bytes of the metadata, 1 to 3; 0 for none.
+    pub protection: u8,
 }
 
 impl Default for Options {
@@ -131,7 +135,9 @@ pub enum OptionError {
         why: String,
     },
     /// Part of a subsystem's description that is not known.
-    #[error("'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK][@GROUP], ns=none, nn=NUMBER or host=NQN")]
+    #[error(
+        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP], ns=none, nn=NUMBER or host=NQN"
+    )]
     Part(String),
     /// A value out of range.
     #[error("{name} is {value}, out of range {minimum} to {maximum}")]
@@ -206,7 +212,7 @@ impl Options {
 }
 
 impl SubsystemOptions {
-    /// From `NQN[,ns=SIZE[..MOST][:BLOCK][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN]...`. Without `ns` there is one namespace of
+    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN]...`. Without `ns` there is one namespace of
     /// 64 MiB in blocks of 512 bytes. With `nn` there are that many namespace ids, the rest of them inactive.
     ///
     /// # Errors
@@ -259,10 +265,16 @@ impl NamespaceOptions {
     /// A namespace of this size in blocks of that one, which cannot grow, in the first ANA group.
     #[must_use]
     pub fn new(size: u64, block_size: u32) -> NamespaceOptions {
-        NamespaceOptions { size, block_size, room: size, group: 1 }
+        NamespaceOptions { size, block_size, room: size, group: 1, metadata: 0, protection: 0 }
     }
 
-    /// From `SIZE[..MOST][:BLOCK][@GROUP]`.
+    /// Bytes of memory for as many blocks as there may be.
+    pub(crate) fn store_size(&self) -> u64 {
+        let blocks = self.room / u64::from(self.block_size.max(1));
+        blocks.saturating_mul(u64::from(self.block_size) + u64::from(self.metadata))
+    }
+
+    /// From `SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]`.
     ///
     /// # Errors
     /// The first [`OptionError`] found.
@@ -274,21 +286,29 @@ impl NamespaceOptions {
             }
             None => (text, 1),
         };
-        let (sizes, block_size) = match text.split_once(':') {
-            Some((sizes, block)) => (sizes, u32::try_from(parse_size(block)?).unwrap_or(u32::MAX)),
-            None => (text, 512),
+        let (sizes, format) = text.split_once(':').unwrap_or((text, "512"));
+        let (format, protection) = match format.split_once(":pi") {
+            Some((format, kind)) => {
+                (format, kind.parse().map_err(|_| OptionError::Part(format!("pi{kind}")))?)
+            }
+            None => (format, 0),
         };
+        let (block, metadata) = format.split_once('+').unwrap_or((format, "0"));
+        let block_size = u32::try_from(parse_size(block)?).unwrap_or(u32::MAX);
+        let metadata = u16::try_from(parse_size(metadata)?).unwrap_or(u16::MAX);
         let (size, room) = match sizes.split_once("..") {
             Some((size, room)) => (parse_size(size)?, parse_size(room)?),
             None => (parse_size(sizes)?, parse_size(sizes)?),
         };
-        let namespace = NamespaceOptions { size, block_size, room, group };
+        let namespace = NamespaceOptions { size, block_size, room, group, metadata, protection };
         namespace.check().map(|()| namespace)
     }
 
     pub(crate) fn check(&self) -> Result<(), OptionError> {
-        let NamespaceOptions { size, block_size, room, group } = *self;
+        let NamespaceOptions { size, block_size, room, group, metadata, protection } = *self;
         range("the ANA group", group.into(), 1, ANA_GROUPS.into())?;
+        range("the size of the metadata", metadata.into(), if protection > 0 { 8 } else { 0 }, 256)?;
+        range("the type of protection information", protection.into(), 0, 3)?;
         let why = if !block_size.is_power_of_two() || !(512..=65_536).contains(&block_size) {
             "the block size must be a power of two from 512 to 65536"
         } else if size == 0 || !size.is_multiple_of(block_size.into()) {
@@ -414,14 +434,28 @@ mod tests {
     #[test]
     fn subsystems() {
         let subsystem =
-            SubsystemOptions::parse("nqn.x:a,ns=1M,ns=none,ns=8K..1M:4K@3,nn=4,host=nqn.h").unwrap();
+            SubsystemOptions::parse("nqn.x:a,ns=1M,ns=none,ns=8K..1M:4K+64:pi2@3,nn=4,host=nqn.h").unwrap();
         assert_eq!(subsystem.nqn, "nqn.x:a");
         assert_eq!(
             subsystem.namespaces,
             [
-                Some(NamespaceOptions { size: 1 << 20, block_size: 512, room: 1 << 20, group: 1 }),
+                Some(NamespaceOptions {
+                    size: 1 << 20,
+                    block_size: 512,
+                    room: 1 << 20,
+                    group: 1,
+                    metadata: 0,
+                    protection: 0
+                }),
                 None,
-                Some(NamespaceOptions { size: 8192, block_size: 4096, room: 1 << 20, group: 3 }),
+                Some(NamespaceOptions {
+                    size: 8192,
+                    block_size: 4096,
+                    room: 1 << 20,
+                    group: 3,
+                    metadata: 64,
+                    protection: 2
+                }),
                 None,
             ]
         );
@@ -449,6 +483,12 @@ mod tests {
             ("nqn.x,ns=1M@0", "ANA group"),
             ("nqn.x,ns=1M@17", "ANA group"),
             ("nqn.x,ns=1M@a", "not known"),
+            ("nqn.x,ns=1M:512+257", "range"),
+            ("nqn.x,ns=1M:512+4:pi1", "range"),
+            ("nqn.x,ns=1M:512:pi1", "range"),
+            ("nqn.x,ns=1M:512+8:pi4", "range"),
+            ("nqn.x,ns=1M:512+8:pix", "not known"),
+            ("nqn.x,ns=1M:512+x", "not a size"),
             ("nqn.x,nn=0", "range"),
             ("nqn.x,nn=1025", "range"),
             ("nqn.x,foo=1", "not known"),

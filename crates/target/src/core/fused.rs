@@ -67,7 +67,7 @@ impl Core {
             other => {
                 let failed = Completion::new(0, compared.cid(), Status::ABORTED_FAILED_FUSED);
                 self.answer_later(queue, first, failed);
-                return Err(other.err().unwrap_or(Status::INTERNAL_ERROR));
+                return Err(other.err().unwrap_or(Status::INVALID_FIELD.with_dnr(true)));
             }
         };
         let success = |cid| Completion::new(0, cid, Status::SUCCESS);
@@ -90,7 +90,8 @@ impl Core {
         }
         match step {
             Step::CompareBlocks { source, extent, .. } => Ok((source, extent)),
-            _ => Err(Status::INTERNAL_ERROR),
+            // Protection information is checked command by command.
+            _ => Err(Status::INVALID_FIELD.with_dnr(true)),
         }
     }
 

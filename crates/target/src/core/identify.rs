@@ -33,6 +33,12 @@ const ONCS: u16 = ONCS_COMPARE
     | ONCS_RESERVATIONS
     | ONCS_VERIFY
     | ONCS_COPY;
+/// FLBAS and MC: metadata is behind the data of each block, not apart.
+const METADATA_EXTENDS_DATA: u8 = 1 << 4;
+const METADATA_CAN_EXTEND_DATA: u8 = 1 << 0;
+/// DPC: protection information of types 1 to 3, in the last bytes of the metadata.
+const PROTECTION_TYPES: u8 = 7;
+const PROTECTION_LAST: u8 = 1 << 4;
 /// DLFEAT: what is deallocated reads as zeros.
 const DEALLOCATED_IS_ZERO: u8 = 1;
 
@@ -151,7 +157,14 @@ fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u
         .set_msrc(COPY_RANGES - 1)
         .set_nguid(nguid)
         .set_eui64(eui64)
-        .set_lba_format(0, LbaFormat { ms: 0, lbads: namespace.block_shift, rp: 0 });
+        .set_lba_format(0, LbaFormat { ms: namespace.metadata, lbads: namespace.block_shift, rp: 0 });
+    if namespace.metadata > 0 {
+        image.set_flbas(METADATA_EXTENDS_DATA).set_mc(METADATA_CAN_EXTEND_DATA);
+    }
+    if namespace.protection > 0 {
+        // It is the last of the metadata.
+        image.set_dpc(PROTECTION_TYPES | PROTECTION_LAST).set_dps(namespace.protection);
+    }
     image.0
 }
 

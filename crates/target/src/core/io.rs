@@ -4,8 +4,8 @@ use spec::ranges::{CopyRange, DSM_DEALLOCATE, DatasetRange};
 use spec::{Command, Completion, NvmOpcode, Status};
 
 use super::reservations::Access;
-use super::step::{Change, DataPointer};
-use super::{Core, Extent, Limits, Namespace, Queue, Step};
+use super::step::{Change, DataPointer, Protected};
+use super::{Core, Extent, Limits, Namespace, Protection, Queue, Step};
 
 /// MSSRL: logical blocks of a source range of Copy.
 pub(super) const COPY_RANGE_BLOCKS: u16 = 128;
@@ -43,28 +43,47 @@ impl Core {
         }
         match opcode {
             NvmOpcode::READ => {
-                let (extent, data) = transfer(&limits, namespace, command, data?)?;
+                let Transfer { extent, data, protection } = transfer(&limits, namespace, command, data?)?;
                 namespace.readable(command.lba(), command.block_count())?;
+                if let Some(protection) = protection {
+                    let what = Protected::Send(data.remote()?);
+                    return Ok(Step::Protected { what, extent, protection, completion });
+                }
                 Ok(Step::SendBlocks { extent, remote: data.remote()?, completion })
             }
             NvmOpcode::WRITE => {
-                let (extent, data) = transfer(&limits, namespace, command, data?)?;
+                let Transfer { extent, data, protection } = transfer(&limits, namespace, command, data?)?;
                 namespace.marks.clear(command.lba(), command.block_count().into());
+                if let Some(protection) = protection {
+                    let what = Protected::Fetch(data.source());
+                    return Ok(Step::Protected { what, extent, protection, completion });
+                }
                 Ok(match data {
                     DataPointer::Remote(remote) => Step::FetchBlocks { extent, remote, completion },
                     DataPointer::Capsule { offset, .. } => Step::CopyBlocks { offset, extent, completion },
                 })
             }
             NvmOpcode::COMPARE => {
-                let (extent, data) = transfer(&limits, namespace, command, data?)?;
+                let Transfer { extent, data, protection } = transfer(&limits, namespace, command, data?)?;
                 namespace.readable(command.lba(), command.block_count())?;
+                if let Some(protection) = protection {
+                    let what = Protected::Compare(data.source());
+                    return Ok(Step::Protected { what, extent, protection, completion });
+                }
                 Ok(Step::CompareBlocks { source: data.source(), extent, completion })
             }
             NvmOpcode::WRITE_ZEROES => {
                 data?.none()?;
                 let extent = extent(namespace, command)?;
+                let protection = Protection::of(namespace, command)?;
                 namespace.marks.clear(command.lba(), command.block_count().into());
-                Ok(Step::ZeroBlocks { extent, completion })
+                Ok(match (protection, namespace.blank(extent)) {
+                    (Some(protection), _) => {
+                        Step::Protected { what: Protected::Zero, extent, protection, completion }
+                    }
+                    (None, Change::Zero(extent)) => Step::ZeroBlocks { extent, completion },
+                    (None, blank) => Step::ChangeBlocks { changes: vec![blank], completion },
+                })
             }
             NvmOpcode::WRITE_UNCORRECTABLE => {
                 data?.none()?;
@@ -74,9 +93,14 @@ impl Core {
             }
             NvmOpcode::VERIFY => {
                 data?.none()?;
-                extent(namespace, command)?;
+                let extent = extent(namespace, command)?;
                 namespace.readable(command.lba(), command.block_count())?;
-                Ok(Step::Respond(completion))
+                Ok(match Protection::of(namespace, command)? {
+                    Some(protection) => {
+                        Step::Protected { what: Protected::Check, extent, protection, completion }
+                    }
+                    None => Step::Respond(completion),
+                })
             }
             NvmOpcode::FLUSH => {
                 data?.none()?;
@@ -90,6 +114,10 @@ impl Core {
             }
             NvmOpcode::COPY => {
                 let count = (command.cdw12() & 0xff) + 1;
+                // Protection information names the block that it is of: it cannot go elsewhere as it is.
+                if namespace.protection != 0 {
+                    return Err(Status::INVALID_PROTECTION_INFORMATION.with_dnr(true));
+                }
                 if command.cdw12() >> 8 & 0xf != COPY_FORMAT {
                     return Err(Status::INVALID_FIELD.with_dnr(true));
                 }
@@ -138,8 +166,17 @@ impl Namespace {
         if lba >= self.blocks || blocks > self.blocks - lba {
             return Err(Status::LBA_OUT_OF_RANGE.with_dnr(true));
         }
-        let shift = self.block_shift;
-        Ok(Extent { store: self.store, offset: lba << shift, length: blocks << shift })
+        // The store, which has all of the blocks, is no longer than a number.
+        let block = self.block();
+        Ok(Extent { store: self.store, offset: lba * block, length: blocks * block })
+    }
+
+    /// Makes blocks ones that nobody wrote.
+    pub(super) fn blank(&self, extent: Extent) -> Change {
+        if self.protection == 0 {
+            return Change::Zero(extent);
+        }
+        Change::Blank { extent, block: (1 << self.block_shift) + usize::from(self.metadata) }
     }
 
     /// Dataset Management: what is deallocated reads as zeros. Everything else is advice, and not taken.
@@ -161,7 +198,7 @@ impl Namespace {
             let lba = range.lba.max(done);
             if end > lba {
                 self.marks.clear(lba, end - lba);
-                changes.push(Change::Zero(self.extent(lba, end - lba)?));
+                changes.push(self.blank(self.extent(lba, end - lba)?));
                 done = end;
             }
         }
@@ -209,19 +246,29 @@ fn access(opcode: NvmOpcode) -> Option<Access> {
     }
 }
 
-/// The extent of a command that transfers data, whose length must be within MDTS and that of the SGL, and its data.
+/// A command that transfers data: the blocks, where the data is, and what becomes of protection information.
+struct Transfer {
+    extent: Extent,
+    data: DataPointer,
+    protection: Option<Protection>,
+}
+
+/// The length of the data must be within MDTS and that of the SGL. Metadata is part of it, unless it is nothing but protection
+/// information that the controller adds and takes away.
 fn transfer(
     limits: &Limits,
     namespace: &Namespace,
     command: &Command,
     data: DataPointer,
-) -> Result<(Extent, DataPointer), Status> {
-    let length = u64::from(command.block_count()) << namespace.block_shift;
+) -> Result<Transfer, Status> {
+    let protection = Protection::of(namespace, command)?;
+    let block = protection.map_or(namespace.block(), |protection| protection.host_block() as u64);
+    let length = u64::from(command.block_count()) * block;
     if length > limits.max_transfer() {
         return Err(Status::INVALID_FIELD.with_dnr(true));
     }
     let data = data.expect(length)?;
-    Ok((extent(namespace, command)?, data))
+    Ok(Transfer { extent: extent(namespace, command)?, data, protection })
 }
 
 fn extent(namespace: &Namespace, command: &Command) -> Result<Extent, Status> {

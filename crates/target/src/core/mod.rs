@@ -17,6 +17,7 @@ mod logs;
 mod marks;
 mod namespaces;
 mod properties;
+pub(crate) mod protection;
 mod release;
 mod reservations;
 mod rules;
@@ -41,12 +42,13 @@ use features::Values;
 use fused::FirstHalf;
 use marks::Marks;
 pub use namespaces::NamespaceError;
+pub use protection::Protection;
 pub use release::{How, Release};
 use reservations::Reservations;
 use rules::Rules;
 pub use rules::{Suffering, UnknownCommands, Which};
 use step::DataPointer;
-pub use step::{CapsuleData, Change, CompareAndWrite, Extent, Piece, Remote, Source, Step};
+pub use step::{CapsuleData, Change, CompareAndWrite, Extent, Piece, Protected, Remote, Source, Step};
 
 /// Subsystems, controllers, and the limits that they advertise.
 #[derive(Debug)]
@@ -120,7 +122,11 @@ struct Namespace {
     store: usize,
     blocks: u64,
     block_shift: u8,
-    /// Bytes of the store, to which it can grow.
+    /// Bytes of metadata behind the data of each block.
+    metadata: u16,
+    /// Type of the protection information in it, 0 for none.
+    protection: u8,
+    /// Bytes of data, to which it can grow.
     room: u64,
     /// ANA group.
     group: u32,
@@ -370,6 +376,7 @@ impl Core {
             | Step::CopyBlocks { completion, .. }
             | Step::CompareBlocks { completion, .. }
             | Step::ChangeBlocks { completion, .. }
+            | Step::Protected { completion, .. }
             | Step::ZeroBlocks { completion, .. } => answer.completion = *completion,
             Step::Hold => {}
         }
@@ -399,6 +406,9 @@ impl Core {
             (Step::ZeroBlocks { extent, .. }, ..) => Step::ZeroBlocks { extent, completion },
             (Step::CompareBlocks { source, extent, .. }, ..) => {
                 Step::CompareBlocks { source, extent, completion }
+            }
+            (Step::Protected { what, extent, protection, .. }, ..) => {
+                Step::Protected { what, extent, protection, completion }
             }
             (Step::ChangeBlocks { changes, .. }, ..) => Step::ChangeBlocks { changes, completion },
             _ => Step::Respond(completion),
@@ -564,6 +574,8 @@ impl Namespace {
             store,
             blocks: options.size >> block_shift,
             block_shift,
+            metadata: options.metadata,
+            protection: options.protection,
             room: options.room,
             group: options.group,
             birth,

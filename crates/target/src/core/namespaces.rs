@@ -3,7 +3,7 @@
 //! What must hold: a store is named by no more than one namespace, ever; a namespace that comes has identifiers of its own,
 //! also where another had its id before.
 
-use super::{Controller, Core, Extent, Namespace, Subsystem, UnknownSubsystem};
+use super::{Change, Controller, Core, Namespace, Subsystem, UnknownSubsystem};
 use crate::options::NamespaceOptions;
 
 /// What cannot be done to namespaces.
@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// A namespace has another size, with its data as far as there is room for it. What is new reads as zeros: the part of the
-    /// store to be zeroed, if any.
+    /// store to be changed, if any.
     ///
     /// # Errors
     /// [`NamespaceError`].
@@ -86,7 +86,7 @@ impl Core {
         nqn: &str,
         nsid: u32,
         size: u64,
-    ) -> Result<Option<Extent>, NamespaceError> {
+    ) -> Result<Option<Change>, NamespaceError> {
         let index = self.index_of(nqn)?;
         let namespace = self.subsystems.get_mut(index).and_then(|subsystem| subsystem.namespace_mut(nsid));
         let namespace = namespace.ok_or(NamespaceError::Unknown(nsid))?;
@@ -98,10 +98,11 @@ impl Core {
         let new = namespace.blocks.saturating_sub(before);
         namespace.marks.clear(namespace.blocks.min(before), u64::MAX);
         let extent = (new > 0).then(|| namespace.extent(before, new).ok()).flatten();
+        let change = extent.map(|extent| namespace.blank(extent));
         if namespace.blocks != before {
             self.namespace_changed(index, nsid);
         }
-        Ok(extent)
+        Ok(change)
     }
 
     /// A namespace goes. Its store is free when nothing is under way there any more.

@@ -7,6 +7,7 @@ use spec::sgl::{SglSubtype, SglType};
 use spec::{AdminOpcode, Command, Completion, Sgl, Status};
 
 use super::Limits;
+use super::Protection;
 use super::fused::{FIRST, SECOND};
 
 /// Bytes of an SGL descriptor.
@@ -116,6 +117,18 @@ pub enum Step {
         /// The answer.
         completion: Completion,
     },
+    /// Do something with blocks whose protection information is checked, added or taken away, then answer: this, or what is
+    /// wrong with them.
+    Protected {
+        /// What to do.
+        what: Protected,
+        /// The blocks.
+        extent: Extent,
+        /// What to do with the protection information.
+        protection: Protection,
+        /// The answer if all is right.
+        completion: Completion,
+    },
     /// Compare and Write as one: see there.
     CompareAndWrite(Box<CompareAndWrite>),
 }
@@ -132,11 +145,33 @@ pub enum Source {
     },
 }
 
+/// What to do with blocks that have protection information.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Protected {
+    /// Write them to the host.
+    Send(Remote),
+    /// Get the command's data and write it to them.
+    Fetch(Source),
+    /// Get the command's data and compare it with them.
+    Compare(Source),
+    /// Check them.
+    Check,
+    /// Zero them.
+    Zero,
+}
+
 /// A change of stores that needs no data of the host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
     /// Zeros.
     Zero(Extent),
+    /// Zeros, with the protection information of blocks that nobody wrote.
+    Blank {
+        /// Which blocks.
+        extent: Extent,
+        /// Bytes of one of them.
+        block: usize,
+    },
     /// Copies of what was there before, one behind the other. The parts have the length of the whole.
     Copy {
         /// Where from.

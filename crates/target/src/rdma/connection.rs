@@ -6,6 +6,7 @@
 //! A response is posted behind all data that goes to the host, since the queue pair keeps their order, and after all data
 //! that comes from the host is here. No more reads are posted at a time than the read depth says.
 
+mod protected;
 mod staged;
 
 use std::collections::VecDeque;
@@ -30,7 +31,7 @@ use super::transfer::Transfer;
 use crate::control::Switches;
 use crate::core::{Core, Extent, Queue, Release, Remote, Source, Step};
 use crate::options::Options;
-pub(super) use staged::Fused;
+pub(super) use staged::{Fused, change};
 
 /// Completions taken at a time.
 const BATCH: usize = 32;
@@ -417,8 +418,11 @@ impl Connection {
                 self.bring(turn, slot, source, capsule, length, then)
             }
             Step::ChangeBlocks { changes, completion } => {
-                let changed = staged::change(turn, &changes);
+                let changed = change(turn.stores, &changes);
                 self.respond(turn, slot, if changed { completion } else { internal(completion) }, None)
+            }
+            Step::Protected { what, extent, protection, completion } => {
+                self.protected(turn, slot, capsule, what, extent, protection, completion)
             }
             Step::CompareAndWrite(pair) => self.compare_and_write(turn, slot, *pair, capsule),
         }

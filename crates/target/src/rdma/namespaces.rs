@@ -7,16 +7,24 @@ use std::rc::Rc;
 
 use verbs::Memory;
 
+use super::connection::change;
 use super::{Error, Target};
-use crate::core::Extent;
+use crate::core::{Change, Extent};
 use crate::options::NamespaceOptions;
 
-use super::io::zero;
-
-/// The memory for a namespace as large as it may become.
+/// The memory for a namespace as large as it may become, of blocks that nobody wrote.
 pub(super) fn memory(namespace: &NamespaceOptions) -> Result<Rc<Memory>, Error> {
-    let length = usize::try_from(namespace.room).map_err(|_| Error::Memory(namespace.room))?;
-    Memory::new(length).map_err(|_| Error::Memory(namespace.room))
+    let error = || Error::Memory(namespace.room);
+    let length = usize::try_from(namespace.store_size()).map_err(|_| error())?;
+    let memory = Memory::new(length).map_err(|_| error())?;
+    let block = namespace.block_size as usize + usize::from(namespace.metadata);
+    if namespace.protection > 0 {
+        let extent = Extent { store: 0, offset: 0, length: namespace.store_size() };
+        if !change(&[Some(memory.clone())], &[Change::Blank { extent, block }]) {
+            return Err(error());
+        }
+    }
+    Ok(memory)
 }
 
 impl Target {
@@ -40,11 +48,10 @@ impl Target {
     }
 
     pub(super) fn resize_namespace(&mut self, nqn: &str, nsid: u32, size: u64) -> Result<(), Error> {
-        if let Some(extent) = self.core.resize_namespace(nqn, nsid, size)? {
-            let Extent { store, .. } = extent;
-            if !zero(&self.stores, &extent) {
-                tracing::error!(nqn, nsid, store, "a namespace reaches beyond its memory");
-            }
+        if let Some(blank) = self.core.resize_namespace(nqn, nsid, size)?
+            && !change(&self.stores, std::slice::from_ref(&blank))
+        {
+            tracing::error!(nqn, nsid, ?blank, "a namespace reaches beyond its memory");
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use verbs::{Access, ProtectionDomain, RegisteredMemory, Segment};
 
 use super::connection::Fused;
 use super::transfer::Transfer;
-use crate::core::{Extent, Piece};
+use crate::core::{Extent, Piece, Protection};
 
 /// The longest buffer that a slot keeps for the next time, in bytes.
 const KEPT_BUFFER: usize = 128 << 10;
@@ -83,6 +83,13 @@ pub(super) enum Then {
     Supply {
         command: Box<Command>,
         length: usize,
+    },
+    /// Check it and write it, or compare it, and answer.
+    Protect {
+        extent: Extent,
+        protection: Protection,
+        compares: bool,
+        completion: Completion,
     },
     /// It belongs to two commands.
     Fused(Box<Fused>),

@@ -16,9 +16,10 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
   --listen ADDR:PORT       listen there; may be given several times; [ADDR]:PORT for IPv6, [ADDR%INTERFACE]:PORT
                            for a link-local address; port 0 takes a free one
   --subsystem DESCRIPTION  a subsystem: its NQN, then separated by commas
-                             ns=SIZE[..MOST][:BLOCK][@GROUP]
+                             ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]
                                               a namespace; sizes in bytes or with K, M, G; MOST is how far it can
-                                              grow; blocks of 512 and ANA group 1 by default
+                                              grow; blocks of 512 and ANA group 1 by default; METADATA bytes behind
+                                              each block, with protection information of TYPE 1, 2 or 3
                              ns=none          leaves a namespace id inactive
                              nn=NUMBER        leaves ids up to that one for namespaces to come
                              host=NQN         only the hosts that are named so may connect

@@ -58,7 +58,7 @@ fn a_namespace_grows_as_far_as_it_has_memory() {
     let last = with_data(Command::read(1, 511, 1), 4096);
     assert_eq!(world.status(&mut io, last), dnr(Status::LBA_OUT_OF_RANGE));
     let new = Extent { store: 0, offset: 1 << 20, length: 1 << 20 };
-    assert_eq!(resize(&mut world, 2 << 20), Ok(Some(new)), "it is to be zeroed");
+    assert_eq!(resize(&mut world, 2 << 20), Ok(Some(Change::Zero(new))), "it is to be zeroed");
     assert!(matches!(world.run(&mut io, last), Step::SendBlocks { .. }));
     let mut bad = Command::new(spec::NvmOpcode::WRITE_UNCORRECTABLE.0);
     bad.set_nsid(1);
@@ -68,7 +68,7 @@ fn a_namespace_grows_as_far_as_it_has_memory() {
     assert_eq!(resize(&mut world, 4096), Ok(None));
     assert_eq!(world.status(&mut io, last), dnr(Status::LBA_OUT_OF_RANGE));
     let new = Extent { store: 0, offset: 4096, length: (2 << 20) - 4096 };
-    assert_eq!(resize(&mut world, 2 << 20), Ok(Some(new)));
+    assert_eq!(resize(&mut world, 2 << 20), Ok(Some(Change::Zero(new))));
     assert!(matches!(world.run(&mut io, last), Step::SendBlocks { .. }), "the mark went with the block");
     for size in [0, 4095, (2 << 20) + 4096, u64::MAX] {
         assert_eq!(resize(&mut world, size), Err(NamespaceError::Size { size, most: 2 << 20 }));

@@ -2,10 +2,14 @@
 //!
 //! What must hold: between the look at the data and what is done about it no other command is executed.
 
-use spec::{Command, Completion, Status};
-use verbs::Segment;
+use std::rc::Rc;
 
+use spec::{Command, Completion, Status};
+use verbs::{Memory, Segment};
+
+use super::protected::ended;
 use super::{Capsule, Connection, Turn};
+use crate::core::protection::forget;
 use crate::core::{Change, CompareAndWrite, Extent, How, Remote, Source};
 use crate::rdma::io::{Failure, pieces, zero};
 use crate::rdma::slots::{Kept, Stage, Then};
@@ -108,6 +112,10 @@ impl Connection {
                     None => Completion::new(0, completion.cid(), Status::INTERNAL_ERROR),
                 };
                 self.respond(turn, slot, completion, invalidate)
+            }
+            Then::Protect { extent, protection, compares, completion } => {
+                let result = self.protected_arrived(turn, slot, &extent, &protection, compares);
+                self.respond(turn, slot, ended(completion, result), invalidate)
             }
             Then::Supply { command, length } => {
                 let mut bytes = vec![0; length];
@@ -216,7 +224,7 @@ impl Connection {
         })
     }
 
-    fn read_buffer(&self, slot: usize, bytes: &mut [u8]) -> bool {
+    pub(super) fn read_buffer(&self, slot: usize, bytes: &mut [u8]) -> bool {
         self.slots.buffer(slot).is_some_and(|buffer| buffer.read(0, bytes))
     }
 
@@ -250,14 +258,23 @@ impl Connection {
 }
 
 /// Does changes, in their order; false when one is not inside its store.
-pub(super) fn change(turn: &Turn<'_>, changes: &[Change]) -> bool {
+pub(in crate::rdma) fn change(stores: &[Option<Rc<Memory>>], changes: &[Change]) -> bool {
     changes.iter().all(|change| match change {
-        Change::Zero(extent) => zero(turn.stores, extent),
+        Change::Zero(extent) => zero(stores, extent),
+        Change::Blank { extent, block } => {
+            let mut bytes = vec![0; *block];
+            forget(&mut bytes, *block);
+            let blocks = extent.length / *block as u64;
+            let mut at =
+                (0..blocks).filter_map(|index| usize::try_from(extent.offset + index * *block as u64).ok());
+            let store = stores.get(extent.store).and_then(Option::as_ref);
+            store.is_some_and(|store| at.all(|offset| store.write(offset, &bytes)))
+        }
         Change::Copy { from, to } => {
             // All of it is read before any of it is written: the parts may overlap the whole.
             let mut bytes = Vec::new();
             let read = from.iter().all(|extent| {
-                pieces(turn.stores, extent, |store, offset, length| {
+                pieces(stores, extent, |store, offset, length| {
                     let start = bytes.len();
                     bytes.resize(start + length, 0);
                     bytes.get_mut(start..).is_some_and(|chunk| store.read(offset, chunk))
@@ -265,7 +282,7 @@ pub(super) fn change(turn: &Turn<'_>, changes: &[Change]) -> bool {
             });
             let mut at = 0;
             read && bytes.len() as u64 == to.length
-                && pieces(turn.stores, to, |store, offset, length| {
+                && pieces(stores, to, |store, offset, length| {
                     let chunk = bytes.get(at..at + length);
                     at += length;
                     chunk.is_some_and(|chunk| store.write(offset, chunk))
