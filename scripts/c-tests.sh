@@ -126,6 +126,7 @@ alone admin-in-process 180 "$bin/admin" --in-process
 alone discovery-in-process 180 "$bin/discovery" --in-process
 alone text-in-process 180 "$bin/text" --in-process
 alone blocks-in-process 180 "$bin/blocks" --in-process
+alone exclusive-in-process 180 "$bin/exclusive" --in-process
 alone vectors-in-process 180 "$bin/vectors" --in-process
 alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
@@ -146,6 +147,7 @@ with_target bad-input 180 16M "$bin/bad-input"
 with_target admin 180 16M "$bin/admin"
 with_target discovery 180 16M "$bin/discovery"
 with_target blocks 180 16M "$bin/blocks"
+with_target exclusive 180 16M "$bin/exclusive"
 with_target vectors 180 16M "$bin/vectors"
 with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
