@@ -75,6 +75,31 @@ pub fn encode_registrant(cntlid: u16, holds: bool, key: u64, hostid: &[u8; 16]) 
     data
 }
 
+/// Size of the Reservation Notification log page in bytes.
+pub const NOTIFICATION_SIZE: usize = 64;
+
+/// Types of the Reservation Notification log page (Base figure 243). As bits they are the mask of the feature.
+pub mod notification {
+    /// There is none.
+    pub const NONE: u8 = 0;
+    /// The host lost its registration.
+    pub const REGISTRATION_PREEMPTED: u8 = 1;
+    /// A reservation of registrants, or of all of them, was released.
+    pub const RELEASED: u8 = 2;
+    /// The reservation and all registrations were cleared.
+    pub const RESERVATION_PREEMPTED: u8 = 3;
+}
+
+/// The Reservation Notification log page: number and type of the notification, how many are behind it, and the namespace.
+#[must_use]
+pub fn encode_notification(number: u64, kind: u8, behind: u8, nsid: u32) -> [u8; NOTIFICATION_SIZE] {
+    let mut data = [0; NOTIFICATION_SIZE];
+    put(&mut data, 0, &number.to_le_bytes());
+    put(&mut data, 8, &[kind, behind]);
+    put(&mut data, 12, &nsid.to_le_bytes());
+    data
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +109,8 @@ mod tests {
         assert_eq!(encode_status(0x0102, 3, 0x0405)[..8], [2, 1, 0, 0, 3, 5, 4, 0]);
         let registrant = encode_registrant(0x0102, true, 0x0a0b, &[7; 16]);
         assert_eq!(registrant[..16], [2, 1, 1, 0, 0, 0, 0, 0, 0x0b, 0x0a, 0, 0, 0, 0, 0, 0]);
+        let notification = encode_notification(0x0102, notification::RELEASED, 4, 0x0506);
+        assert_eq!(notification[..16], [2, 1, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 6, 5, 0, 0]);
         assert_eq!((registrant[16], registrant[31], registrant[32]), (7, 7, 0));
     }
 

@@ -64,7 +64,7 @@ impl Core {
                 if !command.log_page_rae()
                     && let Some(controller) = self.controllers.get_mut(&cntlid)
                 {
-                    controller.page_was_read(command.log_page_id());
+                    controller.page_was_read(command.log_page_id(), &mut self.releases);
                 }
                 Ok(Step::SendBytes { bytes, remote, completion: success })
             }

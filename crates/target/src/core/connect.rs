@@ -9,6 +9,7 @@ use spec::{AdminOpcode, Command, Completion, Status};
 
 use super::events::Events;
 use super::features::Values;
+use super::notifications::Notifications;
 use super::step::DataPointer;
 use super::{Controller, Core, Queue, QueueId, Step};
 use std::collections::BTreeMap;
@@ -118,6 +119,7 @@ impl Core {
             port: queue.local.map(|local| local.port()),
             events: Events::default(),
             features: Values::new(),
+            notifications: Notifications::default(),
             held: Vec::new(),
             io_queues: self.limits.io_queues,
             queues: BTreeMap::new(),

@@ -16,8 +16,12 @@ use spec::{Completion, Status};
 
 use super::{Controller, How, Release};
 
-/// Type of an event: a notice.
+/// Types of events: a notice, and one of the I/O command set.
 const NOTICE: u8 = 2;
+const IO_COMMAND_SET: u8 = 6;
+/// The bit that stands for reservation notifications here. It is none of Asynchronous Event Configuration: they have a mask of
+/// their own, and are always asked for.
+const RESERVATION: u32 = 1 << 24;
 
 /// Something that a host may want to hear of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,10 +32,13 @@ pub(super) enum Event {
     AnaChange,
     /// The discovery log page changed.
     DiscoveryLog,
+    /// There is a reservation notification.
+    Reservation,
 }
 
 impl Event {
-    const ALL: [Event; 3] = [Event::NamespaceAttribute, Event::AnaChange, Event::DiscoveryLog];
+    const ALL: [Event; 4] =
+        [Event::NamespaceAttribute, Event::AnaChange, Event::DiscoveryLog, Event::Reservation];
 
     /// Its bit in Asynchronous Event Configuration.
     fn bit(self) -> u32 {
@@ -39,6 +46,7 @@ impl Event {
             Event::NamespaceAttribute => NAMESPACE_ATTRIBUTE,
             Event::AnaChange => ANA_CHANGE,
             Event::DiscoveryLog => DISCOVERY_LOG_CHANGE,
+            Event::Reservation => RESERVATION,
         }
     }
 
@@ -47,17 +55,19 @@ impl Event {
             Event::NamespaceAttribute => LogPageId::CHANGED_NAMESPACES,
             Event::AnaChange => LogPageId::ASYMMETRIC_NAMESPACE_ACCESS,
             Event::DiscoveryLog => LogPageId::DISCOVERY,
+            Event::Reservation => LogPageId::RESERVATION_NOTIFICATION,
         }
     }
 
     /// Dword 0 of the completion that tells it.
     fn dword(self) -> u32 {
-        let information = match self {
-            Event::NamespaceAttribute => 0x00,
-            Event::AnaChange => 0x03,
-            Event::DiscoveryLog => 0xf0,
+        let (kind, information) = match self {
+            Event::NamespaceAttribute => (NOTICE, 0x00),
+            Event::AnaChange => (NOTICE, 0x03),
+            Event::DiscoveryLog => (NOTICE, 0xf0),
+            Event::Reservation => (IO_COMMAND_SET, 0x00),
         };
-        AsyncEvent::new(NOTICE, information, self.page().0).0
+        AsyncEvent::new(kind, information, self.page().0).0
     }
 }
 
@@ -83,7 +93,8 @@ impl Controller {
 
     /// Something happened.
     pub(super) fn happened(&mut self, event: Event, releases: &mut Vec<Release>) {
-        if self.events.enabled & !self.events.masked & event.bit() != 0 {
+        let enabled = self.events.enabled | RESERVATION;
+        if enabled & !self.events.masked & event.bit() != 0 {
             self.events.pending |= event.bit();
             self.tell(releases);
         }
@@ -107,7 +118,7 @@ impl Controller {
     /// Takes a new configuration. What nobody wants to hear of any more is not told.
     pub(super) fn enable_events(&mut self, enabled: u32) {
         self.events.enabled = enabled;
-        self.events.pending &= enabled;
+        self.events.pending &= enabled | RESERVATION;
     }
 
     /// The Changed Namespace List log page.
@@ -116,13 +127,16 @@ impl Controller {
     }
 
     /// A log page was read without RAE: its event may come again.
-    pub(super) fn page_was_read(&mut self, page: LogPageId) {
+    pub(super) fn page_was_read(&mut self, page: LogPageId, releases: &mut Vec<Release>) {
         for event in Event::ALL.into_iter().filter(|event| event.page() == page) {
             self.events.pending &= !event.bit();
             self.events.masked &= !event.bit();
         }
         if page == LogPageId::CHANGED_NAMESPACES {
             self.events.changed.clear();
+        }
+        if page == LogPageId::RESERVATION_NOTIFICATION {
+            self.notification_was_read(releases);
         }
     }
 }

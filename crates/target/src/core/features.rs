@@ -48,7 +48,11 @@ fn capabilities(feature: FeatureId) -> Option<u32> {
         | FeatureId::TEMPERATURE_THRESHOLD
         | FeatureId::WRITE_ATOMICITY
         | FeatureId::ASYNC_EVENT_CONFIGURATION => Some(CHANGEABLE | SAVEABLE),
-        FeatureId::ERROR_RECOVERY => Some(CHANGEABLE | SAVEABLE | NAMESPACE_SPECIFIC),
+        FeatureId::ERROR_RECOVERY | FeatureId::RESERVATION_NOTIFICATION_MASK => {
+            Some(CHANGEABLE | SAVEABLE | NAMESPACE_SPECIFIC)
+        }
+        // Nothing persists through a power loss, see RESCAP.
+        FeatureId::RESERVATION_PERSISTENCE => Some(NAMESPACE_SPECIFIC),
         FeatureId::POWER_MANAGEMENT | FeatureId::NUMBER_OF_QUEUES | FeatureId::KEEP_ALIVE_TIMER => {
             Some(CHANGEABLE)
         }
@@ -68,7 +72,7 @@ fn key(subsystem: &Subsystem, command: &Command) -> Result<Key, Status> {
             }
             which
         }
-        FeatureId::ERROR_RECOVERY => {
+        _ if capabilities(feature).is_some_and(|capabilities| capabilities & NAMESPACE_SPECIFIC != 0) => {
             let nsid = command.nsid();
             subsystem.namespace(nsid).ok_or(Status::INVALID_NAMESPACE_OR_FORMAT.with_dnr(true))?;
             nsid
@@ -243,9 +247,14 @@ impl Controller {
             // DULBE needs an error for deallocated blocks, which there is none of.
             FeatureId::ERROR_RECOVERY if value & 1 << 16 == 0 => value & 0xffff,
             FeatureId::WRITE_ATOMICITY => value & 1,
+            // A bit for each type of notification.
+            FeatureId::RESERVATION_NOTIFICATION_MASK => value & 0xe,
+            FeatureId::RESERVATION_PERSISTENCE if value & 1 == 0 => 0,
+            FeatureId::RESERVATION_PERSISTENCE => return Err(Status::FEATURE_NOT_CHANGEABLE.with_dnr(true)),
             _ => return Err(INVALID),
         };
-        if feature == FeatureId::ERROR_RECOVERY && command.nsid() == NSID_ALL {
+        let of_namespaces = capabilities(feature).is_some_and(|can| can & NAMESPACE_SPECIFIC != 0);
+        if of_namespaces && command.nsid() == NSID_ALL {
             let there = (1..=subsystem.namespace_count()).filter(|nsid| subsystem.namespace(*nsid).is_some());
             return Ok(there.map(|nsid| ((feature.0, nsid), meant)).collect());
         }

@@ -23,6 +23,7 @@ impl Core {
             LogPageId::SMART if !discovery => Ok(smart()),
             LogPageId::FIRMWARE_SLOT if !discovery => Ok(firmware_slot()),
             LogPageId::CHANGED_NAMESPACES if !discovery => Ok(controller.changed_namespaces()),
+            LogPageId::RESERVATION_NOTIFICATION if !discovery => Ok(controller.notification_page()),
             LogPageId::ASYMMETRIC_NAMESPACE_ACCESS if !discovery => {
                 let subsystem = subsystem.ok_or(Status::INTERNAL_ERROR)?;
                 Ok(subsystem.ana_page(controller, command))

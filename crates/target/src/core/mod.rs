@@ -16,6 +16,7 @@ mod io;
 mod logs;
 mod marks;
 mod namespaces;
+mod notifications;
 mod properties;
 pub(crate) mod protection;
 mod release;
@@ -42,6 +43,7 @@ use features::Values;
 use fused::FirstHalf;
 use marks::Marks;
 pub use namespaces::NamespaceError;
+use notifications::Notifications;
 pub use protection::Protection;
 pub use release::{How, Release};
 use reservations::Reservations;
@@ -153,6 +155,7 @@ struct Controller {
     events: Events,
     /// Features that are kept as they are.
     features: Values,
+    notifications: Notifications,
     /// Held Asynchronous Event Requests: command id and the transport's tag.
     held: Vec<(u16, usize)>,
     io_queues: u16,

@@ -5,6 +5,7 @@ use spec::registers::{CAP, CC, CSTS, Cap, Cc, Csts, NSSR, VS, Vs};
 use spec::{Command, Completion, Status};
 
 use super::events::Events;
+use super::notifications::Notifications;
 use super::{Controller, Core, Ended, Release, Step};
 
 /// The version that controllers report.
@@ -69,6 +70,7 @@ impl Controller {
         } else if !cc.en() && before.en() {
             self.csts = Csts::default();
             self.events = Events::default();
+            self.notifications = Notifications::default();
             reset = true;
         }
         if cc.shn() == 0 {

@@ -52,6 +52,16 @@ struct Held {
 type Preempted = Vec<[u8; 16]>;
 
 impl Reservations {
+    /// The type of the reservation, if there is one.
+    pub(super) fn kind(&self) -> Option<ReservationType> {
+        self.held.map(|held| held.kind)
+    }
+
+    /// The registrants.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = [u8; 16]> + '_ {
+        self.registrants.iter().map(|one| one.hostid)
+    }
+
     /// Whether this host may do that (Base figures 498 and 499).
     pub(super) fn check(&self, hostid: &[u8; 16], access: Access) -> Result<(), Status> {
         let Some(held) = &self.held else { return Ok(()) };
@@ -253,16 +263,20 @@ impl Core {
         let mut keys = bytes.as_chunks::<8>().0.iter().map(|key| u64::from_le_bytes(*key));
         let (first, second) = (keys.next().unwrap_or_default(), keys.next().unwrap_or_default());
         let (reservations, dword) = (&mut namespace.reservations, command.cdw10());
-        match NvmOpcode(command.opcode()) {
+        let (before, opcode) = (reservations.clone(), NvmOpcode(command.opcode()));
+        let mut preempted = Preempted::new();
+        match opcode {
             NvmOpcode::RESERVATION_REGISTER => reservations.register(&hostid, dword, first, second)?,
             NvmOpcode::RESERVATION_ACQUIRE => {
-                let preempted = reservations.acquire(&hostid, dword, first, second)?;
-                if dword & 7 == PREEMPT_AND_ABORT {
-                    self.abort_preempted(index, command.nsid(), &preempted);
-                }
+                preempted = reservations.acquire(&hostid, dword, first, second)?;
             }
             NvmOpcode::RESERVATION_RELEASE => reservations.release(&hostid, dword, first)?,
             _ => return Err(Status::INVALID_OPCODE.with_dnr(true)),
+        }
+        let notices = reservations.notices(&before, &hostid, opcode);
+        self.notify_hosts(index, command.nsid(), &notices);
+        if opcode == NvmOpcode::RESERVATION_ACQUIRE && dword & 7 == PREEMPT_AND_ABORT {
+            self.abort_preempted(index, command.nsid(), &preempted);
         }
         Ok(Step::Respond(Completion::new(0, command.cid(), Status::SUCCESS)))
     }

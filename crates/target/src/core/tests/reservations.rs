@@ -223,6 +223,90 @@ fn preempting_takes_registrations_and_reservations() {
     assert_eq!((hosts.report(0).1, hosts.report(0).2.len(), hosts.may(2)), (0, 0, (true, true)));
 }
 
+impl Hosts {
+    /// Has the host wait for an event.
+    fn request(&mut self, host: usize) {
+        let command = Command::async_event_request().with_cid(host as u16);
+        let step = self.world.core.execute(&mut self.admins[host], host, &command, &zeros(0), 0);
+        assert_eq!(step, Step::Hold);
+    }
+
+    /// The hosts that heard of a notification, by the tags of their requests.
+    fn heard(&mut self) -> Vec<usize> {
+        let releases = self.world.core.take_releases().into_iter();
+        let heard = releases.map(|release| {
+            let How::Answer(completion) = release.how else { panic!("{release:?}") };
+            assert_eq!((completion.cdw0(), usize::from(release.cntlid)), (0x0080_0006, release.tag + 1));
+            release.tag
+        });
+        heard.collect()
+    }
+
+    /// Number, type, those behind it, and the namespace.
+    fn notification(&mut self, host: usize) -> (u8, u8, u8, u8) {
+        let command = Command::get_log_page(spec::log::LogPageId::RESERVATION_NOTIFICATION, 0, 0, 64);
+        let page = self.world.bytes(&mut self.admins[host], command.with_sgl1(remote(64)));
+        (page[0], page[8], page[9], page[12])
+    }
+}
+
+#[test]
+fn hosts_hear_of_what_others_take_from_them() {
+    use spec::feature::FeatureId;
+    let mut hosts = Hosts::new();
+    (0..3).for_each(|host| hosts.request(host));
+    (0..3).for_each(|host| hosts.register(host));
+    hosts.acquire(0, 3);
+    assert_eq!(hosts.heard(), []);
+    // A reservation of registrants is released: the other registrants hear, once until they look.
+    hosts.run(0, RELEASE, 3 << 8, &[1]);
+    assert_eq!(hosts.heard(), [1, 2]);
+    hosts.request(1);
+    hosts.acquire(1, 6);
+    hosts.run(1, RELEASE, 6 << 8, &[2]);
+    assert_eq!(hosts.heard(), [0]);
+    assert_eq!(hosts.notification(0), (1, 2, 0, 1));
+    assert_eq!(hosts.notification(0), (0, 0, 0, 0), "it was read");
+    assert_eq!((hosts.notification(2), hosts.notification(2)), ((1, 2, 1, 1), (2, 2, 0, 1)));
+    assert_eq!(hosts.notification(1), (1, 2, 0, 1));
+    // One of a single host concerns nobody else.
+    hosts.acquire(0, 1);
+    hosts.run(0, RELEASE, 1 << 8, &[1]);
+    assert_eq!((hosts.heard(), hosts.notification(1).0), (vec![], 0));
+    // A registration is taken.
+    hosts.run(0, ACQUIRE, 1 | 1 << 8, &[1, 2]);
+    assert_eq!((hosts.heard(), hosts.notification(1)), (vec![1], (2, 1, 0, 1)));
+    // All are cleared.
+    hosts.run(0, RELEASE, 1, &[1]);
+    assert_eq!(hosts.notification(2), (3, 3, 0, 1));
+    // Who does not want to hear does not.
+    (0..3).for_each(|host| hosts.register(host));
+    let mut mask = Command::set_features(FeatureId::RESERVATION_NOTIFICATION_MASK, 0b1000);
+    mask.set_nsid(1);
+    assert_eq!(hosts.world.status(&mut hosts.admins[2], mask), Status::SUCCESS);
+    hosts.run(0, RELEASE, 1, &[1]);
+    assert_eq!((hosts.notification(1).1, hosts.notification(2).1), (3, 0));
+    let mut persist = Command::set_features(FeatureId::RESERVATION_PERSISTENCE, 1);
+    persist.set_nsid(1);
+    let status = hosts.world.status(&mut hosts.admins[2], persist);
+    assert_eq!(status, dnr(Status::FEATURE_NOT_CHANGEABLE));
+}
+
+#[test]
+fn a_notification_behind_another_is_an_event_of_its_own() {
+    let mut hosts = Hosts::new();
+    (0..2).for_each(|host| hosts.register(host));
+    for _ in 0..300 {
+        hosts.acquire(0, 3);
+        hosts.run(0, RELEASE, 3 << 8, &[1]);
+    }
+    hosts.request(1);
+    assert_eq!(hosts.heard(), [1]);
+    assert_eq!(hosts.notification(1), (46, 2, 254, 1), "the oldest of those that are kept");
+    hosts.request(1);
+    assert_eq!(hosts.heard(), [1]);
+}
+
 #[test]
 fn commands_on_reservations_have_their_form() {
     let mut hosts = Hosts::new();
