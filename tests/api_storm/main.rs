@@ -51,7 +51,7 @@ const TIMEOUT_MS: u32 = 300;
 /// What an average world has at least.
 const FLOORS: [(&str, f64); 21] = [
     ("I/Os on live qpairs", 20.0),
-    ("good I/Os", 8.0),
+    ("good I/Os", 6.0),
     ("aborted I/Os", 20.0),
     ("I/Os that waited for the connection", 10.0),
     ("busy qpairs", 3.0),

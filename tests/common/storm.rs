@@ -11,7 +11,7 @@
 #![allow(dead_code)]
 
 use crate::{
-    common::{World, hurry, turn},
+    common::{NQN, World, hurry, turn},
     replay,
     troubles::{Dice, PEACE, at_some_time, trouble},
 };
@@ -212,8 +212,34 @@ impl Storm {
                 count("other devices");
                 softverbs::control(&format!("device profile {profile}")).unwrap();
             }
+            7 => {
+                count("changes of the namespace");
+                let change = self.dice.pick(&[
+                    "ns resize NQN 1 1M",
+                    "ns resize NQN 1 8M",
+                    "ana NQN 1 inaccessible",
+                    "ana NQN 1 change",
+                    "ana NQN 1 optimized",
+                ]);
+                self.tell(world, &change.replace("NQN", NQN));
+            }
+            8 => {
+                count("commands that wait or fail");
+                let how = self.dice.pick(&[
+                    "stall read 3",
+                    "stall identify 1",
+                    "stall io:any 5",
+                    "delay write 20 10",
+                    "delay admin:0x18 50 2",
+                    "fail read 0x0281 3",
+                    "fail identify 0x4006 1",
+                    "fail fabrics:1 0x4183 1",
+                    "resume all",
+                ]);
+                self.tell(world, how);
+            }
             _ => {
-                for what in ["behave silent", "behave reject-connections", "truth all"] {
+                for what in ["behave silent", "behave reject-connections", "truth all", "resume all"] {
                     world.control(what);
                 }
                 softverbs::control("device profile off; device on; port up; peer speaks").unwrap();
