@@ -89,7 +89,7 @@ const HEADERS: &[Header] = &[
         path: "spdk/nvme_rdma.h",
         guard: "SPDK_NVME_RDMA_H",
         about: "What this library has beyond SPDK's API.",
-        includes: &["spdk/stdinc.h"],
+        includes: &["spdk/nvme.h"],
         sources: &["extension.rs"],
     },
     Header {

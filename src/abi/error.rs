@@ -177,7 +177,7 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::Internal(_) => libc::ENOTRECOVERABLE,
         TransportError::DeviceTooSmall { .. } => libc::EOPNOTSUPP,
         TransportError::FirstReceives(errno) => *errno,
-        TransportError::NoRequests | TransportError::NoMemory => libc::ENOMEM,
+        TransportError::NoRequests | TransportError::NoMemory | TransportError::NoBuffers => libc::ENOMEM,
         TransportError::NoMap(_) => libc::ENOSYS,
         TransportError::NotRegistered { .. } => libc::EFAULT,
         TransportError::TooManyPieces(_) => libc::EINVAL,

@@ -6,14 +6,23 @@
 //! a pointer that it finds there, so a buffer whose memory was given back meanwhile yields nothing, or at worst a key that
 //! the device refuses.
 //!
+//! Memory that the environment does not know goes another way: through a buffer of ours ([`Pool`]), or by a registration for one request
+//! ([`Held`]).
+//!
 //! What a key opens, and for how long, is in `docs/security.md`. All unsafe calls of the environment's memory map are in
 //! this module.
 
 #![allow(unsafe_code)]
 
+mod bounce;
+mod held;
 mod keys;
+pub mod program;
 mod region;
 mod sys;
+
+pub use bounce::{Lack, Lent, Pool};
+pub use held::{Held, NotCopied};
 
 use crate::epoch;
 use keys::{Free, KeyTable, Translation};
@@ -33,12 +42,21 @@ pub struct Keys {
     pub writable: u32,
 }
 
+/// A piece of the program's memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it begins.
+    pub address: u64,
+    /// Its length in bytes, less than 16 MiB.
+    pub length: u32,
+}
+
 /// What a look-up answers. A request slot has room for either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Covered {
     /// One registered region covers the whole buffer.
     Registered(Keys),
-    /// None does, or more than one: the buffer cannot be used as it is.
+    /// None does, or it takes more than one.
     No,
 }
 
@@ -113,6 +131,21 @@ impl Map {
         let size = covered.min(u64::MAX - address);
         cache.entry.set(Entry { start: address, size, keys: keys.into() });
         Covered::Registered(keys)
+    }
+
+    /// The part of a buffer, from its first byte on, that one registered region covers: its length and its keys. None if the first byte
+    /// is in none.
+    #[cold]
+    pub fn first_part(&self, Piece { address, length }: Piece) -> Option<(u32, Keys)> {
+        address.checked_add(u64::from(length))?;
+        let mut covered = u64::from(length);
+        // SAFETY: as in look_up.
+        let translation = unsafe { sys::spdk_mem_map_translate(self.raw.as_ptr(), address, &mut covered) };
+        if translation == NOTHING || covered == 0 {
+            return None;
+        }
+        let keys = self.inner.keys.get(Translation(translation))?;
+        Some((u32::try_from(covered).unwrap_or(u32::MAX).min(length), keys))
     }
 
     /// The key for a command whose data go both ways, as no command of the NVMe specifications' do: it is registered when

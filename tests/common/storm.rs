@@ -36,6 +36,8 @@ const MOST_ACTS: u32 = 3000;
 const MOST_DEPTH: u32 = 4;
 
 thread_local! {
+    /// Memory that no environment knows. Its content is nobody's.
+    static FOREIGN: Vec<Cell<u8>> = vec![Cell::new(0); BUFFER as usize + 64];
     static TALLY: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
     static LONGEST: RefCell<BTreeMap<&'static str, (Duration, u64)>> = const { RefCell::new(BTreeMap::new()) };
 }
@@ -86,8 +88,10 @@ pub struct Shape {
     pub lba: u64,
     pub blocks: u32,
     pub flags: u32,
-    /// No device can reach the buffer.
+    /// There is no memory at the buffer.
     pub wild: bool,
+    /// The buffer is the program's, and not registered: what is needed for it may be refused.
+    pub foreign: bool,
     /// However often it is tried, it is refused.
     pub impossible: bool,
     /// Its data lie in pieces: how many commands it takes is for device and target to say.
@@ -380,9 +384,14 @@ impl Storm {
             blocks: self.dice.pick(&[1, 1, 1, 8, 64]),
             flags: self.dice.pick(&[0, 0, 0, 1 << 30]),
             wild: false,
+            foreign: self.once_in(8),
             impossible: false,
             scattered: false,
         };
+        if shape.foreign {
+            count("buffers that are not registered");
+            shape.buffer = FOREIGN.with(|foreign| foreign.as_ptr().cast_mut().cast::<c_void>().wrapping_byte_add(3));
+        }
         if self.once_in(6) {
             match self.roll(6) {
                 0 => (shape.buffer, shape.wild) = (std::ptr::null_mut(), true),
@@ -444,7 +453,7 @@ impl Storm {
                     Refusal::NotConnected => assert!(!connected, "it is connected, and says that it is not"),
                     Refusal::Device => count("refusals of the device"),
                     Refusal::BadMemory => {
-                        assert!(shape.wild, "good memory is refused");
+                        assert!(shape.wild || shape.foreign, "good memory is refused");
                         count("bad buffers");
                     }
                 }
