@@ -128,6 +128,7 @@ alone text-in-process 180 "$bin/text" --in-process
 alone blocks-in-process 180 "$bin/blocks" --in-process
 alone exclusive-in-process 180 "$bin/exclusive" --in-process
 alone vectors-in-process 180 "$bin/vectors" --in-process
+alone memory-in-process 180 "$bin/memory" --in-process
 alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
 alone groups-in-process 180 "$bin/groups" --in-process
@@ -149,6 +150,7 @@ with_target discovery 180 16M "$bin/discovery"
 with_target blocks 180 16M "$bin/blocks"
 with_target exclusive 180 16M "$bin/exclusive"
 with_target vectors 180 16M "$bin/vectors"
+with_target memory 180 16M "$bin/memory"
 with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"

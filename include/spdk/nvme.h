@@ -2247,6 +2247,23 @@ int spdk_nvme_dhchap_get_dhgroup_id(const char *dhgroup);
  */
 const char *spdk_nvme_dhchap_get_dhgroup_name(int id);
 
+/**
+ * Lets connections from now on use protection domains and memory keys of the program's.
+ *
+ * The three functions are copied, and one that is NULL is not used; NULL for all of them ends that. Call it before the first
+ * connection.
+ *
+ * get_ibv_pd gives the protection domain for a controller, on the device that its connection goes over: it must be one of that device,
+ * and stays the program's, until all connections over it are gone. NULL refuses the connection. get_rkey gives the key for a
+ * region that is registered with the environment, which the controller gets, or 0 if there is none; data in such a region, and in memory
+ * that is not registered, are copied. put_rkey hears when a region is unregistered, or the last connection over the domain is gone.
+ * The library's own memory is registered with the program's protection domain.
+ *
+ * What must hold:
+ * hooks is NULL or points to functions that can be called from any thread, as long as the process lives.
+ */
+void spdk_nvme_rdma_init_hooks(struct spdk_nvme_rdma_hooks *hooks);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -239,12 +239,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_rdma_init_hooks(a1: Pointer) -> (),
-    nothing(),
-    ()
-);
-
-stub!(
     spdk_nvme_transport_available(a1: u32) -> u8,
     nothing(),
     0

@@ -16,6 +16,7 @@
 
 mod bounce;
 mod held;
+mod hooks;
 mod keys;
 pub mod program;
 mod region;
@@ -23,6 +24,7 @@ mod sys;
 
 pub use bounce::{Lack, Lent, Pool};
 pub use held::{Held, NotCopied};
+pub use hooks::{KeyHooks, domain_of_program};
 
 use crate::epoch;
 use keys::{Free, KeyTable, Translation};
@@ -75,6 +77,8 @@ pub struct Map {
 /// environment called with `regions` locked, since that may lead to the next one.
 struct Inner {
     domain: Arc<ProtectionDomain>,
+    /// The program's functions for keys, if it has such.
+    hooks: Option<KeyHooks>,
     budget: Budget,
     keys: KeyTable,
     regions: Mutex<Regions>,
@@ -101,10 +105,20 @@ unsafe impl Sync for Map {}
 impl Map {
     /// Registers all of the environment's memory with `domain`, whose device has these limits, now and as it changes.
     pub fn new(domain: &Arc<ProtectionDomain>, limits: &DeviceLimits) -> Result<Self, NoMap> {
+        Self::with_hooks(domain, limits, None)
+    }
+
+    /// As [`Map::new`], with keys of the program's if it has such.
+    pub fn with_hooks(
+        domain: &Arc<ProtectionDomain>,
+        limits: &DeviceLimits,
+        hooks: Option<KeyHooks>,
+    ) -> Result<Self, NoMap> {
         static OPERATIONS: sys::spdk_mem_map_ops =
             sys::spdk_mem_map_ops { notify_cb: Some(notify), are_contiguous: Some(are_contiguous) };
         let inner = Arc::new(Inner {
             domain: domain.clone(),
+            hooks,
             budget: Budget::new(limits),
             keys: KeyTable::default(),
             regions: Mutex::default(),
@@ -114,6 +128,11 @@ impl Map {
         let raw =
             unsafe { sys::spdk_mem_map_alloc(NOTHING, &OPERATIONS, Arc::as_ptr(&inner).cast_mut().cast()) };
         Ok(Self { raw: NonNull::new(raw).ok_or(NoMap)?, inner })
+    }
+
+    /// Whether the keys are the program's: then they are for the controller, and of no use as local ones.
+    pub fn has_hooks(&self) -> bool {
+        self.inner.hooks.is_some()
     }
 
     /// The keys of the region that covers `length` bytes at `address`, which `cache` knows from here on.
@@ -185,6 +204,13 @@ impl Drop for Map {
 impl Inner {
     /// Registers a range, in as many pieces as the device needs. All of them, or none.
     fn register(&self, map: *mut sys::spdk_mem_map, address: *mut c_void, length: usize) -> Result<(), i32> {
+        if let Some(hooks) = &self.hooks {
+            let Some(key) = hooks.key_for(&self.domain, address, length) else {
+                tracing::warn!("the program has no key for {length} bytes at {address:p}: data there are copied");
+                return Ok(());
+            };
+            return self.add(map, address, length, Region::given(key, length));
+        }
         for (at, size) in self.budget.pieces(address.addr(), length) {
             let before = at.saturating_sub(address.addr());
             if let Err(errno) = self.register_piece(map, address.wrapping_byte_add(before), size) {
@@ -217,6 +243,17 @@ impl Inner {
         if let Some(why) = short.or(refused.map(Short::Refused)) {
             self.say_short(why);
         }
+        self.add(map, address, length, region)
+    }
+
+    /// Lets a region be found.
+    fn add(
+        &self,
+        map: *mut sys::spdk_mem_map,
+        address: *mut c_void,
+        length: usize,
+        region: Region,
+    ) -> Result<(), i32> {
         let translation = {
             let regions = &mut *self.regions.lock();
             self.keys.insert(&mut regions.free_keys, region.keys())

@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod device;
 mod group_core;
+mod hooks;
 mod parting;
 mod poll_group;
 mod poller;
@@ -28,6 +29,7 @@ mod wire;
 
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
 pub use config::{Association, ConnectTarget, QpairConfiguration};
+pub use hooks::{DomainHook, Hooks, set_hooks};
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;
@@ -58,8 +60,8 @@ pub enum Error {
     NoRequests,
     /// The device cannot be let at the buffer, and its content cannot be copied.
     #[error(
-        "{length} bytes at {address:#x} are neither registered for I/O nor memory that can be copied or registered for the length \
-         of a request: is that memory there, and writable for what is read into it?"
+        "{length} bytes at {address:#x} are not registered for I/O, and can be neither copied nor registered for the length of a \
+         request: is that memory there, and writable for what is read into it?"
     )]
     NotRegistered {
         /// The buffer's address.

@@ -130,6 +130,8 @@ pub struct Wire {
     reserved: Cell<u32>,
     connect_data: Cell<Option<Rc<Memory>>>,
     pub(super) rows: Rows,
+    /// Bytes of a row of descriptors that a capsule may carry.
+    row_room: Cell<u32>,
     /// For data that are not registered, once there are any.
     pool: Cell<Option<Rc<Pool>>>,
     ways: Cell<Ways>,
@@ -204,6 +206,7 @@ impl Wire {
             reserved: Cell::new(0),
             connect_data: Cell::new(Some(connect_data)),
             rows: Rows::default(),
+            row_room: Cell::new(0),
             pool: Cell::new(None),
             ways: Cell::default(),
             spoiled: Cell::new(false),
@@ -485,7 +488,9 @@ impl Wire {
         self.distrusted.set(false);
         self.depth.set(u32::from(depth));
         self.reserved.set(u32::from(reserved));
-        self.in_capsule_data.set(in_capsule_data);
+        self.row_room.set(in_capsule_data);
+        // A key that the program gave is for the controller.
+        self.in_capsule_data.set(if device.has_keys_of_program() { 0 } else { in_capsule_data });
         Ok(Opened { registrations, connect_data })
     }
 

@@ -197,7 +197,7 @@ impl Wire {
 
     /// Descriptors that a capsule of the connection has room for.
     fn room_for_descriptors(&self) -> u32 {
-        self.in_capsule_data.get() / size_of::<[u64; 2]>() as u32
+        self.row_room.get() / size_of::<[u64; 2]>() as u32
     }
 
     /// Pieces that the data of a command may lie in, over the connection that there is.
