@@ -6,9 +6,7 @@
 mod common;
 
 use common::*;
-use spdk_nvme_rdma::{
-    host::{Context, Controller, Error},
-};
+use spdk_nvme_rdma::host::{Context, Controller, Error};
 use spec::{Completion, Status};
 use std::{
     cell::{Cell, RefCell},
@@ -110,7 +108,9 @@ fn exchange(world: &World, controller: &std::rc::Rc<Controller>) {
     let heap = vec![Cell::new(0_u8); 512 * 8];
     let start = world.buffer().cast::<u8>();
     let wait = || {
-        until("an I/O", || qpair.process_completions(0).is_ok() && ENDED.with_borrow(|ended| !ended.is_empty()));
+        until("an I/O", || {
+            qpair.process_completions(0).is_ok() && ENDED.with_borrow(|ended| !ended.is_empty())
+        });
         assert_eq!(ENDED.take(), [Status::SUCCESS]);
     };
     for blocks in [1, 8] {
@@ -145,7 +145,9 @@ fn a_program_brings_its_own_domain_and_keys() {
         let controller = world.controller();
         exchange(&world, &controller);
         assert_eq!(ASKED.with_borrow(|asked| !asked.is_empty()), domain);
-        ASKED.with_borrow(|asked| assert!(asked.iter().all(|one| *one == format!("127.0.0.1 {NQN}")), "{asked:?}"));
+        ASKED.with_borrow(|asked| {
+            assert!(asked.iter().all(|one| *one == format!("127.0.0.1 {NQN}")), "{asked:?}")
+        });
         let buffer = world.buffer().addr();
         let covers = |(_, start): &(Pointer, usize)| *start <= buffer && buffer - start < 64 << 20;
         assert_eq!(KEYS.with_borrow(|given| given.values().any(covers)), keys);

@@ -151,7 +151,10 @@ impl Buffer {
         let all = unsafe { std::slice::from_raw_parts(self.around, self.length + 2 * ROOM) };
         let (before, rest) = all.split_at(ROOM);
         let (found, behind) = rest.split_at(self.length);
-        assert!(before.iter().chain(behind).all(|byte| *byte == CANARY), "bytes around the buffer were touched");
+        assert!(
+            before.iter().chain(behind).all(|byte| *byte == CANARY),
+            "bytes around the buffer were touched"
+        );
         let wrong = found.iter().zip(bytes).position(|(found, wanted)| found != wanted);
         assert_eq!((wrong, found.len()), (None, bytes.len()));
     }
@@ -235,7 +238,10 @@ fn what_is_no_memory_is_an_error() {
     let scene = Scene::new();
     let pages = Pages::new(256 << 10);
     let wild = |result: Result<(), Error>| {
-        assert!(matches!(result, Err(Error::Transport(transport::Error::NotRegistered { .. }))), "{result:?}");
+        assert!(
+            matches!(result, Err(Error::Transport(transport::Error::NotRegistered { .. }))),
+            "{result:?}"
+        );
     };
     for bytes in [BLOCK, 4096, 128 << 10] {
         for address in [0, 0x1000, usize::MAX - 0xfff] {
@@ -364,15 +370,39 @@ fn what_is_aborted_leaves_the_buffer_alone() {
     }
 }
 
-/// A controller that fails a read may have written part of it: none of that is seen.
+/// A controller that fails a read may have written part of it, or all: none of that is seen.
 #[test]
 fn what_fails_is_not_copied() {
     let scene = Scene::new();
+    scene.world.set_liar(|answer| {
+        if answer.qid != 0 {
+            answer.page = Some(vec![1; 4096]);
+            answer.completion = Completion::new(0, answer.command.cid(), Status::INTERNAL_ERROR);
+        }
+    });
     let buffer = Buffer::heap(4096);
     buffer.fill(&vec![9; 4096]);
-    scene.read(buffer.start(), 1 << 40, 4096).unwrap();
-    assert_ne!(scene.ended(1), [Status::SUCCESS]);
+    scene.read(buffer.start(), 0, 4096).unwrap();
+    assert_eq!(scene.ended(1), [Status::INTERNAL_ERROR]);
     buffer.is(&vec![9; 4096]);
+    scene.finish();
+}
+
+/// What a controller leaves out of a read that it calls good is zero, and not what another request left.
+#[test]
+fn what_is_left_out_is_zero() {
+    let scene = Scene::new();
+    let buffer = Buffer::heap(4096);
+    scene.round_trip(&buffer, &Buffer::heap(4096), 0);
+    scene.world.set_liar(|answer| {
+        if answer.qid != 0 {
+            answer.page = Some(vec![1; 100]);
+        }
+    });
+    buffer.fill(&vec![9; 4096]);
+    scene.read(buffer.start(), 0, 4096).unwrap();
+    assert_eq!(scene.ended(1), [Status::SUCCESS]);
+    buffer.is(&[[1; 100].as_slice(), &[0; 3996]].concat());
     scene.finish();
 }
 

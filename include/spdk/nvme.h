@@ -442,8 +442,8 @@ int spdk_nvme_ctrlr_cmd_abort_ext(struct spdk_nvme_ctrlr *ctrlr,
                                   void *cb_arg);
 
 /**
- * Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or
- * registered with it, until cb_fn is called.
+ * Sends a command as it is, but for its command id and data pointer. buf stays untouched until cb_fn is called; as
+ * spdk_nvme_ns_cmd_read() has it, it may be any memory.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching. cmd points to a command, and buf is NULL or has len bytes.
@@ -1381,9 +1381,10 @@ uint32_t spdk_nvme_ns_get_format_index(const struct spdk_nvme_ns_data *nsdata);
 /**
  * Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
  *
- * payload is memory that the program has registered or that came from spdk_dma_malloc() and its kin, and stays
- * untouched until then. Returns 0; -EINVAL for flags or a length that cannot be; -ENOMEM if no request is free, so
- * try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
+ * payload stays untouched until then. It may be any memory of the program: what the program has registered, or what came from
+ * spdk_dma_malloc() and its kin, is used in place; other memory is copied, or registered for the length of the command, which
+ * costs more. Returns 0; -EINVAL for flags or a length that cannot be; -EFAULT for a payload that is no memory, or not writable;
+ * -ENOMEM if no request is free, so try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
  *
  * What must hold:
  * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
@@ -1863,8 +1864,8 @@ int spdk_nvme_ns_cmd_comparev_with_md(struct spdk_nvme_ns *ns,
                                       uint16_t apptag);
 
 /**
- * Sends a command with len bytes of data at buf, which is memory that the program has registered or that came from spdk_dma_malloc()
- * and its kin, and stays untouched until cb_fn is called. NULL and 0 say that there are none.
+ * Sends a command with len bytes of data at buf, any memory as spdk_nvme_ns_cmd_read() has it, which stays untouched until cb_fn is
+ * called. NULL and 0 say that there are none.
  *
  * What must hold:
  * Both are handles that nobody else is freeing, and no other thread uses qpair. cmd is NULL, which is refused, or points to a

@@ -462,7 +462,7 @@ impl Controller {
         &self.tasks
     }
 
-    /// Sends an admin command that the caller has built, with data in memory of the environment. Refused for want of
+    /// Sends an admin command that the caller has built, with the data that the payload names. Refused for want of
     /// requests when only the one that is kept for Keep Alive is left.
     pub fn submit_admin(
         &self,

@@ -7,11 +7,7 @@
 //! What must hold: a buffer is lent to one request, which gives it back when the device can no longer touch it. With the pool's end
 //! each goes as it comes back; where a device may go on using them, all that is lent is kept for good.
 
-use std::{
-    cell::Cell,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 use verbs::{Access, Error, Memory, ProtectionDomain, RegisteredMemory};
 
 /// Buffers of a pool.
@@ -79,7 +75,11 @@ impl Pool {
 
     /// Lends a buffer of at least `length` bytes with this access. What an earlier request left is in it.
     pub fn lend(self: &Rc<Self>, length: usize, access: Access) -> Result<Lent, Lack> {
-        let size = length.max(SMALLEST).checked_next_power_of_two().filter(|size| *size <= BYTES).ok_or(Lack::TooLong)?;
+        let size = length
+            .max(SMALLEST)
+            .checked_next_power_of_two()
+            .filter(|size| *size <= BYTES)
+            .ok_or(Lack::TooLong)?;
         let mut free = self.free.take();
         let fits = |buffer: &Buffer| buffer.access == access && buffer.memory.length() == size;
         let found = match free.iter().position(fits) {

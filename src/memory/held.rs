@@ -4,7 +4,7 @@
 //! a registration of memory that the program did not register lives no longer than the request. The program may unmap such memory
 //! as soon as its callback has run, and nobody would hear of it: so no registration is kept by its address.
 
-use super::{Piece, Lent, program};
+use super::{Lent, Piece, program};
 use std::{ffi::c_void, sync::Arc};
 use verbs::{Access, Error, MemoryRegion, ProtectionDomain};
 
@@ -59,7 +59,11 @@ impl Held {
         let first = self.back.first().copied();
         match (self.lent.as_ref().and_then(Lent::memory), first) {
             (Some(memory), Some(first)) if succeeded => {
-                if program::copy_out(memory, &self.back) { Ok(()) } else { Err(NotCopied(first)) }
+                if program::copy_out(memory, &self.back) {
+                    Ok(())
+                } else {
+                    Err(NotCopied(first))
+                }
             }
             _ => Ok(()),
         }

@@ -56,7 +56,10 @@ impl Drop for GivenKey {
 /// # Safety
 ///
 /// As [`ProtectionDomain::of_program`].
-pub unsafe fn domain_of_program(device: &Device, domain: *mut c_void) -> Result<Arc<ProtectionDomain>, Error> {
+pub unsafe fn domain_of_program(
+    device: &Device,
+    domain: *mut c_void,
+) -> Result<Arc<ProtectionDomain>, Error> {
     // SAFETY: the caller's contract.
     unsafe { ProtectionDomain::of_program(device, domain) }
 }

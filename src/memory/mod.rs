@@ -206,7 +206,9 @@ impl Inner {
     fn register(&self, map: *mut sys::spdk_mem_map, address: *mut c_void, length: usize) -> Result<(), i32> {
         if let Some(hooks) = &self.hooks {
             let Some(key) = hooks.key_for(&self.domain, address, length) else {
-                tracing::warn!("the program has no key for {length} bytes at {address:p}: data there are copied");
+                tracing::warn!(
+                    "the program has no key for {length} bytes at {address:p}: data there are copied"
+                );
                 return Ok(());
             };
             return self.add(map, address, length, Region::given(key, length));

@@ -41,7 +41,9 @@ enum Way {
 
 fn copy(way: Way, pieces: &[Piece], memory: &Memory) -> bool {
     let Some((local, count, bytes)) = vector(pieces) else { return false };
-    let Some(remote) = one(memory.address(), bytes).filter(|_| bytes <= memory.length()) else { return false };
+    let Some(remote) = one(memory.address(), bytes).filter(|_| bytes <= memory.length()) else {
+        return false;
+    };
     // SAFETY: getpid has no requirement. Both calls have whole vectors, of which `count` elements are looked at. The remote side is
     // `bytes` bytes of `memory`, to which nobody has a reference. The local side is the program's: it gave that memory to be read
     // or written until its callback, and the kernel answers with an error where none is.
@@ -73,9 +75,12 @@ pub fn can_copy() -> bool {
     *CAN.get_or_init(|| {
         let mut byte = 1_u8;
         let piece = Piece { address: (&raw mut byte).expose_provenance() as u64, length: 1 };
-        let can = Memory::new(1).is_ok_and(|memory| copy_in(&[piece], &memory) && copy_out(&memory, &[piece]));
+        let can =
+            Memory::new(1).is_ok_and(|memory| copy_in(&[piece], &memory) && copy_out(&memory, &[piece]));
         if !can {
-            tracing::warn!("process_vm_readv is not to be had here: memory that is not registered is not copied");
+            tracing::warn!(
+                "process_vm_readv is not to be had here: memory that is not registered is not copied"
+            );
         }
         can
     })
@@ -87,8 +92,13 @@ pub fn can_copy() -> bool {
 pub fn is_writable(pieces: &[Piece]) -> bool {
     pieces.iter().all(|piece| {
         let begin = piece.address & !(PAGE - 1);
-        let end = piece.address.checked_add(u64::from(piece.length)).and_then(|end| end.checked_next_multiple_of(PAGE));
-        end.is_some_and(|end| if can_populate() { populate(begin, end - begin) } else { is_there(begin, end) })
+        let end = piece
+            .address
+            .checked_add(u64::from(piece.length))
+            .and_then(|end| end.checked_next_multiple_of(PAGE));
+        end.is_some_and(
+            |end| if can_populate() { populate(begin, end - begin) } else { is_there(begin, end) },
+        )
     })
 }
 

@@ -43,7 +43,8 @@ impl DeviceShare {
         let map = Map::with_hooks(&domain, &limits, keys)?;
         let new = Arc::new(Self { map, domain, limits });
         let mut in_use = IN_USE.lock();
-        let found = in_use.iter().filter_map(Weak::upgrade).find(|share| share.is(device, programs.as_deref()));
+        let found =
+            in_use.iter().filter_map(Weak::upgrade).find(|share| share.is(device, programs.as_deref()));
         if found.is_none() {
             in_use.push(Arc::downgrade(&new));
         }

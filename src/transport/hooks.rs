@@ -7,7 +7,8 @@ use std::sync::Arc;
 use verbs::{Device, ProtectionDomain};
 
 /// The program's protection domain on a device, for a connection.
-pub type DomainHook = dyn Fn(&Association, &Device) -> Result<Arc<ProtectionDomain>, verbs::Error> + Send + Sync;
+pub type DomainHook =
+    dyn Fn(&Association, &Device) -> Result<Arc<ProtectionDomain>, verbs::Error> + Send + Sync;
 
 /// A program's own protection domains and keys. Where there is none of either, the library has its own.
 #[derive(Clone, Default)]

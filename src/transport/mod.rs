@@ -27,13 +27,13 @@ mod state;
 mod token;
 mod wire;
 
+pub use crate::memory::Piece;
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
 pub use config::{Association, ConnectTarget, QpairConfiguration};
 pub use hooks::{DomainHook, Hooks, set_hooks};
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;
-pub use crate::memory::Piece;
 pub use rows::PIECES;
 pub use state::FailureReason;
 pub use wire::{Ways, Wire};

@@ -276,19 +276,17 @@ impl Qpair {
         let Some(slot) = self.wire.slots.take_open() else {
             return self.wire.slots.wait(wire::to_words(command), payload, completer);
         };
-        let pushed = self
-            .wire
-            .slots
-            .set_completer(slot, completer, false)
-            .and_then(|()| payload(slot))
-            .and_then(|payload| match self.wire.push(connection.device(), slot, command, payload) {
-                // Others have the memory that its data would go through: it goes when they have ended.
-                Err(Error::NoBuffers) => {
-                    self.wire.slots.wait_after_all(slot, wire::to_words(command), payload);
-                    Ok(())
-                }
-                pushed => pushed,
-            });
+        let pushed =
+            self.wire.slots.set_completer(slot, completer, false).and_then(|()| payload(slot)).and_then(
+                |payload| match self.wire.push(connection.device(), slot, command, payload) {
+                    // Others have the memory that its data would go through: it goes when they have ended.
+                    Err(Error::NoBuffers) => {
+                        self.wire.slots.wait_after_all(slot, wire::to_words(command), payload);
+                        Ok(())
+                    }
+                    pushed => pushed,
+                },
+            );
         if let Err(error) = pushed {
             self.wire.slots.give_back_open(slot);
             return Err(error);

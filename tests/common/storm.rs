@@ -390,7 +390,8 @@ impl Storm {
         };
         if shape.foreign {
             count("buffers that are not registered");
-            shape.buffer = FOREIGN.with(|foreign| foreign.as_ptr().cast_mut().cast::<c_void>().wrapping_byte_add(3));
+            shape.buffer =
+                FOREIGN.with(|foreign| foreign.as_ptr().cast_mut().cast::<c_void>().wrapping_byte_add(3));
         }
         if self.once_in(6) {
             match self.roll(6) {

@@ -152,7 +152,8 @@ impl Wire {
     ) -> Result<Reached, Error> {
         let mut parts = Parts::new();
         for piece in pieces {
-            let Covered::Registered(keys) = device.map().look_up(&self.cache, piece.address, piece.length) else {
+            let Covered::Registered(keys) = device.map().look_up(&self.cache, piece.address, piece.length)
+            else {
                 return self.reach_otherwise(device, slot, direction, pieces);
             };
             let part = part_of(device, *piece, keys, direction)?;
@@ -188,7 +189,8 @@ impl Wire {
                     *descriptor = keyed(part);
                 }
                 let descriptors = descriptors.get(..several.len()).unwrap_or(&descriptors);
-                let (sgl, row) = self.rows.describe(device.domain(), self.slots.count(), slot, descriptors)?;
+                let (sgl, row) =
+                    self.rows.describe(device.domain(), self.slots.count(), slot, descriptors)?;
                 (sgl, Some(row))
             }
         };
@@ -265,7 +267,8 @@ impl Wire {
         let mut held = Held::default();
         let mut ways = [Way::Bounced; PIECES];
         for (way, piece) in ways.iter_mut().zip(pieces) {
-            if let Covered::Registered(keys) = device.map().look_up(&self.cache, piece.address, piece.length) {
+            if let Covered::Registered(keys) = device.map().look_up(&self.cache, piece.address, piece.length)
+            {
                 *way = Way::There(part_of(device, *piece, keys, direction)?);
             } else if (piece.length > LONG || !program::can_copy())
                 && let Ok((local_key, remote_key)) = held.register(device.domain(), *piece, access)
@@ -325,10 +328,11 @@ impl Wire {
     ) -> Result<Lent, Error> {
         let Piece { address, length } = first;
         let refused = Error::NotRegistered { address, length };
-        let from_program =
-            matches!(direction, DataTransfer::HostToController | DataTransfer::Bidirectional);
+        let from_program = matches!(direction, DataTransfer::HostToController | DataTransfer::Bidirectional);
         // What cannot be is said at once, and does not wait.
-        if !program::can_copy() || direction != DataTransfer::HostToController && !program::is_writable(pieces) {
+        if !program::can_copy()
+            || direction != DataTransfer::HostToController && !program::is_writable(pieces)
+        {
             return Err(refused);
         }
         let bytes = pieces.iter().fold(0_usize, |sum, piece| sum.saturating_add(piece.length as usize));
