@@ -163,3 +163,68 @@ impl Drop for Lent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Rc<Pool> {
+        let devices = verbs::DeviceList::open().unwrap();
+        Pool::new(&ProtectionDomain::new(devices.devices().first().unwrap()).unwrap())
+    }
+
+    fn lend(pool: &Rc<Pool>, length: usize) -> Result<Lent, Lack> {
+        pool.lend(length, Access::RemoteWrite)
+    }
+
+    fn at(lent: &Lent) -> u64 {
+        lent.memory().unwrap().address()
+    }
+
+    #[test]
+    fn there_are_so_many_buffers_and_bytes_and_no_more() {
+        let pool = pool();
+        let mut lent: Vec<_> = (0..MOST).map(|_| lend(&pool, 1).unwrap()).collect();
+        assert_eq!(lend(&pool, 1).err(), Some(Lack::InUse));
+        let gone = at(&lent.remove(7));
+        lent.push(lend(&pool, SMALLEST).unwrap());
+        assert_eq!(at(lent.last().unwrap()), gone, "a buffer that came back is used again");
+        assert_eq!(
+            (lend(&pool, BYTES).err(), lend(&pool, BYTES + 1).err()),
+            (Some(Lack::InUse), Some(Lack::TooLong))
+        );
+        assert_eq!(lend(&pool, usize::MAX).err(), Some(Lack::TooLong));
+        lent.clear();
+        assert_eq!((pool.count.get(), pool.bytes.get()), (MOST, MOST * SMALLEST));
+        let whole = lend(&pool, BYTES).unwrap();
+        assert_eq!((pool.count.get(), pool.bytes.get()), (1, BYTES), "small ones made room");
+        assert_eq!(lend(&pool, 1).err(), Some(Lack::InUse));
+        drop(whole);
+        assert!(lend(&pool, 1).is_ok());
+    }
+
+    /// A key that was given for reading is not one for writing.
+    #[test]
+    fn a_buffer_keeps_its_right_and_its_length() {
+        let pool = pool();
+        let first = at(&lend(&pool, 5000).unwrap());
+        let read = pool.lend(5000, Access::RemoteRead).unwrap();
+        assert_ne!(at(&read), first);
+        assert_eq!(read.memory().unwrap().length(), 8192);
+        let small = lend(&pool, 4000).unwrap();
+        assert!(at(&small) != first && small.memory().unwrap().length() == 4096);
+        assert_eq!(at(&lend(&pool, 8192).unwrap()), first);
+    }
+
+    #[test]
+    fn with_the_pool_its_buffers_go() {
+        let pool = pool();
+        let lent = lend(&pool, 1).unwrap();
+        drop(lend(&pool, 1));
+        assert_eq!(pool.count.get(), 2);
+        pool.close();
+        drop(lent);
+        assert!(pool.free.take().is_empty(), "it came back to a pool that is closed");
+        assert_eq!((pool.lent.get(), Rc::strong_count(&pool)), (0, 1));
+    }
+}

@@ -416,3 +416,34 @@ fn access_for(direction: DataTransfer) -> Access {
         DataTransfer::Bidirectional => Access::Remote,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pieces in one buffer that are neighbours are one part, as long as a descriptor can be, and only then.
+    #[test]
+    fn neighbours_become_one_part() {
+        let part = |address, length, remote_key| Part { address, length, local_key: 1, remote_key };
+        let mut parts = Parts::new();
+        for next in [
+            part(4096, 100, 7),
+            part(4196, 4000, 7),
+            part(9000, 10, 7),
+            part(9010, 10, 8),
+            part(9020, LONGEST, 8),
+            part(9020 + u64::from(LONGEST), 1, 8),
+        ] {
+            assert!(parts.push_behind(next));
+        }
+        let found: Vec<_> = parts.all().iter().map(|part| (part.address, part.length)).collect();
+        assert_eq!(
+            found,
+            [(4096, 4100), (9000, 10), (9010, 10), (9020, LONGEST), (9020 + u64::from(LONGEST), 1)]
+        );
+        while parts.count < PIECES {
+            assert!(parts.push(part(0, 1, 0)));
+        }
+        assert!(!parts.push(part(0, 1, 0)), "more than there is room for");
+    }
+}
