@@ -70,7 +70,7 @@ fn trid_of(association: &Association) -> spdk_nvme_transport_id {
         },
         traddr: address.ip().to_string(),
         trsvcid: address.port().to_string(),
-        subnqn: association.subnqn.clone(),
+        subnqn: association.subnqn.to_string(),
     };
     // SAFETY: a transport id of zeros is a valid one.
     let mut rdma: spdk_nvme_transport_id = unsafe { MaybeUninit::zeroed().assume_init() };
