@@ -33,14 +33,20 @@ struct kind {
 	bool write;
 	uint32_t bytes;
 	uint32_t queue_size; /* 0: room for all */
+	uint32_t depth;      /* 0: all of them */
+	bool vector;         /* in two pieces that are not next to each other */
+	uint32_t divisor;    /* of the count, for those that move much; 0: 1 */
 };
 
 static const struct kind g_kinds[] = {
-	{"read", false, 4096, 0},
-	{"write", true, IN_CAPSULE_BYTES, 0},
-	{"keyed", true, 2 * IN_CAPSULE_BYTES, 0},
-	/* At depth 32 half of the requests wait in the host for room in the queue. */
-	{"waiting", false, 4096, 16},
+	{.name = "read", .bytes = 4096},
+	{.name = "write", .write = true, .bytes = IN_CAPSULE_BYTES},
+	{.name = "keyed", .write = true, .bytes = 2 * IN_CAPSULE_BYTES},
+	/* Half of the requests wait in the host for room in the queue. */
+	{.name = "waiting", .bytes = 4096, .queue_size = 16, .depth = 32},
+	{.name = "readv", .bytes = 4096, .vector = true},
+	/* Eight commands for each. */
+	{.name = "split", .bytes = 8 * BENCH_LARGEST_TRANSFER, .depth = 1, .divisor = 16},
 };
 static const uint32_t g_depths[] = {1, 32, 128};
 static const struct mode {
@@ -136,11 +142,12 @@ static void one_case(struct session *session, const struct kind *kind, const str
 	load.write = kind->write;
 	load.depth = depth;
 	load.bytes = kind->bytes;
+	load.vector = kind->vector;
 	load_open(&load);
 	if (cycles) {
 		time_case(&load, name);
 	} else {
-		count_case(&load, name, count);
+		count_case(&load, name, kind->divisor != 0 && count > kind->divisor ? count / kind->divisor : count);
 	}
 	qpair_end(load.qpair);
 	if (shape.group != NULL) {
@@ -157,7 +164,7 @@ static void table(struct session *session, uint64_t count, bool cycles, char *co
 	for (kind = 0; kind < LENGTH(g_kinds); kind++) {
 		for (depth = 0; depth < LENGTH(g_depths); depth++) {
 			for (mode = 0; mode < LENGTH(g_modes); mode++) {
-				if (g_kinds[kind].queue_size != 0 && g_depths[depth] != 2 * g_kinds[kind].queue_size) {
+				if (g_kinds[kind].depth != 0 && g_depths[depth] != g_kinds[kind].depth) {
 					continue;
 				}
 				snprintf(name, sizeof(name), "%s/%" PRIu32 "/%s", g_kinds[kind].name, g_depths[depth],

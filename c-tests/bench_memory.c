@@ -7,7 +7,8 @@
  * it really takes (malloc's block with its header, mmap's pages), and whatever frees it takes it out again. What RDMA provider, target
  * and program take is not entered, nor what libc takes for itself while one of the two calls it.
  *
- * So a qpair is what the sum grows by, over QPAIRS of them, divided by these: tables that grow in steps are shared out.
+ * So a qpair is what the sum grows by, over QPAIRS of them, divided by these: tables that grow in steps are shared out. And so is a
+ * controller with NAMESPACES namespaces, at which nobody has looked.
  */
 
 #include <errno.h>
@@ -22,12 +23,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "spdk/env.h"
+
 #include "common.h"
+#include "in_process.h"
 #include "load.h"
 
 #define QPAIRS 64u
 #define QUEUE 128u
 #define REQUESTS 256u
+#define NAMESPACES 1000u
 
 /* The table: open addressing, a power of two, many times what is ever in it. A place that was emptied does not end a search. */
 #define PLACES (1u << 17)
@@ -260,6 +265,35 @@ static void measure(struct session *session, const char *name, struct spdk_nvme_
 	printf("bytes/%s kept %.0f\n", name, ((double)g_bytes - (double)before) / QPAIRS);
 }
 
+static void measure_namespaces(void)
+{
+	static const struct in_process_room room = {.more_namespaces = NAMESPACES - 1};
+	struct spdk_nvme_transport_id trid;
+	struct spdk_nvme_ctrlr *ctrlr;
+	uint32_t nsid, found = 0;
+	size_t before, connected;
+
+	in_process_start_with("nqn.2016-06.io.spdk:namespaces", 512, &room, &trid);
+	before = g_bytes;
+	ctrlr = connect_patiently(&trid);
+	connected = g_bytes;
+	if (ctrlr == NULL || g_overflowed) {
+		fprintf(stderr, "bench-memory: no controller, or the table is too small\n");
+		exit(EXIT_WRONG);
+	}
+	for (nsid = spdk_nvme_ctrlr_get_first_active_ns(ctrlr); nsid != 0; nsid = spdk_nvme_ctrlr_get_next_active_ns(ctrlr, nsid)) {
+		found++;
+	}
+	if (found != NAMESPACES || connected <= before) {
+		fprintf(stderr, "bench-memory: %u namespaces, expected %u\n", found, NAMESPACES);
+		exit(EXIT_WRONG);
+	}
+	printf("bytes/namespaces connected %zu\n", connected - before);
+	spdk_nvme_detach(ctrlr);
+	printf("bytes/namespaces kept %zu\n", g_bytes > before ? g_bytes - before : 0);
+	in_process_stop();
+}
+
 int main(void)
 {
 	struct spdk_nvme_poll_group *group;
@@ -277,6 +311,9 @@ int main(void)
 	group = group_open();
 	measure(&session, "group", group);
 	spdk_nvme_poll_group_destroy(group);
-	bench_close(&session);
+	session_close(&session);
+	in_process_stop();
+	measure_namespaces();
+	spdk_env_fini();
 	return EXIT_GOOD;
 }

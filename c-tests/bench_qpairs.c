@@ -2,7 +2,7 @@
 
 /*
  * What a qpair costs beside its I/O: empty polls, alone and in groups with many members; allocating, connecting, disconnecting and
- * freeing one, alone and among many. For scripts/bench.sh, which runs it under callgrind.
+ * freeing one, alone and among many; resetting a controller, by its qpairs. For scripts/bench.sh, which runs it under callgrind.
  *
  * What depends on the clock (a look at the connection's events once a millisecond) or on how many turns a wait takes can only add
  * instructions, so each measure is taken several times, as sections of one name, and the least of them counts.
@@ -206,6 +206,34 @@ static void life(const char *name, struct spdk_nvme_poll_group *group)
 	}
 }
 
+/* Resets of the controller, and what they are for each of its qpairs. */
+static void resets(void)
+{
+	static const uint32_t counts[] = {8, 32, 128};
+	struct shape shape = {.queue_size = SMALL_QUEUE, .requests = SMALL_QUEUE};
+	struct spdk_nvme_qpair *qpairs[128];
+	uint32_t count = 0, size, round;
+	char text[64];
+
+	for (size = 0; size < sizeof(counts) / sizeof(counts[0]); size++) {
+		for (; count < counts[size]; count++) {
+			qpairs[count] = qpair_make_connected(&g_session, &shape);
+		}
+		snprintf(text, sizeof(text), "reset/%" PRIu32, count);
+		for (round = 0; round < ROUNDS; round++) {
+			settle();
+			bench_section("-", 0, 0);
+			if (bench_reset(&g_session, qpairs, count) != 0) {
+				fail("a reset failed");
+			}
+			bench_section(text, count, 0);
+		}
+	}
+	while (count > 0) {
+		qpair_end(qpairs[--count]);
+	}
+}
+
 /* Every member needs a descriptor or two. */
 static void raise_limit(void)
 {
@@ -245,6 +273,7 @@ int main(int argc, char **argv)
 	polls_and_reads("qpair", NULL, qpair);
 	qpair_end(qpair);
 	life("alone", NULL);
+	resets();
 
 	group = group_open();
 	shape.group = group;

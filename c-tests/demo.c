@@ -6,7 +6,8 @@
  * It is a complete program over the public API, and it knows nothing about which RDMA it runs on. Two ways to run it:
  *
  *   - Without --load: a pattern is written over each namespace, read back and compared. One qpair, polled directly.
- *   - With --load: random reads and writes on several qpairs of one poll group, until time is up or the target is gone.
+ *   - With --load: random reads and writes on several qpairs of one poll group, until time is up or the target is gone; with
+ *     --reconnect the load goes on once the target is there again, on the same controller and qpairs.
  *
  * Both are one `struct stream`: a fixed set of requests, each with its buffer, that are sent again as they come back.
  * The stream keeps its own books (ledger.h) and believes nothing it is told twice.
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "spdk/env.h"
@@ -33,6 +35,9 @@
 #define STALL_SECONDS 60.0
 /* After the first failure, how long the poll group may take to bring back what is in flight before it is freed. */
 #define SETTLE_SECONDS 5.0
+/* With --reconnect: between two attempts; and what a qpair may take to come to its end before the next one. */
+#define RETRY_SECONDS 0.1
+#define REST_SECONDS 1.0
 /* The admin queue is polled this often; its keep-alive has to go out in time. */
 #define ADMIN_SECONDS 0.1
 #define PROGRESS_SECONDS 0.1
@@ -48,6 +53,7 @@ struct options {
 	double seconds;    /* of random load */
 	uint64_t count;    /* requests of the random load; 0 = until time is up */
 	uint64_t announce; /* say so when this many requests of the load came back; 0 = do not */
+	double reconnect;  /* how many seconds the target may be gone during the load; 0 = its end is the load's */
 	uint32_t qpairs;   /* of the random load */
 	unsigned read_mix; /* percent of the random load that reads */
 	bool load;
@@ -101,6 +107,7 @@ struct stream {
 	double ended;
 	double lost_at; /* when the first failure was seen */
 	bool lost;      /* the connection failed: nothing more is submitted */
+	unsigned found; /* how often it was there again */
 };
 
 static volatile sig_atomic_t g_stop;
@@ -127,6 +134,7 @@ static void usage(FILE *out)
 		"  -t, --time SECONDS    how long the load runs (default 10); without --load: a load of so long follows the pattern\n"
 		"  -c, --count N         end the load when N requests came back, however long that takes\n"
 		"  -a, --announce N      print 'N requests of the load came back' when it is so, for a script that waits for it\n"
+		"  -R, --reconnect SECONDS  when the target is gone, wait so long for it and go on with the load\n"
 		"  -P, --qpairs N        qpairs of the load, 1 to 64, all in one poll group (default 4)\n"
 		"  -M, --read-mix N      percent of the load that reads (default 50)\n"
 		"  -h, --help            this text\n"
@@ -156,7 +164,8 @@ static bool parse_options(struct options *options, int argc, char **argv, enum e
 		{"load", no_argument, NULL, 'l'},           {"time", required_argument, NULL, 't'},
 		{"qpairs", required_argument, NULL, 'P'},   {"read-mix", required_argument, NULL, 'M'},
 		{"count", required_argument, NULL, 'c'},    {"announce", required_argument, NULL, 'a'},
-		{"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+		{"reconnect", required_argument, NULL, 'R'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	bool have_trid = false, have_time = false, good = true;
 	uint64_t number;
@@ -165,7 +174,7 @@ static bool parse_options(struct options *options, int argc, char **argv, enum e
 	*options = (struct options){.depth = 128, .io_size = 4096, .qpairs = 4, .read_mix = 50};
 	*status = EXIT_WRONG;
 
-	while (good && (letter = getopt_long(argc, argv, "r:q:o:n:lt:c:a:P:M:h", names, NULL)) != -1) {
+	while (good && (letter = getopt_long(argc, argv, "r:q:o:n:lt:c:a:R:P:M:h", names, NULL)) != -1) {
 		number = 0;
 		switch (letter) {
 		case 'r':
@@ -194,6 +203,10 @@ static bool parse_options(struct options *options, int argc, char **argv, enum e
 			break;
 		case 'a':
 			good = read_number("--announce", optarg, 1, UINT64_MAX >> 1, &options->announce);
+			break;
+		case 'R':
+			good = read_number("--reconnect", optarg, 1, 24 * 3600, &number);
+			options->reconnect = (double)number;
 			break;
 		case 'P':
 			good = read_number("--qpairs", optarg, 1, MAX_QPAIRS, &number);
@@ -602,12 +615,15 @@ static bool load_is_over(const struct stream *stream, const struct options *opti
 static void stream_run(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, const struct options *options)
 {
 	bool tty = isatty(STDOUT_FILENO) != 0;
-	uint64_t announce = stream->work == WORK_RANDOM ? options->announce : 0;
+	/* It is announced once. */
+	uint64_t announce = stream->work == WORK_RANDOM && stream->ledger.completed < options->announce ? options->announce : 0;
 	double next_admin, next_progress, stalled;
 	uint64_t seen = 0;
 
-	stream->started = now();
-	next_admin = next_progress = stream->started;
+	if (stream->found == 0) {
+		stream->started = now();
+	}
+	next_admin = next_progress = now();
 	stalled = deadline_in(STALL_SECONDS);
 	for (;;) {
 		double time = now();
@@ -655,6 +671,48 @@ static void stream_run(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, con
 	if (tty) {
 		printf("\r\033[K");
 	}
+}
+
+/* Connects all qpairs again. False if one does not. */
+static bool reconnect_qpairs(struct stream *stream)
+{
+	uint32_t index;
+
+	for (index = 0; index < stream->qpair_count; index++) {
+		double deadline = deadline_in(REST_SECONDS);
+		int rc;
+
+		/* -EAGAIN: its last connection may not have come to its end. */
+		while ((rc = spdk_nvme_ctrlr_reconnect_io_qpair(stream->qpairs[index])) == -EAGAIN && !deadline_passed(deadline)) {
+			poll_once(stream);
+		}
+		if (rc != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Has the controller come back, on the handles that there are. False when the target was gone for too long. */
+static bool stream_recover(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, const struct options *options)
+{
+	const struct timespec pause = {.tv_nsec = (long)(RETRY_SECONDS * 1e9)};
+	unsigned attempts = 1;
+
+	printf("The connection was lost; %s requests were given up. Waiting for the target ...\n", digits(stream->ledger.aborted));
+	while (spdk_nvme_ctrlr_reset(ctrlr) != 0 || !reconnect_qpairs(stream)) {
+		if (g_stop || now() - stream->lost_at >= options->reconnect) {
+			printf("It did not come back in %.0f s.\n", now() - stream->lost_at);
+			return false;
+		}
+		attempts++;
+		nanosleep(&pause, NULL);
+	}
+	stream->lost = false;
+	stream->found++;
+	printf("Connected again after %.1f ms, at attempt %u, with the same controller and qpairs.\n",
+	       (now() - stream->lost_at) * 1000.0, attempts);
+	return true;
 }
 
 /* A latency in the unit that suits it. */
@@ -729,7 +787,9 @@ static enum exit_status run_stream(struct spdk_nvme_ctrlr *ctrlr, struct spdk_nv
 	bool released;
 
 	if (opened) {
-		stream_run(&stream, ctrlr, options);
+		do {
+			stream_run(&stream, ctrlr, options);
+		} while (stream.lost && options->reconnect > 0 && !g_stop && stream_recover(&stream, ctrlr, options));
 		print_speed(&stream);
 		reason = failure_name(stream.qpairs[0]);
 	}

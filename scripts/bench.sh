@@ -35,7 +35,7 @@ begin() {
 		shift
 	done
 	shift
-	for function in loop polls allocate connect disconnect free; do
+	for function in loop polls allocate connect disconnect free reset; do
 		options+=("--toggle-collect=bench_$function")
 	done
 	mkdir "$WORK/$name"

@@ -126,7 +126,9 @@ alone admin-in-process 180 "$bin/admin" --in-process
 alone discovery-in-process 180 "$bin/discovery" --in-process
 alone text-in-process 180 "$bin/text" --in-process
 alone blocks-in-process 180 "$bin/blocks" --in-process
+alone exclusive-in-process 180 "$bin/exclusive" --in-process
 alone vectors-in-process 180 "$bin/vectors" --in-process
+alone memory-in-process 180 "$bin/memory" --in-process
 alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
 alone groups-in-process 180 "$bin/groups" --in-process
@@ -146,11 +148,20 @@ with_target bad-input 180 16M "$bin/bad-input"
 with_target admin 180 16M "$bin/admin"
 with_target discovery 180 16M "$bin/discovery"
 with_target blocks 180 16M "$bin/blocks"
+with_target exclusive 180 16M "$bin/exclusive"
 with_target vectors 180 16M "$bin/vectors"
+with_target memory 180 16M "$bin/memory"
 with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
+with_target sizes 180 64M "$bin/sizes"
+with_target shadow 180 64M "$bin/shadow"
+with_target crowd 180 16M "$bin/crowd"
+ADDRESS=::1
+with_target readwrite-ipv6 180 16M "$bin/readwrite"
+with_target reset-ipv6 180 16M "$bin/reset"
+ADDRESS=127.0.0.1
 with_target facts 180 16M "$bin/facts"
 SOFTVERBS_NO_DEVICE=1 alone no-device 60 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
 with_target text 180 16M "$bin/text"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # make demo: a target and a host on this machine, over RDMA in user space.
 #
-# First the host writes and verifies; then it is put under load and the target is killed with SIGKILL. The host has to
-# end by itself: a bad exit status, no signal, every request called back once, every RDMA object released.
+# First the host writes and verifies. Then it is put under load, the target is killed with SIGKILL and started again: the load goes on.
+# Then it is killed for good. The host has to end by itself: a bad exit status, no signal, every request called back once, every RDMA
+# object released.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -25,13 +26,29 @@ status=0
 (on_softverbs timeout -k 5 600 "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)") || status=$?
 [ "$status" = 0 ] || die "the demo program ended with $status"
 
-headline "3. The same program under random load; after $LOAD requests the target is killed with SIGKILL"
-start load "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)" --load --time 36000 --announce "$LOAD"
-PROGRAM=$PID
-wait_for_line load "^$LOAD requests of the load" 300 "$PROGRAM"
-kill -KILL "$TARGET"
-wait_end "$TARGET" "$PATIENCE"
-[ "$STATUS" = 137 ] || die "the target was not killed, but ended with $STATUS"
+# load NAME OPTIONS...: under random load; returns when the target was killed, after $LOAD requests.
+load() {
+	local name=$1
+	shift
+	start "$name" "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)" --load --announce "$LOAD" "$@"
+	PROGRAM=$PID
+	wait_for_line "$name" "^$LOAD requests of the load" 300 "$PROGRAM"
+	kill -KILL "$TARGET"
+	wait_end "$TARGET" "$PATIENCE"
+	[ "$STATUS" = 137 ] || die "the target was not killed, but ended with $STATUS"
+}
+
+headline "3. Random load; after $LOAD requests the target is killed with SIGKILL, and started again: the load goes on"
+load again --count $((3 * LOAD)) --reconnect "$PATIENCE"
+wait_for_line again '^The connection was lost' "$PATIENCE" "$PROGRAM"
+start_target 1 "$SIZE" "$PORT"
+wait_end "$PROGRAM" 300
+sed -n '/^Random load/,$p' "$WORK/again.out"
+[ "$STATUS" = 0 ] || die "the program ended with $STATUS"
+grep -q '^Connected again' "$WORK/again.out" || die 'the program did not say that it was connected again'
+
+headline "4. The same once more, and now the target does not come back"
+load load --time 36000
 wait_end "$PROGRAM" "$PATIENCE"
 sed -n '/^Random load/,$p' "$WORK/load.out"
 

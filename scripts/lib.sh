@@ -11,6 +11,8 @@ DIST=${DIST:-${CARGO_TARGET_DIR:-$ROOT/target}/dist}
 NQN=nqn.2016-06.io.spdk:cnode
 
 PATIENCE=${PATIENCE:-120}
+# Where targets listen: an IPv4 or IPv6 address.
+ADDRESS=127.0.0.1
 
 WORK=$(mktemp -d)
 STARTED=()
@@ -102,20 +104,21 @@ wait_end() {
 	done
 }
 
-# start_target SUBSYSTEMS SIZE: a target with so many subsystems of one namespace each, on a free port; its id goes to
-# $TARGET and its port to $PORT. It takes commands on $WORK/target.sock.
+# start_target SUBSYSTEMS SIZE [PORT]: a target with so many subsystems of one namespace each, on a free port if none is given; its
+# id goes to $TARGET and its port to $PORT. It takes commands on $WORK/target.sock.
 start_target() {
-	local index arguments=()
+	local index arguments=() listen=$ADDRESS
+	[[ $listen != *:* ]] || listen=[$listen]
 	for ((index = 1; index <= $1; index++)); do
 		arguments+=(--subsystem "$NQN$index,ns=$2")
 	done
 	rm -f "$WORK/target.sock"
 	# A queue of 128 entries would hold only 127 commands.
-	start target "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --queue-entries 256 --control "$WORK/target.sock" \
+	start target "$DIST/bin/nvme-rdma-target" --listen "$listen:${3:-0}" --queue-entries 256 --control "$WORK/target.sock" \
 		"${arguments[@]}"
 	TARGET=$PID
 	wait_for_line target ^listening "$PATIENCE" "$TARGET"
-	PORT=$(sed -n 's/^listening on 127[.]0[.]0[.]1:\([0-9]*\).*/\1/p' "$WORK/target.out")
+	PORT=$(sed -n 's/^listening on .*:\([0-9]*\).*/\1/p' "$WORK/target.out")
 }
 
 # listens PID PORT...: whether the process itself listens on one of these TCP ports. In the kernel's tables an address is followed by the port
@@ -146,5 +149,7 @@ wait_until_listens() {
 
 # trid NUMBER: the transport id of that target's subsystem.
 trid() {
-	echo "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:$PORT subnqn:$NQN$1"
+	local family=IPv4
+	[[ $ADDRESS != *:* ]] || family=IPv6
+	echo "trtype:RDMA adrfam:$family traddr:$ADDRESS trsvcid:$PORT subnqn:$NQN$1"
 }

@@ -163,6 +163,7 @@ impl Claims {
         match Cns(answer.command.cdw10() as u8) {
             Cns::CONTROLLER => {
                 let mut page = answer.page.take().unwrap_or_else(|| vec![0; 4096]);
+                page[76] &= !CMIC_ANA; // the target's own
                 if self.has_log {
                     page[76] |= CMIC_ANA;
                     page[92..96].copy_from_slice(&(1_u32 << 8 | 1 << 11).to_le_bytes()); // OAES
@@ -515,6 +516,7 @@ fn data_of_command_sets() {
 #[test]
 fn a_controller_without_command_sets() {
     let world = World::new();
+    claims(&world, Claims { namespaces: vec![1], ..Claims::default() });
     let controller = connect(NQN, PORT, 0);
     // SAFETY: the handles are live.
     unsafe {

@@ -43,10 +43,19 @@ void in_process_start_with(const char *nqn, uint64_t size, const struct in_proce
 			   struct spdk_nvme_transport_id *trid)
 {
 	struct nvme_rdma_target_options options;
-	char subsystem[300], text[400];
+	static const char one_more[] = ",ns=512";
+	size_t more = room->more_namespaces * (sizeof(one_more) - 1), index;
+	char *subsystem = malloc(300 + more), text[400], *end;
 	const char *subsystems[] = {subsystem};
 
-	snprintf(subsystem, sizeof(subsystem), "%s,ns=%llu", nqn, (unsigned long long)size);
+	if (subsystem == NULL) {
+		give_up("no memory for a target");
+	}
+	end = subsystem + snprintf(subsystem, 300, "%s,ns=%llu", nqn, (unsigned long long)size);
+	for (index = 0; index < room->more_namespaces; index++) {
+		memcpy(end, one_more, sizeof(one_more));
+		end += sizeof(one_more) - 1;
+	}
 	nvme_rdma_target_options_init(&options, sizeof(options));
 	options.listen = "127.0.0.1:0";
 	options.subsystems = subsystems;
@@ -63,6 +72,7 @@ void in_process_start_with(const char *nqn, uint64_t size, const struct in_proce
 	if (nvme_rdma_target_start(&options, &g_target) != 0) {
 		give_up("no target in this process");
 	}
+	free(subsystem);
 	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s",
 		 nvme_rdma_target_port(g_target, 0), nqn);
 	if (!trid_read(trid, text)) {

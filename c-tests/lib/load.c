@@ -56,6 +56,11 @@ void bench_open(struct session *session, const char *name, unsigned slowness)
 	/* Under callgrind a section may take longer than the target would wait for a sign of life, and a benchmark gives none. */
 	opts.keep_alive_timeout_ms = 0;
 	session_of(session, &trid, spdk_nvme_connect(&trid, &opts, sizeof(opts)));
+	if (spdk_nvme_ns_get_max_io_xfer_size(session->ns) != BENCH_LARGEST_TRANSFER) {
+		fprintf(stderr, "bench: the largest transfer is %u bytes, expected %u\n",
+			spdk_nvme_ns_get_max_io_xfer_size(session->ns), BENCH_LARGEST_TRANSFER);
+		exit(EXIT_WRONG);
+	}
 	/* What is measured is the host: it is never to poll in vain for what a real device would have done meanwhile. */
 	in_process_answer_at_once();
 }
@@ -138,18 +143,44 @@ static void on_complete(void *argument, const struct spdk_nvme_cpl *cpl)
 	load->idle = request;
 }
 
+static void on_reset(void *argument, uint32_t offset)
+{
+	struct load_request *request = argument;
+
+	request->offset = offset;
+}
+
+static int on_next(void *argument, void **address, uint32_t *length)
+{
+	struct load_request *request = argument;
+	uint32_t half = request->load->bytes / 2;
+
+	*address = request->buffer + (request->offset + half) % request->load->bytes;
+	*length = half - request->offset % half;
+	request->offset += *length;
+	return 0;
+}
+
+static int submit_with(struct load *load, struct load_request *request, uint64_t lba)
+{
+	struct spdk_nvme_ns *ns = load->session->ns;
+
+	if (load->vector) {
+		return spdk_nvme_ns_cmd_readv(ns, load->qpair, lba, load->blocks, on_complete, request, 0, on_reset, on_next);
+	}
+	return load->write
+		       ? spdk_nvme_ns_cmd_write(ns, load->qpair, request->buffer, lba, load->blocks, on_complete, request, 0)
+		       : spdk_nvme_ns_cmd_read(ns, load->qpair, request->buffer, lba, load->blocks, on_complete, request, 0);
+}
+
 static void submit_one(struct load *load, uint64_t number)
 {
 	struct load_request *request = load->idle;
-	uint64_t lba = number % load->places * load->blocks;
 	int rc;
 
 	load->idle = request->next_idle;
 	ledger_begin(&load->ledger, &request->state);
-	rc = load->write ? spdk_nvme_ns_cmd_write(load->session->ns, load->qpair, request->buffer, lba, load->blocks, on_complete,
-						  request, 0)
-			 : spdk_nvme_ns_cmd_read(load->session->ns, load->qpair, request->buffer, lba, load->blocks, on_complete,
-						 request, 0);
+	rc = submit_with(load, request, number % load->places * load->blocks);
 	if (rc != 0) {
 		ledger_refuse(&load->ledger, &request->state);
 		fprintf(stderr, "bench: a request was refused: %s\n", strerror(abs(rc)));
@@ -243,6 +274,24 @@ NAMED void bench_disconnect(struct spdk_nvme_qpair *qpair)
 NAMED int bench_free(struct spdk_nvme_qpair *qpair)
 {
 	return spdk_nvme_ctrlr_free_io_qpair(qpair);
+}
+
+NAMED int bench_reset(struct session *session, struct spdk_nvme_qpair *const *qpairs, uint32_t count)
+{
+	int rc = spdk_nvme_ctrlr_reset(session->ctrlr);
+	uint32_t index;
+
+	for (index = 0; rc == 0 && index < count; index++) {
+		/* It has not noticed yet. */
+		while ((rc = spdk_nvme_qpair_process_completions(qpairs[index], 0)) >= 0) {
+			in_process_settle();
+		}
+		while ((rc = spdk_nvme_ctrlr_reconnect_io_qpair(qpairs[index])) == -EAGAIN) {
+			spdk_nvme_qpair_process_completions(qpairs[index], 0);
+			in_process_settle();
+		}
+	}
+	return rc;
 }
 
 NAMED void bench_section(const char *name, uint64_t count, uint64_t polls)

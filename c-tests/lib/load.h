@@ -20,6 +20,8 @@
 #include "session.h"
 
 #define MAX_DEPTH 256u
+/* What the target takes in one command. */
+#define BENCH_LARGEST_TRANSFER (128u << 10)
 
 /*
  * A target in this process that is roomy enough for what is measured, and a controller on it. The host's clock goes `slowness` times
@@ -49,6 +51,7 @@ struct load_request {
 	struct load_request *next_idle;
 	struct load *load;
 	uint8_t *buffer;
+	uint32_t offset; /* how far a vectored one has come */
 	enum io_state state;
 };
 
@@ -58,6 +61,7 @@ struct load {
 	struct spdk_nvme_qpair *qpair;
 	struct spdk_nvme_poll_group *group; /* what is polled instead of the qpair, if not NULL */
 	bool write;
+	bool vector;    /* a read in two pieces, the second half of the data before the first */
 	uint32_t depth; /* 1 to MAX_DEPTH */
 	uint32_t bytes;
 
@@ -91,6 +95,8 @@ struct spdk_nvme_qpair *bench_allocate(struct session *session, struct spdk_nvme
 int bench_connect(struct session *session, struct spdk_nvme_qpair *qpair);
 void bench_disconnect(struct spdk_nvme_qpair *qpair);
 int bench_free(struct spdk_nvme_qpair *qpair);
+/* A reset of the controller, and all its qpairs connected again. */
+int bench_reset(struct session *session, struct spdk_nvme_qpair *const *qpairs, uint32_t count);
 
 /* Says what was counted since the last call: `name`, how many of what it says, and how many polls that took. */
 void bench_section(const char *name, uint64_t count, uint64_t polls);

@@ -486,8 +486,8 @@ int spdk_nvme_ctrlr_cmd_abort_ext(struct spdk_nvme_ctrlr *ctrlr,
                                   void *cb_arg);
 
 /**
- * Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or
- * registered with it, until cb_fn is called.
+ * Sends a command as it is, but for its command id and data pointer. buf stays untouched until cb_fn is called; as
+ * spdk_nvme_ns_cmd_read() has it, it may be any memory.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching. cmd points to a command, and buf is NULL or has len bytes.
@@ -1003,8 +1003,8 @@ int spdk_nvme_ctrlr_set_trid(struct spdk_nvme_ctrlr *ctrlr,
  * Connects a queue pair again whose connection has ended, to its controller as it is now.
  *
  * Waits for the connection unless the queue pair was made with async_mode. Returns 0, also if it is connected; -EAGAIN while the
- * controller is being reset, or the queue pair's last connection has not come to its end; -ENXIO if the controller has failed or
- * is being detached; or another negated errno.
+ * controller is being reset, or the queue pair's last connection has not come to its end, or if the controller was not reached or
+ * refused the connection, which has its log line; -ENXIO if the controller has failed or is being detached; or another negated errno.
  *
  * What must hold:
  * qpair is a handle that no other thread uses.
@@ -1495,9 +1495,10 @@ uint32_t spdk_nvme_ns_get_format_index(const struct spdk_nvme_ns_data *nsdata);
 /**
  * Reads lba_count blocks from lba into payload; calls cb_fn from a poll of the queue pair when done.
  *
- * payload is memory that the program has registered or that came from spdk_dma_malloc() and its kin, and stays
- * untouched until then. Returns 0; -EINVAL for flags or a length that cannot be; -ENOMEM if no request is free, so
- * try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
+ * payload stays untouched until then. It may be any memory of the program: what the program has registered, or what came from
+ * spdk_dma_malloc() and its kin, is used in place; other memory is copied, or registered for the length of the command, which
+ * costs more. Returns 0; -EINVAL for flags or a length that cannot be; -EFAULT for a payload that is no memory, or not writable;
+ * -ENOMEM if no request is free, so try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
  *
  * What must hold:
  * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is as large as the blocks.
@@ -1977,8 +1978,8 @@ int spdk_nvme_ns_cmd_comparev_with_md(struct spdk_nvme_ns *ns,
                                       uint16_t apptag);
 
 /**
- * Sends a command with len bytes of data at buf, which is memory that the program has registered or that came from spdk_dma_malloc()
- * and its kin, and stays untouched until cb_fn is called. NULL and 0 say that there are none.
+ * Sends a command with len bytes of data at buf, any memory as spdk_nvme_ns_cmd_read() has it, which stays untouched until cb_fn is
+ * called. NULL and 0 say that there are none.
  *
  * What must hold:
  * Both are handles that nobody else is freeing, and no other thread uses qpair. cmd is NULL, which is refused, or points to a
@@ -2381,6 +2382,23 @@ int spdk_nvme_dhchap_get_dhgroup_id(const char *dhgroup);
  * The name of a Diffie-Hellman group; NULL if it is not known.
  */
 const char *spdk_nvme_dhchap_get_dhgroup_name(int id);
+
+/**
+ * Lets connections from now on use protection domains and memory keys of the program's.
+ *
+ * The three functions are copied, and one that is NULL is not used; NULL for all of them ends that. Call it before the first
+ * connection.
+ *
+ * get_ibv_pd gives the protection domain for a controller, on the device that its connection goes over: it must be one of that device,
+ * and stays the program's, until all connections over it are gone. NULL refuses the connection. get_rkey gives the key for a
+ * region that is registered with the environment, which the controller gets, or 0 if there is none; data in such a region, and in memory
+ * that is not registered, are copied. put_rkey hears when a region is unregistered, or the last connection over the domain is gone.
+ * The library's own memory is registered with the program's protection domain.
+ *
+ * What must hold:
+ * hooks is NULL or points to functions that can be called from any thread, as long as the process lives.
+ */
+void spdk_nvme_rdma_init_hooks(struct spdk_nvme_rdma_hooks *hooks);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -37,9 +37,8 @@ function table(title, head,    columns, rule) {
 }
 
 function ios(kind, title,    k, d, m, text) {
-	for (k = 1; k <= 4; k++) {
+	for (k = 1; k in kinds; k++) {
 		for (d = 1; d <= 3; d++) {
-			if (kinds[k] == "waiting" && depths[d] != 32) continue
 			text = "| " called[k] " | " depths[d] " |"
 			for (m = 1; m <= 4; m++) text = text " " cell(kinds[k] "/" depths[d] "/" modes[m], kind) " |"
 			row(text)
@@ -56,8 +55,8 @@ function each_outstanding(case, how,    none, most) {
 }
 
 END {
-	split("read write keyed waiting", kinds)
-	split("read|write, in the capsule|write, by key (8 KiB)|read, half of them wait", called, "|")
+	split("read write keyed waiting readv split", kinds)
+	split("read|write, in the capsule|write, by key (8 KiB)|read, half of them wait|read, in two pieces|read of 1 MiB, in eight commands", called, "|")
 	split("1 32 128", depths)
 	split("plain delay group group+delay", modes)
 	ios("instructions", "Instructions of the host for one I/O of 4 KiB:")
@@ -101,6 +100,12 @@ END {
 	table("Instructions of a qpair's life:",
 		"| | allocate | connect | disconnect | free then | both at once | free while connected | with 127 outstanding | each of these |")
 
+	text = "| |"
+	for (k = 8; k <= 128; k *= 4) text = text " " shown("reset/" k, "instructions", 0) " |"
+	row(text)
+	table("Instructions of a controller's reset, for each of its qpairs, which are connected again:",
+		"| | 8 qpairs | 32 qpairs | 128 qpairs |")
+
 	split("alone group", kinds)
 	split("alone|in a group", called, "|")
 	for (k = 1; k <= 2; k++) {
@@ -111,4 +116,8 @@ END {
 	}
 	table("Bytes of a qpair with a queue of 128 entries and 256 requests, our own:",
 		"| | allocated | connected | calls of malloc and mmap | left after its end |")
+
+	text = "| |"
+	row(text " " shown("bytes/namespaces", "connected", 0) " | " shown("bytes/namespaces", "kept", 0) " |")
+	table("Bytes of a controller with 1,000 namespaces at which nobody has looked, our own:", "| | attached | left after its end |")
 }

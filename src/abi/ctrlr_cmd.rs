@@ -38,8 +38,8 @@ unsafe fn send(
     submission(object.admin(|host| host.submit_admin_copied(command, data, cb_arg.cast(), told)))
 }
 
-/// Sends a command as it is, but for its command id and data pointer. Its data are not copied: buf is memory of the environment, or
-/// registered with it, until cb_fn is called.
+/// Sends a command as it is, but for its command id and data pointer. buf stays untouched until cb_fn is called; as
+/// spdk_nvme_ns_cmd_read() has it, it may be any memory.
 ///
 /// # Safety
 ///

@@ -14,7 +14,10 @@ use super::{
     types::{spdk_nvme_ctrlr, spdk_nvme_qpair, spdk_nvme_transport_id},
 };
 use crate::host;
-use libc::{EAGAIN, EBUSY, EINVAL, EISCONN, ENXIO, c_int};
+use libc::{
+    EAGAIN, EBUSY, ECANCELED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EINVAL, EIO, EISCONN, ENXIO, ETIMEDOUT,
+    c_int,
+};
 
 /// Declares a controller failed: its Admin Queue ends, and its queue pairs when they are polled next, with callbacks of their requests.
 ///
@@ -131,8 +134,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_set_trid(
 /// Connects a queue pair again whose connection has ended, to its controller as it is now.
 ///
 /// Waits for the connection unless the queue pair was made with async_mode. Returns 0, also if it is connected; -EAGAIN while the
-/// controller is being reset, or the queue pair's last connection has not come to its end; -ENXIO if the controller has failed or
-/// is being detached; or another negated errno.
+/// controller is being reset, or the queue pair's last connection has not come to its end, or if the controller was not reached or
+/// refused the connection, which has its log line; -ENXIO if the controller has failed or is being detached; or another negated errno.
 ///
 /// # Safety
 ///
@@ -142,7 +145,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_reconnect_io_qpair(qpair: *mut spdk_nvm
     const ENTRY: &str = "spdk_nvme_ctrlr_reconnect_io_qpair";
     let answer = |qpair: &Qpair, rc: c_int| match rc {
         rc if rc == -EISCONN && qpair.host().is_connected() => 0,
-        rc if rc == -EISCONN => -EAGAIN,
+        rc if rc == -EISCONN || may_pass(rc) => -EAGAIN,
         rc => rc,
     };
     match LongCall::begin::<Qpair>(qpair) {
@@ -160,6 +163,12 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_reconnect_io_qpair(qpair: *mut spdk_nvm
             -EINVAL
         }
     }
+}
+
+/// Whether it is the peer or the way to it that kept a queue pair from connecting.
+fn may_pass(rc: c_int) -> bool {
+    let peer = [ECONNREFUSED, ECONNRESET, ECANCELED, EHOSTUNREACH, ETIMEDOUT, EBUSY, EIO];
+    peer.contains(&rc.saturating_neg())
 }
 
 /// How a reset has ended. The host or the transport has said what went wrong.

@@ -178,7 +178,7 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::DeviceTooSmall { .. } => libc::EOPNOTSUPP,
         TransportError::QueueLimit { .. } => libc::EINVAL,
         TransportError::FirstReceives(errno) => *errno,
-        TransportError::NoRequests | TransportError::NoMemory => libc::ENOMEM,
+        TransportError::NoRequests | TransportError::NoMemory | TransportError::NoBuffers => libc::ENOMEM,
         TransportError::NoMap(_) => libc::ENOSYS,
         TransportError::NotRegistered { .. } => libc::EFAULT,
         TransportError::TooManyPieces(_) => libc::EINVAL,
@@ -232,7 +232,7 @@ mod tests {
         let error = TransportError::NotRegistered { address: 0x1000, length: 512 };
         let text = error.to_string();
         assert!(text.contains("512 bytes at 0x1000"), "{text}");
-        assert!(text.contains("spdk_dma_malloc()") && text.contains("spdk_mem_register()"), "{text}");
+        assert!(text.contains("not registered") && text.contains("is that memory there"), "{text}");
         assert_eq!(submission(Err(error.into())), -libc::EFAULT);
         let said: Vec<_> = (1..=1000).filter(|nth| worth_a_line(*nth) != Line::None).collect();
         assert_eq!(said, [1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512]);

@@ -39,8 +39,8 @@ unsafe fn command(cmd: *const spdk_nvme_cmd) -> Command {
     unsafe { cmd.cast::<Command>().read_unaligned() }
 }
 
-/// Sends a command with len bytes of data at buf, which is memory that the program has registered or that came from spdk_dma_malloc()
-/// and its kin, and stays untouched until cb_fn is called. NULL and 0 say that there are none.
+/// Sends a command with len bytes of data at buf, any memory as spdk_nvme_ns_cmd_read() has it, which stays untouched until cb_fn is
+/// called. NULL and 0 say that there are none.
 ///
 /// # Safety
 ///

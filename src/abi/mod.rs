@@ -54,6 +54,7 @@ pub mod prchk;
 pub mod print;
 pub mod probe;
 pub mod qpair;
+pub mod rdma_hooks;
 #[cfg(test)]
 mod spec_agrees;
 pub mod status_text;

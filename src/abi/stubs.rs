@@ -190,12 +190,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_rdma_init_hooks(a1: Pointer) -> (),
-    nothing(),
-    ()
-);
-
-stub!(
     spdk_nvme_zns_close_zone(a1: Pointer, a2: Pointer, a3: u64, a4: u8, a5: Pointer,
         a6: Pointer) -> c_int,
     handles(a1, a2),

@@ -475,7 +475,7 @@ impl Controller {
         &self.tasks
     }
 
-    /// Sends an admin command that the caller has built, with data in memory of the environment. Refused for want of
+    /// Sends an admin command that the caller has built, with the data that the payload names. Refused for want of
     /// requests when only the one that is kept for Keep Alive is left.
     pub fn submit_admin(
         &self,
@@ -628,8 +628,8 @@ fn association(id: &TransportId, options: &ControllerOptions) -> Result<Associat
     Ok(Association {
         target: connect_target(id, options)?,
         controller_id: CNTLID_DYNAMIC,
-        subnqn: id.subnqn.clone(),
-        hostnqn: options.hostnqn.clone(),
+        subnqn: id.subnqn.as_str().into(),
+        hostnqn: options.hostnqn.as_str().into(),
         hostid: options.hostid,
         keep_alive_timeout: u32::try_from(options.keep_alive_timeout.as_millis()).unwrap_or(u32::MAX),
         in_capsule_data: 0,

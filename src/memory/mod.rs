@@ -6,14 +6,25 @@
 //! a pointer that it finds there, so a buffer whose memory was given back meanwhile yields nothing, or at worst a key that
 //! the device refuses.
 //!
+//! Memory that the environment does not know goes another way: through a buffer of ours ([`Pool`]), or by a registration for one request
+//! ([`Held`]).
+//!
 //! What a key opens, and for how long, is in `docs/security.md`. All unsafe calls of the environment's memory map are in
 //! this module.
 
 #![allow(unsafe_code)]
 
+mod bounce;
+mod held;
+mod hooks;
 mod keys;
+pub mod program;
 mod region;
 mod sys;
+
+pub use bounce::{Lack, Lent, Pool};
+pub use held::{Held, NotCopied};
+pub use hooks::{KeyHooks, domain_of_program};
 
 use crate::epoch;
 use keys::{Free, KeyTable, Translation};
@@ -33,12 +44,21 @@ pub struct Keys {
     pub writable: u32,
 }
 
+/// A piece of the program's memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it begins.
+    pub address: u64,
+    /// Its length in bytes, less than 16 MiB.
+    pub length: u32,
+}
+
 /// What a look-up answers. A request slot has room for either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Covered {
     /// One registered region covers the whole buffer.
     Registered(Keys),
-    /// None does, or more than one: the buffer cannot be used as it is.
+    /// None does, or it takes more than one.
     No,
 }
 
@@ -57,6 +77,8 @@ pub struct Map {
 /// environment called with `regions` locked, since that may lead to the next one.
 struct Inner {
     domain: Arc<ProtectionDomain>,
+    /// The program's functions for keys, if it has such.
+    hooks: Option<KeyHooks>,
     budget: Budget,
     keys: KeyTable,
     regions: Mutex<Regions>,
@@ -83,10 +105,20 @@ unsafe impl Sync for Map {}
 impl Map {
     /// Registers all of the environment's memory with `domain`, whose device has these limits, now and as it changes.
     pub fn new(domain: &Arc<ProtectionDomain>, limits: &DeviceLimits) -> Result<Self, NoMap> {
+        Self::with_hooks(domain, limits, None)
+    }
+
+    /// As [`Map::new`], with keys of the program's if it has such.
+    pub fn with_hooks(
+        domain: &Arc<ProtectionDomain>,
+        limits: &DeviceLimits,
+        hooks: Option<KeyHooks>,
+    ) -> Result<Self, NoMap> {
         static OPERATIONS: sys::spdk_mem_map_ops =
             sys::spdk_mem_map_ops { notify_cb: Some(notify), are_contiguous: Some(are_contiguous) };
         let inner = Arc::new(Inner {
             domain: domain.clone(),
+            hooks,
             budget: Budget::new(limits),
             keys: KeyTable::default(),
             regions: Mutex::default(),
@@ -96,6 +128,11 @@ impl Map {
         let raw =
             unsafe { sys::spdk_mem_map_alloc(NOTHING, &OPERATIONS, Arc::as_ptr(&inner).cast_mut().cast()) };
         Ok(Self { raw: NonNull::new(raw).ok_or(NoMap)?, inner })
+    }
+
+    /// Whether the keys are the program's: then they are for the controller, and of no use as local ones.
+    pub fn has_hooks(&self) -> bool {
+        self.inner.hooks.is_some()
     }
 
     /// The keys of the region that covers `length` bytes at `address`, which `cache` knows from here on.
@@ -113,6 +150,21 @@ impl Map {
         let size = covered.min(u64::MAX - address);
         cache.entry.set(Entry { start: address, size, keys: keys.into() });
         Covered::Registered(keys)
+    }
+
+    /// The part of a buffer, from its first byte on, that one registered region covers: its length and its keys. None if the first byte
+    /// is in none.
+    #[cold]
+    pub fn first_part(&self, Piece { address, length }: Piece) -> Option<(u32, Keys)> {
+        address.checked_add(u64::from(length))?;
+        let mut covered = u64::from(length);
+        // SAFETY: as in look_up.
+        let translation = unsafe { sys::spdk_mem_map_translate(self.raw.as_ptr(), address, &mut covered) };
+        if translation == NOTHING || covered == 0 {
+            return None;
+        }
+        let keys = self.inner.keys.get(Translation(translation))?;
+        Some((u32::try_from(covered).unwrap_or(u32::MAX).min(length), keys))
     }
 
     /// The key for a command whose data go both ways, as no command of the NVMe specifications' do: it is registered when
@@ -152,6 +204,15 @@ impl Drop for Map {
 impl Inner {
     /// Registers a range, in as many pieces as the device needs. All of them, or none.
     fn register(&self, map: *mut sys::spdk_mem_map, address: *mut c_void, length: usize) -> Result<(), i32> {
+        if let Some(hooks) = &self.hooks {
+            let Some(key) = hooks.key_for(&self.domain, address, length) else {
+                tracing::warn!(
+                    "the program has no key for {length} bytes at {address:p}: data there are copied"
+                );
+                return Ok(());
+            };
+            return self.add(map, address, length, Region::given(key, length));
+        }
         for (at, size) in self.budget.pieces(address.addr(), length) {
             let before = at.saturating_sub(address.addr());
             if let Err(errno) = self.register_piece(map, address.wrapping_byte_add(before), size) {
@@ -184,6 +245,17 @@ impl Inner {
         if let Some(why) = short.or(refused.map(Short::Refused)) {
             self.say_short(why);
         }
+        self.add(map, address, length, region)
+    }
+
+    /// Lets a region be found.
+    fn add(
+        &self,
+        map: *mut sys::spdk_mem_map,
+        address: *mut c_void,
+        length: usize,
+        region: Region,
+    ) -> Result<(), i32> {
         let translation = {
             let regions = &mut *self.regions.lock();
             self.keys.insert(&mut regions.free_keys, region.keys())

@@ -4,7 +4,7 @@
 //! from, it cannot write to with that key, and the other way round. Both count against what a device and a process may
 //! have, hence [`Budget`]: where that is short, one registration has both rights.
 
-use super::Keys;
+use super::{Keys, hooks::GivenKey};
 use std::{ffi::c_void, sync::Arc};
 use verbs::{Access, DeviceLimits, Error, MemoryRegion, ProtectionDomain};
 
@@ -21,6 +21,8 @@ enum Rights {
     Split { readable: MemoryRegion, writable: MemoryRegion },
     /// One region that it may read and write.
     Whole(MemoryRegion),
+    /// A key of the program's.
+    Given(GivenKey),
 }
 
 impl Region {
@@ -50,11 +52,19 @@ impl Region {
         Ok((Self { length, rights, both: None }, why_not))
     }
 
+    /// A region of the program's own, with its key.
+    pub(super) fn given(key: GivenKey, length: usize) -> Self {
+        Self { length, rights: Rights::Given(key), both: None }
+    }
+
     /// The keys that commands get.
     pub(super) fn keys(&self) -> Keys {
         let (readable, writable) = match &self.rights {
             Rights::Split { readable, writable } => (readable, writable),
             Rights::Whole(region) => (region, region),
+            Rights::Given(key) => {
+                return Keys { local: key.value(), readable: key.value(), writable: key.value() };
+            }
         };
         Keys { local: readable.local_key(), readable: readable.remote_key(), writable: writable.remote_key() }
     }
@@ -69,6 +79,7 @@ impl Region {
         let rights = match &self.rights {
             Rights::Split { .. } => 2,
             Rights::Whole(_) => 1,
+            Rights::Given(_) => 0,
         };
         rights + u32::from(self.both.is_some())
     }
@@ -84,6 +95,7 @@ impl Region {
         address: *mut c_void,
     ) -> Result<u32, Error> {
         let region = match (&self.rights, &self.both) {
+            (Rights::Given(key), _) => return Ok(key.value()),
             (Rights::Whole(region), _) | (_, Some(region)) => region,
             _ => {
                 // SAFETY: the memory is registered, thus the program's for I/O, as the caller of `register` said.
@@ -103,6 +115,10 @@ impl Region {
                 result.and(writable.deregister())
             }
             Rights::Whole(region) => region.deregister(),
+            Rights::Given(key) => {
+                drop(key);
+                Ok(())
+            }
         };
         both.and(rights)
     }

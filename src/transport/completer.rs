@@ -36,7 +36,7 @@ pub enum Payload {
     /// There is none.
     #[default]
     None,
-    /// Memory of the program, covered by the environment's memory map.
+    /// Memory of the program, whether the environment knows it or not.
     Memory {
         /// Where it begins.
         address: u64,

@@ -56,9 +56,9 @@ pub struct Association {
     /// The controller to connect to: [`spec::fabrics::CNTLID_DYNAMIC`] for the Admin Queue.
     pub controller_id: u16,
     /// The subsystem's NQN.
-    pub subnqn: String,
+    pub subnqn: Arc<str>,
     /// The host's NQN.
-    pub hostnqn: String,
+    pub hostnqn: Arc<str>,
     /// The host's identifier.
     pub hostid: [u8; 16],
     /// The Keep Alive Timeout in milliseconds, 0 for none; the Admin Queue's alone.

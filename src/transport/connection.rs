@@ -8,7 +8,7 @@
 
 use super::{
     ConnectError, Error,
-    config::ConnectTarget,
+    config::{Association, ConnectTarget},
     device::DeviceShare,
     parting::Parting,
     poller::{Poller, PollerShare},
@@ -81,6 +81,8 @@ pub(super) struct Blueprint<'a> {
     pub(super) reserved: u16,
     /// Bytes of data that a capsule may carry, if the device can gather them.
     pub(super) in_capsule_data: u32,
+    /// Whom it goes to.
+    pub(super) association: &'a Association,
     /// What log lines call the qpair.
     pub(super) label: &'a str,
 }
@@ -164,7 +166,7 @@ impl Connection {
     ) -> Result<Self, Error> {
         let Resolver { id, channel, devices } = resolver;
         let device = id.device(&devices).ok_or(Error::Connect(ConnectError::Address))?;
-        let device = DeviceShare::of(&device)?;
+        let device = DeviceShare::of(&device, blueprint.association)?;
         let Fit { depth, slack, send_segments } =
             Fit::of(device.limits(), blueprint.depth, blueprint.reserved)?;
         if depth < blueprint.depth {

@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod device;
 mod group_core;
+mod hooks;
 mod injections;
 mod parting;
 mod poll_group;
@@ -28,16 +29,18 @@ mod statistics;
 mod token;
 mod wire;
 
+pub use crate::memory::Piece;
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
 pub use config::{Association, ConnectTarget, QpairConfiguration, limit_group_queues};
+pub use hooks::{DomainHook, Hooks, set_hooks};
 pub use injections::Injection;
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;
-pub use rows::{PIECES, Piece};
+pub use rows::PIECES;
 pub use state::FailureReason;
 pub use statistics::DeviceStatistics;
-pub use wire::Wire;
+pub use wire::{Ways, Wire};
 
 use std::time::Duration;
 
@@ -59,10 +62,10 @@ pub enum Error {
     /// All request slots are in use.
     #[error("no free request slot")]
     NoRequests,
-    /// The buffer is not memory that was registered for I/O.
+    /// The device cannot be let at the buffer, and its content cannot be copied.
     #[error(
-        "{length} bytes at {address:#x} are not registered for I/O as one region: allocate the buffer with spdk_dma_malloc() \
-         or register its memory with spdk_mem_register()"
+        "{length} bytes at {address:#x} are not registered for I/O, and can be neither copied nor registered for the length of a \
+         request: is that memory there, and writable for what is read into it?"
     )]
     NotRegistered {
         /// The buffer's address.
@@ -70,6 +73,9 @@ pub enum Error {
         /// Its length in bytes.
         length: u32,
     },
+    /// All memory that data which are not registered go through is in use: the request waits.
+    #[error("no memory is free for data that are not registered")]
+    NoBuffers,
     /// The data of a command lie in more pieces than a capsule of the connection has room for.
     #[error("data in {0} pieces, which the connection's capsules have no room for")]
     TooManyPieces(u32),

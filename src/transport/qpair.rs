@@ -18,12 +18,14 @@ use super::{
     injections::Injection,
     parting::Parting,
     poller::Lanes,
-    rows::Piece,
     slots::Place,
     state::{Action, End, Event, FailureReason, State},
-    wire::{self, BATCH, Parts, Wire},
+    wire::{self, BATCH, Parts, Ways, Wire},
 };
-use crate::clock::{self, Moment};
+use crate::{
+    clock::{self, Moment},
+    memory::Piece,
+};
 use parking_lot::Mutex;
 use spec::{Command, Status};
 use std::{
@@ -215,6 +217,11 @@ impl Qpair {
         self.wire.slots.on_wire()
     }
 
+    /// How the data of its commands were reached so far.
+    pub fn ways(&self) -> Ways {
+        self.wire.ways()
+    }
+
     /// Whether requests that end with the connection say that they are not to be tried again (DNR).
     pub fn set_abort_dnr(&self, dnr: bool) {
         self.wire.slots.set_abort_dnr(dnr);
@@ -290,12 +297,17 @@ impl Qpair {
             self.wire.slots.count_queued();
             return self.wire.slots.wait(wire::to_words(command), payload, completer);
         };
-        let pushed = self
-            .wire
-            .slots
-            .set_completer(slot, completer, false)
-            .and_then(|()| payload(slot))
-            .and_then(|payload| self.wire.push(connection.device(), slot, command, payload));
+        let pushed =
+            self.wire.slots.set_completer(slot, completer, false).and_then(|()| payload(slot)).and_then(
+                |payload| match self.wire.push(connection.device(), slot, command, payload) {
+                    // Others have the memory that its data would go through: it goes when they have ended.
+                    Err(Error::NoBuffers) => {
+                        self.wire.slots.wait_after_all(slot, wire::to_words(command), payload);
+                        Ok(())
+                    }
+                    pushed => pushed,
+                },
+            );
         if let Err(error) = pushed {
             self.wire.slots.give_back_open(slot);
             return Err(error);
@@ -440,6 +452,12 @@ impl Qpair {
     fn send_waiting(&self, connection: &Connection) {
         while let Some((slot, words, payload)) = self.wire.slots.next_to_go() {
             let pushed = self.wire.push(connection.device(), slot, &wire::from_words(words), payload);
+            if let Err(Error::NoBuffers) = pushed {
+                // Somebody has them, whose end leads here again.
+                self.wire.slots.stays();
+                break;
+            }
+            self.wire.slots.goes();
             if let Err(error) = pushed {
                 // It was accepted, so it is told by its callback (T109).
                 tracing::error!("{}: a request that waited cannot be sent: {error}", self.label());

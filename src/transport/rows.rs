@@ -7,6 +7,7 @@
 //! while no device reads it, and its memory outlives the queue pair that may.
 
 use super::Error;
+use crate::memory::Piece;
 use spec::Sgl;
 use std::{cell::Cell, rc::Rc, sync::Arc};
 use verbs::{Access, Memory, ProtectionDomain, RegisteredMemory, Segment};
@@ -16,24 +17,13 @@ pub const PIECES: usize = 16;
 const ENTRY: usize = 16;
 const ROW: usize = PIECES * ENTRY;
 
-/// A piece of the program's memory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Piece {
-    /// Where it begins.
-    pub address: u64,
-    /// Its length in bytes, less than 16 MiB.
-    pub length: u32,
+fn to_bytes(piece: Piece) -> [u8; ENTRY] {
+    (u128::from(piece.address) | u128::from(piece.length) << 64).to_le_bytes()
 }
 
-impl Piece {
-    fn to_bytes(self) -> [u8; ENTRY] {
-        (u128::from(self.address) | u128::from(self.length) << 64).to_le_bytes()
-    }
-
-    fn of_bytes(bytes: [u8; ENTRY]) -> Self {
-        let both = u128::from_le_bytes(bytes);
-        Self { address: both as u64, length: (both >> 64) as u32 }
-    }
+fn of_bytes(bytes: [u8; ENTRY]) -> Piece {
+    let both = u128::from_le_bytes(bytes);
+    Piece { address: both as u64, length: (both >> 64) as u32 }
 }
 
 /// The rows of a qpair, once there are any.
@@ -46,36 +36,63 @@ struct Inner {
     registered: Option<RegisteredMemory>,
 }
 
+const OUTSIDE: Error = Error::Internal("a row of descriptors lies outside of its memory");
+
+/// Where an entry of a slot's row is.
+fn place(slot: u32, nth: usize) -> usize {
+    (slot as usize).saturating_mul(ROW).saturating_add(nth.saturating_mul(ENTRY))
+}
+
 impl Rows {
     /// Keeps the pieces of the request in slot number `slot` of `count`: 16 at most.
     pub(super) fn store(&self, count: u16, slot: u32, pieces: &[Piece]) -> Result<(), Error> {
-        let outside = Error::Internal("a row of descriptors lies outside of its memory");
-        if pieces.len() > PIECES {
-            return Err(outside);
+        self.write(count, slot, pieces.iter().map(|piece| to_bytes(*piece)))
+    }
+
+    /// The `count` pieces of the request in a slot.
+    pub(super) fn pieces(&self, slot: u32, count: u32) -> Result<([Piece; PIECES], usize), Error> {
+        let inner = self.0.take().ok_or(Error::Internal("a request with a row, and there are none"))?;
+        let mut pieces = [Piece::default(); PIECES];
+        let read = (0..count as usize).try_for_each(|nth| {
+            *pieces.get_mut(nth)? = of_bytes(inner.memory.read_16(place(slot, nth))?);
+            Some(())
+        });
+        self.0.set(Some(inner));
+        read.map(|()| (pieces, count as usize)).ok_or(OUTSIDE)
+    }
+
+    /// Makes the row of slot number `slot` of `count` these descriptors: the command's own descriptor, and what goes behind the
+    /// command.
+    pub(super) fn describe(
+        &self,
+        domain: &Arc<ProtectionDomain>,
+        count: u16,
+        slot: u32,
+        descriptors: &[Sgl],
+    ) -> Result<(Sgl, Segment), Error> {
+        self.write(count, slot, descriptors.iter().map(|descriptor| descriptor.to_bytes()))?;
+        let mut inner = self.0.take().ok_or(OUTSIDE)?;
+        let result = inner.row(domain, slot, descriptors.len());
+        self.0.set(Some(inner));
+        result
+    }
+
+    fn write(
+        &self,
+        count: u16,
+        slot: u32,
+        entries: impl ExactSizeIterator<Item = [u8; ENTRY]>,
+    ) -> Result<(), Error> {
+        if entries.len() > PIECES {
+            return Err(OUTSIDE);
         }
         let inner = match self.0.take() {
             Some(inner) => inner,
             None => Inner { memory: Memory::new(usize::from(count).saturating_mul(ROW))?, registered: None },
         };
-        let at = |nth: usize| (slot as usize).saturating_mul(ROW).saturating_add(nth * ENTRY);
-        let stored = (0..).zip(pieces).all(|(nth, piece)| inner.memory.write(at(nth), &piece.to_bytes()));
+        let stored = (0..).zip(entries).all(|(nth, entry)| inner.memory.write(place(slot, nth), &entry));
         self.0.set(Some(inner));
-        if stored { Ok(()) } else { Err(outside) }
-    }
-
-    /// Makes descriptors of the `count` pieces of a slot, each with the key that `key` has for it: the command's own descriptor, and
-    /// what goes behind the command.
-    pub(super) fn resolve(
-        &self,
-        domain: &Arc<ProtectionDomain>,
-        slot: u32,
-        count: u32,
-        key: impl FnMut(Piece) -> Result<u32, Error>,
-    ) -> Result<(Sgl, Segment), Error> {
-        let mut inner = self.0.take().ok_or(Error::Internal("a request with a row, and there are none"))?;
-        let result = inner.resolve(domain, slot, count, key);
-        self.0.set(Some(inner));
-        result
+        if stored { Ok(()) } else { Err(OUTSIDE) }
     }
 
     /// The connection was released: nothing reads here any more.
@@ -94,30 +111,19 @@ impl Rows {
 }
 
 impl Inner {
-    fn resolve(
+    /// A slot's row of so many descriptors.
+    fn row(
         &mut self,
         domain: &Arc<ProtectionDomain>,
         slot: u32,
-        count: u32,
-        mut key: impl FnMut(Piece) -> Result<u32, Error>,
+        descriptors: usize,
     ) -> Result<(Sgl, Segment), Error> {
         let registered = match &self.registered {
             Some(registered) => registered,
             None => self.registered.insert(RegisteredMemory::of(&self.memory, domain, Access::LocalRead)?),
         };
-        let outside = Error::Internal("a row of descriptors lies outside of its memory");
-        let begin = (slot as usize).saturating_mul(ROW);
-        for nth in 0..count as usize {
-            let at = begin.saturating_add(nth * ENTRY);
-            let Some(bytes) = self.memory.read_16(at).filter(|_| nth < PIECES) else { return Err(outside) };
-            let piece = Piece::of_bytes(bytes);
-            let descriptor = Sgl::keyed(piece.address, piece.length, key(piece)?);
-            if !self.memory.write(at, &descriptor.to_bytes()) {
-                return Err(outside);
-            }
-        }
-        let length = count.saturating_mul(ENTRY as u32);
-        let address = self.memory.address().wrapping_add(begin as u64);
+        let length = (descriptors.min(PIECES) * ENTRY) as u32;
+        let address = self.memory.address().wrapping_add(place(slot, 0) as u64);
         Ok((Sgl::last_segment(0, length), Segment { address, length, local_key: registered.local_key() }))
     }
 }
@@ -129,7 +135,7 @@ mod tests {
     #[test]
     fn a_piece_comes_back_from_its_bytes() {
         let piece = Piece { address: 0x1122_3344_5566_7788, length: 0x00ff_fffe };
-        assert_eq!(Piece::of_bytes(piece.to_bytes()), piece);
+        assert_eq!(of_bytes(to_bytes(piece)), piece);
     }
 
     #[test]
@@ -137,6 +143,9 @@ mod tests {
         let rows = Rows::default();
         assert!(matches!(rows.store(4, 4, &[Piece::default()]), Err(Error::Internal(_))), "of another slot");
         assert!(matches!(rows.store(4, 0, &[Piece::default(); PIECES + 1]), Err(Error::Internal(_))));
-        rows.store(4, 3, &[Piece::default(); PIECES]).unwrap();
+        let pieces: [Piece; PIECES] = std::array::from_fn(|nth| Piece { address: nth as u64, length: 7 });
+        rows.store(4, 3, &pieces).unwrap();
+        assert_eq!(rows.pieces(3, PIECES as u32), Ok((pieces, PIECES)));
+        assert!(rows.pieces(3, PIECES as u32 + 1).is_err() && rows.pieces(4, 1).is_err());
     }
 }

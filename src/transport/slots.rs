@@ -112,6 +112,14 @@ pub(super) struct Finished {
     pub(super) completion: Completion,
 }
 
+/// Whom a completer tells.
+pub(super) enum Told {
+    /// The layer above, by the qpair's upcall.
+    Upcall(Context),
+    Closure(Rc<dyn Fn(&Completion)>),
+    Nobody,
+}
+
 /// What is to be done with a finished request that has no function.
 pub(super) enum Otherwise {
     /// Call this.
@@ -367,6 +375,31 @@ impl Slots {
         Ok(())
     }
 
+    /// Puts another closure in the place of a request's completer, which it gets: what the request holds is given up before that is
+    /// called. Fails if there is no memory for it; then nothing changed.
+    #[cold]
+    pub(super) fn wrap(
+        &self,
+        slot: Place<'_>,
+        wrap: impl FnOnce(Told) -> Rc<dyn Fn(&Completion)>,
+    ) -> Result<(), Error> {
+        let request = slot.user();
+        let context = Context { function: request.function.get(), argument: request.argument.get() };
+        let index = self.index(slot);
+        let (told, name, ahead) = if !context.function.is_null() {
+            (Told::Upcall(context), context.argument, false)
+        } else {
+            // Its place is there for the other one.
+            match self.closures.take(context.argument.addr(), index) {
+                Some(Closure { call, name, ahead, .. }) => (Told::Closure(call), name, ahead),
+                None => (Told::Nobody, std::ptr::null_mut(), false),
+            }
+        };
+        self.set_closure(slot, wrap(told), name, ahead)?;
+        request.function.set(NOBODY.function);
+        Ok(())
+    }
+
     /// What the layer above calls a request: its argument, or the name of its closure.
     fn name(&self, slot: Place<'_>) -> *mut () {
         let (function, argument) = (slot.user().function.get(), slot.user().argument.get());
@@ -465,6 +498,17 @@ impl Slots {
                 return Err(error);
             }
         };
+        self.enqueue(slot, words, payload);
+        Ok(())
+    }
+
+    /// A request whose slot was taken to go out at once waits after all, for something other than room. Nobody else waits.
+    pub(super) fn wait_after_all(&self, slot: Place<'_>, words: [u64; COMMAND_WORDS], payload: Payload) {
+        self.room.set(self.room.get() + 1);
+        self.enqueue(slot, words, payload);
+    }
+
+    fn enqueue(&self, slot: Place<'_>, words: [u64; COMMAND_WORDS], payload: Payload) {
         self.shut();
         let [kind, address, rest] = payload.to_words();
         let mut words = words;
@@ -475,7 +519,6 @@ impl Slots {
         slot.user().completion.set([kind, address]);
         slot.user().phase.set(phase::WAITING);
         slot.push::<WAITING>();
-        Ok(())
     }
 
     /// Whether requests wait.
@@ -483,17 +526,27 @@ impl Slots {
         self.queue.first::<WAITING>().is_some()
     }
 
-    /// Takes the request that has waited longest off its list, if there is room on the wire for it.
+    /// The request that has waited longest, with room on the wire for it, if there is some. It is on its list until [`Slots::goes`];
+    /// or else it [stays](Slots::stays).
     pub(super) fn next_to_go(&self) -> Option<(Place<'_>, [u64; COMMAND_WORDS], Payload)> {
-        self.queue.first::<WAITING>()?;
+        let slot = self.queue.first::<WAITING>()?;
         if !self.take_room() {
             return None;
         }
-        let slot = self.queue.pop::<WAITING>()?;
         let mut words = slot.read();
         let [kind, address] = slot.user().completion.get();
         let rest = words.get_mut(SGL_WORD).map_or(0, std::mem::take);
         Some((slot, words, Payload::from_words([kind, address, rest])))
+    }
+
+    /// The request that [`Slots::next_to_go`] gave just now waits no more.
+    pub(super) fn goes(&self) {
+        let _first = self.queue.pop::<WAITING>();
+    }
+
+    /// The request that [`Slots::next_to_go`] gave just now goes on waiting: its room is for others.
+    pub(super) fn stays(&self) {
+        self.room.set(self.room.get() + 1);
     }
 
     /// Room for one command while the gate is shut: what is left, or else that of a finished one.

@@ -12,19 +12,24 @@
 //! trace, a time limit, an injected error) is off this way: their qpair keeps its gate shut, or their slot has no function, and
 //! each leads to the long way by a test that is there anyway.
 
+mod data;
+
+pub use data::Ways;
+
 use super::{
     Error,
     completer::{Context, Payload, Upcall},
     device::DeviceShare,
     poller::Lanes,
     qpair::Qpair,
-    rows::{PIECES, Piece, Rows},
+    rows::Rows,
     slots::{BadCommandId, Finished, Otherwise, Place, Slots},
     statistics::Counts,
     token::{Kind, Owner, Token},
 };
-use crate::memory::{Cache, Covered};
-use spec::{Command, Completion, Sgl, opcode::DataTransfer};
+use crate::memory::{Cache, Piece, Pool};
+use data::Reached;
+use spec::{Command, Completion};
 use std::{
     cell::Cell,
     rc::{Rc, Weak},
@@ -128,6 +133,11 @@ pub struct Wire {
     reserved: Cell<u32>,
     connect_data: Cell<Option<Rc<Memory>>>,
     pub(super) rows: Rows,
+    /// Bytes of a row of descriptors that a capsule may carry.
+    row_room: Cell<u32>,
+    /// For data that are not registered, once there are any.
+    pool: Cell<Option<Rc<Pool>>>,
+    ways: Cell<Ways>,
     /// A device may still use the memory, although its connection is over.
     spoiled: Cell<bool>,
 }
@@ -200,6 +210,9 @@ impl Wire {
             reserved: Cell::new(0),
             connect_data: Cell::new(Some(connect_data)),
             rows: Rows::default(),
+            row_room: Cell::new(0),
+            pool: Cell::new(None),
+            ways: Cell::default(),
             spoiled: Cell::new(false),
         })
     }
@@ -409,91 +422,19 @@ impl Wire {
         command: &Command,
         payload: Payload,
     ) -> Result<(), Error> {
-        let (sgl, in_capsule) = self.resolve(device, slot, command, payload)?;
+        let Reached { sgl, behind, held } = self.resolve(device, slot, command, payload)?;
+        if let Some(held) = held {
+            self.hold(slot, held)?;
+        }
         let mut command = *command;
         command.set_cid(self.slots.begin(slot));
         command.set_psdt_sgl();
         command.set_sgl1(sgl);
         slot.write(to_words(&command));
-        if slot.put_off(in_capsule) {
+        if slot.put_off(behind) {
             self.post_sends();
         }
         Ok(())
-    }
-
-    fn resolve(
-        &self,
-        device: &DeviceShare,
-        slot: Place<'_>,
-        command: &Command,
-        payload: Payload,
-    ) -> Result<(Sgl, Option<Segment>), Error> {
-        let (address, length) = match payload {
-            Payload::Row { pieces } => return self.resolve_row(device, slot, command, pieces),
-            // A controller that speaks keyed SGLs alone refuses the all-zero descriptor (an unkeyed data block)
-            // even for a command without data, hence a keyed one of length 0.
-            Payload::None => return Ok((Sgl::NONE, None)),
-            Payload::Registered { address, length, remote_key } => {
-                return Ok((Sgl::keyed(address, length, remote_key), None));
-            }
-            Payload::Memory { address, length } => (address, length),
-        };
-        let Covered::Registered(keys) = device.map().look_up(&self.cache, address, length) else {
-            return Err(Error::NotRegistered { address, length });
-        };
-        Ok(match DataTransfer::of(command.opcode()) {
-            DataTransfer::ControllerToHost | DataTransfer::None => {
-                (Sgl::keyed(address, length, keys.writable), None)
-            }
-            DataTransfer::HostToController if length <= self.in_capsule_data.get() => {
-                let segment = Segment { address, length, local_key: keys.local };
-                (Sgl::in_capsule(0, length), Some(segment))
-            }
-            DataTransfer::HostToController => (Sgl::keyed(address, length, keys.readable), None),
-            DataTransfer::Bidirectional => {
-                let key = device.map().key_for_both_ways(address, length)?;
-                let key = key.ok_or(Error::NotRegistered { address, length })?;
-                (Sgl::keyed(address, length, key), None)
-            }
-        })
-    }
-
-    /// The descriptors of a command whose data lie in several pieces.
-    fn resolve_row(
-        &self,
-        device: &DeviceShare,
-        slot: Place<'_>,
-        command: &Command,
-        pieces: u32,
-    ) -> Result<(Sgl, Option<Segment>), Error> {
-        if pieces.saturating_mul(size_of::<[u64; 2]>() as u32) > self.in_capsule_data.get() {
-            return Err(Error::TooManyPieces(pieces));
-        }
-        let direction = DataTransfer::of(command.opcode());
-        let (sgl, row) = self.rows.resolve(
-            device.domain(),
-            self.slots.index(slot),
-            pieces,
-            |Piece { address, length }| {
-                let Covered::Registered(keys) = device.map().look_up(&self.cache, address, length) else {
-                    return Err(Error::NotRegistered { address, length });
-                };
-                match direction {
-                    DataTransfer::ControllerToHost | DataTransfer::None => Ok(keys.writable),
-                    DataTransfer::HostToController => Ok(keys.readable),
-                    DataTransfer::Bidirectional => {
-                        let key = device.map().key_for_both_ways(address, length)?;
-                        key.ok_or(Error::NotRegistered { address, length })
-                    }
-                }
-            },
-        )?;
-        Ok((sgl, Some(row)))
-    }
-
-    /// Pieces that the data of a command may lie in, over the connection that there is.
-    pub(super) fn most_pieces(&self) -> u32 {
-        (self.in_capsule_data.get() / size_of::<[u64; 2]>() as u32).clamp(1, PIECES as u32)
     }
 
     /// Whether commands were put off that the device does not have yet.
@@ -552,7 +493,9 @@ impl Wire {
         self.distrusted.set(false);
         self.depth.set(u32::from(depth));
         self.reserved.set(u32::from(reserved));
-        self.in_capsule_data.set(in_capsule_data);
+        self.row_room.set(in_capsule_data);
+        // A key that the program gave is for the controller.
+        self.in_capsule_data.set(if device.has_keys_of_program() { 0 } else { in_capsule_data });
         Ok(Opened { registrations, connect_data })
     }
 
@@ -562,6 +505,9 @@ impl Wire {
         self.fault.set(None);
         self.faulty.set(false);
         self.rows.shut();
+        if let Some(pool) = self.pool.take() {
+            pool.close();
+        }
     }
 
     /// Where the queue pair of its connection sits.
@@ -575,6 +521,9 @@ impl Wire {
         self.spoiled.set(true);
         self.key.set(0);
         self.rows.spoil();
+        if let Some(pool) = self.pool.take() {
+            pool.spoil();
+        }
         // Without memory there is no next connection; the requests are told all the same.
         let _ = self.renew();
     }

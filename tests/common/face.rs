@@ -11,6 +11,10 @@ use std::{
 pub type Handle = *mut c_void;
 /// What runs when a command is done: the program's argument, and the completion's 16 bytes.
 pub type Done = extern "C" fn(*mut c_void, *const [u8; 16]);
+/// What the pieces of an I/O are asked with: from which byte of its data on.
+pub type Reset = extern "C" fn(*mut c_void, u32);
+/// The next piece: where it begins, and its bytes.
+pub type Next = extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int;
 /// What [`spdk_nvme_probe`] asks with: its context, a transport id, and the options that the program may change.
 pub type Probed = extern "C" fn(*mut c_void, *const c_void, *mut u8) -> bool;
 /// What it tells of a controller: its context, the transport id, the controller, and its options.
@@ -61,6 +65,28 @@ unsafe extern "C" {
         done: Done,
         argument: *mut c_void,
         flags: u32,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_readv(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        reset: Reset,
+        next: Next,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_writev(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        reset: Reset,
+        next: Next,
     ) -> c_int;
     pub fn spdk_nvme_ctrlr_get_default_io_qpair_opts(controller: Handle, options: *mut c_void, size: usize);
     pub fn spdk_nvme_poll_group_create(context: *mut c_void, table: *mut c_void) -> Handle;

@@ -11,7 +11,7 @@
 #![allow(dead_code)]
 
 use crate::{
-    common::{World, hurry, turn},
+    common::{NQN, World, hurry, turn},
     replay,
     troubles::{Dice, PEACE, at_some_time, trouble},
 };
@@ -36,6 +36,8 @@ const MOST_ACTS: u32 = 3000;
 const MOST_DEPTH: u32 = 4;
 
 thread_local! {
+    /// Memory that no environment knows. Its content is nobody's.
+    static FOREIGN: Vec<Cell<u8>> = vec![Cell::new(0); BUFFER as usize + 64];
     static TALLY: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
     static LONGEST: RefCell<BTreeMap<&'static str, (Duration, u64)>> = const { RefCell::new(BTreeMap::new()) };
 }
@@ -86,10 +88,14 @@ pub struct Shape {
     pub lba: u64,
     pub blocks: u32,
     pub flags: u32,
-    /// No device can reach the buffer.
+    /// There is no memory at the buffer.
     pub wild: bool,
+    /// The buffer is the program's, and not registered: what is needed for it may be refused.
+    pub foreign: bool,
     /// However often it is tried, it is refused.
     pub impossible: bool,
+    /// Its data lie in pieces: how many commands it takes is for device and target to say.
+    pub scattered: bool,
 }
 
 /// Why an I/O was refused, whatever the face calls it.
@@ -102,6 +108,8 @@ pub enum Refusal {
     NotConnected,
     /// The buffer is not the program's to give.
     BadMemory,
+    /// The device does not do what it is asked for.
+    Device,
 }
 
 impl Storm {
@@ -208,8 +216,34 @@ impl Storm {
                 count("other devices");
                 softverbs::control(&format!("device profile {profile}")).unwrap();
             }
+            7 => {
+                count("changes of the namespace");
+                let change = self.dice.pick(&[
+                    "ns resize NQN 1 1M",
+                    "ns resize NQN 1 8M",
+                    "ana NQN 1 inaccessible",
+                    "ana NQN 1 change",
+                    "ana NQN 1 optimized",
+                ]);
+                self.tell(world, &change.replace("NQN", NQN));
+            }
+            8 => {
+                count("commands that wait or fail");
+                let how = self.dice.pick(&[
+                    "stall read 3",
+                    "stall identify 1",
+                    "stall io:any 5",
+                    "delay write 20 10",
+                    "delay admin:0x18 50 2",
+                    "fail read 0x0281 3",
+                    "fail identify 0x4006 1",
+                    "fail fabrics:1 0x4183 1",
+                    "resume all",
+                ]);
+                self.tell(world, how);
+            }
             _ => {
-                for what in ["behave silent", "behave reject-connections", "truth all"] {
+                for what in ["behave silent", "behave reject-connections", "truth all", "resume all"] {
                     world.control(what);
                 }
                 softverbs::control("device profile off; device on; port up; peer speaks").unwrap();
@@ -217,7 +251,8 @@ impl Storm {
         }
     }
 
-    fn tell(&self, world: &World, what: &str) {
+    /// Has the target do something.
+    pub fn tell(&self, world: &World, what: &str) {
         self.say(what);
         world.control(what);
     }
@@ -246,6 +281,11 @@ impl Storm {
     pub fn may_act(&self) -> bool {
         self.acts.set(self.acts.get() + 1);
         self.acts.get() <= MOST_ACTS
+    }
+
+    /// How many acts there were.
+    pub fn acts(&self) -> u32 {
+        self.acts.get()
     }
 
     /// Whether this is an act in a callback.
@@ -321,6 +361,20 @@ impl Storm {
         life.gone = true;
     }
 
+    /// Whether a qpair is gone.
+    pub fn is_gone(&self, life: usize) -> bool {
+        self.lives.borrow()[life].gone
+    }
+
+    /// An I/O of this qpair that has not ended, if there is one.
+    pub fn any_outstanding(&self, life: Option<usize>) -> Option<usize> {
+        let ios = self.ios.borrow();
+        let is_it = |io: &Io| Some(io.life) == life && io.accepted == Some(true) && !io.ended;
+        let count = ios.iter().filter(|io| is_it(io)).count();
+        let nth = (count > 0).then(|| self.roll(count))?;
+        ios.iter().enumerate().filter(|(_, io)| is_it(io)).nth(nth).map(|(number, _)| number)
+    }
+
     /// An I/O for a qpair with so many requests.
     pub fn shape(&self, buffer: *mut c_void, requests: u32) -> Shape {
         let mut shape = Shape {
@@ -330,8 +384,15 @@ impl Storm {
             blocks: self.dice.pick(&[1, 1, 1, 8, 64]),
             flags: self.dice.pick(&[0, 0, 0, 1 << 30]),
             wild: false,
+            foreign: self.once_in(8),
             impossible: false,
+            scattered: false,
         };
+        if shape.foreign {
+            count("buffers that are not registered");
+            shape.buffer =
+                FOREIGN.with(|foreign| foreign.as_ptr().cast_mut().cast::<c_void>().wrapping_byte_add(3));
+        }
         if self.once_in(6) {
             match self.roll(6) {
                 0 => (shape.buffer, shape.wild) = (std::ptr::null_mut(), true),
@@ -350,6 +411,12 @@ impl Storm {
         shape
     }
 
+    /// Some of them are to have their data in pieces, as far apart as they are long.
+    pub fn scatter(&self, shape: &mut Shape) {
+        let bytes = u64::from(shape.blocks) * BLOCK;
+        shape.scattered = !shape.wild && 2 * bytes <= BUFFER && self.once_in(4);
+    }
+
     /// An I/O is about to be submitted. Its number.
     pub fn submit(&self, life: usize, shape: &Shape) -> usize {
         let wrong = shape.impossible || shape.wild || shape.lba > 1000;
@@ -362,7 +429,7 @@ impl Storm {
     /// How the submission came out. `connected` is what the qpair said before.
     pub fn submitted(&self, number: usize, shape: &Shape, connected: bool, result: Result<(), Refusal>) {
         // What a target lies about its limits and its namespace is what the library goes by.
-        let lies = self.lies.get();
+        let lies = self.lies.get() || shape.scattered;
         let mut ios = self.ios.borrow_mut();
         let io = &mut ios[number];
         io.accepted = Some(result.is_ok());
@@ -385,8 +452,9 @@ impl Storm {
                         count("busy qpairs");
                     }
                     Refusal::NotConnected => assert!(!connected, "it is connected, and says that it is not"),
+                    Refusal::Device => count("refusals of the device"),
                     Refusal::BadMemory => {
-                        assert!(shape.wild, "good memory is refused");
+                        assert!(shape.wild || shape.foreign, "good memory is refused");
                         count("bad buffers");
                     }
                 }

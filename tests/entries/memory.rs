@@ -10,7 +10,8 @@ unsafe extern "C" {
 /// The environment's unit of registration.
 const UNIT: usize = 2 << 20;
 
-/// Fresh pages, registered until they are unregistered or dropped. The pages stay mapped.
+/// Fresh pages, registered until they are unregistered or dropped. The pages stay mapped, but nobody may use them any more: not even a
+/// copy can be made.
 pub struct Region {
     start: *mut c_void,
     length: usize,
@@ -57,6 +58,8 @@ impl Region {
         if self.registered.replace(false) {
             // SAFETY: registered as this range.
             assert_eq!(unsafe { spdk_mem_unregister(self.start, self.length) }, 0);
+            // SAFETY: whole pages of this test's own, to which nobody has a reference.
+            assert_eq!(unsafe { libc::mprotect(self.start, self.length, libc::PROT_NONE) }, 0);
         }
     }
 }

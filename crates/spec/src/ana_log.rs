@@ -1,12 +1,8 @@
 //! The Asymmetric Namespace Access log page, read (Base 2.0, 5.16.1.13).
 
+pub use crate::ana::{ANA_DESCRIPTOR_SIZE as GROUP_SIZE, ANA_HEADER_SIZE as HEADER_SIZE};
 use crate::bytes::{u16_at, u32_at, u64_at};
 use thiserror::Error;
-
-/// Size of the page's header in bytes; the groups follow.
-pub const HEADER_SIZE: usize = 16;
-/// Size of what a group has before the ids of its namespaces, in bytes.
-pub const GROUP_SIZE: usize = 32;
 
 /// A group of namespaces.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

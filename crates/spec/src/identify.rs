@@ -68,6 +68,14 @@ pub const ONCS_WRITE_UNCORRECTABLE: u16 = 1 << 1;
 pub const ONCS_DATASET_MANAGEMENT: u16 = 1 << 2;
 /// ONCS bit 3: Write Zeroes is supported.
 pub const ONCS_WRITE_ZEROES: u16 = 1 << 3;
+/// ONCS bit 4: features can be saved, and Get Features selects the value.
+pub const ONCS_SAVE_AND_SELECT: u16 = 1 << 4;
+/// ONCS bit 5: reservations are supported.
+pub const ONCS_RESERVATIONS: u16 = 1 << 5;
+/// ONCS bit 7: Verify is supported.
+pub const ONCS_VERIFY: u16 = 1 << 7;
+/// ONCS bit 8: Copy is supported.
+pub const ONCS_COPY: u16 = 1 << 8;
 /// CTRATT bit 0: host identifiers of 128 bits.
 pub const CTRATT_EXTENDED_HOST_IDS: u32 = 1 << 0;
 /// CTRATT bit 15: extended LBA formats.
@@ -194,6 +202,8 @@ fields! { ControllerView, ControllerImage,
     awupf set_awupf u16 u16_at 528;
     /// Atomic compare and write unit, zero-based blocks.
     acwu set_acwu u16 u16_at 532;
+    /// Formats of Copy's source ranges: bit 0 format 0.
+    ocfs set_ocfs u16 u16_at 534;
     /// SGL support.
     sgls set_sgls u32 u32_at 536;
     /// Maximum number of allowed namespaces.

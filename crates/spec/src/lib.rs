@@ -17,6 +17,7 @@ compile_error!("a big-endian machine would need its dwords swapped where they ar
 
 mod bytes;
 
+pub mod ana;
 pub mod ana_log;
 pub mod command;
 pub mod completion;
@@ -29,8 +30,10 @@ pub mod log;
 pub mod names;
 pub mod namespace;
 pub mod opcode;
+pub mod ranges;
 pub mod rdma;
 pub mod registers;
+pub mod reservation;
 pub mod sgl;
 pub mod status;
 pub mod text;

@@ -20,6 +20,7 @@ codes! {
         FDP_STATISTICS = 0x22,
         FDP_EVENTS = 0x23,
         DISCOVERY = 0x70,
+        RESERVATION_NOTIFICATION = 0x80,
     }
 }
 

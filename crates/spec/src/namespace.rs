@@ -43,6 +43,12 @@ fields! { NamespaceView, NamespaceImage,
     nawun set_nawun u16 u16_at 34;
     /// Namespace optimal I/O boundary in logical blocks; 0 for none.
     noiob set_noiob u16 u16_at 46;
+    /// Most logical blocks of a source range of Copy.
+    mssrl set_mssrl u16 u16_at 74;
+    /// Most logical blocks of a Copy.
+    mcl set_mcl u32 u32_at 76;
+    /// Most source ranges of a Copy, zero-based.
+    msrc set_msrc u8 u8_at 80;
     /// ANA group id.
     anagrpid set_anagrpid u32 u32_at 92;
 }

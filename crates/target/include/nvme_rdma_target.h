@@ -165,7 +165,11 @@ int nvme_rdma_target_add_subsystem(struct nvme_rdma_target *target, const char *
 /*
  * The same by text, as the program's control socket takes it: "misbehave WHAT[:AFTER]", "behave WHAT", "drop NQN",
  * "add NQN"; WHAT is cid-out-of-range, cid-idle, repeat-response, silent or reject-connections. And "linger MILLISECONDS", "lie NAME[=NUMBER]",
- * "truth NAME", "truth all": answers as a hostile target gives them. 'nvme-rdma-target --lie help' lists the names.
+ * "truth NAME", "truth all": answers as a hostile target gives them. 'nvme-rdma-target --lie help' lists the names. Namespaces come, go and
+ * change, and so do paths: "ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP] [nsid=NSID]", "ns resize NQN NSID SIZE", "ns remove NQN NSID",
+ * "ana NQN GROUP STATE [port=PORT]" with STATE one of optimized, non-optimized, inaccessible, persistent-loss, change. Commands wait or
+ * fail: "stall OPCODE [COUNT]", "delay OPCODE MILLISECONDS [COUNT]", "fail OPCODE STATUS [COUNT]", until "resume OPCODE" or "resume all"; OPCODE
+ * is a name ("read", "identify") or a number or "any" behind "io:", "admin:" or "fabrics:".
  */
 int nvme_rdma_target_control(struct nvme_rdma_target *target, const char *command);
 

@@ -1,12 +1,16 @@
-//! What a target can be told while it runs: to misbehave, and to drop and bring back subsystems.
+//! What a target can be told while it runs: to misbehave, to drop and bring back subsystems, and to change namespaces.
 //!
 //! The text form serves the program's options and control socket; the C API maps its functions to the same values.
 
 use std::str::FromStr;
 
+use spec::Status;
+use spec::ana::AnaState;
 use thiserror::Error;
 
+use crate::core::{Suffering, Which};
 use crate::lies::{self, Lie};
+use crate::options::{NamespaceOptions, parse_size};
 
 /// A way to misbehave towards hosts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,6 +46,53 @@ pub enum Command {
     Add(String),
     /// Queue ids stay taken for this many milliseconds after their connections ended.
     Linger(u32),
+    /// A namespace comes: by this id, or by the lowest that is free.
+    AddNamespace {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// Its id.
+        nsid: Option<u32>,
+        /// What it is.
+        namespace: NamespaceOptions,
+    },
+    /// A namespace has another size.
+    ResizeNamespace {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// Its id.
+        nsid: u32,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A namespace goes, with its data.
+    RemoveNamespace {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// Its id.
+        nsid: u32,
+    },
+    /// An ANA group has another state.
+    Ana {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// The group.
+        group: u32,
+        /// The port of the listener for whose hosts that counts; `None` for all.
+        port: Option<u16>,
+        /// The state.
+        state: AnaState,
+    },
+    /// Commands suffer from now on.
+    Rule {
+        /// Which ones.
+        which: Which,
+        /// How.
+        how: Suffering,
+        /// So many of them; `None` for all.
+        count: Option<u64>,
+    },
+    /// These commands, or all, suffer no more, and those that wait are executed.
+    Resume(Option<Which>),
     /// Tell a lie from now on, with this number.
     Lie(Lie, u64),
     /// Tell the truth again: about this, or about everything.
@@ -52,8 +103,12 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(
     "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
-     'linger MILLISECONDS', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT one of cid-out-of-range, cid-idle, repeat-response, \
-     silent, reject-connections, and NAME one of {names}",
+     'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
+     'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]', 'stall OPCODE [COUNT]', 'delay OPCODE MILLISECONDS [COUNT]', \
+     'fail OPCODE STATUS [COUNT]', 'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT \
+     one of cid-out-of-range, cid-idle, repeat-response, silent, reject-connections, STATE one of optimized, \
+     non-optimized, inaccessible, persistent-loss, change, OPCODE a command's name as 'read' or 'identify', or a number or 'any' \
+     behind 'io:', 'admin:' or 'fabrics:', and NAME one of {names}",
     names = lies::names()
 )]
 pub struct CommandError(pub String);
@@ -92,11 +147,86 @@ impl FromStr for Command {
             "drop" => Ok(Command::Drop(object.to_owned())),
             "add" => Ok(Command::Add(object.to_owned())),
             "linger" => Ok(Command::Linger(object.parse().map_err(|_| error())?)),
+            "ns" => namespace(object).ok_or_else(error),
+            "ana" => ana(object).ok_or_else(error),
+            "stall" | "delay" | "fail" => rule(verb, object).ok_or_else(error),
+            "resume" if object == "all" => Ok(Command::Resume(None)),
+            "resume" => object.parse().map(|which| Command::Resume(Some(which))).map_err(|_| error()),
             "lie" => lies::parse(object).map(|(lie, value)| Command::Lie(lie, value)).map_err(|_| error()),
             "truth" if object == "all" => Ok(Command::Truth(None)),
             "truth" => Ok(Command::Truth(Some(object.parse().map_err(|_| error())?))),
             _ => Err(error()),
         }
+    }
+}
+
+/// `add NQN ns=...`, `resize NQN NSID SIZE`, `remove NQN NSID`.
+fn namespace(text: &str) -> Option<Command> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let size = |text: &str| parse_size(text).ok();
+    match words.as_slice() {
+        ["add", nqn, words @ ..] => {
+            let (mut nsid, mut namespace) = (None, None);
+            for word in words {
+                match word.split_once('=')? {
+                    ("nsid", number) => nsid = Some(number.parse().ok()?),
+                    ("ns", description) => namespace = Some(NamespaceOptions::parse(description).ok()?),
+                    _ => return None,
+                }
+            }
+            Some(Command::AddNamespace { nqn: (*nqn).to_owned(), nsid, namespace: namespace? })
+        }
+        ["resize", nqn, nsid, bytes] => {
+            let (nqn, nsid) = ((*nqn).to_owned(), nsid.parse().ok()?);
+            Some(Command::ResizeNamespace { nqn, nsid, size: size(bytes)? })
+        }
+        ["remove", nqn, nsid] => {
+            Some(Command::RemoveNamespace { nqn: (*nqn).to_owned(), nsid: nsid.parse().ok()? })
+        }
+        _ => None,
+    }
+}
+
+/// `NQN GROUP STATE [port=PORT]`.
+fn ana(text: &str) -> Option<Command> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (nqn, group, state, port) = match words.as_slice() {
+        [nqn, group, state] => (nqn, group, state, None),
+        [nqn, group, state, port] => (nqn, group, state, Some(port.strip_prefix("port=")?.parse().ok()?)),
+        _ => return None,
+    };
+    let state = match *state {
+        "optimized" => AnaState::OPTIMIZED,
+        "non-optimized" => AnaState::NON_OPTIMIZED,
+        "inaccessible" => AnaState::INACCESSIBLE,
+        "persistent-loss" => AnaState::PERSISTENT_LOSS,
+        "change" => AnaState::CHANGE,
+        _ => return None,
+    };
+    Some(Command::Ana { nqn: (*nqn).to_owned(), group: group.parse().ok()?, port, state })
+}
+
+/// `OPCODE [COUNT]`, `OPCODE MILLISECONDS [COUNT]` or `OPCODE STATUS [COUNT]`.
+fn rule(verb: &str, text: &str) -> Option<Command> {
+    let mut words = text.split_whitespace();
+    let which = words.next()?.parse().ok()?;
+    let how = match verb {
+        "stall" => Suffering::Stall,
+        "delay" => Suffering::Delay(words.next()?.parse::<u32>().ok().map(u64::from)? * 1_000_000),
+        _ => {
+            let status = words.next()?;
+            let status = match status.strip_prefix("0x") {
+                Some(digits) => u16::from_str_radix(digits, 16).ok()?,
+                None => status.parse().ok()?,
+            };
+            // The phase tag is no part of it.
+            Suffering::Fail(Status(status & 0x7fff))
+        }
+    };
+    let count = words.next().map(|count| count.parse().ok().filter(|count| *count > 0));
+    match (count, words.next()) {
+        (Some(None), _) | (_, Some(_)) => None,
+        (count, None) => Some(Command::Rule { which, how, count: count.flatten() }),
     }
 }
 
@@ -194,8 +324,57 @@ mod tests {
         assert_eq!("lie csts=1".parse(), Ok(Command::Lie(Lie::Csts, 1)));
         assert_eq!("truth csts".parse(), Ok(Command::Truth(Some(Lie::Csts))));
         assert_eq!("truth all".parse(), Ok(Command::Truth(None)));
+        let nqn = || "nqn.x:1".to_owned();
+        let namespace = NamespaceOptions {
+            size: 4096,
+            block_size: 4096,
+            room: 1 << 20,
+            group: 2,
+            ..NamespaceOptions::new(4096, 4096)
+        };
+        assert_eq!(
+            "ns add nqn.x:1 ns=4K..1M:4K@2 nsid=7".parse(),
+            Ok(Command::AddNamespace { nqn: nqn(), nsid: Some(7), namespace })
+        );
+        let namespace = NamespaceOptions::new(1 << 20, 512);
+        assert_eq!(
+            "ns add nqn.x:1 ns=1M".parse(),
+            Ok(Command::AddNamespace { nqn: nqn(), nsid: None, namespace })
+        );
+        let resize = Command::ResizeNamespace { nqn: nqn(), nsid: 2, size: 2 << 20 };
+        assert_eq!("ns resize nqn.x:1 2 2M".parse(), Ok(resize));
+        assert_eq!("ns remove nqn.x:1 2".parse(), Ok(Command::RemoveNamespace { nqn: nqn(), nsid: 2 }));
+        let ana = |port, state| Command::Ana { nqn: nqn(), group: 1, port, state };
+        assert_eq!("ana nqn.x:1 1 inaccessible".parse(), Ok(ana(None, AnaState::INACCESSIBLE)));
+        assert_eq!("ana nqn.x:1 1 change port=4420".parse(), Ok(ana(Some(4420), AnaState::CHANGE)));
+        let (which, all) = (Which::Io(Some(2)), None);
+        let rule = |how, count| Ok(Command::Rule { which, how, count });
+        assert_eq!("stall read".parse(), rule(Suffering::Stall, all));
+        assert_eq!("stall io:2 3".parse(), rule(Suffering::Stall, Some(3)));
+        assert_eq!("delay read 5".parse(), rule(Suffering::Delay(5_000_000), all));
+        let failure = Suffering::Fail(Status::UNRECOVERED_READ_ERROR.with_dnr(true));
+        assert_eq!("fail read 0x4281 1".parse(), rule(failure, Some(1)));
+        assert_eq!("resume read".parse(), Ok(Command::Resume(Some(which))));
+        assert_eq!("resume all".parse(), Ok(Command::Resume(None)));
         for text in [
             "",
+            "stall",
+            "stall reed",
+            "stall read 0",
+            "stall read 1 2",
+            "delay read",
+            "delay read soon",
+            "fail read",
+            "fail read 0x10000",
+            "resume",
+            "ns",
+            "ns add nqn.x",
+            "ns add nqn.x ns=12",
+            "ns add nqn.x ns=1M id=1",
+            "ns resize nqn.x 1",
+            "ns remove nqn.x one",
+            "ana nqn.x 1 lost",
+            "ana nqn.x 1 change 4420",
             "lie",
             "linger on",
             "lie so",

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use spec::fabrics::{ADMIN_QUEUE_ENTRIES_MIN, DISCOVERY_NQN, check_nqn};
 use thiserror::Error;
 
+use crate::core::ANA_GROUPS;
+
 /// The port of NVMe/RDMA.
 pub const DEFAULT_PORT: u16 = 4420;
 /// The largest namespace: 1 TiB.
@@ -62,6 +64,14 @@ pub struct NamespaceOptions {
     pub size: u64,
     /// Block size in bytes: a power of two, 512 to 65,536.
     pub block_size: u32,
+    /// Bytes to which it can be made to grow, no fewer than its size.
+    pub room: u64,
+    /// Its ANA group, 1 to 16.
+    pub group: u32,
+    /// Bytes of metadata of each block, 0 to 256. They are behind its data (in extended form), and no part of the sizes.
+    pub metadata: u16,
+    /// Type of the protection information in the last 8 bytes of the metadata, 1 to 3; 0 for none.
+    pub protection: u8,
 }
 
 impl Default for Options {
@@ -125,7 +135,9 @@ pub enum OptionError {
         why: String,
     },
     /// Part of a subsystem's description that is not known.
-    #[error("'{0}' is not known: expected ns=SIZE[:BLOCK], ns=none or host=NQN")]
+    #[error(
+        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP], ns=none, nn=NUMBER or host=NQN"
+    )]
     Part(String),
     /// A value out of range.
     #[error("{name} is {value}, out of range {minimum} to {maximum}")]
@@ -200,8 +212,8 @@ impl Options {
 }
 
 impl SubsystemOptions {
-    /// From `NQN[,ns=SIZE[:BLOCK]|,ns=none|,host=NQN]...`. Without `ns` there is one namespace of 64 MiB in blocks of
-    /// 512 bytes.
+    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN]...`. Without `ns` there is one namespace of
+    /// 64 MiB in blocks of 512 bytes. With `nn` there are that many namespace ids, the rest of them inactive.
     ///
     /// # Errors
     /// The first [`OptionError`] found.
@@ -209,17 +221,23 @@ impl SubsystemOptions {
         let mut parts = text.split(',');
         let nqn = parts.next().unwrap_or_default().to_owned();
         let mut subsystem = SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new() };
+        let mut ids = 0;
         for part in parts {
             match part.split_once('=') {
                 Some(("ns", "none")) => subsystem.namespaces.push(None),
                 Some(("ns", size)) => subsystem.namespaces.push(Some(NamespaceOptions::parse(size)?)),
+                Some(("nn", number)) => {
+                    ids = number.parse().map_err(|_| OptionError::Part(part.to_owned()))?;
+                    range("the number of namespace ids", ids as u64, 1, NAMESPACES_MAX as u64)?;
+                }
                 Some(("host", nqn)) => subsystem.hosts.push(nqn.to_owned()),
                 _ => return Err(OptionError::Part(part.to_owned())),
             }
         }
         if subsystem.namespaces.is_empty() {
-            subsystem.namespaces.push(Some(NamespaceOptions { size: 64 << 20, block_size: 512 }));
+            subsystem.namespaces.push(Some(NamespaceOptions::new(64 << 20, 512)));
         }
+        subsystem.namespaces.resize(ids.max(subsystem.namespaces.len()), None);
         subsystem.check()?;
         Ok(subsystem)
     }
@@ -244,26 +262,61 @@ impl SubsystemOptions {
 }
 
 impl NamespaceOptions {
-    fn parse(text: &str) -> Result<NamespaceOptions, OptionError> {
-        let (size, block_size) = match text.split_once(':') {
-            Some((size, block)) => {
-                let block = parse_size(block)?;
-                (parse_size(size)?, u32::try_from(block).unwrap_or(u32::MAX))
+    /// A namespace of this size in blocks of that one, which cannot grow, in the first ANA group.
+    #[must_use]
+    pub fn new(size: u64, block_size: u32) -> NamespaceOptions {
+        NamespaceOptions { size, block_size, room: size, group: 1, metadata: 0, protection: 0 }
+    }
+
+    /// Bytes of memory for as many blocks as there may be.
+    pub(crate) fn store_size(&self) -> u64 {
+        let blocks = self.room / u64::from(self.block_size.max(1));
+        blocks.saturating_mul(u64::from(self.block_size) + u64::from(self.metadata))
+    }
+
+    /// From `SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]`.
+    ///
+    /// # Errors
+    /// The first [`OptionError`] found.
+    pub fn parse(text: &str) -> Result<NamespaceOptions, OptionError> {
+        let (text, group) = match text.split_once('@') {
+            Some((text, group)) => {
+                let group = group.parse().map_err(|_| OptionError::Part(format!("@{group}")))?;
+                (text, group)
             }
-            None => (parse_size(text)?, 512),
+            None => (text, 1),
         };
-        let namespace = NamespaceOptions { size, block_size };
+        let (sizes, format) = text.split_once(':').unwrap_or((text, "512"));
+        let (format, protection) = match format.split_once(":pi") {
+            Some((format, kind)) => {
+                (format, kind.parse().map_err(|_| OptionError::Part(format!("pi{kind}")))?)
+            }
+            None => (format, 0),
+        };
+        let (block, metadata) = format.split_once('+').unwrap_or((format, "0"));
+        let block_size = u32::try_from(parse_size(block)?).unwrap_or(u32::MAX);
+        let metadata = u16::try_from(parse_size(metadata)?).unwrap_or(u16::MAX);
+        let (size, room) = match sizes.split_once("..") {
+            Some((size, room)) => (parse_size(size)?, parse_size(room)?),
+            None => (parse_size(sizes)?, parse_size(sizes)?),
+        };
+        let namespace = NamespaceOptions { size, block_size, room, group, metadata, protection };
         namespace.check().map(|()| namespace)
     }
 
-    fn check(&self) -> Result<(), OptionError> {
-        let NamespaceOptions { size, block_size } = *self;
+    pub(crate) fn check(&self) -> Result<(), OptionError> {
+        let NamespaceOptions { size, block_size, room, group, metadata, protection } = *self;
+        range("the ANA group", group.into(), 1, ANA_GROUPS.into())?;
+        range("the size of the metadata", metadata.into(), if protection > 0 { 8 } else { 0 }, 256)?;
+        range("the type of protection information", protection.into(), 0, 3)?;
         let why = if !block_size.is_power_of_two() || !(512..=65_536).contains(&block_size) {
             "the block size must be a power of two from 512 to 65536"
         } else if size == 0 || !size.is_multiple_of(block_size.into()) {
             "the size must be a multiple of the block size, and not 0"
-        } else if size > NAMESPACE_SIZE_MAX {
+        } else if size > NAMESPACE_SIZE_MAX || room > NAMESPACE_SIZE_MAX {
             "the size must not exceed 1024G"
+        } else if room < size || !room.is_multiple_of(block_size.into()) {
+            "it cannot grow to less than its size, nor to what is no multiple of the block size"
         } else {
             return Ok(());
         };
@@ -380,14 +433,30 @@ mod tests {
 
     #[test]
     fn subsystems() {
-        let subsystem = SubsystemOptions::parse("nqn.x:a,ns=1M,ns=none,ns=8K:4K,host=nqn.h").unwrap();
+        let subsystem =
+            SubsystemOptions::parse("nqn.x:a,ns=1M,ns=none,ns=8K..1M:4K+64:pi2@3,nn=4,host=nqn.h").unwrap();
         assert_eq!(subsystem.nqn, "nqn.x:a");
         assert_eq!(
             subsystem.namespaces,
             [
-                Some(NamespaceOptions { size: 1 << 20, block_size: 512 }),
+                Some(NamespaceOptions {
+                    size: 1 << 20,
+                    block_size: 512,
+                    room: 1 << 20,
+                    group: 1,
+                    metadata: 0,
+                    protection: 0
+                }),
                 None,
-                Some(NamespaceOptions { size: 8192, block_size: 4096 }),
+                Some(NamespaceOptions {
+                    size: 8192,
+                    block_size: 4096,
+                    room: 1 << 20,
+                    group: 3,
+                    metadata: 64,
+                    protection: 2
+                }),
+                None,
             ]
         );
         assert_eq!(subsystem.hosts, ["nqn.h"]);
@@ -408,6 +477,20 @@ mod tests {
             ("nqn.x,ns=1M:100", "power of two"),
             ("nqn.x,ns=1M:1G", "power of two"),
             ("nqn.x,ns=2048G", "exceed"),
+            ("nqn.x,ns=1M..512K", "cannot grow"),
+            ("nqn.x,ns=1M..1000001", "cannot grow"),
+            ("nqn.x,ns=1M..2048G", "exceed"),
+            ("nqn.x,ns=1M@0", "ANA group"),
+            ("nqn.x,ns=1M@17", "ANA group"),
+            ("nqn.x,ns=1M@a", "not known"),
+            ("nqn.x,ns=1M:512+257", "range"),
+            ("nqn.x,ns=1M:512+4:pi1", "range"),
+            ("nqn.x,ns=1M:512:pi1", "range"),
+            ("nqn.x,ns=1M:512+8:pi4", "range"),
+            ("nqn.x,ns=1M:512+8:pix", "not known"),
+            ("nqn.x,ns=1M:512+x", "not a size"),
+            ("nqn.x,nn=0", "range"),
+            ("nqn.x,nn=1025", "range"),
             ("nqn.x,foo=1", "not known"),
             ("nqn.x,host=", "empty"),
             ("nqn.x,host=me", "nqn."),

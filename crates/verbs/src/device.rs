@@ -6,7 +6,11 @@
 
 use crate::Error;
 use rdma_sys as sys;
-use std::{ffi::CStr, ptr::NonNull, sync::Arc};
+use std::{
+    ffi::{CStr, c_void},
+    ptr::NonNull,
+    sync::Arc,
+};
 
 /// A hold on all present RDMA devices. Dropping the last share lets librdmacm close them.
 #[derive(Debug)]
@@ -104,6 +108,11 @@ impl Device {
 
     pub(crate) fn context(&self) -> *mut sys::ibv_context {
         self.context.as_ptr()
+    }
+
+    /// For the program, as a `struct ibv_context`.
+    pub fn as_raw(&self) -> *mut c_void {
+        self.context.as_ptr().cast()
     }
 
     /// A number that is the same for two values exactly if they are the same open device.

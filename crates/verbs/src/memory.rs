@@ -44,6 +44,8 @@ impl Access {
 pub struct ProtectionDomain {
     pd: NonNull<sys::ibv_pd>,
     device: Device,
+    /// Somebody else frees it.
+    is_programs: bool,
 }
 
 // SAFETY: an ibv_pd may be used from any thread, and `device` keeps its context open.
@@ -57,7 +59,33 @@ impl ProtectionDomain {
         // SAFETY: the context is open as long as `device` lives.
         let pd = unsafe { sys::ibv_alloc_pd(device.context()) };
         let pd = NonNull::new(pd).ok_or_else(|| Error::last("ibv_alloc_pd"))?;
-        Ok(Arc::new(Self { pd, device: device.clone() }))
+        Ok(Arc::new(Self { pd, device: device.clone(), is_programs: false }))
+    }
+
+    /// A protection domain of the program's, which is not freed when the last share of this is dropped. EINVAL for NULL and for one
+    /// of another device.
+    ///
+    /// # Safety
+    ///
+    /// `pd` is NULL, or a protection domain that lives until the last share of this is dropped.
+    pub unsafe fn of_program(device: &Device, pd: *mut c_void) -> Result<Arc<Self>, Error> {
+        let invalid = Error::new("use of the program's protection domain", libc::EINVAL);
+        let pd = NonNull::new(pd.cast::<sys::ibv_pd>()).ok_or(invalid)?;
+        // SAFETY: the caller gives a protection domain, whose context does not change.
+        if unsafe { pd.as_ref().context } != device.context() {
+            return Err(invalid);
+        }
+        Ok(Arc::new(Self { pd, device: device.clone(), is_programs: true }))
+    }
+
+    /// Whether it is this one, if that is the program's; or else one of the library's own.
+    pub fn is(&self, programs: Option<&Self>) -> bool {
+        programs.map_or(!self.is_programs, |other| self.is_programs && self.pd == other.pd)
+    }
+
+    /// For the program, as a `struct ibv_pd`.
+    pub fn as_raw(&self) -> *mut c_void {
+        self.pd.as_ptr().cast()
     }
 
     /// The device that the domain is on.
@@ -72,6 +100,9 @@ impl ProtectionDomain {
 
 impl Drop for ProtectionDomain {
     fn drop(&mut self) {
+        if self.is_programs {
+            return;
+        }
         // SAFETY: the domain came from ibv_alloc_pd and is freed once; regions and queue pairs hold a share of
         // `self`, so none is left.
         let result = unsafe { sys::ibv_dealloc_pd(self.pd.as_ptr()) };

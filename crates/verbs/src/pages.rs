@@ -91,6 +91,15 @@ impl Memory {
         true
     }
 
+    /// Sets the first `length` bytes to zero. False, with nothing written, if there are fewer.
+    #[must_use]
+    pub fn clear(&self, length: usize) -> bool {
+        let Some(place) = self.place(0, length) else { return false };
+        // SAFETY: `place` is `length` bytes of this memory; storing plain bytes makes no reference to it.
+        unsafe { std::ptr::write_bytes(place, 0, length) };
+        true
+    }
+
     /// Stores the 64 bytes of `dwords` as they are at `offset`, a multiple of 4. False if it is outside or not
     /// aligned.
     #[must_use]
@@ -196,6 +205,8 @@ mod tests {
         assert!(!memory.write_dwords(62, &dwords), "not aligned");
         assert!(!memory.write_dwords(68, &dwords), "past the end");
         assert_eq!(memory.read_dwords(usize::MAX - 3), None);
+        assert!(!memory.clear(129) && memory.clear(70));
+        assert_eq!(memory.read_16(64).map(|bytes| (bytes[4], bytes[8])), Some((0, 2)));
         assert_eq!(memory.read_16(113), None);
         assert!(!memory.write(128, &[1]) && memory.write(127, &[1]) && memory.write(128, &[]));
         assert_eq!(Memory::new(0).unwrap_err().errno, libc::EINVAL);

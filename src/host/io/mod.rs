@@ -13,7 +13,9 @@ use super::{
     options::IoQpairOptions,
     shared::{Availability, Shared},
 };
-use crate::transport::{self, Completer, Context, FailureReason, Injection, Payload, Piece, Qpair, Wire};
+use crate::transport::{
+    self, Completer, Context, FailureReason, Injection, Payload, Piece, Qpair, Ways, Wire,
+};
 use data::Source;
 pub(crate) use data::{Data, Scatter};
 use seen::Seen;
@@ -114,6 +116,11 @@ impl IoQpair {
     /// Commands that are with the controller. Walks all requests.
     pub fn commands_out(&self) -> u32 {
         self.qpair.commands_out()
+    }
+
+    /// How the data of its commands were reached so far.
+    pub fn ways(&self) -> Ways {
+        self.qpair.ways()
     }
 
     /// Whether requests that end with the connection say that they are not to be tried again.
@@ -297,7 +304,7 @@ impl IoQpair {
         }
     }
 
-    /// Reads `blocks` logical blocks from `lba` on into `buffer`, which must be memory of the environment.
+    /// Reads `blocks` logical blocks from `lba` on into `buffer`.
     pub fn read(
         &self,
         namespace: &Namespace,
@@ -315,7 +322,7 @@ impl IoQpair {
         self.transfer(name, namespace, &request, &mut Data::Contiguous(buffer), context)
     }
 
-    /// Writes `blocks` logical blocks from `lba` on from `buffer`, which must be memory of the environment.
+    /// Writes `blocks` logical blocks from `lba` on from `buffer`.
     pub fn write(
         &self,
         namespace: &Namespace,
@@ -333,7 +340,7 @@ impl IoQpair {
         self.transfer(name, namespace, &request, &mut Data::Contiguous(buffer), context)
     }
 
-    /// Sends a command that the caller has built, with data in memory of the environment.
+    /// Sends a command that the caller has built, with the data that the payload names.
     pub fn submit(&self, command: Command, payload: Payload, context: Context) -> Result<(), Error> {
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }

@@ -35,7 +35,7 @@ fn share(poller: &Rc<Poller>, device: &Arc<DeviceShare>) -> Shared {
 }
 
 fn device() -> Arc<DeviceShare> {
-    DeviceShare::of(DeviceList::open().unwrap().devices().first().unwrap()).unwrap()
+    DeviceShare::with(DeviceList::open().unwrap().devices().first().unwrap(), None, None).unwrap()
 }
 
 #[test]

@@ -527,12 +527,14 @@ impl Qpair {
 
     pub(super) fn build(&self, resolver: Resolver) -> Result<Connection, Error> {
         let label = self.label();
+        let association = self.association();
         let blueprint = Blueprint {
             wire: &self.wire,
             qpair: &self.me,
             depth: self.queue_size().saturating_sub(1).max(1),
             reserved: self.configuration.reserved,
-            in_capsule_data: self.association().in_capsule_data,
+            in_capsule_data: association.in_capsule_data,
+            association: &association,
             label: &label,
         };
         let group = self.group();

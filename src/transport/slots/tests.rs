@@ -179,6 +179,15 @@ fn the_answer_to_connect_is_taken_once_both_completions_were_heard() {
     assert!(slots.take_connect_answer().is_none() && !slots.has_finished());
 }
 
+/// The request that has waited longest goes.
+fn go(slots: &Slots) -> Option<(Place<'_>, [u64; COMMAND_WORDS], Payload)> {
+    let found = slots.next_to_go();
+    if found.is_some() {
+        slots.goes();
+    }
+    found
+}
+
 #[test]
 fn waiting_requests_keep_their_order_and_what_they_are() {
     let slots = slots(3);
@@ -187,13 +196,13 @@ fn waiting_requests_keep_their_order_and_what_they_are() {
         slots.wait([slot, 1, 2, 3, 4, 5, 6, 7], |_| Ok(payload(slot)), nobody()).unwrap();
     }
     assert_eq!(slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()), Err(Error::NoRequests));
-    assert!(slots.next_to_go().is_none(), "not before the connection is live");
+    assert!(go(&slots).is_none(), "not before the connection is live");
     slots.open_gate(2);
     for slot in 0..2 {
-        let (_, words, found) = slots.next_to_go().unwrap();
+        let (_, words, found) = go(&slots).unwrap();
         assert_eq!((words, found), ([slot, 1, 2, 0, 4, 5, 6, 7], payload(slot)));
     }
-    assert!(slots.next_to_go().is_none(), "there is no more room");
+    assert!(go(&slots).is_none(), "there is no more room");
 }
 
 #[test]
@@ -237,6 +246,70 @@ fn an_argument_without_a_function_is_no_closure_of_another() {
     assert!(deliver(&slots).is_some() && heard.get() == 1);
 }
 
+/// What a request holds is given up before its completer is called, which is the one that it had, by its name.
+#[test]
+fn a_completer_is_wrapped_once_and_keeps_its_name() {
+    let slots = open(2);
+    let argument = std::ptr::without_provenance_mut(0x70);
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let told = heard.clone();
+    let completers = [
+        Completer::Upcall(Context { function: std::ptr::without_provenance(0x60), argument }),
+        Completer::Named(Rc::new(move |_: &Completion| told.borrow_mut().push("the closure")), argument),
+        Completer::Shared(Rc::new(|_: &Completion| {})),
+        nobody(),
+    ];
+    for (nth, completer) in completers.into_iter().enumerate() {
+        let slot = slots.take_open().unwrap();
+        slots.set_completer(slot, completer, false).unwrap();
+        let heard = heard.clone();
+        let wrap = |told| -> Rc<dyn Fn(&Completion)> {
+            Rc::new(move |completion: &Completion| {
+                heard.borrow_mut().push("the wrapper");
+                match &told {
+                    Told::Upcall(context) => assert_eq!((nth, context.argument), (0, argument)),
+                    Told::Closure(call) => call(completion),
+                    Told::Nobody => assert_eq!(nth, 3),
+                }
+            })
+        };
+        slots.wrap(slot, wrap).unwrap();
+        let id = slots.begin(slot);
+        assert_eq!(slots.outstanding_of(argument), if nth < 2 { vec![id] } else { vec![] });
+        complete(&slots, (id & slots.mask as u16, id));
+        assert!(deliver(&slots).is_some());
+    }
+    let order = ["the wrapper", "the wrapper", "the closure", "the wrapper", "the wrapper"];
+    assert_eq!(heard.take(), order);
+    assert!(slots.closures.places.take().iter().all(Option::is_none), "a closure was left");
+}
+
+/// A request that was to go out at once, or whose turn it is, waits for something other than room: the room is for others.
+#[test]
+fn who_waits_for_something_else_takes_no_room() {
+    let slots = open(2);
+    let slot = slots.take_open().unwrap();
+    slots.set_completer(slot, nobody(), false).unwrap();
+    slots.wait_after_all(slot, [5; COMMAND_WORDS], Payload::None);
+    assert!(slots.first_open().is_none() && slots.has_waiting(), "the gate is open");
+    assert_eq!((slots.room.get(), slots.lent.get()), (2, 0));
+    for _ in 0..5 {
+        assert!(slots.next_to_go().is_some());
+        slots.stays();
+        slots.settle();
+        assert!(slots.has_waiting() && slots.first_open().is_none());
+        assert_eq!((slots.room.get(), slots.lent.get()), (2, 0));
+    }
+    let (slot, words, _) = go(&slots).unwrap();
+    assert_eq!(words[0], 5);
+    let id = slots.begin(slot);
+    slots.settle();
+    assert_eq!(slots.queue.list::<OPEN>().count(), 1);
+    complete(&slots, (id & slots.mask as u16, id));
+    deliver(&slots).unwrap();
+    assert_eq!(slots.queue.list::<OPEN>().count(), 2);
+}
+
 /// What went ahead is no room of the others, finished or not.
 #[test]
 fn the_room_of_what_went_ahead_is_not_lent() {
@@ -249,10 +322,10 @@ fn the_room_of_what_went_ahead_is_not_lent() {
     outstanding(&slots).unwrap();
     complete(&slots, (id & slots.mask as u16, id));
     slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).unwrap();
-    assert!(slots.next_to_go().is_none(), "it was lent");
+    assert!(go(&slots).is_none(), "it was lent");
     slots.settle();
     complete(&slots, first);
-    assert!(slots.next_to_go().is_some(), "the first one's room is there");
+    assert!(go(&slots).is_some(), "the first one's room is there");
 }
 
 #[test]
@@ -280,7 +353,7 @@ fn a_slot_that_is_given_back_gives_its_room_back() {
     slots.wait([0; COMMAND_WORDS], |_| Ok(Payload::None), nobody()).unwrap();
     slots.give_back_open(slot);
     assert_eq!((open(), slots.room.get()), (0, 4), "the gate is shut");
-    let (slot, ..) = slots.next_to_go().unwrap();
+    let (slot, ..) = go(&slots).unwrap();
     slots.begin(slot);
     slots.settle();
     assert_eq!((open(), slots.room.get(), slots.on_wire()), (3, 0, 1));
@@ -332,7 +405,7 @@ fn slots_that_move_are_what_they_were() {
     for request in finished {
         assert_eq!(deliver(&slots).unwrap().cid(), request.1);
     }
-    assert!(slots.has_waiting() && slots.next_to_go().is_some_and(|(_, words, _)| words[0] == 9));
+    assert!(slots.has_waiting() && go(&slots).is_some_and(|(_, words, _)| words[0] == 9));
     complete(&slots, out);
     assert_eq!(deliver(&slots).unwrap().cid(), out.1);
 }
@@ -373,7 +446,7 @@ impl Model {
 
     /// What a poll does at its end.
     fn settle(&self) {
-        while let Some((slot, ..)) = self.slots.next_to_go() {
+        while let Some((slot, ..)) = go(&self.slots) {
             let id = self.slots.begin(slot);
             self.out.borrow_mut().push((id & self.slots.mask as u16, id));
             self.waiting.set(self.waiting.get() - 1);

@@ -36,16 +36,17 @@ impl Core {
                     return Err(Status::ASYNC_EVENT_REQUEST_LIMIT_EXCEEDED.with_dnr(true));
                 }
                 controller.held.push((command.cid(), tag));
+                controller.tell(&mut self.releases);
                 Ok(Step::Hold)
             }
             AdminOpcode::ABORT => {
                 data?.none()?;
-                Ok(controller.abort(command, success))
+                self.abort(cntlid, tag, command)
             }
-            AdminOpcode::GET_FEATURES => controller.get_features(command, data),
+            AdminOpcode::GET_FEATURES => self.get_features(cntlid, command, data),
             AdminOpcode::SET_FEATURES => {
                 data?.none()?;
-                controller.set_features(command, &self.limits, now)
+                self.set_features(cntlid, command, now)
             }
             AdminOpcode::IDENTIFY => {
                 let remote = data?.expect(IDENTIFY_SIZE as u64)?.remote()?;
@@ -60,6 +61,11 @@ impl Core {
                 let remote = data?.expect(length)?.remote()?;
                 let page = self.log_page(cntlid, queue, command)?;
                 let bytes = logs::window(&page, command.log_page_offset(), length)?;
+                if !command.log_page_rae()
+                    && let Some(controller) = self.controllers.get_mut(&cntlid)
+                {
+                    controller.page_was_read(command.log_page_id(), &mut self.releases);
+                }
                 Ok(Step::SendBytes { bytes, remote, completion: success })
             }
             _ => Err(Status::INVALID_OPCODE.with_dnr(true)),
@@ -68,17 +74,9 @@ impl Core {
 }
 
 impl super::Controller {
-    /// Abort (Base 5.1). A held Asynchronous Event Request is aborted; every other command is under way or done, and
-    /// the answer says that it was not aborted.
-    fn abort(&mut self, command: &Command, success: Completion) -> Step {
-        let (sqid, cid) = (command.cdw10() as u16, (command.cdw10() >> 16) as u16);
-        let held = self.held.iter().position(|(held, _)| sqid == 0 && *held == cid);
-        match held.map(|index| self.held.swap_remove(index)) {
-            Some((cid, tag)) => {
-                let released = Completion::new(0, cid, Status::ABORTED_BY_REQUEST);
-                Step::RespondAndRelease { completion: success, tag, released }
-            }
-            None => Step::Respond(success.with_cdw0(1)),
-        }
+    /// Takes out the held Asynchronous Event Request with this id, if it is the Admin Queue that is meant.
+    pub(super) fn take_event_request(&mut self, sqid: u16, cid: u16) -> Option<(u16, usize)> {
+        let held = self.held.iter().position(|(held, _)| sqid == 0 && *held == cid)?;
+        Some(self.held.remove(held))
     }
 }

@@ -7,6 +7,9 @@ use spec::fabrics::{
 use spec::registers::{Cc, Csts};
 use spec::{AdminOpcode, Command, Completion, Status};
 
+use super::events::Events;
+use super::features::Values;
+use super::notifications::Notifications;
 use super::step::DataPointer;
 use super::{Controller, Core, Queue, QueueId, Step};
 use std::collections::BTreeMap;
@@ -104,7 +107,7 @@ impl Core {
         let cntlid = self.free_cntlid().ok_or(Refusal::status(Status::CONNECT_CONTROLLER_BUSY))?;
         check_qid(queue, command)?;
         check_sqsize(queue, command)?;
-        let controller = Controller {
+        let mut controller = Controller {
             cntlid,
             subsystem,
             hostid: data.hostid(),
@@ -113,11 +116,16 @@ impl Core {
             csts: Csts::default(),
             kato: command.connect_kato(),
             last_keep_alive: now,
-            async_events: 0,
+            port: queue.local.map(|local| local.port()),
+            events: Events::default(),
+            features: Values::new(),
+            notifications: Notifications::default(),
             held: Vec::new(),
             io_queues: self.limits.io_queues,
             queues: BTreeMap::new(),
         };
+        let saved = subsystem.and_then(|index| self.subsystems.get(index)).map(|subsystem| &subsystem.saved);
+        controller.load_features(saved);
         self.controllers.insert(cntlid, controller);
         self.last_cntlid = cntlid;
         Ok(cntlid)

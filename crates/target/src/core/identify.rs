@@ -2,21 +2,45 @@
 
 use spec::command::NSID_ALL;
 use spec::fabrics::DISCOVERY_NQN;
+use spec::feature::async_events::{ANA_CHANGE, DISCOVERY_LOG_CHANGE, NAMESPACE_ATTRIBUTE};
 use spec::identify::{
-    CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, Cns, ControllerImage, IDENTIFY_SIZE, ONCS_WRITE_ZEROES, SGLS_KEYED,
-    SGLS_OFFSET, SGLS_SUPPORTED,
+    CMIC_ANA, CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerImage,
+    FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, ONCS_COMPARE, ONCS_COPY, ONCS_DATASET_MANAGEMENT,
+    ONCS_RESERVATIONS, ONCS_SAVE_AND_SELECT, ONCS_VERIFY, ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES,
+    SGLS_KEYED, SGLS_OFFSET, SGLS_SUPPORTED,
 };
 use spec::namespace::{
     LbaFormat, NamespaceId, NamespaceImage, encode_namespace_descriptors, encode_namespace_list,
 };
+use spec::reservation::RESCAP_ALL_TYPES;
 use spec::{Command, Status};
 
+use super::ana::{ANA_GROUPS, CAPABILITIES, TRANSITION_SECONDS};
 use super::facts::{ASYNC_EVENT_REQUESTS, FIRMWARE};
+use super::fused::COMPARE_AND_WRITE_BLOCKS;
+use super::io::{COPY_BLOCKS, COPY_RANGE_BLOCKS, COPY_RANGES};
 use super::properties::VERSION;
 use super::{Controller, Core, Limits, Namespace, Subsystem};
 
 /// Keep alive granularity in units of 100 ms.
 const KAS: u16 = 1;
+/// The optional commands.
+const ONCS: u16 = ONCS_COMPARE
+    | ONCS_WRITE_UNCORRECTABLE
+    | ONCS_DATASET_MANAGEMENT
+    | ONCS_WRITE_ZEROES
+    | ONCS_SAVE_AND_SELECT
+    | ONCS_RESERVATIONS
+    | ONCS_VERIFY
+    | ONCS_COPY;
+/// FLBAS and MC: metadata is behind the data of each block, not apart.
+const METADATA_EXTENDS_DATA: u8 = 1 << 4;
+const METADATA_CAN_EXTEND_DATA: u8 = 1 << 0;
+/// DPC: protection information of types 1 to 3, in the last bytes of the metadata.
+const PROTECTION_TYPES: u8 = 7;
+const PROTECTION_LAST: u8 = 1 << 4;
+/// DLFEAT: what is deallocated reads as zeros.
+const DEALLOCATED_IS_ZERO: u8 = 1;
 
 impl Core {
     pub(super) fn identify(&self, cntlid: u16, command: &Command) -> Result<Vec<u8>, Status> {
@@ -43,8 +67,8 @@ impl Core {
                 encode_namespace_list(ids.filter(|id| *id > nsid && subsystem.namespace(*id).is_some()))
             }
             (Cns::NAMESPACE_DESCRIPTORS, Some(subsystem)) => {
-                subsystem.namespace(nsid).ok_or(invalid_namespace)?;
-                let (eui64, nguid, uuid) = identifiers(subsystem, nsid);
+                let namespace = subsystem.namespace(nsid).ok_or(invalid_namespace)?;
+                let (eui64, nguid, uuid) = identifiers(subsystem, nsid, namespace);
                 encode_namespace_descriptors(&[
                     NamespaceId::Eui64(&eui64),
                     NamespaceId::Nguid(&nguid),
@@ -78,7 +102,11 @@ fn controller_data(
         .set_sgls(SGLS_SUPPORTED | SGLS_KEYED | SGLS_OFFSET);
     match subsystem {
         None => {
-            image.set_sn("00000000000000000000").set_cntrltype(CNTRLTYPE_DISCOVERY).set_subnqn(DISCOVERY_NQN);
+            image
+                .set_sn("00000000000000000000")
+                .set_oaes(DISCOVERY_LOG_CHANGE)
+                .set_cntrltype(CNTRLTYPE_DISCOVERY)
+                .set_subnqn(DISCOVERY_NQN);
         }
         Some(subsystem) => {
             let capsule = limits.data_offset() as u32 + limits.in_capsule_data;
@@ -86,13 +114,22 @@ fn controller_data(
             image
                 .set_sn(&format!("{:016X}", subsystem.fingerprint(0)))
                 .set_cntrltype(CNTRLTYPE_IO)
-                .set_cmic(1 << 1)
+                .set_cmic(1 << 1 | CMIC_ANA)
+                .set_oaes(NAMESPACE_ATTRIBUTE | ANA_CHANGE)
+                .set_anatt(TRANSITION_SECONDS)
+                .set_anacap(CAPABILITIES)
+                .set_anagrpmax(ANA_GROUPS)
+                .set_nanagrpid(ANA_GROUPS)
                 .set_tnvmcap(capacity)
                 .set_sqes(0x66)
                 .set_cqes(0x44)
                 .set_nn(subsystem.namespace_count())
                 .set_mnan(subsystem.namespace_count())
-                .set_oncs(ONCS_WRITE_ZEROES)
+                .set_ctratt(CTRATT_EXTENDED_HOST_IDS)
+                .set_oncs(ONCS)
+                .set_fuses(FUSES_COMPARE_AND_WRITE)
+                .set_acwu(COMPARE_AND_WRITE_BLOCKS - 1)
+                .set_ocfs(1)
                 .set_subnqn(&subsystem.nqn)
                 .set_ioccsz(capsule / 16)
                 .set_iorcsz(1)
@@ -105,23 +142,37 @@ fn controller_data(
 }
 
 fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u8; IDENTIFY_SIZE] {
-    let (eui64, nguid, _) = identifiers(subsystem, nsid);
+    let (eui64, nguid, _) = identifiers(subsystem, nsid, namespace);
     let mut image = NamespaceImage::default();
     image
         .set_nsze(namespace.blocks)
         .set_ncap(namespace.blocks)
         .set_nuse(namespace.blocks)
         .set_nmic(1)
+        .set_anagrpid(namespace.group)
+        .set_rescap(RESCAP_ALL_TYPES)
+        .set_dlfeat(DEALLOCATED_IS_ZERO)
+        .set_mssrl(COPY_RANGE_BLOCKS)
+        .set_mcl(COPY_BLOCKS)
+        .set_msrc(COPY_RANGES - 1)
         .set_nguid(nguid)
         .set_eui64(eui64)
-        .set_lba_format(0, LbaFormat { ms: 0, lbads: namespace.block_shift, rp: 0 });
+        .set_lba_format(0, LbaFormat { ms: namespace.metadata, lbads: namespace.block_shift, rp: 0 });
+    if namespace.metadata > 0 {
+        image.set_flbas(METADATA_EXTENDS_DATA).set_mc(METADATA_CAN_EXTEND_DATA);
+    }
+    if namespace.protection > 0 {
+        // It is the last of the metadata.
+        image.set_dpc(PROTECTION_TYPES | PROTECTION_LAST).set_dps(namespace.protection);
+    }
     image.0
 }
 
-/// EUI-64, NGUID and UUID of a namespace: always the same for the same subsystem NQN and namespace id. The UUID has the
-/// form of version 8 (RFC 9562), which leaves the rest to its maker.
-fn identifiers(subsystem: &Subsystem, nsid: u32) -> ([u8; 8], [u8; 16], [u8; 16]) {
-    let word = |salt: u64| subsystem.fingerprint(u64::from(nsid) << 2 | salt).to_be_bytes();
+/// EUI-64, NGUID and UUID of a namespace: always the same for the same subsystem NQN and namespace id, and others for one
+/// that came later. The UUID has the form of version 8 (RFC 9562), which leaves the rest to its maker.
+fn identifiers(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> ([u8; 8], [u8; 16], [u8; 16]) {
+    let one = namespace.birth << 34 | u64::from(nsid) << 2;
+    let word = |salt: u64| subsystem.fingerprint(one | salt).to_be_bytes();
     let pair = |salt: u64| {
         let (high, low) = (word(salt), word(salt + 1));
         u128::from(u64::from_be_bytes(high)) << 64 | u128::from(u64::from_be_bytes(low))

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use spec::fabrics::ADMIN_QUEUE_ENTRIES_MIN;
 use spec::log::{
-    ADRFAM_IPV4, ADRFAM_IPV6, CHANGED_NAMESPACES_SIZE, DiscoveryEntry, DiscoveryHeader, EFFECTS_SIZE,
-    ERROR_ENTRY_SIZE, FIRMWARE_SLOT_SIZE, LogPageId, SMART_SIZE, SUBTYPE_NVM,
+    ADRFAM_IPV4, ADRFAM_IPV6, DiscoveryEntry, DiscoveryHeader, EFFECTS_SIZE, ERROR_ENTRY_SIZE,
+    FIRMWARE_SLOT_SIZE, LogPageId, SMART_SIZE, SUBTYPE_NVM,
 };
 use spec::{AdminOpcode, Command, NvmOpcode, Status};
 
@@ -16,12 +16,18 @@ impl Core {
     pub(super) fn log_page(&self, cntlid: u16, queue: &Queue, command: &Command) -> Result<Vec<u8>, Status> {
         let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
         let discovery = controller.subsystem.is_none();
+        let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
         match command.log_page_id() {
             LogPageId::ERROR => Ok(vec![0; ERROR_ENTRY_SIZE]),
             LogPageId::DISCOVERY if discovery => Ok(self.discovery_page(queue.local)),
             LogPageId::SMART if !discovery => Ok(smart()),
             LogPageId::FIRMWARE_SLOT if !discovery => Ok(firmware_slot()),
-            LogPageId::CHANGED_NAMESPACES if !discovery => Ok(vec![0; CHANGED_NAMESPACES_SIZE]),
+            LogPageId::CHANGED_NAMESPACES if !discovery => Ok(controller.changed_namespaces()),
+            LogPageId::RESERVATION_NOTIFICATION if !discovery => Ok(controller.notification_page()),
+            LogPageId::ASYMMETRIC_NAMESPACE_ACCESS if !discovery => {
+                let subsystem = subsystem.ok_or(Status::INTERNAL_ERROR)?;
+                Ok(subsystem.ana_page(controller, command))
+            }
             LogPageId::COMMANDS_SUPPORTED_AND_EFFECTS if !discovery => Ok(effects()),
             _ => Err(Status::INVALID_LOG_PAGE.with_dnr(true)),
         }
@@ -103,8 +109,23 @@ fn effects() -> Vec<u8> {
         AdminOpcode::ASYNC_EVENT_REQUEST,
         AdminOpcode::KEEP_ALIVE,
     ];
-    let changing = [NvmOpcode::WRITE, NvmOpcode::WRITE_ZEROES];
-    let reading = [NvmOpcode::READ, NvmOpcode::FLUSH];
+    let changing = [
+        NvmOpcode::WRITE,
+        NvmOpcode::WRITE_UNCORRECTABLE,
+        NvmOpcode::WRITE_ZEROES,
+        NvmOpcode::DATASET_MANAGEMENT,
+        NvmOpcode::COPY,
+    ];
+    let reading = [
+        NvmOpcode::READ,
+        NvmOpcode::FLUSH,
+        NvmOpcode::COMPARE,
+        NvmOpcode::VERIFY,
+        NvmOpcode::RESERVATION_REGISTER,
+        NvmOpcode::RESERVATION_REPORT,
+        NvmOpcode::RESERVATION_ACQUIRE,
+        NvmOpcode::RESERVATION_RELEASE,
+    ];
     let mut page = vec![0; EFFECTS_SIZE];
     let mut set = |index: usize, effects: u8| {
         if let Some(byte) = page.get_mut(index * 4) {

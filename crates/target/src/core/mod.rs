@@ -5,13 +5,23 @@
 //! clock of the caller's.
 
 mod admin;
+mod ana;
 mod connect;
+mod events;
 mod facts;
 mod features;
+mod fused;
 mod identify;
 mod io;
 mod logs;
+mod marks;
+mod namespaces;
+mod notifications;
 mod properties;
+pub(crate) mod protection;
+mod release;
+mod reservations;
+mod rules;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -24,10 +34,23 @@ use spec::registers::{Cc, Csts};
 use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
 
 use crate::lies::{Answer, Lies, remote_of};
-use crate::options::{Options, SubsystemOptions};
+use crate::options::{NamespaceOptions, Options, SubsystemOptions};
+pub use ana::ANA_GROUPS;
+use ana::Ana;
 use connect::begin_connect;
+use events::{Event, Events};
+use features::Values;
+use fused::FirstHalf;
+use marks::Marks;
+pub use namespaces::NamespaceError;
+use notifications::Notifications;
+pub use protection::Protection;
+pub use release::{How, Release};
+use reservations::Reservations;
+use rules::Rules;
+pub use rules::{Suffering, UnknownCommands, Which};
 use step::DataPointer;
-pub use step::{CapsuleData, Extent, Piece, Remote, Step};
+pub use step::{CapsuleData, Change, CompareAndWrite, Extent, Piece, Protected, Remote, Source, Step};
 
 /// Subsystems, controllers, and the limits that they advertise.
 #[derive(Debug)]
@@ -39,6 +62,8 @@ pub struct Core {
     listeners: Vec<SocketAddr>,
     generation: u64,
     ended: Vec<Ended>,
+    releases: Vec<Release>,
+    rules: Rules,
     pub(crate) lies: Lies,
 }
 
@@ -86,14 +111,31 @@ struct Subsystem {
     hosts: Vec<String>,
     namespaces: Vec<Option<Namespace>>,
     present: bool,
+    ana: Ana,
+    /// Namespaces that came since the start.
+    births: u64,
+    /// Saved features.
+    saved: Values,
 }
 
-/// A namespace: where its store is and how it is cut into blocks.
-#[derive(Clone, Copy, Debug)]
+/// A namespace: where its store is, how it is cut into blocks, and what its blocks are apart from their data.
+#[derive(Clone, Debug)]
 struct Namespace {
     store: usize,
     blocks: u64,
     block_shift: u8,
+    /// Bytes of metadata behind the data of each block.
+    metadata: u16,
+    /// Type of the protection information in it, 0 for none.
+    protection: u8,
+    /// Bytes of data, to which it can grow.
+    room: u64,
+    /// ANA group.
+    group: u32,
+    /// Which one it is of those that came later, 0 for one that was there at the start.
+    birth: u64,
+    marks: Marks,
+    reservations: Reservations,
 }
 
 #[derive(Debug)]
@@ -108,7 +150,12 @@ struct Controller {
     /// Keep alive timeout in milliseconds, 0 for none.
     kato: u32,
     last_keep_alive: u64,
-    async_events: u32,
+    /// The port that the host came by.
+    port: Option<u16>,
+    events: Events,
+    /// Features that are kept as they are.
+    features: Values,
+    notifications: Notifications,
     /// Held Asynchronous Event Requests: command id and the transport's tag.
     held: Vec<(u16, usize)>,
     io_queues: u16,
@@ -137,6 +184,8 @@ pub struct Queue {
     sq_entries: u16,
     sqhd: u16,
     flow_control: bool,
+    /// The last command, if it was the first of two fused ones.
+    first_half: Option<FirstHalf>,
 }
 
 /// Something that ended and whose connections the transport must close.
@@ -157,7 +206,16 @@ impl Queue {
     /// A queue that is not connected yet: `entries` commands fit its receives, `local` is where the host reached us.
     #[must_use]
     pub fn new(qid: u16, entries: u16, local: Option<SocketAddr>) -> Queue {
-        Queue { qid, entries, local, controller: None, sq_entries: 0, sqhd: 0, flow_control: true }
+        Queue {
+            qid,
+            entries,
+            local,
+            controller: None,
+            sq_entries: 0,
+            sqhd: 0,
+            flow_control: true,
+            first_half: None,
+        }
     }
 
     /// The controller that the queue belongs to, once connected.
@@ -216,6 +274,8 @@ impl Core {
             listeners: Vec::new(),
             generation: 1,
             ended: Vec::new(),
+            releases: Vec::new(),
+            rules: Rules::default(),
             lies: Lies::default(),
         }
     }
@@ -227,8 +287,17 @@ impl Core {
 
     /// The addresses that the discovery log page is to name.
     pub fn set_listeners(&mut self, listeners: Vec<SocketAddr>) {
-        self.listeners = listeners;
+        if self.listeners != listeners {
+            self.listeners = listeners;
+            self.discovery_changed();
+        }
+    }
+
+    fn discovery_changed(&mut self) {
         self.generation += 1;
+        for controller in self.controllers.values_mut().filter(|controller| controller.subsystem.is_none()) {
+            controller.happened(Event::DiscoveryLog, &mut self.releases);
+        }
     }
 
     /// Takes a capsule: its command, and what came behind the command. `tag` is the transport's name for the request; held
@@ -242,14 +311,41 @@ impl Core {
         now: u64,
     ) -> Step {
         queue.advance();
-        let step = self
-            .dispatch(queue, tag, command, capsule, now)
-            .unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)));
+        if queue.first_half.is_some() && command.fuse() != fused::SECOND {
+            self.abandon_first_half(queue);
+        }
+        let suffers = if self.rules.is_empty() { None } else { self.suffer(queue, tag, command, now) };
+        let step = suffers.unwrap_or_else(|| self.dispatch(queue, tag, command, capsule, now));
+        self.told(queue, tag, command, step)
+    }
+
+    /// Executes a command that was held, after all.
+    pub fn resume(
+        &mut self,
+        queue: &mut Queue,
+        tag: usize,
+        command: &Command,
+        capsule: &dyn CapsuleData,
+        now: u64,
+    ) -> Step {
+        let step = self.dispatch(queue, tag, command, capsule, now);
+        self.told(queue, tag, command, step)
+    }
+
+    /// Takes the data that [`Step::FetchBytes`] asked for.
+    pub fn supplied(&mut self, queue: &mut Queue, tag: usize, command: &Command, bytes: &[u8]) -> Step {
+        let step = self.io_supplied(queue, command, bytes);
+        self.told(queue, tag, command, step)
+    }
+
+    /// The step as it is done: an error is an answer, and liars change what they like.
+    fn told(&mut self, queue: &mut Queue, tag: usize, command: &Command, step: Result<Step, Status>) -> Step {
+        let step = step.unwrap_or_else(|status| Step::Respond(Completion::new(0, command.cid(), status)));
         if self.lies.is_honest() { step } else { self.lie(queue, tag, command, step) }
     }
 
     /// Gives an answer to the liars and makes a step of what they left of it.
-    fn lie(&mut self, queue: &Queue, tag: usize, command: &Command, step: Step) -> Step {
+    fn lie(&mut self, queue: &mut Queue, tag: usize, command: &Command, step: Step) -> Step {
         let mut answer = Answer {
             qid: queue.qid,
             command,
@@ -265,8 +361,11 @@ impl Core {
         };
         let held = answer.hold;
         match &step {
-            // The answer to a Connect is made later, see `connect`.
-            Step::FetchConnect { .. } | Step::ConnectInCapsule { .. } => return step,
+            // The answer is made later, see `connect` and `supplied`. Those of two fused commands nobody lies about.
+            Step::FetchConnect { .. }
+            | Step::ConnectInCapsule { .. }
+            | Step::FetchBytes { .. }
+            | Step::CompareAndWrite(_) => return step,
             Step::SendBytes { bytes, completion, .. } => {
                 answer.page = Some(bytes.clone());
                 answer.completion = *completion;
@@ -278,6 +377,9 @@ impl Core {
             | Step::SendBlocks { completion, .. }
             | Step::FetchBlocks { completion, .. }
             | Step::CopyBlocks { completion, .. }
+            | Step::CompareBlocks { completion, .. }
+            | Step::ChangeBlocks { completion, .. }
+            | Step::Protected { completion, .. }
             | Step::ZeroBlocks { completion, .. } => answer.completion = *completion,
             Step::Hold => {}
         }
@@ -287,8 +389,8 @@ impl Core {
         if hold {
             return Step::Hold;
         }
-        if held && let Some(controller) = queue.controller.and_then(|id| self.controllers.get_mut(&id)) {
-            controller.held.retain(|(_, held)| *held != tag);
+        if held {
+            self.forget(queue, tag);
         }
         match (step, page, remote) {
             (Step::RespondAndRelease { tag, released, .. }, ..) => {
@@ -305,6 +407,13 @@ impl Core {
             }
             (Step::CopyBlocks { offset, extent, .. }, ..) => Step::CopyBlocks { offset, extent, completion },
             (Step::ZeroBlocks { extent, .. }, ..) => Step::ZeroBlocks { extent, completion },
+            (Step::CompareBlocks { source, extent, .. }, ..) => {
+                Step::CompareBlocks { source, extent, completion }
+            }
+            (Step::Protected { what, extent, protection, .. }, ..) => {
+                Step::Protected { what, extent, protection, completion }
+            }
+            (Step::ChangeBlocks { changes, .. }, ..) => Step::ChangeBlocks { changes, completion },
             _ => Step::Respond(completion),
         }
     }
@@ -319,7 +428,7 @@ impl Core {
     ) -> Result<Step, Status> {
         // The order of the checks is that of the Linux kernel's target: the form of the command; whether it may come at
         // all now; its opcode and namespace; then where its data is and how long.
-        step::check_form(command)?;
+        step::check_form(command, queue.qid)?;
         let limits = self.limits;
         let data = step::data_pointer(command, &limits, queue.qid, capsule);
         let Some(cntlid) = queue.controller else {
@@ -343,9 +452,11 @@ impl Core {
         if queue.qid == 0 {
             return self.admin(queue, cntlid, tag, command, data, now);
         }
-        let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
-        let subsystem = subsystem.ok_or(Status::INVALID_OPCODE.with_dnr(true))?;
-        io::execute(&limits, subsystem, command, data)
+        if command.fuse() == 0 {
+            self.io(cntlid, command, data)
+        } else {
+            self.fused(queue, cntlid, tag, command, data)
+        }
     }
 
     fn fabrics(
@@ -396,6 +507,9 @@ impl Core {
     /// as the options say.
     pub fn close(&mut self, queue: &mut Queue, now: u64) {
         let Some(cntlid) = queue.controller.take() else { return };
+        queue.first_half = None;
+        self.rules.forget_queue(cntlid, queue.qid);
+        self.releases.retain(|release| (release.cntlid, release.qid) != (cntlid, queue.qid));
         if queue.qid == 0 {
             self.end(cntlid);
         } else if let Some(controller) = self.controllers.get_mut(&cntlid) {
@@ -423,12 +537,14 @@ impl Core {
     /// # Errors
     /// [`UnknownSubsystem`].
     pub fn set_present(&mut self, nqn: &str, present: bool) -> Result<(), UnknownSubsystem> {
-        let index = self.subsystems.iter().position(|subsystem| subsystem.nqn == nqn);
-        let (index, subsystem) = index
-            .and_then(|index| Some((index, self.subsystems.get_mut(index)?)))
-            .ok_or_else(|| UnknownSubsystem(nqn.to_owned()))?;
-        subsystem.present = present;
-        self.generation += 1;
+        let index = self.index_of(nqn)?;
+        let before = self
+            .subsystems
+            .get_mut(index)
+            .map(|subsystem| std::mem::replace(&mut subsystem.present, present));
+        if before != Some(present) {
+            self.discovery_changed();
+        }
         if !present {
             let of_it = self.controllers.values().filter(|controller| controller.subsystem == Some(index));
             let of_it: Vec<u16> = of_it.map(|controller| controller.cntlid).collect();
@@ -454,11 +570,28 @@ fn linger(milliseconds: u32) -> u64 {
     u64::from(milliseconds).saturating_mul(1_000_000)
 }
 
+impl Namespace {
+    fn new(options: &NamespaceOptions, store: usize, birth: u64) -> Namespace {
+        let block_shift = options.block_size.trailing_zeros() as u8;
+        Namespace {
+            store,
+            blocks: options.size >> block_shift,
+            block_shift,
+            metadata: options.metadata,
+            protection: options.protection,
+            room: options.room,
+            group: options.group,
+            birth,
+            marks: Marks::default(),
+            reservations: Reservations::default(),
+        }
+    }
+}
+
 impl Subsystem {
     fn new(options: &SubsystemOptions, store: &mut usize) -> Subsystem {
-        let mut namespace = |size: u64, block_size: u32| {
-            let block_shift = block_size.trailing_zeros() as u8;
-            let namespace = Namespace { store: *store, blocks: size >> block_shift, block_shift };
+        let mut namespace = |options: &NamespaceOptions| {
+            let namespace = Namespace::new(options, *store, 0);
             *store += 1;
             namespace
         };
@@ -466,7 +599,10 @@ impl Subsystem {
         Subsystem {
             nqn: options.nqn.clone(),
             hosts: options.hosts.clone(),
-            namespaces: namespaces.map(|ns| ns.map(|ns| namespace(ns.size, ns.block_size))).collect(),
+            namespaces: namespaces.map(|ns| ns.as_ref().map(&mut namespace)).collect(),
+            ana: Ana::default(),
+            births: 0,
+            saved: Values::new(),
             present: true,
         }
     }
@@ -475,6 +611,11 @@ impl Subsystem {
     fn namespace(&self, nsid: u32) -> Option<&Namespace> {
         let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
         self.namespaces.get(index)?.as_ref()
+    }
+
+    fn namespace_mut(&mut self, nsid: u32) -> Option<&mut Namespace> {
+        let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
+        self.namespaces.get_mut(index)?.as_mut()
     }
 
     /// NN: the highest namespace id.

@@ -4,7 +4,9 @@ use spec::fabrics::PropertySize;
 use spec::registers::{CAP, CC, CSTS, Cap, Cc, Csts, NSSR, VS, Vs};
 use spec::{Command, Completion, Status};
 
-use super::{Controller, Core, Ended, Step};
+use super::events::Events;
+use super::notifications::Notifications;
+use super::{Controller, Core, Ended, Release, Step};
 
 /// The version that controllers report.
 pub(super) const VERSION: Vs = Vs::new(1, 4, 0);
@@ -38,10 +40,18 @@ impl Core {
         if !controller.configure(Cc(command.property_value() as u32)) {
             return Ok(Step::Respond(completion));
         }
+        let saved = controller.subsystem.and_then(|index| self.subsystems.get(index));
+        controller.load_features(saved.map(|subsystem| &subsystem.saved));
         let qids: Vec<u16> = controller.queues.keys().copied().collect();
         qids.into_iter().for_each(|qid| controller.let_go(qid, now, linger));
         self.ended.push(Ended::IoQueues(cntlid));
-        let tags = std::mem::take(&mut controller.held).into_iter().map(|(_, tag)| tag).collect();
+        let mut tags: Vec<usize> =
+            std::mem::take(&mut controller.held).into_iter().map(|(_, tag)| tag).collect();
+        // What was to be answered just now is not answered any more.
+        let its = |release: &Release| (release.cntlid, release.qid) == (cntlid, 0);
+        tags.extend(self.rules.forget_queue(cntlid, 0));
+        tags.extend(self.releases.iter().filter(|release| its(release)).map(|release| release.tag));
+        self.releases.retain(|release| !its(release));
         Ok(Step::RespondAndForget { completion, tags })
     }
 }
@@ -59,7 +69,8 @@ impl Controller {
             };
         } else if !cc.en() && before.en() {
             self.csts = Csts::default();
-            self.async_events = 0;
+            self.events = Events::default();
+            self.notifications = Notifications::default();
             reset = true;
         }
         if cc.shn() == 0 {

@@ -7,6 +7,8 @@ use spec::sgl::{SglSubtype, SglType};
 use spec::{AdminOpcode, Command, Completion, Sgl, Status};
 
 use super::Limits;
+use super::Protection;
+use super::fused::{FIRST, SECOND};
 
 /// Bytes of an SGL descriptor.
 const DESCRIPTOR_SIZE: u32 = 16;
@@ -18,7 +20,8 @@ const PSDT_SGL: u8 = 1;
 pub enum Step {
     /// Answer.
     Respond(Completion),
-    /// Answer later: an Asynchronous Event Request.
+    /// Answer or execute later: an Asynchronous Event Request, the first of two fused commands, or whatever the target was
+    /// told to keep waiting. The capsule may be needed again.
     Hold,
     /// Answer this and also the held request under `tag`.
     RespondAndRelease {
@@ -91,6 +94,108 @@ pub enum Step {
         /// The answer.
         completion: Completion,
     },
+    /// Get the command's data and compare it with part of a store, then answer: this, or Compare Failure.
+    CompareBlocks {
+        /// Where the data is.
+        source: Source,
+        /// What to compare it with.
+        extent: Extent,
+        /// The answer if both are the same.
+        completion: Completion,
+    },
+    /// Get this much of the command's data, then call [`super::Core::supplied`] with it.
+    FetchBytes {
+        /// Where the data is.
+        source: Source,
+        /// Bytes of it.
+        length: u32,
+    },
+    /// Change stores, then answer.
+    ChangeBlocks {
+        /// What to do, in this order.
+        changes: Vec<Change>,
+        /// The answer.
+        completion: Completion,
+    },
+    /// Do something with blocks whose protection information is checked, added or taken away, then answer: this, or what is
+    /// wrong with them.
+    Protected {
+        /// What to do.
+        what: Protected,
+        /// The blocks.
+        extent: Extent,
+        /// What to do with the protection information.
+        protection: Protection,
+        /// The answer if all is right.
+        completion: Completion,
+    },
+    /// Compare and Write as one: see there.
+    CompareAndWrite(Box<CompareAndWrite>),
+}
+
+/// Where a command has the data that goes to the controller.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// Memory of the host.
+    Remote(Remote),
+    /// The command's own capsule.
+    Capsule {
+        /// Offset of the data in the capsule.
+        offset: usize,
+    },
+}
+
+/// What to do with blocks that have protection information.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Protected {
+    /// Write them to the host.
+    Send(Remote),
+    /// Get the command's data and write it to them.
+    Fetch(Source),
+    /// Get the command's data and compare it with them.
+    Compare(Source),
+    /// Check them.
+    Check,
+    /// Zero them.
+    Zero,
+}
+
+/// A change of stores that needs no data of the host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// Zeros.
+    Zero(Extent),
+    /// Zeros, with the protection information of blocks that nobody wrote.
+    Blank {
+        /// Which blocks.
+        extent: Extent,
+        /// Bytes of one of them.
+        block: usize,
+    },
+    /// Copies of what was there before, one behind the other. The parts have the length of the whole.
+    Copy {
+        /// Where from.
+        from: Vec<Extent>,
+        /// Where to.
+        to: Extent,
+    },
+}
+
+/// A fused Compare and Write. When the data of both commands is here, then without anything in between: if the first's data
+/// is the same as the extent, the second's is written there, and both get their answers. If not, the first fails with
+/// Compare Failure and the second is aborted (Failed Fused Command).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CompareAndWrite {
+    /// The tag of the first command, which was held.
+    pub first: usize,
+    /// Its data.
+    pub compare: Source,
+    /// The second command's data.
+    pub write: Source,
+    /// The blocks.
+    pub extent: Extent,
+    /// The answers to both.
+    pub completions: [Completion; 2],
 }
 
 /// Part of a store.
@@ -110,6 +215,16 @@ pub trait CapsuleData {
     fn length(&self) -> usize;
     /// The 16 bytes at `offset`. `None` if they did not all come.
     fn read_16(&self, offset: usize) -> Option<[u8; 16]>;
+}
+
+impl CapsuleData for Vec<u8> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn read_16(&self, offset: usize) -> Option<[u8; 16]> {
+        self.get(offset..)?.first_chunk().copied()
+    }
 }
 
 /// Memory of the host, as a keyed data block names it.
@@ -179,6 +294,11 @@ impl DataPointer {
         if self.length() == length { Ok(self) } else { Err(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true)) }
     }
 
+    /// The length must be at least this.
+    pub(super) fn at_least(self, length: u64) -> Result<DataPointer, Status> {
+        if self.length() >= length { Ok(self) } else { Err(Status::DATA_SGL_LENGTH_INVALID.with_dnr(true)) }
+    }
+
     /// The command has no data.
     pub(super) fn none(self) -> Result<(), Status> {
         self.expect(0).map(drop)
@@ -191,12 +311,30 @@ impl DataPointer {
             DataPointer::Capsule { .. } => Err(Status::INVALID_FIELD.with_dnr(true)),
         }
     }
+
+    /// Where the data is, for data that goes to the controller.
+    pub(super) fn source(self) -> Source {
+        match self {
+            DataPointer::Remote(remote) => Source::Remote(remote),
+            DataPointer::Capsule { offset, .. } => Source::Capsule { offset },
+        }
+    }
+
+    /// Has so many bytes of the data fetched.
+    pub(super) fn fetch(self, length: u32) -> Step {
+        Step::FetchBytes { source: self.source(), length }
+    }
 }
 
-/// Checks FUSE and PSDT: nothing fused, and SGLs with the metadata in one buffer, which there is none of. It holds for every
-/// command, those of Fabrics and those without data too.
-pub(super) fn check_form(command: &Command) -> Result<(), Status> {
-    if command.fuse() != 0 || command.psdt() != PSDT_SGL {
+/// Checks FUSE and PSDT: nothing fused but on I/O queues, and SGLs with the metadata in one buffer, which there is none of.
+/// It holds for every command, those of Fabrics and those without data too.
+pub(super) fn check_form(command: &Command, qid: u16) -> Result<(), Status> {
+    let fuse = match command.fuse() {
+        0 => true,
+        FIRST | SECOND => qid != 0 && command.opcode() != AdminOpcode::FABRICS.0,
+        _ => false,
+    };
+    if !fuse || command.psdt() != PSDT_SGL {
         return Err(Status::INVALID_FIELD.with_dnr(true));
     }
     Ok(())

@@ -14,8 +14,15 @@ use crate::options::SubsystemOptions;
 const HOSTID: [u8; 16] = [7; 16];
 const SECOND: u64 = 1_000_000_000;
 
+mod commands;
+mod events;
+mod features;
+mod fused;
 mod lists;
+mod namespaces;
 mod random;
+mod reservations;
+mod rules;
 
 struct World {
     core: Core,
@@ -40,16 +47,6 @@ fn world_with(subsystems: &[&str], options: Options) -> World {
 
 fn queue(qid: u16) -> Queue {
     Queue::new(qid, 128, Some("10.0.0.5:4420".parse().unwrap()))
-}
-
-impl CapsuleData for Vec<u8> {
-    fn length(&self) -> usize {
-        self.len()
-    }
-
-    fn read_16(&self, offset: usize) -> Option<[u8; 16]> {
-        self.get(offset..)?.first_chunk().copied()
-    }
 }
 
 /// So many bytes behind a command.
@@ -561,7 +558,8 @@ fn bad_io_gets_the_status_that_it_deserves() {
         (prp, Status::INVALID_FIELD),
         (Command::new(0x99), Status::INVALID_NAMESPACE_OR_FORMAT),
         (unknown, Status::INVALID_OPCODE),
-        (Command::compare(1, 0, 1).with_sgl1(block), Status::INVALID_OPCODE),
+        (Command::compare(1, 0, 2).with_sgl1(block), Status::DATA_SGL_LENGTH_INVALID),
+        (Command::compare(1, 2047, 2).with_sgl1(remote(1024)), Status::LBA_OUT_OF_RANGE),
         (Command::property_get(CSTS, PropertySize::FOUR), Status::INVALID_OPCODE),
     ] {
         assert_eq!(world.status(&mut io, command), dnr(status), "{command:?}");

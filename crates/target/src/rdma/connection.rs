@@ -6,6 +6,9 @@
 //! A response is posted behind all data that goes to the host, since the queue pair keeps their order, and after all data
 //! that comes from the host is here. No more reads are posted at a time than the read depth says.
 
+mod protected;
+mod staged;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,8 +19,8 @@ use spec::fabrics::ConnectData;
 use spec::rdma::{Accept, RECFMT, RejectReason, Request};
 use spec::{AdminOpcode, Command, Completion, Status};
 use verbs::{
-    Access, CmEvent, CmId, ConnectParameters, DeviceLimits, Memory, QueuePair, QueuePairCapabilities,
-    RegisteredMemory, RemoteTransfer, Segment, WcStatus, WorkCompletion,
+    CmEvent, CmId, ConnectParameters, DeviceLimits, Memory, QueuePair, QueuePairCapabilities, RemoteTransfer,
+    Segment, WcStatus, WorkCompletion,
 };
 
 use super::counters::Counters;
@@ -26,8 +29,9 @@ use super::io::{Behind, Failure, Io, pieces, zero};
 use super::slots::{Part, Slots, Stage, Then, Token};
 use super::transfer::Transfer;
 use crate::control::Switches;
-use crate::core::{Core, Extent, Queue, Remote, Step};
+use crate::core::{Core, Extent, Queue, Release, Remote, Source, Step};
 use crate::options::Options;
+pub(super) use staged::{Fused, change};
 
 /// Completions taken at a time.
 const BATCH: usize = 32;
@@ -77,8 +81,27 @@ pub(super) struct Turn<'a> {
     pub core: &'a mut Core,
     pub switches: &'a mut Switches,
     pub counters: &'a mut Counters,
-    pub stores: &'a [Rc<Memory>],
+    pub stores: &'a [Option<Rc<Memory>>],
     pub now: u64,
+}
+
+/// Where a command's capsule is.
+#[derive(Clone, Copy)]
+enum Capsule<'a> {
+    /// In the memory of the receives, from this byte on, so long.
+    Received(usize, usize),
+    /// What came behind the command was kept.
+    Kept(&'a [u8]),
+}
+
+impl Capsule<'_> {
+    /// Bytes behind the command.
+    fn length(self) -> usize {
+        match self {
+            Capsule::Received(_, length) => length.saturating_sub(COMMAND_SIZE),
+            Capsule::Kept(behind) => behind.len(),
+        }
+    }
 }
 
 impl Connection {
@@ -323,11 +346,23 @@ impl Connection {
             length: length.saturating_sub(COMMAND_SIZE),
         };
         let step = turn.core.execute(&mut self.queue, slot, &command, &behind, turn.now);
+        self.perform(turn, slot, &command, Capsule::Received(capsule, length), step)
+    }
+
+    /// Does what the core says.
+    fn perform(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: usize,
+        command: &Command,
+        capsule: Capsule<'_>,
+        step: Step,
+    ) -> Result<(), Failure> {
         let internal = |completion: Completion| Completion::new(0, completion.cid(), Status::INTERNAL_ERROR);
         match step {
             Step::Respond(completion) => self.respond(turn, slot, completion, None),
             Step::Hold => {
-                self.slots.set_stage(slot, Stage::Held);
+                self.keep(slot, command, capsule);
                 Ok(())
             }
             Step::RespondAndRelease { completion, tag, released } => {
@@ -346,36 +381,61 @@ impl Connection {
                 Some(segment) => self.send(turn, slot, segment, remote, completion),
                 None => self.respond(turn, slot, internal(completion), None),
             },
-            Step::SendBlocks { extent, remote, completion } => match self.segment(&extent) {
+            Step::SendBlocks { extent, remote, completion } => match self.segment(slot, &extent) {
                 Some(segment) => self.send(turn, slot, segment, remote, completion),
                 None => self.respond(turn, slot, internal(completion), None),
             },
-            Step::FetchBlocks { extent, remote, completion } => match self.segment(&extent) {
+            Step::FetchBlocks { extent, remote, completion } => match self.segment(slot, &extent) {
                 Some(segment) => self.fetch(slot, segment, remote, Then::Respond(completion)),
                 None => self.respond(turn, slot, internal(completion), None),
             },
-            Step::FetchConnect { remote } => match self.buffer(slot, &[0; ConnectData::SIZE]) {
-                Some(segment) => self.fetch(slot, segment, remote, Then::Connect(Box::new(command))),
-                None => {
-                    let completion = Completion::new(0, command.cid(), Status::INTERNAL_ERROR);
-                    self.respond(turn, slot, completion, None)
-                }
-            },
+            Step::FetchConnect { remote } => {
+                let then = Then::Connect(Box::new(*command));
+                self.bring(turn, slot, Source::Remote(remote), capsule, ConnectData::SIZE, then)
+            }
             Step::ConnectInCapsule { offset } => {
                 let mut data = ConnectData([0; ConnectData::SIZE]);
-                if !self.io.capsules.read(capsule.saturating_add(offset), &mut data.0) {
-                    return Err(Failure::ShortCapsule(length));
+                if !self.read_capsule(capsule, offset, &mut data.0) {
+                    return Err(Failure::ShortCapsule(capsule.length()));
                 }
-                self.connect(turn, slot, &command, &data)
+                self.connect(turn, slot, command, &data)
             }
             Step::CopyBlocks { offset, extent, completion } => {
-                let copied = self.copy(turn, capsule.saturating_add(offset), &extent);
+                let copied = self.copy(turn, capsule, offset, &extent);
                 self.respond(turn, slot, if copied { completion } else { internal(completion) }, None)
             }
             Step::ZeroBlocks { extent, completion } => {
                 let zeroed = zero(turn.stores, &extent);
                 self.respond(turn, slot, if zeroed { completion } else { internal(completion) }, None)
             }
+            Step::CompareBlocks { source, extent, completion } => {
+                let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
+                self.bring(turn, slot, source, capsule, length, Then::Compare { extent, completion })
+            }
+            Step::FetchBytes { source, length } => {
+                let length = length as usize;
+                let then = Then::Supply { command: Box::new(*command), length };
+                self.bring(turn, slot, source, capsule, length, then)
+            }
+            Step::ChangeBlocks { changes, completion } => {
+                let changed = change(turn.stores, &changes);
+                self.respond(turn, slot, if changed { completion } else { internal(completion) }, None)
+            }
+            Step::Protected { what, extent, protection, completion } => {
+                self.protected(turn, slot, capsule, what, extent, protection, completion)
+            }
+            Step::CompareAndWrite(pair) => self.compare_and_write(turn, slot, *pair, capsule),
+        }
+    }
+
+    /// Does what the core says about a request that it had held.
+    pub(super) fn released(&mut self, turn: &mut Turn<'_>, release: &Release) {
+        if !matches!(self.phase, Phase::Accepted(_) | Phase::Live) {
+            return;
+        }
+        if let Err(failure) = self.release(turn, release.tag, release.how) {
+            tracing::warn!(qid = self.queue.qid, %failure, "connection fails");
+            self.close(turn.core, turn.now);
         }
     }
 
@@ -459,18 +519,9 @@ impl Connection {
         if !self.slots.has_all(slot) {
             return Ok(());
         }
-        let Some(Stage::Fetching { then, invalidate }) = self.slots.stage(slot) else { return Ok(()) };
-        let invalidate = *invalidate;
-        match then.clone() {
-            Then::Respond(completion) => self.respond(turn, slot, completion, invalidate),
-            Then::Connect(command) => {
-                let mut data = ConnectData([0; ConnectData::SIZE]);
-                let buffer = self.slots.get_mut(slot).and_then(|slot| slot.buffer.as_ref());
-                if !buffer.is_some_and(|buffer| buffer.read(0, &mut data.0)) {
-                    return Err(Failure::Slot);
-                }
-                self.connect(turn, slot, &command, &data)
-            }
+        match self.slots.take_stage(slot) {
+            Some(Stage::Fetching { then, invalidate }) => self.arrived(turn, slot, then, invalidate),
+            _ => Err(Failure::Slot),
         }
     }
 
@@ -497,6 +548,8 @@ impl Connection {
             return Ok(());
         }
         let mut completion = self.queue.finish(completion);
+        let later = self.slots.get_mut(slot).and_then(|slot| slot.invalidate_later.take());
+        let invalidate = invalidate.or(later);
         let mut copies = 1;
         self.slots.set_stage(slot, Stage::Responding);
         if self.slots.is_io(slot) {
@@ -558,27 +611,44 @@ impl Connection {
 
     /// The slot's own memory, holding `bytes`.
     fn buffer(&mut self, slot: usize, bytes: &[u8]) -> Option<Segment> {
-        let place = self.slots.get_mut(slot)?;
-        if place.buffer.as_ref().is_none_or(|buffer| buffer.length() < bytes.len()) {
-            let length = bytes.len().next_multiple_of(4096);
-            let buffer = RegisteredMemory::new(self.io.device.domain(), length, Access::LocalWrite);
-            place.buffer = Some(buffer.inspect_err(|error| tracing::error!(%error, "buffer")).ok()?);
-        }
-        let buffer = place.buffer.as_ref().filter(|buffer| buffer.write(0, bytes))?;
-        Segment::of(buffer, 0, u32::try_from(bytes.len()).ok()?)
+        let segment = self.room(slot, bytes.len())?;
+        self.slots.buffer(slot).filter(|buffer| buffer.write(0, bytes))?;
+        Some(segment)
     }
 
-    fn segment(&self, extent: &Extent) -> Option<Segment> {
+    /// Copies from a capsule, `offset` bytes behind its beginning. False if not so much came.
+    fn read_capsule(&self, capsule: Capsule<'_>, offset: usize, bytes: &mut [u8]) -> bool {
+        match capsule {
+            Capsule::Received(start, length) => {
+                offset.checked_add(bytes.len()).is_some_and(|end| end <= length)
+                    && self.io.capsules.read(start.saturating_add(offset), bytes)
+            }
+            Capsule::Kept(behind) => {
+                let data = offset.checked_sub(COMMAND_SIZE).and_then(|start| behind.get(start..));
+                let data = data.and_then(|data| data.get(..bytes.len()));
+                data.is_some_and(|data| {
+                    bytes.copy_from_slice(data);
+                    true
+                })
+            }
+        }
+    }
+
+    /// Part of a store, which is kept until the slot's work requests have completed.
+    fn segment(&mut self, slot: usize, extent: &Extent) -> Option<Segment> {
         let store = self.io.device.store(extent.store)?;
-        Segment::of(store, usize::try_from(extent.offset).ok()?, u32::try_from(extent.length).ok()?)
+        let (offset, length) = (usize::try_from(extent.offset).ok()?, u32::try_from(extent.length).ok()?);
+        let segment = Segment::of(&store, offset, length)?;
+        self.slots.get_mut(slot)?.store = Some(store);
+        Some(segment)
     }
 
     /// Copies in-capsule data into a store, by way of the stack.
-    fn copy(&self, turn: &Turn<'_>, mut from: usize, extent: &Extent) -> bool {
+    fn copy(&self, turn: &Turn<'_>, capsule: Capsule<'_>, mut from: usize, extent: &Extent) -> bool {
         let mut chunk = [0; 4096];
         pieces(turn.stores, extent, |store, offset, length| {
             let Some(chunk) = chunk.get_mut(..length) else { return false };
-            let read = self.io.capsules.read(from, chunk);
+            let read = self.read_capsule(capsule, from, chunk);
             from = from.saturating_add(length);
             read && store.write(offset, chunk)
         })

@@ -95,7 +95,7 @@ impl CapsuleData for Behind<'_> {
 }
 
 /// Zeroes an extent; false when it is not inside its store.
-pub(super) fn zero(stores: &[Rc<Memory>], extent: &Extent) -> bool {
+pub(super) fn zero(stores: &[Option<Rc<Memory>>], extent: &Extent) -> bool {
     let zeros = [0; 4096];
     pieces(stores, extent, |store, offset, length| {
         zeros.get(..length).is_some_and(|zeros| store.write(offset, zeros))
@@ -104,7 +104,7 @@ pub(super) fn zero(stores: &[Rc<Memory>], extent: &Extent) -> bool {
 
 /// Calls `each` with every piece of at most 4096 bytes of an extent; false when it said false or the store is not there.
 pub(super) fn pieces(
-    stores: &[Rc<Memory>],
+    stores: &[Option<Rc<Memory>>],
     extent: &Extent,
     mut each: impl FnMut(&Memory, usize, usize) -> bool,
 ) -> bool {
@@ -112,7 +112,7 @@ pub(super) fn pieces(
     else {
         return false;
     };
-    let Some(store) = stores.get(extent.store) else { return false };
+    let Some(Some(store)) = stores.get(extent.store) else { return false };
     while left > 0 {
         let length = left.min(4096);
         if !each(store, offset, length) {

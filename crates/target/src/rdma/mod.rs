@@ -7,6 +7,7 @@ mod connection;
 mod counters;
 mod device;
 mod io;
+mod namespaces;
 mod slots;
 mod transfer;
 
@@ -18,7 +19,7 @@ use spec::rdma::{Reject, RejectReason};
 use verbs::{CmEvent, CmEventKind, CmId, DeviceList, EventChannel, IdOption, Memory};
 
 use crate::control::{Command, Switches};
-use crate::core::{Core, Ended, UnknownSubsystem};
+use crate::core::{Core, Ended, NamespaceError, UnknownSubsystem};
 use crate::lies::{Liar, Lie};
 use crate::options::{OptionError, Options, check_linger};
 use connection::{Connection, Turn};
@@ -54,7 +55,8 @@ pub struct Target {
     /// `None` after a device was removed, until the next connection request.
     list: Option<Arc<DeviceList>>,
     channel: Arc<EventChannel>,
-    stores: Vec<Rc<Memory>>,
+    /// By number; one that is gone is `None`, and its number is not used again.
+    stores: Vec<Option<Rc<Memory>>>,
     core: Core,
     switches: Switches,
     options: Options,
@@ -98,6 +100,9 @@ pub enum Error {
     /// No such subsystem.
     #[error(transparent)]
     UnknownSubsystem(#[from] UnknownSubsystem),
+    /// What was asked for cannot be done to a namespace.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
 }
 
 impl Error {
@@ -109,6 +114,12 @@ impl Error {
             Error::Listen { error, .. } | Error::Verbs(error) => error.errno,
             Error::Memory(_) => libc::ENOMEM,
             Error::UnknownSubsystem(_) => libc::ENOENT,
+            Error::Namespace(error) => match error {
+                NamespaceError::Subsystem(_) | NamespaceError::Unknown(_) => libc::ENOENT,
+                NamespaceError::NotFree(_) => libc::EEXIST,
+                NamespaceError::Full => libc::ENOSPC,
+                NamespaceError::Size { .. } | NamespaceError::Group(_) => libc::EINVAL,
+            },
         }
     }
 }
@@ -122,11 +133,8 @@ impl Target {
         options.check()?;
         let namespaces =
             options.subsystems.iter().flat_map(|subsystem| subsystem.namespaces.iter().flatten());
-        let store = |size: u64| {
-            let length = usize::try_from(size).map_err(|_| Error::Memory(size))?;
-            Memory::new(length).map_err(|_| Error::Memory(size))
-        };
-        let stores = namespaces.map(|namespace| store(namespace.size)).collect::<Result<Vec<_>, Error>>()?;
+        let stores =
+            namespaces.map(|namespace| namespaces::memory(namespace).map(Some)).collect::<Result<_, _>>()?;
         let list = DeviceList::open()?;
         let channel = EventChannel::new()?;
         let listeners =
@@ -192,6 +200,10 @@ impl Target {
             now,
         };
         work += self.connections.iter_mut().map(|connection| connection.poll(&mut turn)).sum::<usize>();
+        self.core.look_at_delays(now);
+        if self.core.has_releases() {
+            work += self.release(now);
+        }
         if now.saturating_sub(self.turns.last_tick) >= TICK_INTERVAL {
             self.turns.last_tick = now;
             self.core.tick(now);
@@ -201,11 +213,34 @@ impl Target {
         work + self.close_ended(now)
     }
 
+    /// Does what was held and is held no longer. Rounds end since each does away with something held.
+    fn release(&mut self, now: u64) -> usize {
+        let mut work = 0;
+        while self.core.has_releases() {
+            for release in self.core.take_releases() {
+                let its = |connection: &&mut Connection| {
+                    let queue = connection.queue();
+                    queue.controller() == Some(release.cntlid) && queue.qid == release.qid
+                };
+                let Some(connection) = self.connections.iter_mut().find(its) else { continue };
+                let mut turn = Turn {
+                    core: &mut self.core,
+                    switches: &mut self.switches,
+                    counters: &mut self.counters,
+                    stores: &self.stores,
+                    now,
+                };
+                connection.released(&mut turn, &release);
+                work += 1;
+            }
+        }
+        work
+    }
+
     /// Does what it is told.
     ///
     /// # Errors
-    /// [`Error::UnknownSubsystem`], [`Error::Option`] for a time out of range, or [`Error::Listen`] when listening again
-    /// fails.
+    /// [`Error`]: what was named is not there, or cannot be as it is wanted, or listening again fails.
     pub fn control(&mut self, command: &Command) -> Result<(), Error> {
         match command {
             Command::Misbehave { how, after } => self.switches.set(*how, Some(*after)),
@@ -225,6 +260,14 @@ impl Target {
                 check_linger(*milliseconds)?;
                 self.core.set_linger(*milliseconds);
             }
+            Command::AddNamespace { nqn, nsid, namespace } => self.add_namespace(nqn, *nsid, namespace)?,
+            Command::ResizeNamespace { nqn, nsid, size } => self.resize_namespace(nqn, *nsid, *size)?,
+            Command::RemoveNamespace { nqn, nsid } => self.remove_namespace(nqn, *nsid)?,
+            Command::Ana { nqn, group, port, state } => {
+                self.core.set_ana_state(nqn, *group, *port, *state)?;
+            }
+            Command::Rule { which, how, count } => self.core.add_rule(*which, *how, *count),
+            Command::Resume(which) => self.core.remove_rules(*which),
             Command::Lie(lie, value) => self.lie(*lie, *value),
             Command::Truth(Some(lie)) => self.core.lies.set(*lie, None),
             Command::Truth(None) => self.core.lies.clear(),

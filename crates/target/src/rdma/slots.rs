@@ -9,11 +9,15 @@
 //! yet waits for reads before it or has its own work request under way, whose completion brings it on. So every transfer
 //! ends, however few spare ones there are.
 
-use spec::{Command, Completion};
-use verbs::{RegisteredMemory, Segment};
+use std::rc::Rc;
+use std::sync::Arc;
 
+use spec::{Command, Completion};
+use verbs::{Access, ProtectionDomain, RegisteredMemory, Segment};
+
+use super::connection::Fused;
 use super::transfer::Transfer;
-use crate::core::Piece;
+use crate::core::{Extent, Piece, Protection};
 
 /// The longest buffer that a slot keeps for the next time, in bytes.
 const KEPT_BUFFER: usize = 128 << 10;
@@ -70,13 +74,39 @@ impl Token {
 pub(super) enum Then {
     Respond(Completion),
     Connect(Box<Command>),
+    /// Compare it with this, and answer.
+    Compare {
+        extent: Extent,
+        completion: Completion,
+    },
+    /// Give so many bytes to the core.
+    Supply {
+        command: Box<Command>,
+        length: usize,
+    },
+    /// Check it and write it, or compare it, and answer.
+    Protect {
+        extent: Extent,
+        protection: Protection,
+        compares: bool,
+        completion: Completion,
+    },
+    /// It belongs to two commands.
+    Fused(Box<Fused>),
+}
+
+/// A command that waits, with what came behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub command: Command,
+    pub behind: Vec<u8>,
 }
 
 /// Where a slot's request stands.
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
     Free,
-    /// Answered later, by the core.
+    /// Answered or executed later, when the core says so.
     Held,
     /// Waits for its turn to read, or reads.
     Fetching {
@@ -107,8 +137,14 @@ pub(super) struct Slot {
     transfer: Transfer,
     /// The slot's response work request carries an invalidation.
     pub invalidates: bool,
-    /// Memory for bytes that are no blocks; kept for the next time.
+    /// Memory for bytes that do not go straight from or to a store; kept for the next time.
     pub buffer: Option<RegisteredMemory>,
+    /// The store that its data is moved from or to.
+    pub store: Option<Rc<RegisteredMemory>>,
+    /// The command, while it is held.
+    pub kept: Option<Box<Kept>>,
+    /// The key that the response is to invalidate, of data that came some time before it.
+    pub invalidate_later: Option<u32>,
 }
 
 /// A part of a slot's data, and the work request for it.
@@ -140,6 +176,9 @@ impl Slots {
             transfer: Transfer::default(),
             invalidates: false,
             buffer: None,
+            store: None,
+            kept: None,
+            invalidate_later: None,
         };
         Slots {
             slots: std::iter::repeat_with(slot).take(count).collect(),
@@ -170,6 +209,9 @@ impl Slots {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.stage = Stage::Free;
             slot.posted = 0;
+            slot.kept = None;
+            slot.store = None;
+            slot.invalidate_later = None;
             // Pages are small but for a host that asks for a huge log page; that memory is not kept.
             if slot.buffer.as_ref().is_some_and(|buffer| buffer.length() > KEPT_BUFFER) {
                 slot.buffer = None;
@@ -194,6 +236,32 @@ impl Slots {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.stage = stage;
         }
+    }
+
+    /// The stage, which is the caller's to go on from.
+    pub(super) fn take_stage(&mut self, index: usize) -> Option<Stage> {
+        self.slots.get_mut(index).map(|slot| std::mem::replace(&mut slot.stage, Stage::Held))
+    }
+
+    /// The slot's own memory, if it has any.
+    pub(super) fn buffer(&self, index: usize) -> Option<&RegisteredMemory> {
+        self.slots.get(index)?.buffer.as_ref()
+    }
+
+    /// The slot's own memory, made to be as long as this at least.
+    pub(super) fn room(
+        &mut self,
+        index: usize,
+        length: usize,
+        domain: &Arc<ProtectionDomain>,
+    ) -> Option<&RegisteredMemory> {
+        let place = self.slots.get_mut(index)?;
+        if place.buffer.as_ref().is_none_or(|buffer| buffer.length() < length) {
+            let length = length.max(1).checked_next_multiple_of(4096)?;
+            let buffer = RegisteredMemory::new(domain, length, Access::LocalWrite);
+            place.buffer = Some(buffer.inspect_err(|error| tracing::error!(%error, "buffer")).ok()?);
+        }
+        place.buffer.as_ref()
     }
 
     /// The slot has data to move.

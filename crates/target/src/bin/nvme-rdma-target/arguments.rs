@@ -16,8 +16,12 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
   --listen ADDR:PORT       listen there; may be given several times; [ADDR]:PORT for IPv6, [ADDR%INTERFACE]:PORT
                            for a link-local address; port 0 takes a free one
   --subsystem DESCRIPTION  a subsystem: its NQN, then separated by commas
-                             ns=SIZE[:BLOCK]  a namespace; sizes in bytes or with K, M, G; blocks of 512 by default
+                             ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]
+                                              a namespace; sizes in bytes or with K, M, G; MOST is how far it can
+                                              grow; blocks of 512 and ANA group 1 by default; METADATA bytes behind
+                                              each block, with protection information of TYPE 1, 2 or 3
                              ns=none          leaves a namespace id inactive
+                             nn=NUMBER        leaves ids up to that one for namespaces to come
                              host=NQN         only the hosts that are named so may connect
                            without ns one namespace of 64M; without this option nqn.2016-06.io.spdk:cnode1
   --in-capsule-data BYTES  room for in-capsule data, 0 to 65536, a multiple of 16 (4096)
@@ -32,7 +36,10 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
                            cid-idle, repeat-response once; silent, reject-connections from there on
   --lie NAME[=NUMBER]      for tests of hosts, answer with a lie; --lie help lists them
   --control PATH           take commands by datagrams on this Unix socket: 'misbehave WHAT[:AFTER]', 'behave WHAT',
-                           'drop NQN', 'add NQN', 'linger MS', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
+                           'drop NQN', 'add NQN', 'linger MS', 'ns add NQN ns=SIZE... [nsid=NSID]',
+                           'ns resize NQN NSID SIZE', 'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]',
+                           'stall OPCODE [COUNT]', 'delay OPCODE MS [COUNT]', 'fail OPCODE STATUS [COUNT]',
+                           'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
   --verbose                say more on stderr; twice for even more
   --help, --version
 

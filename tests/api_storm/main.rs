@@ -8,14 +8,16 @@
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/face.rs"]
+#[path = "../common/face.rs"]
 mod face;
-#[path = "common/replay.rs"]
+mod life;
+#[path = "../common/replay.rs"]
 mod replay;
-#[path = "common/storm.rs"]
+#[path = "../common/storm.rs"]
 mod storm;
-#[path = "common/troubles.rs"]
+#[path = "../common/troubles.rs"]
 mod troubles;
 
 use common::{NQN, World, until};
@@ -23,7 +25,7 @@ use face::*;
 use spec::Completion;
 use std::{
     cell::{Cell, RefCell},
-    ffi::c_void,
+    ffi::{c_int, c_void},
     ptr::null_mut,
     rc::Rc,
     time::Duration,
@@ -47,9 +49,9 @@ const EAGAIN: i32 = -libc::EAGAIN;
 const TIMEOUT_MS: u32 = 300;
 
 /// What an average world has at least.
-const FLOORS: [(&str, f64); 16] = [
+const FLOORS: [(&str, f64); 21] = [
     ("I/Os on live qpairs", 20.0),
-    ("good I/Os", 8.0),
+    ("good I/Os", 6.0),
     ("aborted I/Os", 20.0),
     ("I/Os that waited for the connection", 10.0),
     ("busy qpairs", 3.0),
@@ -64,6 +66,11 @@ const FLOORS: [(&str, f64); 16] = [
     ("targets that died", 0.2),
     ("lies", 0.2),
     ("other devices", 0.2),
+    ("resets", 0.05),
+    ("resets by steps", 0.05),
+    ("aborts", 0.5),
+    ("late commands", 0.5),
+    ("I/Os in pieces", 5.0),
 ];
 
 thread_local! {
@@ -85,6 +92,13 @@ struct Program {
     /// The context of those that are detached while they are polled; NULL if there is none.
     context: Cell<Handle>,
     stale: RefCell<Vec<Handle>>,
+    /// Controllers whose reset was begun and is not over.
+    resetting: RefCell<Vec<Handle>>,
+    /// Controllers that are in the midst of a reset, further out.
+    resets: RefCell<Vec<Handle>>,
+    aborts: life::Aborts,
+    /// Which I/O is being asked for its pieces, and from which byte of its data on.
+    asked: Cell<(usize, u32)>,
 }
 
 /// A qpair, and what the program knows of it.
@@ -113,6 +127,7 @@ macro_rules! call {
         $storm.call(stringify!($entry), $most, || unsafe { $entry($($argument),*) })
     };
 }
+use call;
 
 impl Program {
     fn controller(&self, pair: usize) -> Option<Handle> {
@@ -162,7 +177,8 @@ impl Program {
             34..36 => self.use_stale(),
             36..39 => self.meddle(),
             39..41 => self.poll_context(),
-            41..61 => self.submit(place),
+            41..45 => self.live(pair),
+            45..61 => self.submit(place),
             61..75 => self.poll_group(pair),
             75..86 => self.poll(place),
             86..90 => self.storm.weather(&self.world),
@@ -201,7 +217,10 @@ impl Program {
             let is_it = |going: &Going| going.controller == controller;
             assert!(!self.going.borrow().iter().any(is_it), "attached while it is being detached");
             count("controllers");
-            // Attaching runs no callback: the place is as it was.
+            if self.storm.once_in(2) {
+                self.watch(controller);
+            }
+            // None of this runs a callback: the place is as it was.
             self.set_controller(pair, controller);
         }
     }
@@ -257,6 +276,7 @@ impl Program {
         let (detached, left) = all.into_iter().partition(which);
         self.going.replace(left);
         for Going { controller, qpairs, .. } in detached {
+            self.resetting.borrow_mut().retain(|other| *other != controller);
             self.stale.borrow_mut().push(controller);
             qpairs.into_iter().for_each(|found| self.is_gone(found));
         }
@@ -307,7 +327,7 @@ impl Program {
         let most = if found.asynchronous { NONE } else { CONNECT };
         let Place { controller, qpair, .. } = found;
         let rc = call!(self.storm, most, spdk_nvme_ctrlr_connect_io_qpair(controller, qpair));
-        assert_ne!(rc, EAGAIN, "a connect is never to be tried again as it is");
+        assert!(rc != EAGAIN || self.is_resetting(controller), "try again, and the controller is not reset");
     }
 
     fn disconnect(&self, place: usize) {
@@ -414,7 +434,7 @@ impl Program {
             }
             1 => {
                 let rc = call!(storm, NONE, spdk_nvme_ctrlr_connect_io_qpair(controller, qpair));
-                assert!(rc != 0 && rc != EAGAIN, "{rc}");
+                assert!(rc != 0 && (rc != EAGAIN || self.is_resetting(controller)), "{rc}");
             }
             2 => {
                 let most = if found.asynchronous { NONE } else { DISCONNECT };
@@ -476,23 +496,36 @@ impl Program {
     }
 
     fn submit_to(&self, found: &Place, namespace: Handle) -> bool {
-        let shape = self.storm.shape(self.world.buffer(), found.requests);
+        let mut shape = self.storm.shape(self.world.buffer(), found.requests);
+        self.storm.scatter(&mut shape);
         let connected = call!(self.storm, NONE, spdk_nvme_qpair_is_connected(found.qpair));
         let number = self.storm.submit(found.life, &shape);
         let argument = std::ptr::without_provenance_mut(number + 1);
         let (&Shape { buffer, lba, blocks, flags, .. }, qpair) = (&shape, found.qpair);
-        let command = if shape.write { spdk_nvme_ns_cmd_write } else { spdk_nvme_ns_cmd_read };
-        let rc = call!(
-            self.storm,
-            NONE,
-            command(namespace, qpair, buffer, lba, blocks, delivered, argument, flags)
-        );
+        let rc = if shape.scattered {
+            count("I/Os in pieces");
+            let command = if shape.write { spdk_nvme_ns_cmd_writev } else { spdk_nvme_ns_cmd_readv };
+            call!(
+                self.storm,
+                NONE,
+                command(namespace, qpair, lba, blocks, delivered, argument, flags, asked_from, asked_for)
+            )
+        } else {
+            let command = if shape.write { spdk_nvme_ns_cmd_write } else { spdk_nvme_ns_cmd_read };
+            call!(
+                self.storm,
+                NONE,
+                command(namespace, qpair, buffer, lba, blocks, delivered, argument, flags)
+            )
+        };
         let result = match -rc {
             0 => Ok(()),
             libc::EINVAL => Err(Refusal::Invalid),
             libc::ENOMEM => Err(Refusal::Busy),
             libc::ENXIO => Err(Refusal::NotConnected),
             libc::EFAULT => Err(Refusal::BadMemory),
+            // The first of them has memory for descriptors registered, which a device that is gone refuses.
+            libc::EIO if shape.scattered => Err(Refusal::Device),
             errno => panic!("no answer to a submission: errno {errno}"),
         };
         self.storm.submitted(number, &shape, connected, result);
@@ -554,6 +587,7 @@ impl Program {
                 "all members are gone"
             );
         }
+        self.aborts.settle();
         self.storm.settle();
     }
 }
@@ -571,6 +605,26 @@ extern "C" fn delivered(argument: *mut c_void, completion: *const [u8; 16]) {
             program.storm.act_in_callback(|| (0..=program.storm.roll(2)).for_each(|_| program.act()));
         }
     });
+}
+
+extern "C" fn asked_from(argument: *mut c_void, offset: u32) {
+    program().asked.set((argument.addr() - 1, offset));
+}
+
+/// Pieces of one to four blocks, none next to the one before: as far apart as they are long.
+extern "C" fn asked_for(argument: *mut c_void, address: *mut *mut c_void, length: *mut u32) -> c_int {
+    let program = program();
+    let (number, offset) = program.asked.get();
+    assert_eq!(argument.addr() - 1, number, "somebody else is asked");
+    let piece = 512 << (number % 3);
+    let bytes = piece - offset % piece;
+    program.asked.set((number, offset + bytes));
+    // SAFETY: the library wants them stored here; twice the data lie within the buffer.
+    unsafe {
+        address.write(program.world.buffer().byte_add(2 * (offset as usize)));
+        length.write(bytes);
+    }
+    0
 }
 
 extern "C" fn disconnected(qpair: Handle, context: *mut c_void) {
@@ -601,6 +655,10 @@ fn storm(seed: u64) {
         leaving: Cell::new(0),
         context: Cell::new(null_mut()),
         stale: RefCell::default(),
+        resetting: RefCell::default(),
+        resets: RefCell::default(),
+        aborts: life::Aborts::default(),
+        asked: Cell::default(),
     });
     PROGRAM.set(Some(program.clone()));
     let leave = Leave;
@@ -611,7 +669,7 @@ fn storm(seed: u64) {
     (0..4).for_each(|place| program.alloc(place));
     program.warm_up();
     program.storm.let_loose();
-    (0..300).for_each(|_| program.act());
+    (0..400).for_each(|_| program.act());
     program.storm.calm();
     program.end();
     PROGRAM.set(None);

@@ -8,12 +8,14 @@
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/replay.rs"]
+mod life;
+#[path = "../common/replay.rs"]
 mod replay;
-#[path = "common/storm.rs"]
+#[path = "../common/storm.rs"]
 mod storm;
-#[path = "common/troubles.rs"]
+#[path = "../common/troubles.rs"]
 mod troubles;
 
 use common::{World, until};
@@ -39,7 +41,7 @@ const ATTACH: Duration = Duration::from_secs(30);
 const DETACH: Duration = Duration::from_secs(6);
 
 /// What an average world has at least.
-const FLOORS: [(&str, f64); 15] = [
+const FLOORS: [(&str, f64); 20] = [
     ("I/Os on live qpairs", 25.0),
     ("good I/Os", 10.0),
     ("aborted I/Os", 20.0),
@@ -55,6 +57,11 @@ const FLOORS: [(&str, f64); 15] = [
     ("targets that died", 0.2),
     ("lies", 0.2),
     ("other devices", 0.2),
+    ("resets", 0.05),
+    ("resets by steps", 0.05),
+    ("aborts", 0.5),
+    ("late commands", 0.5),
+    ("events", 0.05),
 ];
 
 thread_local! {
@@ -71,6 +78,9 @@ struct Program {
     ending: RefCell<Vec<Place>>,
     /// Qpairs that are gone, of which the program still has a share.
     gone: RefCell<Vec<Place>>,
+    /// Controllers whose reset was begun and is not over.
+    resetting: RefCell<Vec<Rc<Controller>>>,
+    aborts: life::Aborts,
 }
 
 /// A qpair, and what the program knows of it.
@@ -122,7 +132,8 @@ impl Program {
             27..32 => self.attach_or_detach(pair),
             32..36 => self.poll_admin(pair),
             36..38 => self.misuse(),
-            38..60 => self.submit(place),
+            38..42 => self.live(pair),
+            42..60 => self.submit(place),
             60..74 => self.poll_group(pair),
             74..86 => self.poll(place),
             86..89 => self.storm.weather(&self.world),
@@ -152,7 +163,11 @@ impl Program {
                 .call("attach", ATTACH, || Controller::connect(self.world.id(), self.options(pair)));
             if let Ok(controller) = made {
                 count("controllers");
-                // Attaching runs no callback: the place is as it was.
+                if self.storm.once_in(2) {
+                    self.watch(&controller);
+                    self.listen(&controller);
+                }
+                // None of this runs a callback: the place is as it was.
                 self.controllers.borrow_mut()[pair] = Some(controller);
             }
             return;
@@ -166,6 +181,7 @@ impl Program {
     fn detach(&self, pair: usize) {
         // Who takes it detaches it; callbacks of the frees find none.
         let Some(controller) = self.controllers.borrow_mut()[pair].take() else { return };
+        self.resetting.borrow_mut().retain(|other| !Rc::ptr_eq(other, &controller));
         for place in 0..QPAIRS {
             if self.qpair(place).is_some_and(|found| Rc::ptr_eq(&found.controller, &controller)) {
                 self.free(place);
@@ -222,8 +238,9 @@ impl Program {
         let same = |other: &Place| Rc::ptr_eq(&other.controller, &controller) && other.qpair.id() == id;
         let taken = self.qpairs.borrow().iter().flatten().any(same) || self.ending.borrow().iter().any(same);
         assert!(!taken, "two qpairs have the queue id {id}");
-        self.qpairs.borrow_mut()[place] =
-            Some(Place { qpair, controller, group: None, life: self.storm.born() });
+        let life = self.storm.born();
+        qpair.set_tag(std::ptr::without_provenance_mut(life + 1));
+        self.qpairs.borrow_mut()[place] = Some(Place { qpair, controller, group: None, life });
         if !self.storm.once_in(3) {
             self.join_group(place, self.storm.roll(PAIRS));
         }
@@ -430,6 +447,7 @@ impl Program {
         }
         (0..PAIRS).for_each(|pair| self.detach(pair));
         self.gone.borrow_mut().clear();
+        self.aborts.settle();
         self.storm.settle();
     }
 }
@@ -463,9 +481,16 @@ fn storm(seed: u64) {
         qpairs: RefCell::default(),
         ending: RefCell::default(),
         gone: RefCell::default(),
+        resetting: RefCell::default(),
+        aborts: life::Aborts::default(),
     });
     PROGRAM.set(Some(program.clone()));
     let leave = Leave;
+    if program.storm.once_in(5) {
+        // Namespaces that changed, and something else.
+        let event = program.storm.dice.pick(&["events", "events=0x00020001"]);
+        program.storm.tell(&program.world, &format!("lie {event}"));
+    }
     for pair in 0..PAIRS {
         program.end_or_make_group(pair);
         program.attach_or_detach(pair);
@@ -473,7 +498,7 @@ fn storm(seed: u64) {
     (0..4).for_each(|place| program.alloc(place));
     program.warm_up();
     program.storm.let_loose();
-    (0..300).for_each(|_| program.act());
+    (0..400).for_each(|_| program.act());
     program.storm.calm();
     program.end();
     PROGRAM.set(None);
