@@ -547,7 +547,7 @@ impl Controller {
             Stage::Disconnected => {
                 self.end_waiting_aborts();
                 let associated = association(&self.transport_id(), &self.options)
-                    .and_then(|association| Ok(self.admin.qpair().associate(&association)?));
+                    .and_then(|association| Ok(self.admin.qpair().associate(&Arc::new(association))?));
                 match associated {
                     Ok(()) => self.apply_or_ignore(Event::Reconnect),
                     Err(error) => return Some(Err(error)),
@@ -619,7 +619,7 @@ fn unconnected(id: &TransportId, options: &ControllerOptions) -> Result<AdminQue
         upcall: options.upcall,
         delay_submit: false,
     };
-    let qpair = Qpair::new(configuration, &association(id, options)?)?;
+    let qpair = Qpair::new(configuration, &Arc::new(association(id, options)?))?;
     Ok(AdminQueue::new(qpair, options.admin_timeout, options.keep_alive_timeout))
 }
 

@@ -23,6 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use verbs::{
     CmId, ConnectParameters, DeviceList, Ended, EventChannel, IdOption, QueuePair, QueuePairCapabilities,
@@ -38,7 +39,7 @@ pub(super) struct Resolver {
 
 impl Resolver {
     /// Creates the event channel and the id, and sets its options.
-    pub(super) fn new(target: &ConnectTarget) -> Result<Self, Error> {
+    pub(super) fn new(target: &ConnectTarget, label: &str) -> Result<Self, Error> {
         let devices = DeviceList::open().map_err(Error::NoDevice)?;
         let channel = EventChannel::new()?;
         let id = CmId::new(&channel)?;
@@ -52,7 +53,7 @@ impl Resolver {
         if let Some(timeout) = target.acknowledge_timeout
             && let Err(error) = id.set_option(IdOption::AcknowledgeTimeout(timeout))
         {
-            tracing::warn!("{}: the acknowledge timeout stays the device's own: {error}", target.label);
+            tracing::warn!("{label}: the acknowledge timeout stays the device's own: {error}");
         }
         Ok(Self { id, channel, devices })
     }
@@ -264,21 +265,22 @@ impl Connection {
     }
 
     /// Begins the end: nothing more is posted, the queue pair goes to the error state, which makes the device
-    /// flush what it has, and the peer is told if it does not know (T26, T27, T38–T40).
-    pub(super) fn begin_draining(&self, target: &ConnectTarget, now: Moment) {
+    /// flush what it has, and the peer is told if it does not know (T26, T27, T38–T40). Its answer is waited for no longer than
+    /// `cm_timeout`.
+    pub(super) fn begin_draining(&self, cm_timeout: Duration, label: &str, now: Moment) {
         let Remainder { wire, id, cm, .. } = &self.rest;
         wire.begin_draining();
         if let Err(error) = self.queue_pair.queue_pair().move_to_error() {
-            tracing::warn!("{}: moving the queue pair to the error state: {error}", target.label);
+            tracing::warn!("{label}: moving the queue pair to the error state: {error}");
         }
         if cm.established.get() && !cm.disconnected.get() && !cm.device_is_gone.get() {
             match id.disconnect() {
                 Ok(()) => cm.awaits_disconnected.set(true),
-                Err(error) => tracing::debug!("{}: disconnecting: {error}", target.label),
+                Err(error) => tracing::debug!("{label}: disconnecting: {error}"),
             }
         }
         cm.drain_deadline.set(now.after(super::DRAIN_TIMEOUT));
-        cm.cm_deadline.set(now.after(target.cm_timeout));
+        cm.cm_deadline.set(now.after(cm_timeout));
     }
 
     /// Whether the device is done with the connection's memory: every work request accounted for, or its deadline

@@ -54,7 +54,7 @@ pub struct Qpair {
     configuration: QpairConfiguration,
     /// What the next attempt to connect goes by, and the one that is under way. Uncontended: there is no empty one to put in its
     /// place while it is shared.
-    association: Mutex<Rc<Association>>,
+    association: Mutex<Arc<Association>>,
     label: Cell<Arc<str>>,
     state: Cell<QpairState>,
     lanes: Rc<Lanes>,
@@ -77,21 +77,21 @@ pub struct Qpair {
 
 impl Qpair {
     /// A qpair that is not connected, and that connects with this association unless it is told another.
-    pub fn new(configuration: QpairConfiguration, association: &Association) -> Result<Rc<Self>, Error> {
+    pub fn new(configuration: QpairConfiguration, association: &Arc<Association>) -> Result<Rc<Self>, Error> {
         let count = configuration.requests.clamp(1, MAXIMUM_REQUESTS);
         let depth = configuration.queue_size.saturating_sub(1).max(1);
         // What is put off goes out with one doorbell, however much it is; a full row would not wait for the poll.
         let row = if configuration.delay_submit { depth.min(count) + 1 } else { 0 };
         let parts = Parts::new(count, depth, row, configuration.queue_id)?;
-        let association = association_of(configuration.queue_id, association);
+        let label = label_of(configuration.queue_id, association);
         Ok(Rc::new_cyclic(|me| Self {
             me: me.clone(),
             wire: Wire::new(parts, me.clone(), configuration.delay_submit, configuration.upcall),
             short_polls: Cell::new(0),
             configuration,
-            label: Cell::new(association.target.label.clone()),
+            label: Cell::new(label),
             controller_id: Cell::new(association.controller_id),
-            association: Mutex::new(Rc::new(association)),
+            association: Mutex::new(association.clone()),
             state: Cell::new(State::Idle),
             lanes: Lanes::new(false),
             group: Cell::new(None),
@@ -126,18 +126,17 @@ impl Qpair {
     }
 
     /// Sets what the next attempt to connect goes by. Only at rest.
-    pub fn associate(&self, association: &Association) -> Result<(), Error> {
+    pub fn associate(&self, association: &Arc<Association>) -> Result<(), Error> {
         if !self.is_at_rest() {
             return Err(Error::NotDisconnected);
         }
-        let association = association_of(self.queue_id(), association);
-        self.label.set(association.target.label.clone());
-        *self.association.lock() = Rc::new(association);
+        self.label.set(label_of(self.queue_id(), association));
+        *self.association.lock() = association.clone();
         Ok(())
     }
 
     /// What the attempt to connect that is under way goes by, or the last one, or the next.
-    fn association(&self) -> Rc<Association> {
+    fn association(&self) -> Arc<Association> {
         self.association.lock().clone()
     }
 
@@ -678,15 +677,13 @@ impl Drop for Qpair {
     }
 }
 
-/// An association as the qpair of that queue id has it: with a label of its own.
-fn association_of(queue_id: u16, association: &Association) -> Association {
-    let mut own = association.clone();
+/// What log lines call the qpair of that queue id.
+fn label_of(queue_id: u16, association: &Association) -> Arc<str> {
     let label = &association.target.label;
-    own.target.label = match queue_id {
+    match queue_id {
         0 => Arc::from(format!("{label} admin queue")),
         id => Arc::from(format!("{label} qid {id}")),
-    };
-    own
+    }
 }
 
 #[inline]

@@ -45,7 +45,7 @@ impl Qpair {
         self.held_attempts.set(0);
         let association = self.association();
         self.patience.set(clock::now().after(association.target.connect_timeout));
-        let resolver = Resolver::new(&association.target).map_err(|error| {
+        let resolver = Resolver::new(&association.target, &self.label()).map_err(|error| {
             tracing::error!("{}: connecting: {error}", self.label());
             match error {
                 Error::NoDevice(_) => error,
@@ -290,7 +290,7 @@ impl Qpair {
             Due::Nothing => {}
             Due::End(error) => self.attempt_failed(error),
             Due::DrainEnded => self.apply(Event::DrainEnded),
-            Due::NextAttempt => match Resolver::new(&self.association().target) {
+            Due::NextAttempt => match Resolver::new(&self.association().target, &self.label()) {
                 Ok(resolver) => self.apply(Event::Connect(Box::new(resolver))),
                 Err(error) => {
                     self.log_connect_failure(&error);
@@ -461,10 +461,10 @@ impl Qpair {
                 })
             }
             Action::Start => {
-                tracing::debug!("{}: connected", target.label);
+                tracing::debug!("{}: connected", self.label());
                 if let Err(error) = self.watch_events() {
                     // Live, but deaf to its end: better not live.
-                    tracing::error!("{}: the connection failed: watching CM events: {error}", target.label);
+                    tracing::error!("{}: the connection failed: watching CM events: {error}", self.label());
                     return Some(Event::Failed(FailureReason::Local));
                 }
                 self.flush_now();
@@ -476,7 +476,7 @@ impl Qpair {
             Action::Drain => {
                 self.with(|state| {
                     if let State::Draining(connection, _) = state {
-                        connection.begin_draining(target, now);
+                        connection.begin_draining(target.cm_timeout, &self.label(), now);
                     }
                 });
                 Ok(())

@@ -51,7 +51,7 @@ fn qpair(peer: &Silent) -> Rc<Qpair> {
         in_capsule_data: 0,
         queue_entries: 65_536,
     };
-    Qpair::new(configuration, &association).unwrap()
+    Qpair::new(configuration, &Arc::new(association)).unwrap()
 }
 
 /// Polls, with time going by, until the qpair is in the state of that name.
