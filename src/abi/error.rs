@@ -182,6 +182,8 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::NoMap(_) => libc::ENOSYS,
         TransportError::NotRegistered { .. } => libc::EFAULT,
         TransportError::TooManyPieces(_) => libc::EINVAL,
+        // Whatever the device says: "no memory" would ask the program to try again.
+        TransportError::NoRow(_) => libc::EIO,
         TransportError::NoDevice(error) => of_device_search(error.errno),
         TransportError::Verbs(error) => error.errno,
         TransportError::Connect(error) => of_connect(*error),

@@ -79,6 +79,9 @@ pub enum Error {
     /// The data of a command lie in more pieces than a capsule of the connection has room for.
     #[error("data in {0} pieces, which the connection's capsules have no room for")]
     TooManyPieces(u32),
+    /// The device refuses the memory in which the descriptors of several pieces are to lie. Nothing that ends would change that.
+    #[error("no descriptors for data in several pieces: {0}")]
+    NoRow(verbs::Error),
     /// There is no memory.
     #[error("out of memory")]
     NoMemory,

@@ -120,7 +120,10 @@ impl Inner {
     ) -> Result<(Sgl, Segment), Error> {
         let registered = match &self.registered {
             Some(registered) => registered,
-            None => self.registered.insert(RegisteredMemory::of(&self.memory, domain, Access::LocalRead)?),
+            None => {
+                let registered = RegisteredMemory::of(&self.memory, domain, Access::LocalRead);
+                self.registered.insert(registered.map_err(Error::NoRow)?)
+            }
         };
         let length = (descriptors.min(PIECES) * ENTRY) as u32;
         let address = self.memory.address().wrapping_add(place(slot, 0) as u64);
