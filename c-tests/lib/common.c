@@ -67,6 +67,7 @@ struct spdk_nvme_ctrlr *connect_as_host(const struct spdk_nvme_transport_id *tri
 
 	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
 	opts.fabrics_connect_timeout_us = FABRICS_CONNECT_SECONDS * 1000 * 1000;
+	opts.keep_alive_timeout_ms = KEEP_ALIVE_SECONDS * 1000;
 	if (host != 0) {
 		snprintf(opts.hostnqn, sizeof(opts.hostnqn), "nqn.2016-06.io.spdk:host%u", host);
 		/* A subsystem may refuse one Host Identifier with two Host NQNs. */

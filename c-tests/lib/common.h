@@ -28,11 +28,13 @@ bool environment_start(const char *name);
 bool trid_read(struct spdk_nvme_transport_id *trid, const char *text);
 
 /*
- * Connects to the controller at `trid`, with defaults but for the Fabrics Connect command: a target may be slow to
- * answer it when many queues come at once, above all in an emulated machine, so it has FABRICS_CONNECT_SECONDS instead
- * of half a second. NULL if there is no controller; the library has said why.
+ * Connects to the controller at `trid`, with defaults but for two times. A target may be slow to answer Fabrics Connect when many
+ * queues come at once, above all in an emulated machine, so it has FABRICS_CONNECT_SECONDS instead of half a second. And a test does not
+ * poll the Admin Queue while it does other things, which under valgrind take longer than the usual Keep Alive Timeout of 10 s. NULL if
+ * there is no controller; the library has said why.
  */
 #define FABRICS_CONNECT_SECONDS 30
+#define KEEP_ALIVE_SECONDS 600
 struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *trid);
 
 /*
