@@ -1,9 +1,10 @@
 //! The program's memory, reached without trust in its address.
 //!
 //! A buffer that nobody registered may be anything: not mapped, not writable, or unmapped while its request is on its way. So it is copied
-//! by the kernel, which answers a bad address with an error where a plain copy would end the process: `process_vm_writev` and
-//! `process_vm_readv` on the own process, with the program's memory as the *local* side, where it is checked as in any system call.
-//! What is not there is refused, and a refused copy is the worst that can happen.
+//! by the kernel, which answers a bad address with an error where a plain copy would end the process: `process_vm_readv` on the own
+//! process. What is read is its remote side and what is written its local one, so a tool that watches memory (valgrind) hears of the
+//! bytes that the program gets, and not of an address that is only tried. What is not there is refused, and a refused copy is the worst
+//! that can happen.
 
 use super::Piece;
 use std::{ffi::c_void, sync::OnceLock};
@@ -40,19 +41,20 @@ enum Way {
 }
 
 fn copy(way: Way, pieces: &[Piece], memory: &Memory) -> bool {
-    let Some((local, count, bytes)) = vector(pieces) else { return false };
-    let Some(remote) = one(memory.address(), bytes).filter(|_| bytes <= memory.length()) else {
+    let Some((all, count, bytes)) = vector(pieces) else { return false };
+    let Some(own) = one(memory.address(), bytes).filter(|_| bytes <= memory.length()) else {
         return false;
     };
-    // SAFETY: getpid has no requirement. Both calls have whole vectors, of which `count` elements are looked at. The remote side is
-    // `bytes` bytes of `memory`, to which nobody has a reference. The local side is the program's: it gave that memory to be read
-    // or written until its callback, and the kernel answers with an error where none is.
+    let count = count as libc::c_ulong;
+    // SAFETY: getpid has no requirement. The call has whole vectors, of which one and `count` elements are looked at. One side is `bytes`
+    // bytes of `memory`, to which nobody has a reference. The other is the program's: it gave that memory to be read or written until
+    // its callback, and the kernel answers with an error where none is.
     let copied = unsafe {
-        let call = match way {
-            Way::In => libc::process_vm_writev,
-            Way::Out => libc::process_vm_readv,
-        };
-        call(libc::getpid(), local.as_ptr(), count as libc::c_ulong, &remote, 1, 0)
+        let pid = libc::getpid();
+        match way {
+            Way::In => libc::process_vm_readv(pid, &own, 1, all.as_ptr(), count, 0),
+            Way::Out => libc::process_vm_readv(pid, all.as_ptr(), count, &own, 1, 0),
+        }
     };
     usize::try_from(copied) == Ok(bytes)
 }
