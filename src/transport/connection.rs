@@ -328,6 +328,9 @@ impl Drained {
             let deadline = remainder.cm.cm_deadline.get();
             Parting::new(remainder.id.clone(), remainder.channel.clone(), deadline)
         });
+        // The domain goes before the id: librdmacm has a domain of its own on the device, which it takes back with the last id there, and
+        // only if nobody has the list of devices any more, which this library's domain holds.
+        remainder.wire.let_go_of_memory();
         drop(remainder);
         Ok(parting)
     }

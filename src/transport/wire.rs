@@ -499,15 +499,20 @@ impl Wire {
         Ok(Opened { registrations, connect_data })
     }
 
+    /// Its queue pair is destroyed: what was registered for the data of its commands is given back, but for what requests hold until
+    /// they are told.
+    pub(super) fn let_go_of_memory(&self) {
+        self.rows.shut();
+        if let Some(pool) = self.pool.take() {
+            pool.close();
+        }
+    }
+
     /// Its connection was released: nothing that still comes is its own.
     pub(super) fn shut(&self) {
         self.key.set(0);
         self.fault.set(None);
         self.faulty.set(false);
-        self.rows.shut();
-        if let Some(pool) = self.pool.take() {
-            pool.close();
-        }
     }
 
     /// Where the queue pair of its connection sits.
