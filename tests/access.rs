@@ -19,7 +19,7 @@ use common::{
 use face::*;
 use spec::{
     AdminOpcode, Completion, FabricsType, Status,
-    ana_log::{GROUP_SIZE, HEADER_SIZE},
+    ana::{ANA_DESCRIPTOR_SIZE, ANA_HEADER_SIZE},
     feature::AsyncEvent,
     identify::{CMIC_ANA, CTRATT_EXTENDED_LBA_FORMATS, Cns, LPA_EXTENDED_DATA},
     log::LogPageId,
@@ -84,10 +84,10 @@ struct Claims {
 type Shared = Rc<RefCell<Claims>>;
 
 fn log(groups: &[(u32, u8, &[u32])]) -> Vec<u8> {
-    let mut log = vec![0; HEADER_SIZE];
+    let mut log = vec![0; ANA_HEADER_SIZE];
     log[8..10].copy_from_slice(&(groups.len() as u16).to_le_bytes());
     for (id, state, namespaces) in groups {
-        let mut head = [0; GROUP_SIZE];
+        let mut head = [0; ANA_DESCRIPTOR_SIZE];
         head[..4].copy_from_slice(&id.to_le_bytes());
         head[4..8].copy_from_slice(&(namespaces.len() as u32).to_le_bytes());
         head[16] = *state;
@@ -395,7 +395,7 @@ fn a_log_that_lies() {
     let mut many = good.clone();
     many[8..10].copy_from_slice(&u16::MAX.to_le_bytes());
     let mut endless = log(&[(3, 2, &[1, 2]), (4, 3, &[5]), (5, 3, &[])]);
-    let last = endless.len() - GROUP_SIZE;
+    let last = endless.len() - ANA_DESCRIPTOR_SIZE;
     endless[last + 4..last + 8].copy_from_slice(&u32::MAX.to_le_bytes());
     let foreign = log(&[(3, 2, &[0, 1, 2, 3, 7, u32::MAX, 2]), (4, 3, &[5])]);
     for (log, has_line) in [(many, false), (endless, true), (foreign, false)] {

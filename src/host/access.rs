@@ -11,7 +11,8 @@ use super::{
 };
 use spec::{
     Command,
-    ana_log::{self, GROUP_SIZE, HEADER_SIZE, Overrun},
+    ana::{ANA_DESCRIPTOR_SIZE, ANA_HEADER_SIZE},
+    ana_log::{self, Overrun},
     identify::LPA_EXTENDED_DATA,
     log::LogPageId,
 };
@@ -89,7 +90,8 @@ pub(super) async fn access(
     }
     let view = summary.view();
     let groups = usize::try_from(view.nanagrpid()).unwrap_or(usize::MAX).min(GROUPS_MAX);
-    let size = |groups: usize, namespaces: usize| HEADER_SIZE + groups * GROUP_SIZE + namespaces * 4;
+    let size =
+        |groups: usize, namespaces: usize| ANA_HEADER_SIZE + groups * ANA_DESCRIPTOR_SIZE + namespaces * 4;
     let log = read(work, summary, size(groups, listing.len()), retains).await?;
     let (access, overrun) = AccessLog::read(&log, listing)?;
     if overrun.is_none() {
@@ -149,7 +151,7 @@ mod tests {
         let mut log = vec![0; 16];
         log[8] = 3;
         for (group, state, ids) in [(4, 2, &[9, 1, 0, 77][..]), (6, 3, &[2, 1, u32::MAX]), (8, 4, &[5])] {
-            let mut head = [0; GROUP_SIZE];
+            let mut head = [0; ANA_DESCRIPTOR_SIZE];
             head[..4].copy_from_slice(&u32::to_le_bytes(group));
             head[4] = ids.len() as u8;
             head[16] = state;

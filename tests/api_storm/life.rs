@@ -42,50 +42,6 @@ type Late = extern "C" fn(*mut c_void, Handle, Handle, u16);
 /// Longer than an end and a bring-up.
 const RESET: Duration = Duration::from_secs(24);
 
-/// What the program knows of its aborts.
-#[derive(Default)]
-pub(super) struct Aborts(RefCell<Vec<Abort>>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Abort {
-    /// Being asked for.
-    Asked,
-    Accepted,
-    Refused,
-    Told,
-}
-
-impl Aborts {
-    fn ask(&self) -> usize {
-        let mut all = self.0.borrow_mut();
-        all.push(Abort::Asked);
-        all.len() - 1
-    }
-
-    fn told(&self, number: usize) {
-        let abort = &mut self.0.borrow_mut()[number];
-        // If all its commands still waited in the host it is told of inside of the call.
-        let is_due = matches!(*abort, Abort::Accepted | Abort::Asked);
-        assert!(is_due, "abort {number} is told of, and was {abort:?}");
-        *abort = Abort::Told;
-    }
-
-    fn answered(&self, number: usize, accepted: bool) {
-        let abort = &mut self.0.borrow_mut()[number];
-        match (*abort, accepted) {
-            (Abort::Asked, true) => *abort = Abort::Accepted,
-            (Abort::Asked, false) => *abort = Abort::Refused,
-            (before, accepted) => assert!(accepted && before == Abort::Told, "abort {number} was {before:?}"),
-        }
-    }
-
-    /// At the end of all.
-    pub(super) fn settle(&self) {
-        let owed = self.0.borrow().iter().position(|abort| *abort == Abort::Accepted);
-        assert_eq!(owed, None, "an abort was accepted and never told of");
-    }
-}
-
 impl Program {
     /// Does anything with a controller.
     pub(super) fn live(&self, pair: usize) {
@@ -173,7 +129,8 @@ impl Program {
         let argument = std::ptr::without_provenance_mut(number + 1);
         let place = self.qpair(self.storm.roll(QPAIRS)).filter(|place| place.controller == controller);
         let qpair = place.map_or(null_mut(), |place| place.qpair);
-        let rc = if self.storm.once_in(3) {
+        let by_id = self.storm.once_in(3);
+        let rc = if by_id {
             let id = self.storm.roll(0x1_0000) as u16;
             call!(self.storm, NONE, spdk_nvme_ctrlr_cmd_abort(controller, qpair, id, abort_is_over, argument))
         } else {
@@ -187,8 +144,8 @@ impl Program {
         };
         let answers = [0, -libc::ENXIO, -libc::ENOENT, -libc::ENOMEM, -libc::EINVAL, -libc::EAGAIN];
         assert!(answers.contains(&rc), "{rc}");
-        self.aborts.answered(number, rc == 0);
-        count(if rc == 0 { "aborts" } else { "refused aborts" });
+        // If all the commands of that argument still waited in the host it is told of inside of the call.
+        self.aborts.answered(number, rc == 0, !by_id);
     }
 
     pub(super) fn watch(&self, controller: Handle) {

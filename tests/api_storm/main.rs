@@ -96,7 +96,7 @@ struct Program {
     resetting: RefCell<Vec<Handle>>,
     /// Controllers that are in the midst of a reset, further out.
     resets: RefCell<Vec<Handle>>,
-    aborts: life::Aborts,
+    aborts: Aborts,
     /// Which I/O is being asked for its pieces, and from which byte of its data on.
     asked: Cell<(usize, u32)>,
 }
@@ -657,7 +657,7 @@ fn storm(seed: u64) {
         stale: RefCell::default(),
         resetting: RefCell::default(),
         resets: RefCell::default(),
-        aborts: life::Aborts::default(),
+        aborts: Aborts::default(),
         asked: Cell::default(),
     });
     PROGRAM.set(Some(program.clone()));

@@ -489,6 +489,54 @@ impl Storm {
     }
 }
 
+/// What a program knows of the Abort commands that it asked for: each that was accepted is told of once, and no other.
+#[derive(Default)]
+pub struct Aborts(RefCell<Vec<Abort>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Abort {
+    /// Being asked for.
+    Asked,
+    Accepted,
+    Refused,
+    Told,
+}
+
+impl Aborts {
+    /// Another one is about to be asked for. Its number.
+    pub fn ask(&self) -> usize {
+        let mut all = self.0.borrow_mut();
+        all.push(Abort::Asked);
+        all.len() - 1
+    }
+
+    /// The answer to that. `told_inside`: the program may have been told by then.
+    pub fn answered(&self, number: usize, accepted: bool, told_inside: bool) {
+        let abort = &mut self.0.borrow_mut()[number];
+        match (*abort, accepted) {
+            (Abort::Asked, true) => *abort = Abort::Accepted,
+            (Abort::Asked, false) => *abort = Abort::Refused,
+            (Abort::Told, true) if told_inside => {}
+            (before, accepted) => panic!("abort {number} was {before:?}, accepted: {accepted}"),
+        }
+        count(if accepted { "aborts" } else { "refused aborts" });
+    }
+
+    /// Its callback.
+    pub fn told(&self, number: usize) {
+        let abort = &mut self.0.borrow_mut()[number];
+        let is_due = matches!(*abort, Abort::Accepted | Abort::Asked);
+        assert!(is_due, "abort {number} is told of, and was {abort:?}");
+        *abort = Abort::Told;
+    }
+
+    /// At the end of all.
+    pub fn settle(&self) {
+        let owed = self.0.borrow().iter().position(|abort| *abort == Abort::Accepted);
+        assert_eq!(owed, None, "an abort was accepted and never told of");
+    }
+}
+
 /// Whether somebody looks at one world: thousands of lines help nobody else.
 pub fn is_loud() -> bool {
     let seeds = replay::seeds(0..0);

@@ -10,46 +10,6 @@ use spdk_nvme_rdma::host::Watch;
 /// Longer than an end and a bring-up.
 const RESET: Duration = Duration::from_secs(36);
 
-/// What the program knows of its aborts.
-#[derive(Default)]
-pub(super) struct Aborts(RefCell<Vec<Abort>>);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Abort {
-    /// Being asked for.
-    Asked,
-    Accepted,
-    Refused,
-    Told,
-}
-
-impl Aborts {
-    fn ask(&self) -> usize {
-        let mut all = self.0.borrow_mut();
-        all.push(Abort::Asked);
-        all.len() - 1
-    }
-
-    fn answered(&self, number: usize, accepted: bool) {
-        let abort = &mut self.0.borrow_mut()[number];
-        assert!(*abort == Abort::Asked, "abort {number} was told of inside of its submission");
-        *abort = if accepted { Abort::Accepted } else { Abort::Refused };
-    }
-
-    fn told(&self, number: usize) {
-        let abort = &mut self.0.borrow_mut()[number];
-        assert!(*abort == Abort::Accepted, "abort {number} was told of twice, or refused and told of");
-        *abort = Abort::Told;
-    }
-
-    /// At the end of all.
-    pub(super) fn settle(&self) {
-        let all = self.0.borrow();
-        let owed = all.iter().position(|abort| *abort == Abort::Accepted);
-        assert_eq!(owed, None, "an abort was accepted and never told of");
-    }
-}
-
 impl Program {
     /// Does anything with a controller.
     pub(super) fn live(&self, pair: usize) {
@@ -134,8 +94,7 @@ impl Program {
                 .call("abort_requests", NONE, || controller.abort_requests(qpair, argument, told))
                 .unwrap_or(false)
         };
-        self.aborts.answered(number, accepted);
-        count(if accepted { "aborts" } else { "refused aborts" });
+        self.aborts.answered(number, accepted, false);
     }
 
     pub(super) fn watch(&self, controller: &Rc<Controller>) {

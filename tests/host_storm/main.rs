@@ -80,7 +80,7 @@ struct Program {
     gone: RefCell<Vec<Place>>,
     /// Controllers whose reset was begun and is not over.
     resetting: RefCell<Vec<Rc<Controller>>>,
-    aborts: life::Aborts,
+    aborts: Aborts,
 }
 
 /// A qpair, and what the program knows of it.
@@ -482,7 +482,7 @@ fn storm(seed: u64) {
         ending: RefCell::default(),
         gone: RefCell::default(),
         resetting: RefCell::default(),
-        aborts: life::Aborts::default(),
+        aborts: Aborts::default(),
     });
     PROGRAM.set(Some(program.clone()));
     let leave = Leave;

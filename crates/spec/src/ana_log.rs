@@ -1,6 +1,6 @@
 //! The Asymmetric Namespace Access log page, read (Base 2.0, 5.16.1.13).
 
-pub use crate::ana::{ANA_DESCRIPTOR_SIZE as GROUP_SIZE, ANA_HEADER_SIZE as HEADER_SIZE};
+use crate::ana::{ANA_DESCRIPTOR_SIZE, ANA_HEADER_SIZE};
 use crate::bytes::{u16_at, u32_at, u64_at};
 use thiserror::Error;
 
@@ -45,7 +45,7 @@ pub fn change_count(page: &[u8]) -> u64 {
 #[must_use]
 pub fn groups(page: &[u8]) -> AnaGroups<'_> {
     let all = u16_at(page, 8);
-    AnaGroups { rest: page.get(HEADER_SIZE..).unwrap_or_default(), length: page.len(), all, nth: 0 }
+    AnaGroups { rest: page.get(ANA_HEADER_SIZE..).unwrap_or_default(), length: page.len(), all, nth: 0 }
 }
 
 /// Iterator over the groups of a page.
@@ -66,7 +66,7 @@ impl<'a> Iterator for AnaGroups<'a> {
         }
         self.nth = self.nth.saturating_add(1);
         let (nth, all, length) = (self.nth, self.all, self.length);
-        let Some((head, rest)) = self.rest.split_at_checked(GROUP_SIZE) else {
+        let Some((head, rest)) = self.rest.split_at_checked(ANA_DESCRIPTOR_SIZE) else {
             self.nth = all;
             return Some(Err(Overrun { nth, all, namespaces: 0, length }));
         };
@@ -116,7 +116,7 @@ mod tests {
     fn a_group_beyond_the_page_is_the_last() {
         for (count, cut) in [(3, 0), (u32::MAX, 0), (2, 1), (0x4000_0000, 0)] {
             let mut said = page(3, &[(1, 1, 1, &[1]), (2, count, 1, &[5, 6]), (3, 0, 1, &[])]);
-            said.truncate(HEADER_SIZE + GROUP_SIZE * 2 + 12 - cut);
+            said.truncate(ANA_HEADER_SIZE + ANA_DESCRIPTOR_SIZE * 2 + 12 - cut);
             let read: Vec<_> = groups(&said).collect();
             assert_eq!(read.len(), 2);
             let length = said.len();
