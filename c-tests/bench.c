@@ -35,7 +35,6 @@ struct kind {
 	uint32_t queue_size; /* 0: room for all */
 	uint32_t depth;      /* 0: all of them */
 	bool vector;         /* in two pieces that are not next to each other */
-	uint32_t divisor;    /* of the count, for those that move much; 0: 1 */
 };
 
 static const struct kind g_kinds[] = {
@@ -46,7 +45,7 @@ static const struct kind g_kinds[] = {
 	{.name = "waiting", .bytes = 4096, .queue_size = 16, .depth = 32},
 	{.name = "readv", .bytes = 4096, .vector = true},
 	/* Eight commands for each. */
-	{.name = "split", .bytes = 8 * BENCH_LARGEST_TRANSFER, .depth = 1, .divisor = 16},
+	{.name = "split", .bytes = 8 * BENCH_LARGEST_TRANSFER, .depth = 1},
 };
 static const uint32_t g_depths[] = {1, 32, 128};
 static const struct mode {
@@ -147,7 +146,7 @@ static void one_case(struct session *session, const struct kind *kind, const str
 	if (cycles) {
 		time_case(&load, name);
 	} else {
-		count_case(&load, name, kind->divisor != 0 && count > kind->divisor ? count / kind->divisor : count);
+		count_case(&load, name, count);
 	}
 	qpair_end(load.qpair);
 	if (shape.group != NULL) {

@@ -66,6 +66,9 @@ void in_process_start_with(const char *nqn, uint64_t size, const struct in_proce
 	if (room->io_queues != 0) {
 		options.io_queues = room->io_queues;
 	}
+	if (room->mdts != 0) {
+		options.mdts = room->mdts;
+	}
 	if (!room->lingers) {
 		options.linger_ms = 0;
 	}

@@ -31,6 +31,7 @@ void in_process_start(const char *nqn, uint64_t size, struct spdk_nvme_transport
 struct in_process_room {
 	uint16_t queue_entries;
 	uint16_t io_queues;
+	uint8_t mdts; /* one command transfers 2^mdts pages of 4 KiB at most */
 	uint32_t more_namespaces; /* beside the first, of one block each */
 	bool lingers; /* a queue id stays taken for a moment after its connection, as by default */
 };

@@ -42,7 +42,7 @@ uint64_t spdk_get_ticks(void)
 void bench_open(struct session *session, const char *name, unsigned slowness)
 {
 	/* Room for 255 commands in a queue and for 1,000 queues; a queue id is free again at once. */
-	static const struct in_process_room room = {.queue_entries = 256, .io_queues = 1024, .lingers = false};
+	static const struct in_process_room room = {.queue_entries = 256, .io_queues = 1024, .mdts = BENCH_MDTS, .lingers = false};
 	struct spdk_nvme_transport_id trid;
 	struct spdk_nvme_ctrlr_opts opts;
 

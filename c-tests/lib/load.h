@@ -20,8 +20,9 @@
 #include "session.h"
 
 #define MAX_DEPTH 256u
-/* What the target takes in one command. */
-#define BENCH_LARGEST_TRANSFER (128u << 10)
+/* What the target takes in one command: little, so that one that takes several does not take long to carry out. */
+#define BENCH_MDTS 1u
+#define BENCH_LARGEST_TRANSFER (4096u << BENCH_MDTS)
 
 /*
  * A target in this process that is roomy enough for what is measured, and a controller on it. The host's clock goes `slowness` times

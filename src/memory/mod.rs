@@ -148,7 +148,7 @@ impl Map {
         }
         let Some(keys) = self.inner.keys.get(Translation(translation)) else { return Covered::No };
         let size = covered.min(u64::MAX - address);
-        cache.entry.set(Entry { start: address, size, keys: keys.into() });
+        cache.remember(Entry { start: address, size, keys: keys.into() });
         Covered::Registered(keys)
     }
 
@@ -333,11 +333,13 @@ fn locked_by(region: &Region) -> u64 {
     u64::from(region.count()).saturating_mul(region.length() as u64)
 }
 
-/// The last look-up of one user of a map. It is void when the epoch (`crate::epoch`) goes on, or its user turns to another map: who
-/// uses it has seen to that, and [clears](Cache::clear) it then.
+/// The last look-ups of one user of a map. They are void when the epoch (`crate::epoch`) goes on, or its user turns to another map: who
+/// uses them has seen to that, and [clears](Cache::clear) them then.
 #[derive(Debug)]
 pub struct Cache {
     entry: Cell<Entry>,
+    /// The one before, of another region: for data in several pieces.
+    other: Cell<Entry>,
 }
 
 /// What a cache knows of the region that a buffer lies in. Remote keys are as the upper half of a keyed SGL descriptor has them,
@@ -355,8 +357,8 @@ pub struct Prepared {
 impl From<Keys> for Prepared {
     fn from(keys: Keys) -> Self {
         let half = |key| {
-            let [_, _, low, high] = spec::Sgl::keyed(0, 0, key).dwords;
-            u64::from(low) | u64::from(high) << 32
+            let [_, rest] = spec::Sgl::keyed(0, 0, key).to_words();
+            rest
         };
         Self { local: keys.local, readable: half(keys.readable), writable: half(keys.writable) }
     }
@@ -372,22 +374,31 @@ struct Entry {
 impl Cache {
     /// A cache that knows nothing.
     pub fn new() -> Self {
-        Self { entry: Cell::new(Entry::NOTHING) }
+        Self { entry: Cell::new(Entry::NOTHING), other: Cell::new(Entry::NOTHING) }
     }
 
     /// Forgets what it knows.
     pub fn clear(&self) {
         self.entry.set(Entry::NOTHING);
+        self.other.set(Entry::NOTHING);
+    }
+
+    fn remember(&self, entry: Entry) {
+        let before = self.entry.replace(entry);
+        if before.keys.local != entry.keys.local || before.keys.writable != entry.keys.writable {
+            self.other.set(before);
+        }
     }
 
     /// The keys for `length` bytes at `address`, if the last look-up covers them.
     #[inline(always)]
     pub(crate) fn find(&self, address: u64, length: u32) -> Option<Prepared> {
-        let entry = self.entry.get();
-        let offset = address.wrapping_sub(entry.start);
-        let room = entry.size.wrapping_sub(u64::from(length));
-        // With a length above the size, `room` wraps to more than the size.
-        (room <= entry.size && offset <= room).then_some(entry.keys)
+        self.entry.get().find(address, length)
+    }
+
+    /// As [`Cache::find`], if one of the last look-ups in two regions covers them.
+    pub(crate) fn find_either(&self, address: u64, length: u32) -> Option<Prepared> {
+        self.find(address, length).or_else(|| self.other.get().find(address, length))
     }
 }
 
@@ -395,6 +406,14 @@ impl Entry {
     /// Nothing, at the end of memory.
     const NOTHING: Self =
         Self { start: u64::MAX, size: 0, keys: Prepared { local: 0, readable: 0, writable: 0 } };
+
+    #[inline(always)]
+    fn find(&self, address: u64, length: u32) -> Option<Prepared> {
+        let offset = address.wrapping_sub(self.start);
+        let room = self.size.wrapping_sub(u64::from(length));
+        // With a length above the size, `room` wraps to more than the size.
+        (room <= self.size && offset <= room).then_some(self.keys)
+    }
 }
 
 impl Default for Cache {
@@ -436,4 +455,30 @@ unsafe extern "C" fn notify(
 /// None; unsafe only by the type of the C callback.
 unsafe extern "C" fn are_contiguous(first: u64, second: u64) -> i32 {
     i32::from(first == second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_look_ups_in_two_regions_are_known() {
+        let cache = Cache::new();
+        let keys = |n| Keys { local: n, readable: n + 1, writable: n + 2 };
+        let look_up = |start, size, n| cache.remember(Entry { start, size, keys: keys(n).into() });
+        let found = |address, length| cache.find_either(address, length).map(|keys| keys.local);
+        look_up(0x1000, 0x1000, 10);
+        assert_eq!(found(0x1000, 0x1000), Some(10));
+        assert_eq!((found(0x1800, 0x801), found(0xfff, 1), found(0x1000, u32::MAX)), (None, None, None));
+        look_up(0x8000, 0x1000, 20);
+        assert!(cache.find(0x1000, 1).is_none(), "the last one alone");
+        assert_eq!((found(0x1000, 0x1000), found(0x8fff, 1), found(0x9000, 1)), (Some(10), Some(20), None));
+        // The same region from an earlier address on: the other one stays.
+        look_up(0x7000, 0x2000, 20);
+        assert_eq!((found(0x7000, 1), found(0x1000, 1)), (Some(20), Some(10)));
+        look_up(0xf000, 0x1000, 30);
+        assert_eq!((found(0x7000, 1), found(0x1000, 1)), (Some(20), None));
+        cache.clear();
+        assert_eq!((found(0xf000, 1), found(0x7000, 1)), (None, None));
+    }
 }

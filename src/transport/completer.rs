@@ -1,5 +1,6 @@
 //! Who hears of a request's completion, and what data a request has.
 
+use super::slots::Split;
 use spec::Completion;
 use std::rc::Rc;
 
@@ -28,6 +29,8 @@ pub enum Completer {
     Shared(Rc<dyn Fn(&Completion)>),
     /// As before, of a request that the layer above calls by this name: by custom, the program's argument.
     Named(Rc<dyn Fn(&Completion)>, *mut ()),
+    /// Whoever hears of the whole transfer that the request is a part of; the layer above calls it by this name.
+    Part(Split, *mut ()),
 }
 
 /// The data of a request.

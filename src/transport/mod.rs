@@ -38,8 +38,10 @@ pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::Qpair;
 pub use rows::PIECES;
+pub use slots::Split;
 pub use state::FailureReason;
 pub use statistics::DeviceStatistics;
+pub(crate) use wire::{Reach, Resolved, SeveralToController, SeveralToHost, ToController, ToHost};
 pub use wire::{Ways, Wire};
 
 use std::time::Duration;

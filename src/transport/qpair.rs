@@ -11,14 +11,14 @@ mod life;
 
 use super::{
     Error,
-    completer::{Completer, Payload, Upcall},
+    completer::{Completer, Context, Payload, Upcall},
     config::{Association, QpairConfiguration},
     connection::{Connection, Resolver},
     group_core::GroupCore,
     injections::Injection,
     parting::Parting,
     poller::Lanes,
-    slots::Place,
+    slots::{Place, Split},
     state::{Action, End, Event, FailureReason, State},
     wire::{self, BATCH, Parts, Ways, Wire},
 };
@@ -27,7 +27,7 @@ use crate::{
     memory::Piece,
 };
 use parking_lot::Mutex;
-use spec::{Command, Status};
+use spec::{Command, Completion, Status};
 use std::{
     cell::Cell,
     rc::{Rc, Weak},
@@ -259,7 +259,6 @@ impl Qpair {
         completer: Completer,
     ) -> Result<(), Error> {
         let slots = &self.wire.slots;
-        let completer = slots.observed(completer, self.upcall());
         if slots.holds_back(command.opcode()) {
             return self.hold(command, completer);
         }
@@ -373,7 +372,7 @@ impl Qpair {
 
     /// Lets commands of an opcode end with an error, from those on that were accepted already.
     pub fn inject(&self, injection: Injection) -> Result<(), Error> {
-        self.wire.slots.inject(injection, self.upcall())?;
+        self.wire.slots.inject(injection)?;
         self.short_polls.set(0);
         Ok(())
     }
@@ -643,6 +642,22 @@ impl Qpair {
             self.counted_ended.set(ended);
             group.count_ended(ended);
         }
+    }
+
+    /// A transfer in so many parts, each of them a request whose completer is [`Completer::Part`]. `context` hears of it once, after the
+    /// last, with the first error if there was one.
+    pub fn begin_split(&self, parts: usize, context: Context) -> Result<Split, Error> {
+        self.wire.slots.begin_split(u32::try_from(parts).map_err(|_| Error::NoRequests)?, context)
+    }
+
+    /// A transfer of which no part was accepted: nobody hears of it.
+    pub fn forget_split(&self, split: Split) {
+        self.wire.slots.forget_split(split);
+    }
+
+    /// So many parts of a transfer were never sent, and count as ended like this.
+    pub fn parts_ended(&self, split: Split, parts: usize, completion: &Completion) {
+        self.wire.parts_ended(split, u32::try_from(parts).unwrap_or(u32::MAX), completion);
     }
 
     /// Whether there are as many free request slots. Walks them: not for each I/O.

@@ -8,6 +8,7 @@
 
 use super::Error;
 use crate::memory::Piece;
+use arrayvec::ArrayVec;
 use spec::Sgl;
 use std::{cell::Cell, rc::Rc, sync::Arc};
 use verbs::{Access, Memory, ProtectionDomain, RegisteredMemory, Segment};
@@ -28,17 +29,34 @@ fn of_bytes(bytes: [u8; ENTRY]) -> Piece {
 
 /// The rows of a qpair, once there are any.
 #[derive(Default)]
-pub(super) struct Rows(Cell<Option<Inner>>);
-
-struct Inner {
-    memory: Rc<Memory>,
+pub(super) struct Rows {
+    memory: Cell<Option<Rc<Memory>>>,
+    /// Where that is.
+    address: Cell<u64>,
     /// For the connection that there is.
-    registered: Option<RegisteredMemory>,
+    registered: Cell<Option<RegisteredMemory>>,
+    /// Its key for local work requests, if it is registered.
+    local_key: Cell<Option<u32>>,
+}
+
+/// Whoever knows the keys of pieces.
+pub(super) trait Keys {
+    /// The upper half of a descriptor for so much memory, with a length of 0.
+    fn key(&self, address: u64, length: u32) -> Option<u64>;
+}
+
+#[inline(always)]
+fn describe(memory: &Memory, slot: u32, pieces: &[Piece], keys: impl Keys) -> Option<()> {
+    for (place, Piece { address, length }) in memory.pairs(place(slot, 0), pieces.len())?.zip(pieces) {
+        place.set([*address, keys.key(*address, *length)? | u64::from(*length)]);
+    }
+    Some(())
 }
 
 const OUTSIDE: Error = Error::Internal("a row of descriptors lies outside of its memory");
 
 /// Where an entry of a slot's row is.
+#[inline(always)]
 fn place(slot: u32, nth: usize) -> usize {
     (slot as usize).saturating_mul(ROW).saturating_add(nth.saturating_mul(ENTRY))
 }
@@ -50,15 +68,14 @@ impl Rows {
     }
 
     /// The `count` pieces of the request in a slot.
-    pub(super) fn pieces(&self, slot: u32, count: u32) -> Result<([Piece; PIECES], usize), Error> {
-        let inner = self.0.take().ok_or(Error::Internal("a request with a row, and there are none"))?;
-        let mut pieces = [Piece::default(); PIECES];
-        let read = (0..count as usize).try_for_each(|nth| {
-            *pieces.get_mut(nth)? = of_bytes(inner.memory.read_16(place(slot, nth))?);
-            Some(())
-        });
-        self.0.set(Some(inner));
-        read.map(|()| (pieces, count as usize)).ok_or(OUTSIDE)
+    pub(super) fn pieces(&self, slot: u32, count: u32) -> Result<ArrayVec<Piece, PIECES>, Error> {
+        let memory = self.memory().ok_or(Error::Internal("a request with a row, and there are none"))?;
+        let mut pieces = ArrayVec::new();
+        for nth in 0..count as usize {
+            let bytes = memory.read_16(place(slot, nth)).ok_or(OUTSIDE)?;
+            pieces.try_push(of_bytes(bytes)).map_err(|_| OUTSIDE)?;
+        }
+        Ok(pieces)
     }
 
     /// Makes the row of slot number `slot` of `count` these descriptors: the command's own descriptor, and what goes behind the
@@ -68,13 +85,38 @@ impl Rows {
         domain: &Arc<ProtectionDomain>,
         count: u16,
         slot: u32,
-        descriptors: &[Sgl],
+        descriptors: impl ExactSizeIterator<Item = Sgl>,
     ) -> Result<(Sgl, Segment), Error> {
-        self.write(count, slot, descriptors.iter().map(|descriptor| descriptor.to_bytes()))?;
-        let mut inner = self.0.take().ok_or(OUTSIDE)?;
-        let result = inner.row(domain, slot, descriptors.len());
-        self.0.set(Some(inner));
-        result
+        let length = descriptors.len();
+        self.write(count, slot, descriptors.map(Sgl::to_bytes))?;
+        let local_key = match self.local_key.get() {
+            Some(local_key) => local_key,
+            None => self.register(domain)?,
+        };
+        let ([address, rest], row) = self.row(slot, length * ENTRY, local_key);
+        Ok((Sgl::from_words([address, rest]), row))
+    }
+
+    /// As [`Rows::describe`], of pieces for which `keys` has the upper halves of their descriptors at once. None if it has not, or if
+    /// there are no rows yet: then the row has no meaning.
+    #[inline(always)]
+    pub(super) fn describe_known(
+        &self,
+        slot: u32,
+        pieces: &[Piece],
+        keys: impl Keys,
+    ) -> Option<([u64; 2], Segment)> {
+        let local_key = self.local_key.get()?;
+        let memory = self.memory.take()?;
+        let known = describe(&memory, slot, pieces, keys).is_some();
+        std::mem::forget(self.memory.replace(Some(memory)));
+        known.then(|| self.row(slot, pieces.len() * ENTRY, local_key))
+    }
+
+    fn memory(&self) -> Option<Rc<Memory>> {
+        let memory = self.memory.take();
+        self.memory.set(memory.clone());
+        memory
     }
 
     fn write(
@@ -86,48 +128,47 @@ impl Rows {
         if entries.len() > PIECES {
             return Err(OUTSIDE);
         }
-        let inner = match self.0.take() {
-            Some(inner) => inner,
-            None => Inner { memory: Memory::new(usize::from(count).saturating_mul(ROW))?, registered: None },
+        let memory = match self.memory() {
+            Some(memory) => memory,
+            None => {
+                let memory = Memory::new(usize::from(count).saturating_mul(ROW))?;
+                self.address.set(memory.address());
+                self.memory.set(Some(memory.clone()));
+                memory
+            }
         };
-        let stored = (0..).zip(entries).all(|(nth, entry)| inner.memory.write(place(slot, nth), &entry));
-        self.0.set(Some(inner));
+        let stored = (0..).zip(entries).all(|(nth, entry)| memory.write(place(slot, nth), &entry));
         if stored { Ok(()) } else { Err(OUTSIDE) }
+    }
+
+    fn register(&self, domain: &Arc<ProtectionDomain>) -> Result<u32, Error> {
+        let memory = self.memory().ok_or(OUTSIDE)?;
+        let registered = RegisteredMemory::of(&memory, domain, Access::LocalRead).map_err(Error::NoRow)?;
+        let local_key = registered.local_key();
+        self.local_key.set(Some(local_key));
+        self.registered.set(Some(registered));
+        Ok(local_key)
+    }
+
+    /// So many bytes of a slot's row, as a command and a work request name them.
+    #[inline(always)]
+    fn row(&self, slot: u32, length: usize, local_key: u32) -> ([u64; 2], Segment) {
+        let length = length as u32; // of a row
+        let address = self.address.get().wrapping_add(place(slot, 0) as u64);
+        (Sgl::last_segment(0, length).to_words(), Segment { address, length, local_key })
     }
 
     /// The connection was released: nothing reads here any more.
     pub(super) fn shut(&self) {
-        if let Some(mut inner) = self.0.take() {
-            drop(inner.registered.take());
-            self.0.set(Some(inner));
-        }
+        self.local_key.set(None);
+        self.registered.set(None);
     }
 
     /// The connection is kept for good, and a device may still read: so is the memory. Pieces of requests that wait go with it, whose
     /// requests end, too.
     pub(super) fn spoil(&self) {
-        std::mem::forget(self.0.take());
-    }
-}
-
-impl Inner {
-    /// A slot's row of so many descriptors.
-    fn row(
-        &mut self,
-        domain: &Arc<ProtectionDomain>,
-        slot: u32,
-        descriptors: usize,
-    ) -> Result<(Sgl, Segment), Error> {
-        let registered = match &self.registered {
-            Some(registered) => registered,
-            None => {
-                let registered = RegisteredMemory::of(&self.memory, domain, Access::LocalRead);
-                self.registered.insert(registered.map_err(Error::NoRow)?)
-            }
-        };
-        let length = (descriptors.min(PIECES) * ENTRY) as u32;
-        let address = self.memory.address().wrapping_add(place(slot, 0) as u64);
-        Ok((Sgl::last_segment(0, length), Segment { address, length, local_key: registered.local_key() }))
+        self.local_key.set(None);
+        std::mem::forget((self.registered.take(), self.memory.take()));
     }
 }
 
@@ -148,7 +189,7 @@ mod tests {
         assert!(matches!(rows.store(4, 0, &[Piece::default(); PIECES + 1]), Err(Error::Internal(_))));
         let pieces: [Piece; PIECES] = std::array::from_fn(|nth| Piece { address: nth as u64, length: 7 });
         rows.store(4, 3, &pieces).unwrap();
-        assert_eq!(rows.pieces(3, PIECES as u32), Ok((pieces, PIECES)));
+        assert_eq!(rows.pieces(3, PIECES as u32).unwrap()[..], pieces);
         assert!(rows.pieces(3, PIECES as u32 + 1).is_err() && rows.pieces(4, 1).is_err());
     }
 }

@@ -39,7 +39,13 @@ use spec::{AdminOpcode, Completion, Status};
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 use verbs::{COMMAND_WORDS, Memory, ProtectionDomain, Registration, Seat, SendQueue, Slot};
 
+mod beside;
 mod injected;
+mod slab;
+
+use beside::Beside;
+pub use beside::Split;
+pub(super) use beside::{Ending, Told};
 
 /// Where a slot is.
 mod phase {
@@ -60,8 +66,9 @@ mod phase {
 /// line.
 #[repr(C)]
 pub(super) struct Request {
-    /// NULL: nobody of the layer above hears of it. Then the argument is a closure's place, or nothing.
+    /// NULL: the layer above does not hear of it, or in another way, which the request has beside its slot.
     function: Cell<*const ()>,
+    /// What the layer above calls it.
     argument: Cell<*mut ()>,
     /// While it waits, the payload's first two words.
     completion: Cell<[u64; 2]>,
@@ -112,20 +119,10 @@ pub(super) struct Finished {
     pub(super) completion: Completion,
 }
 
-/// Whom a completer tells.
-pub(super) enum Told {
-    /// The layer above, by the qpair's upcall.
-    Upcall(Context),
-    Closure(Rc<dyn Fn(&Completion)>),
-    Nobody,
-}
-
 /// What is to be done with a finished request that has no function.
 pub(super) enum Otherwise {
-    /// Call this.
-    Closure(Rc<dyn Fn(&Completion)>),
-    /// Nobody is to be told.
-    Nobody,
+    /// What it has beside its slot says.
+    Ends(Ending),
     /// It is the answer to Fabrics Connect.
     Connect,
 }
@@ -155,7 +152,7 @@ pub(super) struct Slots {
     abort_dnr: Cell<bool>,
     /// When the next one may be late.
     next_late: Cell<Moment>,
-    closures: Closures,
+    beside: Beside,
     /// While there are some the gate stays shut, too.
     injections: Injections,
     /// The requests that are not sent because of them.
@@ -211,7 +208,7 @@ impl Slots {
             watched: Cell::new(None),
             abort_dnr: Cell::new(false),
             next_late: Cell::new(Moment::START),
-            closures: Closures::default(),
+            beside: Beside::default(),
             injections: Injections::default(),
             held: Cell::default(),
             has_held: Cell::new(false),
@@ -348,62 +345,28 @@ impl Slots {
         let request = slot.user();
         let since = self.watched.get().map_or(Moment::START, |_| clock::now());
         request.since.set(since);
-        // What was there is of the slot's request before.
-        request.function.set(NOBODY.function);
-        request.argument.set(NOBODY.argument);
-        match completer {
-            Completer::Upcall(context) => {
+        let (name, told) = match completer {
+            // An injected error needs the long way at the end.
+            Completer::Upcall(context) if context.function.is_null() || !self.injections.any() => {
                 request.function.set(context.function);
                 request.argument.set(context.argument);
+                return Ok(());
             }
-            Completer::Shared(call) => self.set_closure(slot, call, std::ptr::null_mut(), ahead)?,
-            Completer::Named(call, name) => self.set_closure(slot, call, name, ahead)?,
-        }
-        Ok(())
-    }
-
-    fn set_closure(
-        &self,
-        slot: Place<'_>,
-        call: Rc<dyn Fn(&Completion)>,
-        name: *mut (),
-        ahead: bool,
-    ) -> Result<(), Error> {
-        let closure = Closure { call, name, ahead, slot: self.index(slot) };
-        let place = self.closures.insert(closure).ok_or(Error::NoMemory)?;
-        slot.user().argument.set(std::ptr::without_provenance_mut(place));
-        Ok(())
-    }
-
-    /// Puts another closure in the place of a request's completer, which it gets: what the request holds is given up before that is
-    /// called. Fails if there is no memory for it; then nothing changed.
-    #[cold]
-    pub(super) fn wrap(
-        &self,
-        slot: Place<'_>,
-        wrap: impl FnOnce(Told) -> Rc<dyn Fn(&Completion)>,
-    ) -> Result<(), Error> {
-        let request = slot.user();
-        let context = Context { function: request.function.get(), argument: request.argument.get() };
-        let index = self.index(slot);
-        let (told, name, ahead) = if !context.function.is_null() {
-            (Told::Upcall(context), context.argument, false)
-        } else {
-            // Its place is there for the other one.
-            match self.closures.take(context.argument.addr(), index) {
-                Some(Closure { call, name, ahead, .. }) => (Told::Closure(call), name, ahead),
-                None => (Told::Nobody, std::ptr::null_mut(), false),
-            }
+            Completer::Upcall(context) => (context.argument, Told::Upcall(context)),
+            Completer::Shared(call) => (NOBODY.argument, Told::Closure(call)),
+            Completer::Named(call, name) => (name, Told::Closure(call)),
+            Completer::Part(split, name) => (name, Told::Part(split)),
         };
-        self.set_closure(slot, wrap(told), name, ahead)?;
+        // What was there is of the slot's request before.
         request.function.set(NOBODY.function);
-        Ok(())
-    }
-
-    /// What the layer above calls a request: its argument, or the name of its closure.
-    fn name(&self, slot: Place<'_>) -> *mut () {
-        let (function, argument) = (slot.user().function.get(), slot.user().argument.get());
-        if function.is_null() { self.closures.name(argument.addr(), self.index(slot)) } else { argument }
+        request.argument.set(name);
+        match told {
+            Told::Part(split) => {
+                self.set_part(slot, split);
+                Ok(())
+            }
+            told => self.put_beside(slot, told, ahead),
+        }
     }
 
     /// The command ids of the requests of that name, which is not NULL, that are with the controller, the oldest first.
@@ -412,7 +375,7 @@ impl Slots {
         let mut found: Vec<Place<'_>> = self
             .requests()
             .filter(|slot| slot.user().is_outstanding() && slot.user().phase.get() != phase::ANSWERED)
-            .filter(|slot| !name.is_null() && self.name(*slot) == name)
+            .filter(|slot| !name.is_null() && slot.user().argument.get() == name)
             .collect();
         found.sort_by_key(|slot| std::cmp::Reverse(now.wrapping_sub(slot.user().order.get())));
         found.iter().map(|slot| slot.user().id.get()).collect()
@@ -423,7 +386,7 @@ impl Slots {
         let indices: Vec<u32> = self
             .queue
             .list::<WAITING>()
-            .filter(|slot| !name.is_null() && self.name(*slot) == name)
+            .filter(|slot| !name.is_null() && slot.user().argument.get() == name)
             .map(|slot| self.index(slot))
             .collect();
         for slot in indices.iter().filter_map(|index| self.queue.slot(*index)) {
@@ -455,7 +418,7 @@ impl Slots {
         let request = slot.user();
         request.phase.set(phase::FREE);
         if request.function.get().is_null() {
-            drop(self.closures.take(request.argument.get().addr(), self.index(slot)));
+            self.forget_beside(slot);
         }
     }
 
@@ -466,11 +429,9 @@ impl Slots {
 
     /// The finished requests that are in the account of room, as those that went ahead are not.
     fn finished_in_account(&self) -> impl Iterator<Item = Place<'_>> {
-        self.queue.list::<FINISHED>().filter(|slot| {
-            let request = slot.user();
-            let has_closure = request.function.get().is_null();
-            !(has_closure && self.closures.is_ahead(request.argument.get().addr(), self.index(*slot)))
-        })
+        self.queue
+            .list::<FINISHED>()
+            .filter(|slot| !(slot.user().function.get().is_null() && self.is_ahead(*slot)))
     }
 
     // ---- waiting, and the gate -----------------------------------------------------------------------------------
@@ -681,7 +642,8 @@ impl Slots {
 
     /// Whether as many requests could be accepted. Walks the lists.
     pub(super) fn has_free(&self, count: usize) -> bool {
-        self.queue.list::<OPEN>().chain(self.queue.list::<RESERVE>()).take(count).count() == count
+        self.queue.has::<OPEN>(count)
+            || self.queue.list::<OPEN>().chain(self.queue.list::<RESERVE>()).take(count).count() == count
     }
 
     fn follow_account(&self) {
@@ -887,30 +849,33 @@ impl Slots {
         Some(finished)
     }
 
-    /// What is to be done with a request that was taken just now and has no function, by the id of its completion and its argument;
-    /// its slot is free from here on.
-    #[cold]
-    pub(super) fn otherwise(&self, id: u16, argument: *mut ()) -> Otherwise {
+    /// The transfer that a request is a part of which was taken just now and has no function; then its slot is free from here on. None
+    /// if it is no part, or not only that: then [`Slots::otherwise`] is to be asked.
+    #[inline(always)]
+    pub(super) fn take_part(&self, id: u16) -> Option<Split> {
+        let index = u32::from(id) & self.mask;
+        let split = self.take_part_of(index)?;
+        self.free(self.queue.slot(index)?);
+        Some(split)
+    }
+
+    /// What is to be done with a request that was taken just now and has no function, by the id of its completion; its slot is free
+    /// from here on.
+    pub(super) fn otherwise(&self, id: u16) -> Otherwise {
         // Its own id, not only what the controller said: a response is only taken if the two are equal.
         let index = u32::from(id) & self.mask;
         if index == self.connect_slot() {
             return Otherwise::Connect;
         }
-        let Some(slot) = self.queue.slot(index) else { return Otherwise::Nobody };
-        match self.closures.take(argument.addr(), index) {
-            Some(Closure { call, ahead: false, .. }) => {
-                self.free(slot);
-                Otherwise::Closure(call)
-            }
-            Some(Closure { call, ahead: true, .. }) => {
+        let (ending, ahead) = self.take_ending(index);
+        if let Some(slot) = self.queue.slot(index) {
+            if ahead {
                 slot.push_stack::<RESERVE>();
-                Otherwise::Closure(call)
-            }
-            None => {
+            } else {
                 self.free(slot);
-                Otherwise::Nobody
             }
         }
+        Otherwise::Ends(ending)
     }
 
     /// A request had to wait for room on the wire.
@@ -945,69 +910,6 @@ fn completion([low, high]: [u64; 2]) -> Completion {
 fn words(completion: Completion) -> [u64; 2] {
     let [a, b, c, d] = completion.dwords.map(u64::from);
     [a | b << 32, c | d << 32]
-}
-
-struct Closure {
-    call: Rc<dyn Fn(&Completion)>,
-    /// What the layer above calls its request; NULL if that has no name.
-    name: *mut (),
-    /// Its slot is outside of the account of room.
-    ahead: bool,
-    /// The slot whose closure it is. A request without a function may have any argument: that alone proves nothing.
-    slot: u32,
-}
-
-/// The closures of requests that have one, which are those of this host's own commands and of transfers that were split. Place 0
-/// stands for none.
-#[derive(Default)]
-struct Closures {
-    places: Cell<Vec<Option<Closure>>>,
-}
-
-impl Closures {
-    /// The place of a closure. None if there is no memory for it.
-    fn insert(&self, closure: Closure) -> Option<usize> {
-        let mut places = self.places.take();
-        let free = places.iter().position(Option::is_none);
-        let place = free.or_else(|| places.try_reserve(1).ok().map(|()| places.len()));
-        if let Some(place) = place {
-            match places.get_mut(place) {
-                Some(slot) => *slot = Some(closure),
-                None => places.push(Some(closure)),
-            }
-        }
-        self.places.set(places);
-        place.map(|place| place + 1)
-    }
-
-    /// Takes what is at a place, if it is the closure of this slot.
-    fn take(&self, place: usize, slot: u32) -> Option<Closure> {
-        let mut places = self.places.take();
-        let closure = place.checked_sub(1).and_then(|place| {
-            let place = places.get_mut(place)?;
-            place.as_ref().is_some_and(|closure| closure.slot == slot).then(|| place.take())?
-        });
-        self.places.set(places);
-        closure
-    }
-
-    /// The name of the closure at a place, if it is that of this slot; NULL if not.
-    fn name(&self, place: usize, slot: u32) -> *mut () {
-        let places = self.places.take();
-        let closure = place.checked_sub(1).and_then(|place| places.get(place)?.as_ref());
-        let name = closure.filter(|closure| closure.slot == slot).map_or(std::ptr::null_mut(), |c| c.name);
-        self.places.set(places);
-        name
-    }
-
-    /// Whether the closure at a place is that of this slot, whose request went ahead.
-    fn is_ahead(&self, place: usize, slot: u32) -> bool {
-        let places = self.places.take();
-        let closure = place.checked_sub(1).and_then(|place| places.get(place)?.as_ref());
-        let is_ahead = closure.is_some_and(|closure| closure.slot == slot && closure.ahead);
-        self.places.set(places);
-        is_ahead
-    }
 }
 
 #[cfg(test)]

@@ -22,13 +22,13 @@ use super::{
     device::DeviceShare,
     poller::Lanes,
     qpair::Qpair,
-    rows::Rows,
-    slots::{BadCommandId, Finished, Otherwise, Place, Slots},
+    rows::{Keys, Rows},
+    slots::{BadCommandId, Ending, Finished, Otherwise, Place, Slots, Split, Told},
     statistics::Counts,
     token::{Kind, Owner, Token},
 };
 use crate::memory::{Cache, Piece, Pool};
-use data::Reached;
+use data::{Reached, given_back};
 use spec::{Command, Completion};
 use std::{
     cell::Cell,
@@ -177,7 +177,80 @@ fn memory_for(requests: u16, receives: u16) -> Result<[Rc<Memory>; 3], Error> {
 }
 
 /// The data of a command on the short way: its SGL descriptor as two words, and what goes into the capsule.
-type Resolved = ([u64; 2], Option<Segment>);
+pub(crate) type Resolved = ([u64; 2], Option<Segment>);
+
+/// Data of a command on the short way.
+pub(crate) trait Reach {
+    /// How they are reached by a command that goes out from this slot. None if that takes the long way; then nothing was changed.
+    fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved>;
+}
+
+/// Memory of the program that the controller writes to, less than 16 MiB.
+pub(crate) struct ToHost(pub(crate) Piece);
+
+/// Memory of the program that the controller reads, or that goes in the capsule, less than 16 MiB.
+pub(crate) struct ToController(pub(crate) Piece);
+
+/// As [`ToHost`], in several pieces, which the row of the slot is made to name.
+pub(crate) struct SeveralToHost<'a>(pub(crate) &'a [Piece]);
+
+/// As [`ToController`], in several pieces.
+pub(crate) struct SeveralToController<'a>(pub(crate) &'a [Piece]);
+
+impl Reach for ToHost {
+    #[inline(always)]
+    fn reach(self, wire: &Wire, _slot: u32) -> Option<Resolved> {
+        let Self(Piece { address, length }) = self;
+        let found = wire.cache.find(address, length)?;
+        Some(([address, found.writable | u64::from(length)], None))
+    }
+}
+
+impl Reach for ToController {
+    #[inline(always)]
+    fn reach(self, wire: &Wire, _slot: u32) -> Option<Resolved> {
+        let Self(Piece { address, length }) = self;
+        let found = wire.cache.find(address, length)?;
+        if length <= wire.in_capsule_data.get() {
+            let segment = Segment { address, length, local_key: found.local };
+            return Some(([0, IN_CAPSULE | u64::from(length)], Some(segment)));
+        }
+        Some(([address, found.readable | u64::from(length)], None))
+    }
+}
+
+/// The keys of pieces that all lie in the region of the last look-up, or in those of the last two.
+struct InOneRegion<'a, const TO_HOST: bool>(&'a Cache);
+struct InTwoRegions<'a, const TO_HOST: bool>(&'a Cache);
+
+impl<const TO_HOST: bool> Keys for InOneRegion<'_, TO_HOST> {
+    #[inline(always)]
+    fn key(&self, address: u64, length: u32) -> Option<u64> {
+        let found = self.0.find(address, length)?;
+        Some(if TO_HOST { found.writable } else { found.readable })
+    }
+}
+
+impl<const TO_HOST: bool> Keys for InTwoRegions<'_, TO_HOST> {
+    fn key(&self, address: u64, length: u32) -> Option<u64> {
+        let found = self.0.find_either(address, length)?;
+        Some(if TO_HOST { found.writable } else { found.readable })
+    }
+}
+
+impl Reach for SeveralToHost<'_> {
+    #[inline(always)]
+    fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
+        wire.describe_known::<true>(slot, self.0)
+    }
+}
+
+impl Reach for SeveralToController<'_> {
+    #[inline(always)]
+    fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
+        wire.describe_known::<false>(slot, self.0)
+    }
+}
 
 /// The upper half of an SGL descriptor for data in the capsule, at offset 0 (Base 2.0, figures 99 to 101).
 const IN_CAPSULE: u64 = 0x01 << 56;
@@ -228,19 +301,50 @@ impl Wire {
     /// [`Qpair::submit`].
     ///
     /// `head` is the command's first two dwords, but for the command id, with PSDT 01b; `tail` its dwords 10 to 15, two to a word;
-    /// `data` one of [`Wire::to_host`], [`Wire::to_controller`] and their like. The caller has seen that the epoch is the one in
+    /// `data` one of [`ToHost`], [`ToController`] and their like. The caller has seen that the epoch is the one in
     /// which it called [`Wire::forget_memory`] last.
     #[inline(always)]
     pub(crate) fn submit(
         self: &Rc<Self>,
         head: u64,
         tail: [u64; 3],
-        data: impl FnOnce(&Self) -> Option<Resolved>,
+        data: impl Reach,
         context: Context,
     ) -> bool {
         let Some(slot) = self.slots.first_open() else { return false };
-        let Some((sgl, in_capsule)) = data(self) else { return false };
+        let Some(data) = data.reach(self, self.slots.index(slot)) else { return false };
         let id = self.slots.begin_first(slot, context);
+        self.send(slot, id, head, tail, data);
+        true
+    }
+
+    /// As [`Wire::submit`], a part of a transfer, which the layer above calls by this name.
+    #[inline(always)]
+    pub(crate) fn submit_part(
+        self: &Rc<Self>,
+        head: u64,
+        tail: [u64; 3],
+        data: impl Reach,
+        split: Split,
+        name: *mut (),
+    ) -> bool {
+        let Some(slot) = self.slots.first_open() else { return false };
+        let Some(data) = data.reach(self, self.slots.index(slot)) else { return false };
+        let id = self.slots.begin_first(slot, Context { function: std::ptr::null(), argument: name });
+        self.slots.set_part(slot, split);
+        self.send(slot, id, head, tail, data);
+        true
+    }
+
+    #[inline(always)]
+    fn send(
+        self: &Rc<Self>,
+        slot: Place<'_>,
+        id: u16,
+        head: u64,
+        tail: [u64; 3],
+        (sgl, in_capsule): Resolved,
+    ) {
         slot.write([head + (u64::from(id) << 16), 0, 0, sgl[0], sgl[1], tail[0], tail[1], tail[2]]);
         if self.delay {
             if slot.put_off(in_capsule) {
@@ -252,25 +356,27 @@ impl Wire {
         } else if let Err(errno) = slot.post(in_capsule) {
             self.was_refused(slot, errno);
         }
-        true
     }
 
-    /// Memory of the program that the controller writes to, less than 16 MiB. None if that takes the long way.
+    /// Pieces in memory that was looked up before.
     #[inline(always)]
-    pub(crate) fn to_host(&self, address: u64, length: u32) -> Option<Resolved> {
-        let found = self.cache.find(address, length)?;
-        Some(([address, found.writable | u64::from(length)], None))
-    }
-
-    /// Memory of the program that the controller reads, or that goes in the capsule, less than 16 MiB. None as above.
-    #[inline(always)]
-    pub(crate) fn to_controller(&self, address: u64, length: u32) -> Option<Resolved> {
-        let found = self.cache.find(address, length)?;
-        if length <= self.in_capsule_data.get() {
-            let segment = Segment { address, length, local_key: found.local };
-            return Some(([0, IN_CAPSULE | u64::from(length)], Some(segment)));
+    fn describe_known<const TO_HOST: bool>(&self, slot: u32, pieces: &[Piece]) -> Option<Resolved> {
+        if pieces.len() > self.room_for_descriptors() as usize {
+            return None;
         }
-        Some(([address, found.readable | u64::from(length)], None))
+        let found = self.rows.describe_known(slot, pieces, InOneRegion::<TO_HOST>(&self.cache));
+        let (sgl, row) = found.or_else(|| self.describe_in_two::<TO_HOST>(slot, pieces))?;
+        Some((sgl, Some(row)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn describe_in_two<const TO_HOST: bool>(
+        &self,
+        slot: u32,
+        pieces: &[Piece],
+    ) -> Option<([u64; 2], Segment)> {
+        self.rows.describe_known(slot, pieces, InTwoRegions::<TO_HOST>(&self.cache))
     }
 
     #[cold]
@@ -387,7 +493,7 @@ impl Wire {
             let Finished { context: Context { function, argument }, completion } = finished;
             delivered += 1;
             if function.is_null() {
-                self.deliver_otherwise(argument, &completion);
+                self.deliver_otherwise(&completion);
             } else {
                 upcall(argument, &completion, function);
             }
@@ -395,18 +501,44 @@ impl Wire {
         delivered
     }
 
+    #[inline(never)]
+    fn deliver_otherwise(&self, completion: &Completion) {
+        let completion = self.slots.injected(completion);
+        match self.slots.take_part(completion.cid()) {
+            Some(split) => self.parts_ended(split, 1, &completion),
+            None => self.deliver_ending(&completion),
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn deliver_otherwise(&self, argument: *mut (), completion: &Completion) {
-        let completion = &self.slots.injected(completion);
-        match self.slots.otherwise(completion.cid(), argument) {
-            Otherwise::Closure(closure) => closure(completion),
-            Otherwise::Nobody => {}
+    fn deliver_ending(&self, completion: &Completion) {
+        let Ending { held, told } = match self.slots.otherwise(completion.cid()) {
+            Otherwise::Ends(ending) => ending,
             Otherwise::Connect => {
                 if let Some(qpair) = self.qpair.upgrade() {
                     qpair.fabric_connect_ended(completion);
                 }
+                return;
             }
+        };
+        let completion = held.map_or(*completion, |held| given_back(held, *completion));
+        match told {
+            Told::Part(split) => self.parts_ended(split, 1, &completion),
+            Told::Upcall(Context { function, argument }) => (self.upcall)(argument, &completion, function),
+            Told::Closure(call) => call(&completion),
+            Told::Nobody => {}
+        }
+    }
+
+    /// So many parts of a transfer have ended like this. Whoever hears of the transfer is told if they were the last.
+    #[inline]
+    pub(super) fn parts_ended(&self, split: Split, parts: u32, completion: &Completion) {
+        if let Some((Context { function, argument }, completion)) =
+            self.slots.count_parts(split, parts, completion)
+            && !function.is_null()
+        {
+            (self.upcall)(argument, &completion, function);
         }
     }
 
@@ -424,7 +556,7 @@ impl Wire {
     ) -> Result<(), Error> {
         let Reached { sgl, behind, held } = self.resolve(device, slot, command, payload)?;
         if let Some(held) = held {
-            self.hold(slot, held)?;
+            self.slots.hold_until_end(slot, held)?;
         }
         let mut command = *command;
         command.set_cid(self.slots.begin(slot));

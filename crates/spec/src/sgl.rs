@@ -101,6 +101,21 @@ impl Sgl {
         (a as u128 | (b as u128) << 32 | (c as u128) << 64 | (d as u128) << 96).to_le_bytes()
     }
 
+    /// As two words, two dwords each, the lower one first.
+    #[must_use]
+    #[inline]
+    pub const fn to_words(self) -> [u64; 2] {
+        let [a, b, c, d] = self.dwords;
+        [a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32]
+    }
+
+    /// The reverse of [`Sgl::to_words`].
+    #[must_use]
+    #[inline]
+    pub const fn from_words([low, high]: [u64; 2]) -> Sgl {
+        Sgl { dwords: [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32] }
+    }
+
     /// The descriptor type.
     #[must_use]
     pub const fn kind(self) -> SglType {

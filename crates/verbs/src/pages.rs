@@ -5,7 +5,7 @@
 //! `madvise(MADV_DONTFORK)`), and what lay beside it would be missing there. Pieces of one mapping do not overlap.
 
 use crate::Error;
-use std::{ffi::c_void, ptr::NonNull, rc::Rc, sync::Arc};
+use std::{ffi::c_void, marker::PhantomData, ptr::NonNull, rc::Rc, sync::Arc};
 
 /// Where pieces of one mapping begin: at multiples of a cache line.
 const PIECE_ALIGNMENT: usize = 64;
@@ -123,6 +123,16 @@ impl Memory {
         Some(unsafe { place.read() })
     }
 
+    /// Places for `count` pairs of words from `offset` on, a multiple of 8. None if they are not all inside, or not aligned.
+    #[inline(always)]
+    pub fn pairs(&self, offset: usize, count: usize) -> Option<impl Iterator<Item = Pair<'_>>> {
+        let place = self.place(offset, count.saturating_mul(size_of::<[u64; 2]>()))?;
+        let first = place.cast::<[u64; 2]>();
+        // SAFETY: there is room for `count` pairs from `place` on.
+        let pairs = (0..count).map(move |nth| Pair(unsafe { first.add(nth) }, PhantomData));
+        offset.is_multiple_of(8).then_some(pairs)
+    }
+
     /// Loads the 16 bytes at `offset`. None if they are outside.
     #[inline]
     pub fn read_16(&self, offset: usize) -> Option<[u8; 16]> {
@@ -131,11 +141,23 @@ impl Memory {
         Some(unsafe { place.read() })
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(&self, offset: usize, length: usize) -> Option<*mut u8> {
         let end = offset.checked_add(length)?;
         // SAFETY: `offset` is within the memory, as `end` is.
         (end <= self.length).then(|| unsafe { self.base.as_ptr().add(offset) })
+    }
+}
+
+/// A place for two words in [`Memory`].
+pub struct Pair<'a>(*mut [u64; 2], PhantomData<&'a Memory>);
+
+impl Pair<'_> {
+    /// Stores two words, the lower byte of each first.
+    #[inline(always)]
+    pub fn set(self, words: [u64; 2]) {
+        // SAFETY: 16 bytes of a memory that lives, aligned for u64 since its base is aligned to 64 bytes; nobody has a reference to them.
+        unsafe { self.0.write(words.map(u64::to_le)) };
     }
 }
 
@@ -212,6 +234,18 @@ mod tests {
         assert_eq!(Memory::new(0).unwrap_err().errno, libc::EINVAL);
         assert_eq!(Memory::new(usize::MAX).unwrap_err().errno, libc::ENOMEM);
         assert_eq!(Memory::new(isize::MAX as usize).unwrap_err().errno, libc::ENOMEM);
+    }
+
+    #[test]
+    fn pairs_have_bounds() {
+        let memory = Memory::new(128).unwrap();
+        for (nth, pair) in memory.pairs(96, 2).unwrap().enumerate() {
+            pair.set([0x0102_0304_0506_0708 + nth as u64, 9]);
+        }
+        assert_eq!(memory.read_16(112), Some([9, 7, 6, 5, 4, 3, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(memory.read_16(80), Some([0; 16]), "before them");
+        assert!(memory.pairs(96, 3).is_none() && memory.pairs(100, 1).is_none());
+        assert!(memory.pairs(8, usize::MAX).is_none() && memory.pairs(128, 0).is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::{
     host::Error,
     transport::{PIECES, Piece},
 };
+use arrayvec::ArrayVec;
 use std::ffi::c_void;
 
 /// Where the data of a transfer are.
@@ -27,6 +28,28 @@ pub(crate) trait Scatter {
     fn next(&mut self) -> Option<(u64, u64)>;
 }
 
+/// Fills `pieces` with those of `length` bytes, as a program gives them. False if there is something unusual about them; then they are to
+/// be asked for again.
+#[inline(always)]
+#[must_use]
+pub(crate) fn gather(scatter: &mut impl Scatter, length: u32, pieces: &mut ArrayVec<Piece, PIECES>) -> bool {
+    let mut left = length;
+    scatter.reset(0);
+    while let Some((address, bytes)) = scatter.next()
+        && (1..=LONGEST).contains(&bytes)
+    {
+        let length = left.min(bytes as u32);
+        if pieces.try_push(Piece { address, length }).is_err() {
+            return false;
+        }
+        left -= length;
+        if left == 0 {
+            return true;
+        }
+    }
+    false
+}
+
 /// Pieces that follow one another, of the data from some byte on.
 pub(super) struct Source<'a, 'b> {
     data: &'a mut Data<'b>,
@@ -42,16 +65,16 @@ pub(super) struct Source<'a, 'b> {
 const LONGEST: u64 = (1 << 24) - 1;
 
 /// The data of one command.
+#[derive(Default)]
 pub(super) struct Cut {
-    pieces: [Piece; PIECES],
-    count: usize,
+    pub(super) pieces: ArrayVec<Piece, PIECES>,
     /// The bytes in all.
     pub(super) length: u32,
 }
 
-impl Cut {
-    pub(super) fn pieces(&self) -> &[Piece] {
-        self.pieces.get(..self.count).unwrap_or(&self.pieces)
+impl AsRef<[Piece]> for Cut {
+    fn as_ref(&self) -> &[Piece] {
+        &self.pieces
     }
 }
 
@@ -72,9 +95,9 @@ impl<'a, 'b> Source<'a, 'b> {
     #[inline]
     pub(super) fn cut(&mut self, length: u32, block: u32, most: u32) -> Result<Cut, Error> {
         let most = (most as usize).min(PIECES);
-        let mut cut = Cut { pieces: [Piece::default(); PIECES], count: 0, length: 0 };
+        let mut cut = Cut::default();
         while cut.length < length {
-            if cut.count == most {
+            if cut.pieces.len() == most {
                 self.shorten(&mut cut, block)?;
                 break;
             }
@@ -83,10 +106,8 @@ impl<'a, 'b> Source<'a, 'b> {
             }
             let (address, left) = self.rest;
             let bytes = left.min(u64::from(length - cut.length)).min(LONGEST);
-            if let Some(piece) = cut.pieces.get_mut(cut.count) {
-                *piece = Piece { address, length: bytes as u32 };
-            }
-            cut.count += 1;
+            let piece = Piece { address, length: bytes as u32 };
+            cut.pieces.try_push(piece).map_err(|_| bad("data in too many pieces"))?;
             cut.length += bytes as u32;
             self.taken += bytes;
             self.rest = (address.wrapping_add(bytes), left - bytes);
@@ -99,23 +120,19 @@ impl<'a, 'b> Source<'a, 'b> {
     fn shorten(&mut self, cut: &mut Cut, block: u32) -> Result<(), Error> {
         let whole = cut.length / block.max(1) * block;
         if whole == 0 {
-            let most = cut.count;
+            let most = cut.pieces.len();
             return Err(Error::InvalidArgument(format!(
                 "a logical block of {block} bytes lies in more than the {most} pieces that a command can have"
             )));
         }
         let begin = self.taken - u64::from(cut.length);
         let mut kept = 0;
-        let mut count = 0;
-        for piece in cut.pieces.iter_mut().take(cut.count) {
-            if kept == whole {
-                break;
-            }
+        cut.pieces.retain(|piece| {
             piece.length = piece.length.min(whole - kept);
             kept += piece.length;
-            count += 1;
-        }
-        (cut.count, cut.length) = (count, whole);
+            piece.length > 0
+        });
+        cut.length = whole;
         self.seek(begin + u64::from(whole))
     }
 
@@ -218,10 +235,10 @@ mod tests {
         while done < length {
             let cut = source.cut(each.min(length - done), block, most)?;
             assert!(cut.length > 0 && (cut.length % block == 0 || done + cut.length == length));
-            assert_eq!(cut.pieces().iter().map(|piece| piece.length).sum::<u32>(), cut.length);
-            assert!(cut.pieces().len() <= most as usize);
+            assert_eq!(cut.pieces.iter().map(|piece| piece.length).sum::<u32>(), cut.length);
+            assert!(cut.pieces.len() <= most as usize);
             done += cut.length;
-            all.push(cut.pieces().iter().map(|piece| (piece.address, piece.length)).collect());
+            all.push(cut.pieces.iter().map(|piece| (piece.address, piece.length)).collect());
         }
         Ok(all)
     }

@@ -17,8 +17,8 @@ use crate::transport::{
     self, Completer, Context, FailureReason, Injection, Payload, Piece, Qpair, Ways, Wire,
 };
 use data::Source;
-pub(crate) use data::{Data, Scatter};
-use seen::Seen;
+pub(crate) use data::{Data, Scatter, gather};
+use seen::{InPieces, Seen};
 use spec::{Command, NvmOpcode};
 use std::{
     cell::Cell,
@@ -70,6 +70,17 @@ pub(crate) enum Transfer {
     Write,
     /// Fails where the blocks are not those of the buffer.
     Compare,
+}
+
+impl Transfer {
+    #[inline(always)]
+    fn opcode(self) -> NvmOpcode {
+        match self {
+            Self::Read => NvmOpcode::READ,
+            Self::Write => NvmOpcode::WRITE,
+            Self::Compare => NvmOpcode::COMPARE,
+        }
+    }
 }
 
 /// The bits of `flags` that a command on blocks may carry in its command dword 12 (NVM Command Set 1.0, 3.2.4).
@@ -362,7 +373,7 @@ impl IoQpair {
                 "data in more than the {most} pieces of one command"
             )));
         }
-        self.submit_pieces(&command, cut.pieces(), Completer::Upcall(context))
+        self.submit_pieces(&command, &cut.pieces, Completer::Upcall(context))
     }
 
     /// The long way of a transfer of the namespace that the caller calls `name`, from where the next ones may take the short way.
@@ -375,7 +386,9 @@ impl IoQpair {
         context: Context,
     ) -> Result<(), Error> {
         let most = self.shared.largest_transfer();
-        self.look_at(name, namespace, most);
+        if !self.has_seen(name) {
+            self.look_at(name, namespace, most);
+        }
         let invalid = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
         let Request { blocks, lba, flags, .. } = *request;
         if !namespace.is_active() {
@@ -387,7 +400,7 @@ impl IoQpair {
         if flags & !(IO_FLAGS | FUSE) != 0 {
             return invalid(WRONG_FLAGS);
         }
-        let block = namespace.transferred_size(flags);
+        let block = self.block_named(name).unwrap_or_else(|| namespace.transferred_size(flags));
         let Some(each) = most.checked_div(block).filter(|each| *each > 0) else {
             return invalid("a logical block is longer than the controller's largest transfer");
         };
@@ -403,13 +416,24 @@ impl IoQpair {
             }
             let cut = Source::new(data).cut(length, block, pieces)?;
             if cut.length == length {
-                return self.submit_pieces(&command, cut.pieces(), Completer::Upcall(context));
+                if flags & FUSE == 0
+                    && let Some(head) = self.head_named(request.transfer.opcode(), name)
+                    && self.wire.submit(
+                        head,
+                        request.tail(lba, blocks),
+                        InPieces(request.transfer, &cut.pieces),
+                        context,
+                    )
+                {
+                    return Ok(());
+                }
+                return self.submit_pieces(&command, &cut.pieces, Completer::Upcall(context));
             }
         }
         if flags & FUSE != 0 {
             return invalid("a fused command that takes several commands");
         }
-        self.transfer_split(namespace, request, data, &limits, context)
+        self.transfer_split(name, namespace, request, data, &limits, context)
     }
 
     /// Pieces that the data of a command may lie in. Before there is a connection the controller's word stands for that of both.
@@ -496,6 +520,13 @@ impl Request {
     /// A plain one.
     pub(crate) fn new(transfer: Transfer, lba: u64, blocks: u32) -> Self {
         Self { transfer, lba, blocks, flags: 0, cdw13: 0, cdw15: 0 }
+    }
+
+    /// Dwords 10 to 15 of its command for these blocks, 1 to 65,536 of them, two to a word, without protection information.
+    #[inline]
+    fn tail(&self, lba: u64, blocks: u32) -> [u64; 3] {
+        let dword_12 = blocks.wrapping_sub(1) | self.flags & IO_FLAGS;
+        [lba, u64::from(dword_12) | u64::from(self.cdw13) << 32, u64::from(self.cdw15) << 32]
     }
 }
 

@@ -7,8 +7,14 @@
 //! What must hold: the name, and the keys that the wire remembers, are used in the epoch in which they were found, and in no later
 //! one.
 
-use super::{IO_FLAGS, IoQpair};
-use crate::{epoch, host::Namespace, transport::Context};
+use super::{IO_FLAGS, IoQpair, Transfer};
+use crate::{
+    epoch,
+    host::Namespace,
+    transport::{
+        Context, Piece, Reach, Resolved, SeveralToController, SeveralToHost, ToController, ToHost, Wire,
+    },
+};
 use spec::{Command, NvmOpcode};
 use std::{cell::Cell, ffi::c_void};
 
@@ -72,8 +78,8 @@ impl IoQpair {
         let Some(Shape { head, tail, length }) = self.shape(NvmOpcode::READ, name, lba, blocks, flags) else {
             return false;
         };
-        let address = buffer.addr() as u64;
-        self.wire.submit(head, tail, |wire| wire.to_host(address, length), context)
+        let piece = Piece { address: buffer.addr() as u64, length };
+        self.wire.submit(head, tail, ToHost(piece), context)
     }
 
     /// As [`IoQpair::read_named`], for a write.
@@ -91,8 +97,57 @@ impl IoQpair {
         else {
             return false;
         };
-        let address = buffer.addr() as u64;
-        self.wire.submit(head, tail, |wire| wire.to_controller(address, length), context)
+        let piece = Piece { address: buffer.addr() as u64, length };
+        self.wire.submit(head, tail, ToController(piece), context)
+    }
+
+    /// What is known of a transfer, if it may go the short way: then its pieces may be asked for, for [`IoQpair::scattered`].
+    #[inline(always)]
+    pub(crate) fn expected_named(
+        &self,
+        transfer: Transfer,
+        name: *const (),
+        lba: u64,
+        blocks: u32,
+        flags: u32,
+    ) -> Option<Expected> {
+        let epoch = self.seen.epoch.get();
+        let Shape { head, tail, length } = self.shape(transfer.opcode(), name, lba, blocks, flags)?;
+        Some(Expected { epoch, head, tail, length })
+    }
+
+    /// As [`IoQpair::read_named`], or a write, of data in these pieces, as long as was expected. The program may have done anything
+    /// since then.
+    #[inline(always)]
+    pub(crate) fn scattered(
+        &self,
+        transfer: Transfer,
+        expected: Expected,
+        pieces: &[Piece],
+        context: Context,
+    ) -> bool {
+        let Expected { epoch, head, tail, .. } = expected;
+        // In one epoch a namespace is what it is, and the keys of memory that was found are good.
+        epoch::current() == epoch
+            && self.seen.epoch.get() == epoch
+            && self.wire.submit(head, tail, InPieces(transfer, pieces), context)
+    }
+
+    /// What the commands on the namespace of that name begin with, if they may go the short way however they are made.
+    pub(super) fn head_named(&self, NvmOpcode(opcode): NvmOpcode, name: *const ()) -> Option<u64> {
+        let seen = &self.seen;
+        let is_good = seen.name.get() == name && seen.epoch.get() == epoch::current() && seen.most.get() > 0;
+        is_good.then(|| seen.head.get() + u64::from(opcode))
+    }
+
+    /// The bytes of a block of the namespace of that name, if it is one whose commands may go the short way.
+    pub(super) fn block_named(&self, name: *const ()) -> Option<u32> {
+        (self.has_seen(name) && self.seen.most.get() > 0).then(|| self.seen.block.get())
+    }
+
+    /// Whether it remembers the namespace of that name as it is.
+    pub(super) fn has_seen(&self, name: *const ()) -> bool {
+        self.seen.name.get() == name && self.seen.epoch.get() == epoch::current()
     }
 
     /// A command on the namespace of that name. None if something is unusual.
@@ -121,6 +176,32 @@ impl IoQpair {
             length: blocks.wrapping_mul(seen.block.get()),
         })
     }
+}
+
+/// Data of a transfer on the short way: in one piece, or in several.
+#[derive(Clone, Copy)]
+pub(super) struct InPieces<'a>(pub(super) Transfer, pub(super) &'a [Piece]);
+
+impl Reach for InPieces<'_> {
+    #[inline(always)]
+    fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
+        let Self(transfer, pieces) = self;
+        match (transfer, pieces) {
+            (Transfer::Read, [piece]) => ToHost(*piece).reach(wire, slot),
+            (Transfer::Read, several) => SeveralToHost(several).reach(wire, slot),
+            (Transfer::Write | Transfer::Compare, [piece]) => ToController(*piece).reach(wire, slot),
+            (Transfer::Write | Transfer::Compare, several) => SeveralToController(several).reach(wire, slot),
+        }
+    }
+}
+
+/// What was known of a transfer before the program gave the pieces of its data.
+pub(crate) struct Expected {
+    epoch: u64,
+    head: u64,
+    tail: [u64; 3],
+    /// The bytes of its data.
+    pub(crate) length: u32,
 }
 
 /// A command but for its id and its data, as [`Wire::submit`](crate::transport::Wire) takes it, and the bytes of its data.

@@ -4,10 +4,9 @@
 //! What must hold: a request that is held back has a slot, but no room on the wire; it ends once, with its injected error, with its
 //! qpair's connection, or by an abort.
 
-use super::{Completer, Error, Injection, Place, Slots, phase};
-use crate::{clock::Moment, transport::Upcall};
+use super::{Completer, Error, Injection, Place, Slots, Told, phase};
+use crate::clock::Moment;
 use spec::{Command, Completion, Status};
-use std::rc::Rc;
 
 /// A request that is not sent.
 pub(super) struct Held {
@@ -19,12 +18,12 @@ pub(super) struct Held {
 impl Slots {
     /// From now on there is this injection, in place of another one for the same opcode. It is for requests that were accepted before,
     /// too.
-    pub(in crate::transport) fn inject(&self, injection: Injection, upcall: Upcall) -> Result<(), Error> {
+    pub(in crate::transport) fn inject(&self, injection: Injection) -> Result<(), Error> {
         for slot in self.requests().filter(|slot| slot.user().phase.get() != phase::FREE) {
             let context =
                 super::Context { function: slot.user().function.get(), argument: slot.user().argument.get() };
             if !context.function.is_null() {
-                self.set_closure(slot, through(context, upcall), context.argument, false)?;
+                self.put_beside(slot, Told::Upcall(context), false)?;
                 slot.user().function.set(std::ptr::null());
             }
         }
@@ -36,16 +35,6 @@ impl Slots {
     /// The next [`Slots::settle`] opens the gate once there is no injection any more.
     pub(in crate::transport) fn remove_injection(&self, opcode: u8) {
         self.injections.remove(opcode);
-    }
-
-    /// Who is to hear of a request that is submitted now.
-    pub(in crate::transport) fn observed(&self, completer: Completer, upcall: Upcall) -> Completer {
-        match completer {
-            Completer::Upcall(context) if self.injections.any() && !context.function.is_null() => {
-                Completer::Named(through(context, upcall), context.argument)
-            }
-            completer => completer,
-        }
     }
 
     /// Whether a request of this opcode is to be held back.
@@ -115,7 +104,9 @@ impl Slots {
 
     /// Finishes those of that name that are held back, with this status. Returns how many there were.
     pub(super) fn finish_held_of(&self, name: *mut (), status: Status) -> usize {
-        self.finish_held_if(|_, slot| (!name.is_null() && self.name(slot) == name).then_some(status))
+        self.finish_held_if(|_, slot| {
+            (!name.is_null() && slot.user().argument.get() == name).then_some(status)
+        })
     }
 
     fn finish_held_if(&self, ends: impl Fn(&Held, Place<'_>) -> Option<Status>) -> usize {
@@ -139,10 +130,18 @@ impl Slots {
     }
 
     /// What the program hears of a finished request that has not been given out yet: its completion, or an injected error.
+    #[inline(always)]
     pub(in crate::transport) fn injected(&self, completion: &Completion) -> Completion {
-        if !self.injections.any() || !completion.is_success() {
-            return *completion;
+        if self.injections.any() && completion.is_success() {
+            self.as_injected(completion)
+        } else {
+            *completion
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn as_injected(&self, completion: &Completion) -> Completion {
         let index = u32::from(completion.cid()) & self.mask;
         let slot = self.queue.slot(index).filter(|_| index != self.connect_slot());
         let opcode = slot.map(|slot| {
@@ -154,9 +153,4 @@ impl Slots {
             None => *completion,
         }
     }
-}
-
-/// A closure that stands for the two words of the layer above.
-fn through(context: super::Context, upcall: Upcall) -> Rc<dyn Fn(&Completion)> {
-    Rc::new(move |completion| upcall(context.argument, completion, context.function))
 }

@@ -1,7 +1,7 @@
 //! The slots of one qpair without a device: what a SEND, a response and an end do to them, and the account of room.
 
 use super::*;
-use crate::transport::completer::tell_nobody;
+use crate::{memory, transport::completer::tell_nobody};
 use std::cell::RefCell;
 
 fn slots(count: u16) -> Slots {
@@ -36,11 +36,11 @@ fn outstanding(slots: &Slots) -> Option<(u16, u16)> {
 
 fn deliver(slots: &Slots) -> Option<Completion> {
     let finished = slots.take_finished()?;
-    if finished.context.function.is_null() {
-        match slots.otherwise(finished.completion.cid(), finished.context.argument) {
-            Otherwise::Closure(closure) => closure(&finished.completion),
-            Otherwise::Nobody | Otherwise::Connect => {}
-        }
+    if finished.context.function.is_null()
+        && let Otherwise::Ends(Ending { told: Told::Closure(closure), .. }) =
+            slots.otherwise(finished.completion.cid())
+    {
+        closure(&finished.completion);
     }
     Some(finished.completion)
 }
@@ -246,42 +246,72 @@ fn an_argument_without_a_function_is_no_closure_of_another() {
     assert!(deliver(&slots).is_some() && heard.get() == 1);
 }
 
-/// What a request holds is given up before its completer is called, which is the one that it had, by its name.
+/// What a request holds comes with its end; the completer is the one that it had, by its name.
 #[test]
-fn a_completer_is_wrapped_once_and_keeps_its_name() {
+fn what_a_request_holds_changes_neither_its_completer_nor_its_name() {
     let slots = open(2);
     let argument = std::ptr::without_provenance_mut(0x70);
-    let heard = Rc::new(RefCell::new(Vec::new()));
-    let told = heard.clone();
+    let function = std::ptr::without_provenance(0x60);
+    let split = slots.begin_split(2, Context { function, argument }).unwrap();
     let completers = [
-        Completer::Upcall(Context { function: std::ptr::without_provenance(0x60), argument }),
-        Completer::Named(Rc::new(move |_: &Completion| told.borrow_mut().push("the closure")), argument),
+        Completer::Upcall(Context { function, argument }),
+        Completer::Named(Rc::new(|_: &Completion| {}), argument),
+        Completer::Part(split, argument),
         Completer::Shared(Rc::new(|_: &Completion| {})),
-        nobody(),
+        Completer::Upcall(NOBODY),
     ];
     for (nth, completer) in completers.into_iter().enumerate() {
         let slot = slots.take_open().unwrap();
         slots.set_completer(slot, completer, false).unwrap();
-        let heard = heard.clone();
-        let wrap = |told| -> Rc<dyn Fn(&Completion)> {
-            Rc::new(move |completion: &Completion| {
-                heard.borrow_mut().push("the wrapper");
-                match &told {
-                    Told::Upcall(context) => assert_eq!((nth, context.argument), (0, argument)),
-                    Told::Closure(call) => call(completion),
-                    Told::Nobody => assert_eq!(nth, 3),
-                }
-            })
-        };
-        slots.wrap(slot, wrap).unwrap();
+        slots.hold_until_end(slot, memory::Held::default()).unwrap();
         let id = slots.begin(slot);
-        assert_eq!(slots.outstanding_of(argument), if nth < 2 { vec![id] } else { vec![] });
+        assert_eq!(slots.outstanding_of(argument), if nth < 3 { vec![id] } else { vec![] });
         complete(&slots, (id & slots.mask as u16, id));
-        assert!(deliver(&slots).is_some());
+        let finished = slots.take_finished().unwrap();
+        assert!(finished.context.function.is_null());
+        let Otherwise::Ends(Ending { held, told }) = slots.otherwise(finished.completion.cid()) else {
+            panic!("{nth}: it is no Connect");
+        };
+        assert!(held.is_some(), "{nth}");
+        assert!(match told {
+            Told::Upcall(context) => nth == 0 && (context.function, context.argument) == (function, argument),
+            Told::Closure(_) => nth == 1 || nth == 3,
+            Told::Part(part) => nth == 2 && part == split,
+            Told::Nobody => nth == 4,
+        });
     }
-    let order = ["the wrapper", "the wrapper", "the closure", "the wrapper", "the wrapper"];
-    assert_eq!(heard.take(), order);
-    assert!(slots.closures.places.take().iter().all(Option::is_none), "a closure was left");
+    slots.forget_split(split);
+    assert!(slots.has_nothing_beside());
+    assert_eq!(slots.queue.list::<OPEN>().count(), 2);
+}
+
+/// A transfer in parts is told of once, after its last part, with the first error, however many parts ended at once.
+#[test]
+fn a_transfer_is_told_of_once() {
+    let slots = open(4);
+    let argument = std::ptr::without_provenance_mut(0x70);
+    let context = Context { function: std::ptr::without_provenance(0x60), argument };
+    let completion = |status| Completion::new(7, 0, status);
+    for (results, expected) in [
+        ([Status::SUCCESS; 3], Status::SUCCESS),
+        ([Status::SUCCESS, Status::INVALID_FIELD, Status::SUCCESS], Status::INVALID_FIELD),
+        ([Status::INVALID_FIELD, Status::INTERNAL_ERROR, Status::SUCCESS], Status::INVALID_FIELD),
+    ] {
+        let split = slots.begin_split(4, context).unwrap();
+        let [first, second, third] = results.map(completion);
+        assert!(slots.count_parts(split, 1, &first).is_none());
+        assert!(slots.count_parts(split, 2, &second).is_none());
+        let (told, result) = slots.count_parts(split, 1, &third).unwrap();
+        assert_eq!((told.argument, result.status()), (argument, expected));
+        assert!(slots.count_parts(split, 1, &third).is_none(), "it is over");
+    }
+    // A part that is given back was never one.
+    let split = slots.begin_split(2, context).unwrap();
+    let slot = slots.take_open().unwrap();
+    slots.set_completer(slot, Completer::Part(split, argument), false).unwrap();
+    slots.give_back_open(slot);
+    slots.forget_split(split);
+    assert!(slots.has_nothing_beside());
 }
 
 /// A request that was to go out at once, or whose turn it is, waits for something other than room: the room is for others.
@@ -512,7 +542,7 @@ fn injections_keep_the_gate_shut() {
         count: 2,
         status: Status::INVALID_FIELD,
     };
-    slots.inject(injection, tell_nobody).unwrap();
+    slots.inject(injection).unwrap();
     let read = spec::Command::read(1, 0, 1);
     for now in [Moment::START, Moment::START.after(Duration::from_secs(1))] {
         assert!(slots.first_open().is_none());

@@ -10,15 +10,11 @@
 use super::{Piece, Wire};
 use crate::{
     memory::{Covered, Held, Keys, Lack, Lent, Pool, program},
-    transport::{
-        Error, PIECES,
-        completer::Payload,
-        device::DeviceShare,
-        slots::{Place, Told},
-    },
+    transport::{Error, PIECES, completer::Payload, device::DeviceShare, slots::Place},
 };
+use arrayvec::ArrayVec;
 use spec::{Command, Completion, Sgl, Status, opcode::DataTransfer};
-use std::{cell::Cell, rc::Rc};
+use std::rc::Rc;
 use verbs::{Access, Segment};
 
 /// From so many bytes on memory is registered for the length of a request rather than copied: a registration costs some
@@ -53,11 +49,8 @@ struct Part {
     remote_key: u32,
 }
 
-/// Up to as many parts as a command can have.
-struct Parts {
-    parts: [Part; PIECES],
-    count: usize,
-}
+/// As many parts as a command can have.
+type Parts = ArrayVec<Part, PIECES>;
 
 /// How the data of one piece go.
 #[derive(Clone, Copy)]
@@ -73,41 +66,20 @@ pub(super) struct Reached {
     pub(super) held: Option<Held>,
 }
 
-impl Parts {
-    fn new() -> Self {
-        Self { parts: [Part::default(); PIECES], count: 0 }
-    }
-
-    #[must_use]
-    fn push(&mut self, part: Part) -> bool {
-        let place = self.parts.get_mut(self.count);
-        let fits = place.is_some();
-        if let Some(place) = place {
-            *place = part;
-            self.count += 1;
+/// Puts a part behind the others, or makes it one with the last if the two are one behind the other under the same key. False if there
+/// is no room.
+#[must_use]
+fn push_behind(parts: &mut Parts, part: Part) -> bool {
+    match parts.last_mut() {
+        Some(last)
+            if last.remote_key == part.remote_key
+                && last.address + u64::from(last.length) == part.address
+                && last.length + part.length <= LONGEST =>
+        {
+            last.length += part.length;
+            true
         }
-        fits
-    }
-
-    /// As [`Parts::push`], with the part before if the two are one behind the other under the same key.
-    #[must_use]
-    fn push_behind(&mut self, part: Part) -> bool {
-        let last = self.count.checked_sub(1).and_then(|last| self.parts.get_mut(last));
-        match last {
-            Some(last)
-                if last.remote_key == part.remote_key
-                    && last.address + u64::from(last.length) == part.address
-                    && last.length + part.length <= LONGEST =>
-            {
-                last.length += part.length;
-                true
-            }
-            _ => self.push(part),
-        }
-    }
-
-    fn all(&self) -> &[Part] {
-        self.parts.get(..self.count).unwrap_or(&self.parts)
+        _ => parts.try_push(part).is_ok(),
     }
 }
 
@@ -136,9 +108,8 @@ impl Wire {
                     return Err(Error::TooManyPieces(pieces));
                 }
                 let slot = self.slots.index(slot);
-                let (pieces, count) = self.rows.pieces(slot, pieces)?;
-                let pieces = pieces.get(..count).unwrap_or(&pieces);
-                self.reach(device, slot, DataTransfer::of(command.opcode()), pieces)
+                let pieces = self.rows.pieces(slot, pieces)?;
+                self.reach(device, slot, DataTransfer::of(command.opcode()), &pieces)
             }
         }
     }
@@ -157,9 +128,7 @@ impl Wire {
                 return self.reach_otherwise(device, slot, direction, pieces);
             };
             let part = part_of(device, *piece, keys, direction)?;
-            if !parts.push(part) {
-                return Err(Error::TooManyPieces(pieces.len() as u32));
-            }
+            parts.try_push(part).map_err(|_| Error::TooManyPieces(pieces.len() as u32))?;
         }
         self.count(|ways| &mut ways.in_place);
         self.describe(device, slot, direction, &parts, None)
@@ -175,7 +144,7 @@ impl Wire {
         held: Option<Held>,
     ) -> Result<Reached, Error> {
         let keyed = |part: &Part| Sgl::keyed(part.address, part.length, part.remote_key);
-        let (sgl, behind) = match parts.all() {
+        let (sgl, behind) = match parts.as_slice() {
             [Part { address, length, local_key, .. }]
                 if direction == DataTransfer::HostToController && *length <= self.in_capsule_data.get() =>
             {
@@ -184,11 +153,7 @@ impl Wire {
             }
             [part] => (keyed(part), None),
             several => {
-                let mut descriptors = [Sgl::NONE; PIECES];
-                for (descriptor, part) in descriptors.iter_mut().zip(several) {
-                    *descriptor = keyed(part);
-                }
-                let descriptors = descriptors.get(..several.len()).unwrap_or(&descriptors);
+                let descriptors = several.iter().map(keyed);
                 let (sgl, row) =
                     self.rows.describe(device.domain(), self.slots.count(), slot, descriptors)?;
                 (sgl, Some(row))
@@ -198,7 +163,8 @@ impl Wire {
     }
 
     /// Descriptors that a capsule of the connection has room for.
-    fn room_for_descriptors(&self) -> u32 {
+    #[inline(always)]
+    pub(super) fn room_for_descriptors(&self) -> u32 {
         self.row_room.get() / size_of::<[u64; 2]>() as u32
     }
 
@@ -245,7 +211,7 @@ impl Wire {
                     return Ok(None);
                 };
                 let part = part_of(device, Piece { address, length: covered }, keys, direction)?;
-                if parts.count == room || !parts.push(part) {
+                if parts.len() == room || parts.try_push(part).is_err() {
                     return Ok(None);
                 }
                 address += u64::from(covered);
@@ -292,11 +258,11 @@ impl Wire {
         let mut parts = Parts::new();
         for (way, piece) in ways.iter().zip(pieces) {
             let fits = match (way, &mut next) {
-                (Way::There(part), _) => parts.push(*part),
+                (Way::There(part), _) => parts.try_push(*part).is_ok(),
                 (Way::Bounced, Some(next)) => {
                     let part = Part { length: piece.length, ..*next };
                     next.address += u64::from(piece.length);
-                    parts.push_behind(part)
+                    push_behind(&mut parts, part)
                 }
                 (Way::Bounced, None) => false,
             };
@@ -357,30 +323,6 @@ impl Wire {
         pool
     }
 
-    /// What the request of a slot holds is given up right before its completer hears of its end, and data that came are copied then.
-    pub(super) fn hold(&self, slot: Place<'_>, held: Held) -> Result<(), Error> {
-        let upcall = self.upcall;
-        let held = Cell::new(Some(held));
-        let wrap = |told| -> Rc<dyn Fn(&Completion)> {
-            Rc::new(move |completion| {
-                let ended = held.take().map_or(Ok(()), |held| held.end(completion.is_success()));
-                let mut completion = *completion;
-                if let Err(error) = ended {
-                    tracing::error!("{error}");
-                    completion =
-                        Completion::new(completion.sqid(), completion.cid(), Status::DATA_TRANSFER_ERROR)
-                            .with_sqhd(completion.sqhd());
-                }
-                match &told {
-                    Told::Upcall(context) => upcall(context.argument, &completion, context.function),
-                    Told::Closure(call) => call(&completion),
-                    Told::Nobody => {}
-                }
-            })
-        };
-        self.slots.wrap(slot, wrap)
-    }
-
     fn count(&self, way: impl FnOnce(&mut Ways) -> &mut u64) {
         let mut ways = self.ways.get();
         let count = way(&mut ways);
@@ -391,6 +333,19 @@ impl Wire {
     /// How its commands' data were reached so far.
     pub(in crate::transport) fn ways(&self) -> Ways {
         self.ways.get()
+    }
+}
+
+/// What a request held is given up: its data, if some were to be copied, are where the program wants them before it is told. What it
+/// hears then.
+#[cold]
+pub(super) fn given_back(held: Held, completion: Completion) -> Completion {
+    match held.end(completion.is_success()) {
+        Ok(()) => completion,
+        Err(error) => {
+            tracing::error!("{error}");
+            completion.with_status(Status::DATA_TRANSFER_ERROR)
+        }
     }
 }
 
@@ -434,16 +389,16 @@ mod tests {
             part(9020, LONGEST, 8),
             part(9020 + u64::from(LONGEST), 1, 8),
         ] {
-            assert!(parts.push_behind(next));
+            assert!(push_behind(&mut parts, next));
         }
-        let found: Vec<_> = parts.all().iter().map(|part| (part.address, part.length)).collect();
+        let found: Vec<_> = parts.iter().map(|part| (part.address, part.length)).collect();
         assert_eq!(
             found,
             [(4096, 4100), (9000, 10), (9010, 10), (9020, LONGEST), (9020 + u64::from(LONGEST), 1)]
         );
-        while parts.count < PIECES {
-            assert!(parts.push(part(0, 1, 0)));
+        while !parts.is_full() {
+            parts.push(part(0, 1, 0));
         }
-        assert!(!parts.push(part(0, 1, 0)), "more than there is room for");
+        assert!(!push_behind(&mut parts, part(9, 1, 0)), "more than there is room for");
     }
 }

@@ -228,6 +228,20 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
         .take(self.count)
     }
 
+    /// Whether a list has so many slots. Walks it as far.
+    #[inline]
+    pub fn has<const LIST: usize>(&self, count: usize) -> bool {
+        let mut next = self.ends::<LIST>().first.get();
+        for _ in 0..count {
+            if next.is_null() {
+                return false;
+            }
+            // SAFETY: as in `first`.
+            next = unsafe { &*next }.next.get();
+        }
+        true
+    }
+
     /// Takes a slot out of a list, wherever it is. False if it is not there. Walks the list.
     pub fn remove<const LIST: usize>(&self, index: u32) -> bool {
         let Some(slot) = self.slot(index) else { return false };

@@ -172,6 +172,7 @@ proptest! {
             }
             for (number, expected) in model.iter().enumerate() {
                 prop_assert_eq!(expected, &list(&queue, number));
+                prop_assert!(number != STACK || queue.has::<STACK>(expected.len()) && !queue.has::<STACK>(expected.len() + 1));
                 prop_assert_eq!(index(first(&queue, number)), expected.front().copied());
             }
             for (slot, command) in queue.slots().zip(commands) {
