@@ -322,6 +322,73 @@ static void refused(void)
 	CHECK(qpair_works(&g_session, NULL, g_qpair, 0));
 }
 
+/* What the program's functions may do while they are asked for pieces. */
+static struct {
+	struct spdk_nvme_qpair *frees;
+	struct pieces *submits;
+} g_meanwhile;
+
+static int next_sge_that_acts(void *arg, void **address, uint32_t *length)
+{
+	struct spdk_nvme_qpair *frees = g_meanwhile.frees;
+	struct pieces *submits = g_meanwhile.submits;
+
+	g_meanwhile.frees = NULL;
+	g_meanwhile.submits = NULL;
+	if (frees != NULL) {
+		CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(frees), 0);
+	}
+	if (submits != NULL) {
+		CHECK_INT(submit(V, false, submits, 64, 8), 0);
+	}
+	return next_sge(arg, address, length);
+}
+
+static void acts_meanwhile(void)
+{
+	struct spdk_nvme_ns *ns = g_session.ns;
+	uint32_t sector = g_session.sector_size, bytes = 8 * sector;
+	static struct pieces outer, inner;
+	struct single write = {0};
+	unsigned way;
+
+	if (spdk_nvme_ctrlr_get_max_sges(g_session.ctrlr) < 2) {
+		return;
+	}
+	fill(g_out, 16 * sector);
+	CHECK_INT(single_write(&g_session, g_qpair, &write, g_out, 56, 16), 0);
+	CHECK(single_wait(NULL, g_qpair, &write));
+	/* The first way is the short one, after an I/O of the same kind; the second the long one. */
+	for (way = 0; way < 2; way++) {
+		cut(&outer, g_in, bytes, 4 * sector, sector, false);
+		cut(&inner, g_in + bytes, bytes, 4 * sector, sector, false);
+		memset(g_in, 0, 2 * bytes);
+		g_meanwhile.submits = &inner;
+		CHECK_INT(way == 0 ? spdk_nvme_ns_cmd_readv(ns, g_qpair, 56, 8, single_done, &outer, 0, reset_sgl, next_sge_that_acts)
+				   : spdk_nvme_ns_cmd_readv_ext(ns, g_qpair, 56, 8, single_done, &outer, reset_sgl,
+								next_sge_that_acts, NULL),
+			  0);
+		CHECK(succeeded(&outer));
+		CHECK(succeeded(&inner));
+		CHECK(memcmp(g_in, g_out, 2 * bytes) == 0);
+	}
+	for (way = 0; way < 2; way++) {
+		struct spdk_nvme_qpair *qpair = qpair_open(&g_session, NULL, false);
+		int rc;
+
+		CHECK(qpair_works(&g_session, NULL, qpair, 0)); /* which knows the namespace from here on */
+		cut(&outer, g_in, bytes, 4 * sector, sector, false);
+		g_meanwhile.frees = qpair;
+		rc = way == 0 ? spdk_nvme_ns_cmd_readv(ns, qpair, 56, 8, single_done, &outer, 0, reset_sgl, next_sge_that_acts)
+			      : spdk_nvme_ns_cmd_writev_ext(ns, qpair, 56, 8, single_done, &outer, reset_sgl, next_sge_that_acts,
+							    NULL);
+		CHECK(rc < 0);
+		CHECK_INT(outer.single.calls, 0);
+		CHECK(g_meanwhile.frees == NULL);
+	}
+	CHECK(qpair_works(&g_session, NULL, g_qpair, 0));
+}
+
 int main(int argc, char **argv)
 {
 	struct spdk_nvme_transport_id trid;
@@ -337,6 +404,7 @@ int main(int argc, char **argv)
 	compares();
 	raw();
 	refused();
+	acts_meanwhile();
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(g_qpair), 0);
 	spdk_free(g_out);
 	spdk_free(g_in);

@@ -144,11 +144,11 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_iov_raw_with_md(
             reset_sgl_fn,
             next_sge_fn
         ),
-        Qpair,
+        Qpair as share,
         qpair,
         -EINVAL,
         |object| {
-            if !is_of(ENTRY, object, ctrlr) {
+            if !is_of(ENTRY, &object, ctrlr) {
                 return -EINVAL;
             }
             if cmd.is_null() {

@@ -13,15 +13,16 @@ use crate::host::{Data, Request, Transfer};
 use libc::{EINVAL, c_int, c_void};
 
 /// The body of an entry that takes a namespace and a queue pair:
-/// `on_namespace!(symbol(arguments...), ns, qpair, |object, namespace| body)`. Either both are ours, or neither goes anywhere.
+/// `on_namespace!(symbol(arguments...), ns, qpair, |object, namespace| body)`. Either both are ours, or neither goes anywhere. A body that
+/// calls functions of the program, which may free them, writes `qpair as share` and gets shares of both.
 macro_rules! on_namespace {
-    ($symbol:ident($($argument:expr),*), $ns:ident, $qpair:ident, |$object:ident, $namespace:ident| $body:expr) => {{
+    ($symbol:ident($($argument:expr),*), $ns:ident, $qpair:ident $(as $how:ident)?, |$object:ident, $namespace:ident| $body:expr) => {{
         if $crate::abi::handles::is_mixed(stringify!($symbol), $qpair.addr(), $ns.addr()) {
             return -libc::EINVAL;
         }
         $crate::abi::entry::entry!(
             $symbol($($argument),*),
-            $crate::abi::qpair::Qpair,
+            $crate::abi::qpair::Qpair $(as $how)?,
             $qpair,
             -libc::EINVAL,
             |$object| {
@@ -30,6 +31,7 @@ macro_rules! on_namespace {
                 let $crate::abi::handles::Found::Ours($namespace) = found else {
                     return $crate::abi::ns_cmd::wrong_namespace(stringify!($symbol), $ns);
                 };
+                let $namespace = $crate::abi::entry::hold!($namespace $(as $how)?);
                 $body
             }
         )

@@ -5,15 +5,22 @@
 //! rest as `ns_transfers` has it; -EPERM (-1) says that next_sge_fn failed.
 
 use super::{
+    callback::context,
     error::invalid,
+    handles::{is_live, live, share},
     ns_cmd::on_namespace,
     ns_transfers::{send, tags, with_options},
+    qpair::Qpair,
     types::{
         spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_ns_cmd_ext_io_opts, spdk_nvme_qpair,
         spdk_nvme_req_next_sge_cb, spdk_nvme_req_reset_sgl_cb,
     },
 };
-use crate::host::{Data, Request, Scatter, Transfer};
+use crate::{
+    host::{Data, Request, Scatter, Transfer, gather},
+    transport::Context,
+};
+use arrayvec::ArrayVec;
 use libc::{c_int, c_void};
 use std::ptr;
 
@@ -22,9 +29,21 @@ pub(super) struct Sgl {
     reset: unsafe extern "C" fn(*mut c_void, u32),
     next: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int,
     argument: *mut c_void,
+    /// Where next_sge_fn says what the next piece is.
+    address: *mut c_void,
+    length: u32,
 }
 
 impl Sgl {
+    #[inline(always)]
+    fn new(
+        reset: unsafe extern "C" fn(*mut c_void, u32),
+        next: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int,
+        argument: *mut c_void,
+    ) -> Self {
+        Self { reset, next, argument, address: ptr::null_mut(), length: 0 }
+    }
+
     /// Both of them, or an error value.
     pub(super) fn of(
         entry: &str,
@@ -33,24 +52,54 @@ impl Sgl {
         argument: *mut c_void,
     ) -> Result<Self, c_int> {
         match (reset, next) {
-            (Some(reset), Some(next)) => Ok(Self { reset, next, argument }),
+            (Some(reset), Some(next)) => Ok(Self::new(reset, next, argument)),
             _ => Err(invalid(format!("{entry}: a function for the pieces of the data is NULL"))),
         }
     }
 }
 
 impl Scatter for Sgl {
+    #[inline(always)]
     fn reset(&mut self, offset: u32) {
         // SAFETY: the program gave the function to be called with its argument and an offset.
         unsafe { (self.reset)(self.argument, offset) };
     }
 
+    #[inline(always)]
     fn next(&mut self) -> Option<(u64, u64)> {
-        let (mut address, mut length) = (ptr::null_mut(), 0);
         // SAFETY: the program gave the function to be called with its argument and places for a piece.
-        let rc = unsafe { (self.next)(self.argument, &raw mut address, &raw mut length) };
-        (rc == 0).then(|| (address.addr() as u64, u64::from(length)))
+        let rc = unsafe { (self.next)(self.argument, &raw mut self.address, &raw mut self.length) };
+        (rc == 0).then(|| (self.address.addr() as u64, u64::from(self.length)))
     }
+}
+
+/// Sends a transfer if nothing about it is unusual. The program's functions are called with nothing borrowed, and may do anything.
+///
+/// # Safety
+///
+/// As for the entries that call it.
+#[inline(always)]
+unsafe fn goes_the_short_way(
+    transfer: Transfer,
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    (lba, lba_count, io_flags): (u64, u32, u32),
+    (reset, next): (spdk_nvme_req_reset_sgl_cb, spdk_nvme_req_next_sge_cb),
+    context: Context,
+) -> bool {
+    let name = ns.cast_const().cast();
+    let (Some(reset), Some(next)) = (reset, next) else { return false };
+    if !is_live::<Qpair>(qpair) {
+        return false;
+    }
+    // SAFETY: the handle is live, and by the entry's contract no other thread frees it; the program's functions may, hence a share.
+    let object = unsafe { share(live::<Qpair>(qpair)) };
+    let Some(expected) = object.host().expected_named(transfer, name, lba, lba_count, io_flags) else {
+        return false;
+    };
+    let mut pieces = ArrayVec::new();
+    gather(&mut Sgl::new(reset, next, context.argument.cast()), expected.length, &mut pieces)
+        && object.host().scattered(transfer, expected, &pieces, context)
 }
 
 /// Reads lba_count blocks from lba into the pieces that the program's functions give.
@@ -71,15 +120,43 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv(
     reset_sgl_fn: spdk_nvme_req_reset_sgl_cb,
     next_sge_fn: spdk_nvme_req_next_sge_cb,
 ) -> c_int {
+    // SAFETY: as for this entry.
+    unsafe {
+        let (functions, context) = ((reset_sgl_fn, next_sge_fn), context(cb_fn, cb_arg));
+        if goes_the_short_way(Transfer::Read, ns, qpair, (lba, lba_count, io_flags), functions, context) {
+            return 0;
+        }
+        readv_otherwise(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn)
+    }
+}
+
+/// What spdk_nvme_ns_cmd_readv() does where something is unusual, or its namespace was not the last one's.
+///
+/// # Safety
+///
+/// As for the entry.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn readv_otherwise(
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    lba: u64,
+    lba_count: u32,
+    cb_fn: spdk_nvme_cmd_cb,
+    cb_arg: *mut c_void,
+    io_flags: u32,
+    reset_sgl_fn: spdk_nvme_req_reset_sgl_cb,
+    next_sge_fn: spdk_nvme_req_next_sge_cb,
+) -> c_int {
     on_namespace!(
         spdk_nvme_ns_cmd_readv(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_readv", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
                     let request = Request { flags: io_flags, ..Request::new(Transfer::Read, lba, lba_count) };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -123,7 +200,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_with_md(
             apptag
         ),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_readv_with_md", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
@@ -132,7 +209,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_with_md(
                         cdw15: tags(apptag_mask, apptag),
                         ..Request::new(Transfer::Read, lba, lba_count)
                     };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -161,7 +238,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_ext(
     on_namespace!(
         spdk_nvme_ns_cmd_readv_ext(ns, qpair, lba, lba_count, cb_fn, cb_arg, reset_sgl_fn, next_sge_fn, opts),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_readv_ext", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
@@ -171,7 +248,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_ext(
                         Ok(request) => request,
                         Err(rc) => return rc,
                     };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -197,6 +274,34 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev(
     reset_sgl_fn: spdk_nvme_req_reset_sgl_cb,
     next_sge_fn: spdk_nvme_req_next_sge_cb,
 ) -> c_int {
+    // SAFETY: as for this entry.
+    unsafe {
+        let (functions, context) = ((reset_sgl_fn, next_sge_fn), context(cb_fn, cb_arg));
+        if goes_the_short_way(Transfer::Write, ns, qpair, (lba, lba_count, io_flags), functions, context) {
+            return 0;
+        }
+        writev_otherwise(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn)
+    }
+}
+
+/// What spdk_nvme_ns_cmd_writev() does where something is unusual, or its namespace was not the last one's.
+///
+/// # Safety
+///
+/// As for the entry.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn writev_otherwise(
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    lba: u64,
+    lba_count: u32,
+    cb_fn: spdk_nvme_cmd_cb,
+    cb_arg: *mut c_void,
+    io_flags: u32,
+    reset_sgl_fn: spdk_nvme_req_reset_sgl_cb,
+    next_sge_fn: spdk_nvme_req_next_sge_cb,
+) -> c_int {
     on_namespace!(
         spdk_nvme_ns_cmd_writev(
             ns,
@@ -210,13 +315,13 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev(
             next_sge_fn
         ),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_writev", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
                     let request =
                         Request { flags: io_flags, ..Request::new(Transfer::Write, lba, lba_count) };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -260,7 +365,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_with_md(
             apptag
         ),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_writev_with_md", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
@@ -269,7 +374,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_with_md(
                         cdw15: tags(apptag_mask, apptag),
                         ..Request::new(Transfer::Write, lba, lba_count)
                     };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -308,7 +413,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_ext(
             opts
         ),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_writev_ext", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
@@ -319,7 +424,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_ext(
                         Ok(request) => request,
                         Err(rc) => return rc,
                     };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -358,13 +463,13 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev(
             next_sge_fn
         ),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_comparev", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
                     let request =
                         Request { flags: io_flags, ..Request::new(Transfer::Compare, lba, lba_count) };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -408,7 +513,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev_with_md(
             apptag
         ),
         ns,
-        qpair,
+        qpair as share,
         |object, namespace| {
             match Sgl::of("spdk_nvme_ns_cmd_comparev_with_md", reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(mut sgl) => {
@@ -417,7 +522,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev_with_md(
                         cdw15: tags(apptag_mask, apptag),
                         ..Request::new(Transfer::Compare, lba, lba_count)
                     };
-                    send(object, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
+                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
