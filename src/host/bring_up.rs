@@ -83,10 +83,11 @@ async fn connect(admin: &AdminQueue) -> Result<(), Error> {
 async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
     let properties = enable(work).await?;
     let qpair = work.admin().qpair();
-    let summary = |is_discovery, io_queues, properties, identify, nvm| Summary {
+    let summary = |is_discovery, io_queues, properties, identify, [nvm, zoned]: [_; 2]| Summary {
         controller_id: qpair.controller_id(),
         leaves_access_log: options.leave_access_log,
         nvm,
+        zoned,
         is_discovery,
         numa_node: qpair.domain().and_then(|domain| domain.device().numa_node()),
         io_queues,
@@ -97,15 +98,15 @@ async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Re
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
         configure_async_events(work, view.oaes() & async_events::DISCOVERY_LOG_CHANGE).await?;
-        let summary = summary(true, 0, properties, identify, None);
+        let summary = summary(true, 0, properties, identify, [None, None]);
         return Ok(Found { summary, namespaces: Listing::default(), access: AccessLog::default() });
     }
     check(&view)?;
-    let nvm = nvm_data(work, properties).await?;
+    let command_sets = command_set_data(work, properties).await?;
     let io_queues = number_of_queues(work, options).await?;
     let optional = async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE;
     configure_async_events(work, async_events::SMART_CRITICAL | view.oaes() & optional).await?;
-    let summary = summary(false, io_queues, properties, identify, nvm);
+    let summary = summary(false, io_queues, properties, identify, command_sets);
     let namespaces = namespaces(work, &summary, &Listing::default(), Changed::All, true).await?;
     let access = access(work, &summary, &namespaces, false, true).await?;
     Ok(Found { summary, namespaces, access })
@@ -185,13 +186,20 @@ fn check(view: &ControllerView<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The Identify Controller data of the NVM command set. A controller need not have them.
-async fn nvm_data(work: &Work, properties: Properties) -> Result<Option<Box<Page>>, Error> {
-    if properties.cap.css() & Cap::CSS_NVM == 0 {
-        return Ok(None);
+/// The Identify Controller data of the NVM and of the Zoned Namespace Command Set. A controller need not have them.
+async fn command_set_data(work: &Work, properties: Properties) -> Result<[Option<Box<Page>>; 2], Error> {
+    let mut data = [None, None];
+    let sets = [
+        (properties.cap.css() & Cap::CSS_NVM != 0, "Identify Controller (NVM command set)", CSI_NVM),
+        (properties.cc.css() == Cc::CSS_IOCS, "Identify Controller (Zoned Namespace Command Set)", CSI_ZONED),
+    ];
+    for ((is_enabled, what, csi), data) in sets.into_iter().zip(&mut data) {
+        if is_enabled {
+            let command = Command::identify(Cns::CONTROLLER_IOCS, 0, 0, csi);
+            *data = if_there(work.read_page(what, command).await)?;
+        }
     }
-    let command = Command::identify(Cns::CONTROLLER_IOCS, 0, 0, CSI_NVM);
-    if_there(work.read_page("Identify Controller (NVM command set)", command).await)
+    Ok(data)
 }
 
 /// What a controller may refuse to say.
