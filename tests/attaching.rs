@@ -14,6 +14,7 @@ use common::{
     until,
 };
 use face::*;
+use spec::fabrics::DISCOVERY_NQN;
 use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
@@ -21,6 +22,10 @@ use std::{
     ptr::null_mut,
 };
 use tracing::Level;
+
+unsafe extern "C" {
+    fn spdk_nvme_ctrlr_get_opts(controller: Handle) -> *const u8;
+}
 
 /// Where the simulation's target listens.
 const PORT: u16 = 4420;
@@ -123,6 +128,25 @@ fn a19_interrupts_that_are_asked_for_are_told_not_to_be() {
         let of_interrupts = lines.iter().filter(|line| line.contains("interrupts")).count();
         assert_eq!(of_interrupts, usize::from(ask), "{lines:?}");
         assert!(!controller.is_null());
+        detach(controller);
+    }
+    world.finish(None);
+}
+
+/// How many I/O queues the controller's options have.
+fn io_queues(controller: Handle) -> u32 {
+    // SAFETY: the handle is live, and the member is the first one.
+    unsafe { spdk_nvme_ctrlr_get_opts(controller).cast::<u32>().read() }
+}
+
+/// What a controller grants is in its options. One of discovery is not asked.
+#[test]
+fn a_discovery_controller_keeps_the_wish_for_queues() {
+    let world = World::new();
+    for (nqn, expected) in [(NQN, 64), (DISCOVERY_NQN, 1024)] {
+        let controller = connect(nqn, PORT, 0);
+        assert!(!controller.is_null(), "{nqn}");
+        assert_eq!(io_queues(controller), expected, "{nqn}");
         detach(controller);
     }
     world.finish(None);

@@ -351,7 +351,10 @@ fn settle(opts: &mut spdk_nvme_ctrlr_opts, host: &host::Controller) {
     let defaults = host.default_io_qpair_options();
     opts.io_queue_size = defaults.queue_size;
     opts.io_queue_requests = defaults.queue_requests;
-    opts.num_io_queues = host.io_queue_count();
+    // A discovery controller is not asked for any, so the wish stands.
+    if !host.summary().is_discovery() {
+        opts.num_io_queues = host.io_queue_count();
+    }
 }
 
 /// Fills opts with the defaults, up to opts_size bytes.
