@@ -5,7 +5,7 @@
 //! namespace that is not usable only the first few get a line.
 
 use super::{
-    ControllerOptions, Error, TransportId,
+    Arbitration, ControllerOptions, Error, TransportId,
     access::{AccessLog, access},
     admin::{AdminQueue, Page},
     budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
@@ -18,7 +18,7 @@ use crate::clock;
 use spec::{
     Command,
     fabrics::{DISCOVERY_NQN, PropertySize},
-    feature::{QueueCounts, async_events},
+    feature::{FeatureId, QueueCounts, async_events},
     identify::{
         CNTRLTYPE_DISCOVERY, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS, CTRATT_EXTENDED_LBA_FORMATS, Cns,
         ControllerView, IDENTIFY_SIZE, SGLS_KEYED,
@@ -81,7 +81,7 @@ async fn connect(admin: &AdminQueue) -> Result<(), Error> {
 }
 
 async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
-    let properties = enable(work).await?;
+    let properties = enable(work, options).await?;
     let qpair = work.admin().qpair();
     let summary = |is_discovery, io_queues, properties, identify, [nvm, zoned]: [_; 2]| Summary {
         controller_id: qpair.controller_id(),
@@ -109,12 +109,19 @@ async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Re
     let summary = summary(false, io_queues, properties, identify, command_sets);
     let namespaces = namespaces(work, &summary, &Listing::default(), Changed::All, true).await?;
     let access = access(work, &summary, &namespaces, false, true).await?;
+    configure_arbitration(work, options, properties).await?;
     Ok(Found { summary, namespaces, access })
 }
 
 /// Enables the controller, after disabling it if an earlier association left it enabled.
-async fn enable(work: &Work) -> Result<Properties, Error> {
+async fn enable(work: &Work, options: &ControllerOptions) -> Result<Properties, Error> {
     let cap = Cap(get_property(work, "reading CAP", registers::CAP, PropertySize::EIGHT).await?);
+    let mechanism = options.arbitration.mechanism;
+    if !options.arbitration.is_offered(cap) {
+        let offered = cap.ams();
+        let why = format!("arbitration mechanism {mechanism} is not among what CAP.AMS {offered:#x} offers");
+        return Err(Error::InvalidArgument(why));
+    }
     let vs = Vs(get_property(work, "reading VS", registers::VS, PropertySize::FOUR).await? as u32);
     let timeout = Duration::from_millis(500) * u32::from(cap.to()).max(1); // CAP.TO counts 500 ms
     let cc = Cc(get_property(work, "reading CC", registers::CC, PropertySize::FOUR).await? as u32);
@@ -129,7 +136,7 @@ async fn enable(work: &Work) -> Result<Properties, Error> {
     } else {
         Cc::CSS_ADMIN_ONLY
     };
-    let cc = Cc::enabled(command_sets).with_mps(cap.mpsmin());
+    let cc = Cc::enabled(command_sets).with_mps(cap.mpsmin()).with_ams(mechanism);
     set_cc(work, "enabling", cc).await?;
     await_ready(work, "enabling", true, timeout).await?;
     work.admin().keep_alive().note_ready();
@@ -229,6 +236,36 @@ async fn configure_async_events(work: &Work, events: u32) -> Result<(), Error> {
     match work.execute("Set Features (Asynchronous Event Configuration)", command).await {
         // A controller may refuse; then it sends fewer events, which costs nothing.
         Ok(_) | Err(Error::Command { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sets how many commands of a queue are taken at a time, if the program has a wish.
+async fn configure_arbitration(
+    work: &Work,
+    options: &ControllerOptions,
+    properties: Properties,
+) -> Result<(), Error> {
+    let arbitration = &options.arbitration;
+    let label = work.admin().qpair().label();
+    match arbitration.burst {
+        0 => return Ok(()),
+        1..=Arbitration::BURST_MAX => {}
+        burst => {
+            tracing::warn!(
+                "{label}: an arbitration burst of 2^{burst} cannot be asked for, 2^7 is the largest"
+            );
+            return Ok(());
+        }
+    }
+    let command = Command::set_features(FeatureId::ARBITRATION, arbitration.feature(properties.cap));
+    match work.execute("Set Features (Arbitration)", command).await {
+        Ok(_) => Ok(()),
+        // The queues are served all the same.
+        Err(error @ Error::Command { .. }) => {
+            tracing::error!("{label}: {error}");
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

@@ -114,6 +114,11 @@ impl Summary {
         self.properties.cap
     }
 
+    /// The arbitration mechanism that the controller was enabled with, as CC.AMS names it.
+    pub fn arbitration_mechanism(&self) -> u8 {
+        self.properties.cc.ams()
+    }
+
     /// The VS property.
     pub fn version(&self) -> registers::Vs {
         self.properties.vs
