@@ -20,7 +20,7 @@ const TYPES: &str = "spdk_nvme_(accel_fn_table|aer_cb|ana_state|attach_cb|attach
     csts_register|ctrlr|ctrlr_data|ctrlr_flags|ctrlr_list|ctrlr_opts|dealloc_logical_block_read_value|detach_ctx|discovery_cb|\
     disconnected_qpair_cb|dsm_range|format|fw_commit_action|host_id|io_qpair_opts|ns|ns_attr_changed_cb|ns_cmd_ext_io_opts|ns_data|ns_flags|nvm_ctrlr_data|nvm_ns_data|pi_format|pi_type|pmrcap_register|poll_group|poll_group_stat|rdma_device_stat|transport_poll_group_stat|poll_group_interrupt_cb|probe_cb|probe_ctx|\
     qp_failure_reason|qpair|qprio|rdma_hooks|registers|remove_cb|req_next_sge_cb|req_reset_sgl_cb|reservation_[a-z_]*|scc_source_range|status|timeout_cb|transport_id|transport_ops|transport_opts|transport_type|trid_entry|trid_usage_opt|\
-    vs_register)|\
+    vs_register|zns_ctrlr_data|zns_ns_data)|\
     spdk_(event_handler_opts|fd_group|memory_domain|pci_device|uuid)|\
     spdk_nvmf_(adrfam|discovery_log_page|fabric_connect_cmd|fabric_connect_data|fabric_connect_rsp|\
     fabric_prop_get_cmd|fabric_prop_get_rsp|fabric_prop_set_cmd|rdma_private_data|dhchap_hash|dhchap_dhgroup)";

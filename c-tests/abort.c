@@ -15,7 +15,7 @@
 
 #define QUEUE 16
 #define READS 64
-#define ABORTS 40
+#define ABORTS 20
 
 static struct session g_session;
 static struct spdk_nvme_qpair *g_qpair;

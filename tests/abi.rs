@@ -161,10 +161,16 @@ fn preloaded_foreign_handles_and_other_transports_pass_through() {
     let folder = root().join("c-tests/preload");
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let standin = workshop.shared("libspdk_nvme.so", &read("standin.c"));
-    let program =
-        workshop.link(Language::C, "program", &read("program.c"), &[standin, library("spdk_env_rdma")]);
-    let run = |preload: Option<&Path>| {
-        let mut command = workshop.command(&program);
+    let libraries = [standin, library("spdk_env_rdma")];
+    let program = workshop.link(Language::C, "program", &read("program.c"), &libraries);
+    // The same as a plugin, whose libraries are not seen by the program that opens it.
+    let text =
+        read("program.c").replace("int\nmain(void)", "int run_program(void);\n\nint\nrun_program(void)");
+    let plugin = workshop.shared_with("plugin.so", &text, &libraries);
+    let host = workshop.link(Language::C, "host_of_plugins", &read("host_of_plugins.c"), &[]);
+    let run = |program: &Path, argument: Option<&Path>, preload: Option<&Path>| {
+        let mut command = workshop.command(program);
+        command.args(argument);
         if let Some(library) = preload {
             command.env("LD_PRELOAD", library);
         }
@@ -178,6 +184,9 @@ fn preloaded_foreign_handles_and_other_transports_pass_through() {
         );
         text
     };
-    assert!(run(None).contains("all from the stand-in"), "without our library");
-    assert!(run(Some(&library("spdk_nvme_rdma"))).contains("ours and the stand-in's"), "with our library");
+    let ours = library("spdk_nvme_rdma");
+    for (program, argument) in [(&program, None), (&host, Some(plugin.as_path()))] {
+        assert!(run(program, argument, None).contains("all from the stand-in"), "without our library");
+        assert!(run(program, argument, Some(&ours)).contains("ours and the stand-in's"), "with our library");
+    }
 }

@@ -43,6 +43,8 @@ unsafe extern "C" {
     fn spdk_nvme_ns_is_active(namespace: Handle) -> bool;
     fn spdk_nvme_nvm_ns_get_data(namespace: Handle) -> *const [u8; 4096];
     fn spdk_nvme_nvm_ctrlr_get_data(controller: Handle) -> *const [u8; 4096];
+    fn spdk_nvme_zns_ns_get_data(namespace: Handle) -> *const [u8; 4096];
+    fn spdk_nvme_zns_ctrlr_get_data(controller: Handle) -> *const [u8; 4096];
     fn spdk_nvme_ctrlr_register_aer_callback(controller: Handle, told: Done, argument: *mut c_void);
     fn spdk_nvme_ctrlr_reset(controller: Handle) -> i32;
 }
@@ -71,8 +73,10 @@ struct Claims {
     events: Vec<AsyncEvent>,
     /// Of each command that asked for the log: how many bytes, and whether the event was to stay.
     asked: Vec<(u64, bool)>,
-    /// The data of the NVM command set for controllers, and for namespaces; and the command set of each that is not of that one.
+    /// The data of the NVM and of the zoned command set for controllers, those of a command set for namespaces; and the command set of each
+    /// that is not of the first.
     nvm: Option<Vec<u8>>,
+    zoned: Option<Vec<u8>>,
     specific: BTreeMap<u32, Vec<u8>>,
     command_sets: BTreeMap<u32, u8>,
     /// The target offers command sets, and extended formats. It has to be made up whole, since it refuses to be enabled so.
@@ -192,10 +196,17 @@ impl Claims {
                 let csi = self.command_sets.get(&nsid).copied().unwrap_or(0);
                 answer_with(answer, encode_namespace_descriptors(&[NamespaceId::Csi(csi)]).to_vec());
             }
-            Cns::CONTROLLER_IOCS => match self.nvm.clone().filter(|_| csi == 0) {
-                Some(page) => answer_with(answer, page),
-                None => refuse(answer),
-            },
+            Cns::CONTROLLER_IOCS => {
+                let data = match csi {
+                    0 => &self.nvm,
+                    2 => &self.zoned,
+                    _ => panic!("nobody asked for {csi}"),
+                };
+                match data.clone() {
+                    Some(page) => answer_with(answer, page),
+                    None => refuse(answer),
+                }
+            }
             Cns::NAMESPACE_IOCS => {
                 assert_eq!(csi, self.command_sets.get(&nsid).copied().unwrap_or(0));
                 match self.specific.get(&nsid).cloned() {
@@ -453,6 +464,7 @@ fn data_of_command_sets() {
     let first = Claims {
         namespaces: vec![1, 2, 5],
         nvm: Some(page(0x5a)),
+        zoned: Some(page(0x5b)),
         specific: BTreeMap::from([(1, page(1)), (5, page(5))]),
         command_sets: BTreeMap::from([(5, 2)]),
         is_made_up: true,
@@ -466,12 +478,21 @@ fn data_of_command_sets() {
         // SAFETY: the handle is live, and so are the data.
         unsafe { spdk_nvme_nvm_ns_get_data(namespace).as_ref().map(|page| page.to_vec()) }
     };
+    let zoned = |id| {
+        let namespace = namespace(controller, id);
+        // SAFETY: as before.
+        unsafe { spdk_nvme_zns_ns_get_data(namespace).as_ref().map(|page| page.to_vec()) }
+    };
     // SAFETY: as before.
     let own = || unsafe { spdk_nvme_nvm_ctrlr_get_data(controller) };
-    let of_controller = own();
+    // SAFETY: as before.
+    let own_zoned = || unsafe { spdk_nvme_zns_ctrlr_get_data(controller) };
+    let (of_controller, zoned_of_controller) = (own(), own_zoned());
+    assert!(!of_controller.is_null() && !zoned_of_controller.is_null());
     // SAFETY: as before.
     unsafe {
         assert_eq!(of_controller.read().to_vec(), page(0x5a));
+        assert_eq!(zoned_of_controller.read().to_vec(), page(0x5b));
         assert_eq!(
             (spdk_nvme_ns_get_csi(namespace(controller, 1)), spdk_nvme_ns_get_csi(namespace(controller, 5))),
             (0, 2)
@@ -480,10 +501,13 @@ fn data_of_command_sets() {
     assert_eq!(nvm(1), Some(page(1)));
     assert_eq!((nvm(2), nvm(3)), (None, None), "refused, or not active");
     assert_eq!(nvm(5), None, "of another command set, whatever there is");
+    assert_eq!((zoned(5), zoned(1), zoned(2)), (Some(page(5)), None, None));
     // SAFETY: NULL is no handle.
     unsafe {
         assert!(spdk_nvme_nvm_ns_get_data(null_mut()).is_null());
         assert!(spdk_nvme_nvm_ctrlr_get_data(null_mut()).is_null());
+        assert!(spdk_nvme_zns_ns_get_data(null_mut()).is_null());
+        assert!(spdk_nvme_zns_ctrlr_get_data(null_mut()).is_null());
     }
     // What changes is rewritten where it is, and what comes or goes does.
     let one = namespace(controller, 1);
@@ -492,6 +516,7 @@ fn data_of_command_sets() {
     {
         let mut claims = shared.borrow_mut();
         claims.nvm = Some(page(0x77));
+        claims.zoned = Some(page(0x78));
         claims.specific = BTreeMap::from([(1, page(9)), (2, page(2))]);
     }
     reset(controller);
@@ -500,24 +525,31 @@ fn data_of_command_sets() {
     unsafe {
         assert_eq!((own(), spdk_nvme_nvm_ns_get_data(one)), (of_controller, of_one));
         assert_eq!(of_controller.read().to_vec(), page(0x77));
+        assert_eq!(own_zoned(), zoned_of_controller);
+        assert_eq!(zoned_of_controller.read().to_vec(), page(0x78));
     }
     {
         let mut claims = shared.borrow_mut();
-        (claims.nvm, claims.namespaces) = (None, vec![2]);
+        (claims.nvm, claims.zoned, claims.namespaces) = (None, None, vec![2]);
     }
     reset(controller);
     // SAFETY: as before.
-    unsafe { assert!(own().is_null() && !spdk_nvme_ns_is_active(one)) };
+    unsafe { assert!(own().is_null() && own_zoned().is_null() && !spdk_nvme_ns_is_active(one)) };
     assert_eq!((nvm(1), nvm(2)), (None, Some(page(2))));
     end(world, controller);
 }
 
-/// A controller that has no such commands is asked once, and is none the worse for it.
+/// A controller that has no such commands is asked once, and is none the worse for it; nor has a program that looks for zones a line.
 #[test]
 fn a_controller_without_command_sets() {
     let world = World::new();
     claims(&world, Claims { namespaces: vec![1], ..Claims::default() });
     let controller = connect(NQN, PORT, 0);
+    // SAFETY: as below.
+    let (zoned, lines) = record(|| unsafe {
+        (spdk_nvme_zns_ctrlr_get_data(controller), spdk_nvme_zns_ns_get_data(namespace(controller, 1)))
+    });
+    assert!(zoned.0.is_null() && zoned.1.is_null() && lines.is_empty(), "{lines:?}");
     // SAFETY: the handles are live.
     unsafe {
         assert!(spdk_nvme_nvm_ctrlr_get_data(controller).is_null());

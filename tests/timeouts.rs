@@ -7,9 +7,16 @@
 mod common;
 
 use common::*;
-use spdk_nvme_rdma::host::{Controller, CopiedData, Watch};
+use spdk_nvme_rdma::{
+    host::{Controller, CopiedData, Error, Watch},
+    transport,
+};
 use spec::{Command, Status, identify::Cns};
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 thread_local! {
     static HEARD: RefCell<Vec<(usize, usize, u16)>> = const { RefCell::new(Vec::new()) };
@@ -232,5 +239,35 @@ fn a_controller_may_be_watched_and_reset() {
     qpair.free();
     drop((qpair, namespace));
     HEARD.take();
+    world.finish(Some(controller));
+}
+
+/// As many aborts wait as the Admin Queue has requests for; the next one is to be tried again, and each that was taken ends.
+#[test]
+fn aborts_that_wait_are_no_more_than_requests() {
+    let world = World::new();
+    let controller = world.controller();
+    let ended = Rc::new(Cell::new(0));
+    let abort = || {
+        let ended = ended.clone();
+        controller.abort(1, 0x7777, Rc::new(move |_| ended.set(ended.get() + 1)))
+    };
+    for _ in 0..3 {
+        let mut taken = 0;
+        let refused = loop {
+            match abort() {
+                Ok(()) => taken += 1,
+                Err(error) => break error,
+            }
+            assert!(taken < 32, "more than there are requests");
+        };
+        assert!(matches!(refused, Error::Transport(transport::Error::NoRequests)), "{refused}");
+        assert!(taken > 16, "{taken}");
+        ended.set(0);
+        until("the aborts", || {
+            let _ = controller.process_admin_completions();
+            ended.get() == taken
+        });
+    }
     world.finish(Some(controller));
 }

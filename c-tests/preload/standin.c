@@ -62,15 +62,37 @@ standin_calls(void)
 		} \
 	} while (0)
 
+/* Its host NQN, unless a program says otherwise. */
+static const char g_hostnqn[] = "nqn.2024-01.test:stand-in";
+
+void
+spdk_nvme_ctrlr_get_default_ctrlr_opts(struct spdk_nvme_ctrlr_opts *opts, size_t opts_size)
+{
+	memset(opts, 0, opts_size);
+	snprintf(opts->hostnqn, sizeof(opts->hostnqn), "%s", g_hostnqn);
+}
+
+/* As the real one, it makes a controller with the default options of whoever is asked first, and then looks for one that has the
+ * program's host NQN, or its own default. */
 struct spdk_nvme_ctrlr *
 spdk_nvme_connect(const struct spdk_nvme_transport_id *trid, const struct spdk_nvme_ctrlr_opts *opts, size_t opts_size)
 {
 	struct spdk_nvme_ctrlr *ctrlr = calloc(1, sizeof(*ctrlr));
+	struct spdk_nvme_ctrlr_opts made_with;
+	const char *wanted = opts != NULL ? opts->hostnqn : g_hostnqn;
 
-	(void)trid, (void)opts, (void)opts_size;
+	(void)trid;
 	g_calls++;
 	if (ctrlr == NULL) {
 		abort();
+	}
+	spdk_nvme_ctrlr_get_default_ctrlr_opts(&made_with, sizeof(made_with));
+	if (opts != NULL) {
+		memcpy(&made_with, opts, opts_size < sizeof(made_with) ? opts_size : sizeof(made_with));
+	}
+	if (strcmp(made_with.hostnqn, wanted) != 0) {
+		free(ctrlr);
+		return NULL;
 	}
 	ctrlr->kind = CTRLR;
 	ctrlr->ns.kind = NS;

@@ -19,6 +19,7 @@ use super::{
 use crate::{abi::entry::guard_plain, host};
 use libc::{EINVAL, EISCONN, ENXIO, c_int, size_t};
 use parking_lot::{Mutex, ReentrantMutex};
+use spec::registers::Cc;
 use std::{
     cell::Cell,
     collections::{BTreeSet, HashMap},
@@ -338,9 +339,19 @@ impl Ctrlr {
             tracing::error!("delayed submission does not go together with interrupts");
             return None;
         }
-        if opts.qprio != spdk_nvme_qprio::SPDK_NVME_QPRIO_URGENT {
-            tracing::error!("queue priority {} without weighted arbitration", opts.qprio.0);
-            return None;
+        let is_weighted = || self.admin(|host| host.summary().arbitration_mechanism()) == Cc::AMS_WEIGHTED;
+        // Over fabrics no command has it, so that it changes nothing (Fabrics 1.1, 3.3).
+        match opts.qprio {
+            spdk_nvme_qprio::SPDK_NVME_QPRIO_URGENT => {}
+            priority if priority.0 > spdk_nvme_qprio::SPDK_NVME_QPRIO_LOW.0 => {
+                tracing::error!("there is no queue priority {}", priority.0);
+                return None;
+            }
+            _ if is_weighted() => {}
+            priority => {
+                tracing::error!("queue priority {} without weighted arbitration", priority.0);
+                return None;
+            }
         }
         Some(())
     }
@@ -351,7 +362,10 @@ fn settle(opts: &mut spdk_nvme_ctrlr_opts, host: &host::Controller) {
     let defaults = host.default_io_qpair_options();
     opts.io_queue_size = defaults.queue_size;
     opts.io_queue_requests = defaults.queue_requests;
-    opts.num_io_queues = host.io_queue_count();
+    // A discovery controller is not asked for any, so the wish stands.
+    if !host.summary().is_discovery() {
+        opts.num_io_queues = host.io_queue_count();
+    }
 }
 
 /// Fills opts with the defaults, up to opts_size bytes.

@@ -8,10 +8,10 @@
 
 use super::handles::Object;
 use std::{
-    ffi::{CStr, c_void},
+    ffi::{CStr, c_char, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
 };
 
 /// The body of an entry that takes a handle:
@@ -148,28 +148,31 @@ pub(super) const fn c_name(name: &'static str) -> &'static CStr {
     }
 }
 
-/// Where the next definition of a symbol is; looked up once.
-pub(super) struct Next(AtomicPtr<c_void>);
+unsafe extern "C" {
+    /// A number that grows when something more is loaded into the process.
+    safe fn nvme_rdma_loaded() -> u64;
+
+    /// A definition of `name`, in whatever is loaded, that is not this library's: its symbols may be local, as those of what a
+    /// plugin was linked with. NULL if there is none.
+    fn nvme_rdma_definition(name: *const c_char) -> *mut c_void;
+}
+
+/// Where the next definition of a symbol is. Looked up until there is one, whenever something more was loaded.
+pub(super) struct Next {
+    address: AtomicPtr<c_void>,
+    /// What was loaded when there was none.
+    loaded: AtomicU64,
+}
 
 impl Next {
     pub(super) const fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+        Self { address: AtomicPtr::new(ptr::null_mut()), loaded: AtomicU64::new(0) }
     }
 
     /// The next definition of `name`, as a function of the same type as `own`.
     pub(super) fn find<F: Copy>(&self, name: &CStr, own: F) -> Option<F> {
-        let mut address = self.0.load(Ordering::Relaxed);
-        if address.is_null() {
-            // SAFETY: the name is a C string. RTLD_NEXT searches after the object that this code is in.
-            address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
-            if address.is_null() {
-                address = Self::none();
-            }
-            self.0.store(address, Ordering::Relaxed);
-        }
-        if address == Self::none() {
-            return None;
-        }
+        let known = self.address.load(Ordering::Relaxed);
+        let address = if known.is_null() { self.look(name)? } else { known };
         const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
         let mut next = own;
         // SAFETY: F is a function pointer, which has the size of the address and no other invalid value than NULL; the
@@ -178,9 +181,24 @@ impl Next {
         Some(next)
     }
 
-    /// Stands for "there is none".
-    fn none() -> *mut c_void {
-        ptr::without_provenance_mut(usize::MAX)
+    #[cold]
+    fn look(&self, name: &CStr) -> Option<*mut c_void> {
+        let loaded = nvme_rdma_loaded();
+        if self.loaded.load(Ordering::Relaxed) == loaded {
+            return None;
+        }
+        // SAFETY: the name is a C string. RTLD_NEXT searches after the object that this code is in.
+        let mut address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+        if address.is_null() {
+            // SAFETY: as before.
+            address = unsafe { nvme_rdma_definition(name.as_ptr()) };
+        }
+        if address.is_null() {
+            self.loaded.store(loaded, Ordering::Relaxed);
+            return None;
+        }
+        self.address.store(address, Ordering::Relaxed);
+        Some(address)
     }
 }
 

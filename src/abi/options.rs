@@ -221,6 +221,12 @@ pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::Controlle
         acknowledge_timeout: unless_zero(opts.transport_ack_timeout.min(ACKNOWLEDGE_TIMEOUT_MAX)),
         type_of_service: unless_zero(opts.transport_tos),
         no_shutdown_notification: opts.no_shn_notification != 0,
+        arbitration: host::Arbitration {
+            // What fits into no field is no mechanism.
+            mechanism: u8::try_from(opts.arb_mechanism.0).unwrap_or(u8::MAX),
+            burst: opts.arbitration_burst,
+            weights: [opts.low_priority_weight, opts.medium_priority_weight, opts.high_priority_weight],
+        },
         leave_access_log: opts.disable_read_ana_log_page != 0,
         leave_changed_list: opts.disable_read_changed_ns_list_log_page != 0,
     }

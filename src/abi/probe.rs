@@ -209,6 +209,14 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     let result = guard_plain("spdk_nvme_connect", Err(error::UNWOUND), || {
         // SAFETY: the caller vouches for trid.
         if trid.is_null() || !unsafe { transport_id::is_rdma(trid) } {
+            // SPDK's library looks for the controller that it has made by the host NQN. Without options that is its own default, while
+            // what it made the controller with are the defaults of spdk_nvme_ctrlr_get_default_ctrlr_opts, which it gets from here.
+            let defaults = options::default_ctrlr_opts();
+            let (opts, opts_size) = if opts.is_null() {
+                (&raw const defaults, size_of_val(&defaults))
+            } else {
+                (opts, opts_size)
+            };
             let next = || next!(spdk_nvme_connect(trid, opts, opts_size));
             // SAFETY: as above.
             return unsafe { theirs(trid, next) };

@@ -197,12 +197,6 @@ stub!(
 );
 
 stub!(
-    spdk_nvme_zns_ctrlr_get_data(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
-);
-
-stub!(
     spdk_nvme_zns_ctrlr_get_max_zone_append_size(a1: Pointer) -> u32,
     handles(a1),
     0
@@ -220,12 +214,6 @@ stub!(
         a6: Pointer) -> c_int,
     handles(a1, a2),
     -libc::ENOTSUP
-);
-
-stub!(
-    spdk_nvme_zns_ns_get_data(a1: Pointer) -> Pointer,
-    handles(a1),
-    ptr::null_mut()
 );
 
 stub!(

@@ -1,10 +1,11 @@
 //! Abort commands (Base 2.0, 5.1) of the program.
 //!
 //! A controller takes so many at a time (ACL); others wait here and go out as those end. What must hold: each that was accepted is told
-//! of once, also when the Admin Queue ends; a place of those that the controller takes is never lost.
+//! of once, also when the Admin Queue ends; a place of those that the controller takes is never lost; no more wait than the queue has
+//! requests for.
 
 use super::{Controller, Error, IoQpair};
-use crate::transport::Completer;
+use crate::transport::{self, Completer};
 use spec::{Command, Completion, Status};
 use std::{
     cell::Cell,
@@ -52,7 +53,12 @@ impl Controller {
             return self.send_abort(command, told);
         }
         let mut waiting = self.aborts.waiting.take();
-        let room = waiting.try_reserve(1).map_err(|_| Error::NoMemory);
+        // Each gets a request once, and there are no more than these.
+        let room = if waiting.len() < self.admin.ordinary_requests_free() {
+            waiting.try_reserve(1).map_err(|_| Error::NoMemory)
+        } else {
+            Err(transport::Error::NoRequests.into())
+        };
         if room.is_ok() {
             waiting.push_back((command, told));
         }

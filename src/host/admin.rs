@@ -125,8 +125,13 @@ impl AdminQueue {
 
     /// Whether a request is free beside the one that is kept for a Keep Alive.
     pub(super) fn has_ordinary_request(&self) -> bool {
-        let in_use = u32::try_from(self.qpair.requests_in_use()).unwrap_or(u32::MAX);
-        in_use.saturating_add(RESERVED) < self.qpair.request_count()
+        self.ordinary_requests_free() > 0
+    }
+
+    /// How many such requests are free.
+    pub(super) fn ordinary_requests_free(&self) -> usize {
+        let all = usize::try_from(self.qpair.request_count().saturating_sub(RESERVED)).unwrap_or(usize::MAX);
+        all.saturating_sub(self.qpair.requests_in_use())
     }
 
     /// Sends a command of this host; its answer appears while the queue is polled.

@@ -5,7 +5,7 @@
 //! namespace that is not usable only the first few get a line.
 
 use super::{
-    ControllerOptions, Error, TransportId,
+    Arbitration, ControllerOptions, Error, TransportId,
     access::{AccessLog, access},
     admin::{AdminQueue, Page},
     budget::{BRING_UP_COMMANDS, BRING_UP_TIMEOUT, Budget, Complaints},
@@ -18,7 +18,7 @@ use crate::clock;
 use spec::{
     Command,
     fabrics::{DISCOVERY_NQN, PropertySize},
-    feature::{QueueCounts, async_events},
+    feature::{FeatureId, QueueCounts, async_events},
     identify::{
         CNTRLTYPE_DISCOVERY, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS, CTRATT_EXTENDED_LBA_FORMATS, Cns,
         ControllerView, IDENTIFY_SIZE, SGLS_KEYED,
@@ -81,12 +81,13 @@ async fn connect(admin: &AdminQueue) -> Result<(), Error> {
 }
 
 async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Result<Found, Error> {
-    let properties = enable(work).await?;
+    let properties = enable(work, options).await?;
     let qpair = work.admin().qpair();
-    let summary = |is_discovery, io_queues, properties, identify, nvm| Summary {
+    let summary = |is_discovery, io_queues, properties, identify, [nvm, zoned]: [_; 2]| Summary {
         controller_id: qpair.controller_id(),
         leaves_access_log: options.leave_access_log,
         nvm,
+        zoned,
         is_discovery,
         numa_node: qpair.domain().and_then(|domain| domain.device().numa_node()),
         io_queues,
@@ -97,23 +98,30 @@ async fn steps(work: &Work, id: &TransportId, options: &ControllerOptions) -> Re
     let view = ControllerView(&identify);
     if id.subnqn == DISCOVERY_NQN || view.cntrltype() == CNTRLTYPE_DISCOVERY {
         configure_async_events(work, view.oaes() & async_events::DISCOVERY_LOG_CHANGE).await?;
-        let summary = summary(true, 0, properties, identify, None);
+        let summary = summary(true, 0, properties, identify, [None, None]);
         return Ok(Found { summary, namespaces: Listing::default(), access: AccessLog::default() });
     }
     check(&view)?;
-    let nvm = nvm_data(work, properties).await?;
+    let command_sets = command_set_data(work, properties).await?;
     let io_queues = number_of_queues(work, options).await?;
     let optional = async_events::NAMESPACE_ATTRIBUTE | async_events::ANA_CHANGE;
     configure_async_events(work, async_events::SMART_CRITICAL | view.oaes() & optional).await?;
-    let summary = summary(false, io_queues, properties, identify, nvm);
+    let summary = summary(false, io_queues, properties, identify, command_sets);
     let namespaces = namespaces(work, &summary, &Listing::default(), Changed::All, true).await?;
     let access = access(work, &summary, &namespaces, false, true).await?;
+    configure_arbitration(work, options, properties).await?;
     Ok(Found { summary, namespaces, access })
 }
 
 /// Enables the controller, after disabling it if an earlier association left it enabled.
-async fn enable(work: &Work) -> Result<Properties, Error> {
+async fn enable(work: &Work, options: &ControllerOptions) -> Result<Properties, Error> {
     let cap = Cap(get_property(work, "reading CAP", registers::CAP, PropertySize::EIGHT).await?);
+    let mechanism = options.arbitration.mechanism;
+    if !options.arbitration.is_offered(cap) {
+        let offered = cap.ams();
+        let why = format!("arbitration mechanism {mechanism} is not among what CAP.AMS {offered:#x} offers");
+        return Err(Error::InvalidArgument(why));
+    }
     let vs = Vs(get_property(work, "reading VS", registers::VS, PropertySize::FOUR).await? as u32);
     let timeout = Duration::from_millis(500) * u32::from(cap.to()).max(1); // CAP.TO counts 500 ms
     let cc = Cc(get_property(work, "reading CC", registers::CC, PropertySize::FOUR).await? as u32);
@@ -128,7 +136,7 @@ async fn enable(work: &Work) -> Result<Properties, Error> {
     } else {
         Cc::CSS_ADMIN_ONLY
     };
-    let cc = Cc::enabled(command_sets).with_mps(cap.mpsmin());
+    let cc = Cc::enabled(command_sets).with_mps(cap.mpsmin()).with_ams(mechanism);
     set_cc(work, "enabling", cc).await?;
     await_ready(work, "enabling", true, timeout).await?;
     work.admin().keep_alive().note_ready();
@@ -185,13 +193,20 @@ fn check(view: &ControllerView<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The Identify Controller data of the NVM command set. A controller need not have them.
-async fn nvm_data(work: &Work, properties: Properties) -> Result<Option<Box<Page>>, Error> {
-    if properties.cap.css() & Cap::CSS_NVM == 0 {
-        return Ok(None);
+/// The Identify Controller data of the NVM and of the Zoned Namespace Command Set. A controller need not have them.
+async fn command_set_data(work: &Work, properties: Properties) -> Result<[Option<Box<Page>>; 2], Error> {
+    let mut data = [None, None];
+    let sets = [
+        (properties.cap.css() & Cap::CSS_NVM != 0, "Identify Controller (NVM command set)", CSI_NVM),
+        (properties.cc.css() == Cc::CSS_IOCS, "Identify Controller (Zoned Namespace Command Set)", CSI_ZONED),
+    ];
+    for ((is_enabled, what, csi), data) in sets.into_iter().zip(&mut data) {
+        if is_enabled {
+            let command = Command::identify(Cns::CONTROLLER_IOCS, 0, 0, csi);
+            *data = if_there(work.read_page(what, command).await)?;
+        }
     }
-    let command = Command::identify(Cns::CONTROLLER_IOCS, 0, 0, CSI_NVM);
-    if_there(work.read_page("Identify Controller (NVM command set)", command).await)
+    Ok(data)
 }
 
 /// What a controller may refuse to say.
@@ -221,6 +236,36 @@ async fn configure_async_events(work: &Work, events: u32) -> Result<(), Error> {
     match work.execute("Set Features (Asynchronous Event Configuration)", command).await {
         // A controller may refuse; then it sends fewer events, which costs nothing.
         Ok(_) | Err(Error::Command { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sets how many commands of a queue are taken at a time, if the program has a wish.
+async fn configure_arbitration(
+    work: &Work,
+    options: &ControllerOptions,
+    properties: Properties,
+) -> Result<(), Error> {
+    let arbitration = &options.arbitration;
+    let label = work.admin().qpair().label();
+    match arbitration.burst {
+        0 => return Ok(()),
+        1..=Arbitration::BURST_MAX => {}
+        burst => {
+            tracing::warn!(
+                "{label}: an arbitration burst of 2^{burst} cannot be asked for, 2^7 is the largest"
+            );
+            return Ok(());
+        }
+    }
+    let command = Command::set_features(FeatureId::ARBITRATION, arbitration.feature(properties.cap));
+    match work.execute("Set Features (Arbitration)", command).await {
+        Ok(_) => Ok(()),
+        // The queues are served all the same.
+        Err(error @ Error::Command { .. }) => {
+            tracing::error!("{label}: {error}");
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

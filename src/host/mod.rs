@@ -48,7 +48,9 @@ pub use identity::{HostIdentity, identity};
 pub(crate) use io::{Data, Request, Scatter, Transfer, gather};
 pub use io::{IoQpair, Standing};
 pub use namespace::Namespace;
-pub use options::{AddressFamily, ControllerOptions, IoQpairOptions, TransportId, compare_addresses};
+pub use options::{
+    AddressFamily, Arbitration, ControllerOptions, IoQpairOptions, TransportId, compare_addresses,
+};
 pub use published::SharedPage;
 pub use summary::{Profile, Summary};
 pub use timeouts::Watch;

@@ -2,7 +2,10 @@
 
 use super::{Error, identity::identity};
 use crate::transport::{Upcall, tell_nobody};
-use spec::printable;
+use spec::{
+    printable,
+    registers::{Cap, Cc},
+};
 use std::{
     cmp::Ordering,
     net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
@@ -127,6 +130,39 @@ pub(super) fn socket_address(
     }
 }
 
+/// How a controller chooses the next command among its queues (Base 2.0, 3.4.4).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arbitration {
+    /// The mechanism as CC.AMS names it; 0 is round robin.
+    pub mechanism: u8,
+    /// How many commands of one queue are taken at a time, as a power of two, 1 to 7; 0 leaves it and the weights to the controller.
+    pub burst: u8,
+    /// The weights of the priority classes low, medium and high, from 0.
+    pub weights: [u8; 3],
+}
+
+impl Arbitration {
+    /// One that the Arbitration feature has no number for.
+    pub(super) const BURST_MAX: u8 = 7;
+
+    /// Whether a controller with these capabilities has the mechanism.
+    pub(super) fn is_offered(&self, capabilities: Cap) -> bool {
+        match self.mechanism {
+            Cc::AMS_ROUND_ROBIN => true,
+            Cc::AMS_WEIGHTED => capabilities.ams() & Cap::AMS_WEIGHTED != 0,
+            Cc::AMS_VENDOR => capabilities.ams() & Cap::AMS_VENDOR != 0,
+            _ => false,
+        }
+    }
+
+    /// The value of the feature (Base 2.0, 5.27.1.1). Without classes the weights stay 0.
+    pub(super) fn feature(&self, capabilities: Cap) -> u32 {
+        let [low, medium, high] =
+            if capabilities.ams() & Cap::AMS_WEIGHTED != 0 { self.weights } else { [0; 3] };
+        u32::from_le_bytes([self.burst & Self::BURST_MAX, low, medium, high])
+    }
+}
+
 /// How a controller is to be used. The defaults are those of SPDK v26.05.
 #[derive(Debug, Clone)]
 pub struct ControllerOptions {
@@ -164,6 +200,8 @@ pub struct ControllerOptions {
     pub type_of_service: Option<u8>,
     /// Whether to leave out the shutdown notification when the controller is detached.
     pub no_shutdown_notification: bool,
+    /// How the controller is to choose among its queues.
+    pub arbitration: Arbitration,
     /// Whether the ANA log is left to the program to read.
     pub leave_access_log: bool,
     /// Whether the log of changed namespaces is left to the program to read.
@@ -190,6 +228,7 @@ impl Default for ControllerOptions {
             acknowledge_timeout: None,
             type_of_service: None,
             no_shutdown_notification: false,
+            arbitration: Arbitration::default(),
             leave_access_log: false,
             leave_changed_list: false,
         }
@@ -218,6 +257,25 @@ pub struct IoQpairOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mechanism_is_offered_or_not() {
+        let offered = |mechanism, ams: u64| {
+            Arbitration { mechanism, ..Arbitration::default() }.is_offered(Cap(ams << 17))
+        };
+        for ams in 0..4 {
+            assert!(offered(0, ams));
+            assert_eq!((offered(1, ams), offered(7, ams)), (ams & 1 != 0, ams & 2 != 0));
+            assert!((2..7).chain([8, 255]).all(|mechanism| !offered(mechanism, ams)));
+        }
+    }
+
+    #[test]
+    fn weights_are_for_controllers_that_have_classes() {
+        let arbitration = Arbitration { burst: 3, weights: [4, 5, 6], ..Arbitration::default() };
+        assert_eq!(arbitration.feature(Cap(0)), 3);
+        assert_eq!(arbitration.feature(Cap(1 << 17)), 0x0605_0403);
+    }
 
     fn is_same_address(one: &str, other: &str) -> bool {
         compare_addresses(one, other).is_eq()

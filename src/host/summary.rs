@@ -21,6 +21,7 @@ pub struct Profile {
     identify: SharedPage,
     /// Once there were such data.
     nvm: OnceCell<SharedPage>,
+    zoned: OnceCell<SharedPage>,
     shared: Arc<Shared>,
 }
 
@@ -28,18 +29,15 @@ impl Profile {
     /// Of a controller that nothing is known of yet.
     pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, Error> {
         let identify = SharedPage::new().ok_or(Error::NoMemory)?;
-        Ok(Self { summary: Mutex::default(), identify, nvm: OnceCell::new(), shared: shared.clone() })
+        let (nvm, zoned) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { summary: Mutex::default(), identify, nvm, zoned, shared: shared.clone() })
     }
 
     /// Bring-up learnt this.
     pub(super) fn renew(&self, summary: Summary) {
         self.identify.write(&summary.identify[..]);
-        // Without memory for them there are none.
-        if summary.nvm.is_some() || self.nvm.get().is_some() {
-            let page = self.nvm.get_or_try_init(|| SharedPage::new().ok_or(())).ok();
-            let data = summary.nvm.as_ref().map_or(&[][..], |nvm| &nvm[..]);
-            page.into_iter().for_each(|page| page.write(data));
-        }
+        renew_page(&self.nvm, summary.nvm.as_deref());
+        renew_page(&self.zoned, summary.zoned.as_deref());
         let old = std::mem::replace(&mut *self.summary.lock(), Arc::new(summary));
         drop(old);
     }
@@ -59,9 +57,22 @@ impl Profile {
         self.nvm.get().filter(|_| self.summary.lock().nvm.is_some())
     }
 
+    /// The same of the Zoned Namespace Command Set.
+    pub fn zoned_data(&self) -> Option<&SharedPage> {
+        self.zoned.get().filter(|_| self.summary.lock().zoned.is_some())
+    }
+
     /// Whether the controller has failed.
     pub fn has_failed(&self) -> bool {
         self.shared.has_failed()
+    }
+}
+
+/// Writes the data of a command set where C finds them. Without memory for them there are none.
+fn renew_page(page: &OnceCell<SharedPage>, data: Option<&Page>) {
+    if data.is_some() || page.get().is_some() {
+        let page = page.get_or_try_init(|| SharedPage::new().ok_or(())).ok();
+        page.into_iter().for_each(|page| page.write(data.map_or(&[][..], |data| &data[..])));
     }
 }
 
@@ -76,6 +87,8 @@ pub struct Summary {
     pub(super) leaves_access_log: bool,
     /// The Identify Controller data of the NVM command set, if the controller has them.
     pub(super) nvm: Option<Box<Page>>,
+    /// The same of the Zoned Namespace Command Set.
+    pub(super) zoned: Option<Box<Page>>,
     pub(super) properties: Properties,
     pub(super) identify: Box<Page>,
 }
@@ -99,6 +112,11 @@ impl Summary {
     /// The CAP property.
     pub fn capabilities(&self) -> registers::Cap {
         self.properties.cap
+    }
+
+    /// The arbitration mechanism that the controller was enabled with, as CC.AMS names it.
+    pub fn arbitration_mechanism(&self) -> u8 {
+        self.properties.cc.ams()
     }
 
     /// The VS property.

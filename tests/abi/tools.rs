@@ -102,11 +102,16 @@ impl Workshop {
 
     /// Compiles a shared library.
     pub fn shared(&self, name: &str, text: &str) -> PathBuf {
+        self.shared_with(name, text, &[])
+    }
+
+    /// As [`Self::shared`], with the libraries that it needs.
+    pub fn shared_with(&self, name: &str, text: &str, libraries: &[PathBuf]) -> PathBuf {
         let mut flags = vec!["-shared", "-fPIC"];
         flags.extend(WARNINGS);
         let soname = format!("-Wl,-soname,{name}");
         flags.push(&soname);
-        self.finish(self.run(Language::C, name, text, &flags, &[]))
+        self.finish(self.run(Language::C, name, text, &flags, libraries))
     }
 
     fn finish(&self, (program, output): (PathBuf, std::process::Output)) -> PathBuf {

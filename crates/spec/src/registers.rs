@@ -24,6 +24,8 @@ pub struct Cap(pub u64);
 impl Cap {
     /// [`Cap::ams`] bit 0: weighted round robin with urgent priority class is supported.
     pub const AMS_WEIGHTED: u8 = 1 << 0;
+    /// [`Cap::ams`] bit 1: a mechanism of the vendor's is supported.
+    pub const AMS_VENDOR: u8 = 1 << 1;
     /// CSS bit: the NVM Command Set.
     pub const CSS_NVM: u8 = 1 << 0;
     /// CSS bit: one or more I/O Command Sets, told by Identify.
@@ -134,6 +136,12 @@ impl Cc {
     pub const CSS_IOCS: u8 = 0b110;
     /// CSS value: Admin Command Set only.
     pub const CSS_ADMIN_ONLY: u8 = 0b111;
+    /// AMS value: round robin.
+    pub const AMS_ROUND_ROBIN: u8 = 0b000;
+    /// AMS value: weighted round robin with urgent priority class.
+    pub const AMS_WEIGHTED: u8 = 0b001;
+    /// AMS value: a mechanism of the vendor's.
+    pub const AMS_VENDOR: u8 = 0b111;
     /// SHN value: normal shutdown.
     pub const SHN_NORMAL: u8 = 0b01;
     /// SHN value: abrupt shutdown.

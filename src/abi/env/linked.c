@@ -6,6 +6,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -15,7 +16,25 @@ const char *nvme_rdma_env_missing(void);
 /* Called by log.rs: whether there is an spdk_log to be called. */
 bool nvme_rdma_env_has_log(void);
 
+/* Called by entry.rs: a number that grows when something more is loaded, and a definition of a symbol that is not the shared library's
+ * and that dlsym's RTLD_NEXT did not find; NULL if there is none. A linker has no second definition. */
+uint64_t nvme_rdma_loaded(void);
+void *nvme_rdma_definition(const char *name);
+
 #pragma GCC visibility pop
+
+__attribute__((weak)) uint64_t
+nvme_rdma_loaded(void)
+{
+	return 1;
+}
+
+__attribute__((weak)) void *
+nvme_rdma_definition(const char *name)
+{
+	(void)name;
+	return (void *)0;
+}
 
 __attribute__((weak)) const char *
 nvme_rdma_env_missing(void)

@@ -1,6 +1,6 @@
 /*
  * The environment of a process that has loaded the shared library: looked for when it is first needed, among what is
- * loaded then. It is linked into the shared library alone (build.rs).
+ * loaded then. So is another library that defines SPDK's functions. It is linked into the shared library alone (build.rs).
  *
  * The shared library must load anywhere: a preload reaches shells and every other program on the way, dlopen may be
  * told to keep an environment's symbols local, and a linker may drop or reorder libraries. So it has no undefined symbol
@@ -34,9 +34,11 @@ struct spdk_mem_map_ops;
 
 #pragma GCC visibility push(hidden)
 
-/* Called by env.rs and log.rs; linked.c says what they are. */
+/* Called by env.rs, log.rs and entry.rs; linked.c says what they are. */
 const char *nvme_rdma_env_missing(void);
 bool nvme_rdma_env_has_log(void);
+uint64_t nvme_rdma_loaded(void);
+void *nvme_rdma_definition(const char *name);
 
 /* SPDK's names, called by env.rs, log.rs and memory/sys.rs. */
 uint64_t spdk_get_ticks(void);
@@ -124,6 +126,9 @@ struct wanted {
 	unsigned long long loaded;
 };
 
+/* Something of this library's, to tell it by. */
+static const char g_me[] = "libspdk_nvme_rdma";
+
 /* Held while looking, so that one thread does. */
 static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -180,6 +185,38 @@ note_file(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
+/* The handle of the first file that is loaded and that `has` what `wanted` says. NULL if there is none. The handle is kept:
+ * what was found must not be unloaded. */
+static void *
+in_loaded(bool (*has)(void *place, void *wanted), void *wanted)
+{
+	struct files files = {.names_wanted = true};
+	void *found = NULL;
+	size_t i;
+
+	dl_iterate_phdr(note_file, &files);
+	for (i = 0; i < files.count; i++) {
+		void *handle = found != NULL ? NULL : dlopen(files.names[i], RTLD_LAZY | RTLD_NOLOAD);
+
+		if (handle != NULL && has(handle, wanted)) {
+			found = handle;
+		} else if (handle != NULL) {
+			dlclose(handle);
+		}
+		free(files.names[i]);
+	}
+	free(files.names);
+	/* What was not found is nobody's business. */
+	dlerror();
+	return found;
+}
+
+static bool
+has_all(void *place, void *wanted)
+{
+	return lacks(place, wanted) == NULL;
+}
+
 /* Looks in the global scope, behind this library, and in each library that is loaded, whose symbols may be local. NULL
  * if all was found, else a name that is missing: the first that the best place of the global scope lacks. */
 static const char *
@@ -187,8 +224,6 @@ look(struct wanted *wanted)
 {
 	struct files files = {.names_wanted = false};
 	const char *missing;
-	bool found;
-	size_t i;
 
 	missing = lacks(RTLD_DEFAULT, wanted);
 	if (missing == NULL || lacks(RTLD_NEXT, wanted) == NULL) {
@@ -200,24 +235,42 @@ look(struct wanted *wanted)
 	}
 	wanted->looked = true;
 	wanted->loaded = files.loaded;
-	files.names_wanted = true;
-	dl_iterate_phdr(note_file, &files);
-	found = false;
-	for (i = 0; i < files.count; i++) {
-		void *handle = found ? NULL : dlopen(files.names[i], RTLD_LAZY | RTLD_NOLOAD);
+	return in_loaded(has_all, wanted) != NULL ? NULL : missing;
+}
 
-		if (handle != NULL && lacks(handle, wanted) == NULL) {
-			/* The handle is kept: what was found must not be unloaded. */
-			found = true;
-		} else if (handle != NULL) {
-			dlclose(handle);
-		}
-		free(files.names[i]);
-	}
-	free(files.names);
-	/* What was not found is nobody's business. */
-	dlerror();
-	return found ? NULL : missing;
+/* A definition that is looked for, and is not to be this library's own. */
+struct definition {
+	const char *name;
+	void *address;
+};
+
+static bool
+has_another(void *place, void *wanted)
+{
+	struct definition *definition = wanted;
+	Dl_info theirs, ours;
+
+	definition->address = dlsym(place, definition->name);
+	/* A place of another library's may lead back here, by what it depends on. */
+	return definition->address != NULL && dladdr(definition->address, &theirs) != 0 && dladdr(g_me, &ours) != 0 &&
+	       theirs.dli_fbase != ours.dli_fbase;
+}
+
+uint64_t
+nvme_rdma_loaded(void)
+{
+	struct files files = {.names_wanted = false};
+
+	dl_iterate_phdr(note_file, &files);
+	return files.loaded;
+}
+
+void *
+nvme_rdma_definition(const char *name)
+{
+	struct definition definition = {.name = name};
+
+	return in_loaded(has_another, &definition) != NULL ? definition.address : NULL;
 }
 
 /* Stores an address that dlsym gave as a pointer to a function. */
