@@ -1,0 +1,452 @@
+//! Poll groups whose members share their receives (rdma_srq_size).
+//!
+//! What holds: however few there are, all commands of all members end, with the data that they are about; no receive is lost with a
+//! member, whenever it ends and whatever its device does with what it left; what the device refuses fails the connections of groups,
+//! and nothing else; what was made for them is gone with the last member.
+
+#![allow(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::{lines::recorded, *};
+use spdk_nvme_rdma::{
+    host::{Controller, IoQpair, Namespace, PollGroup},
+    transport::share_receives,
+};
+use spec::{Completion, Status};
+use std::{
+    cell::{Cell, RefCell},
+    ffi::c_void,
+    rc::Rc,
+    sync::Arc,
+};
+
+const BLOCK: usize = 512;
+/// Of the memory for I/O.
+const BYTES: usize = 4 << 20;
+
+/// A group with members.
+struct Scene {
+    world: World,
+    controller: Rc<Controller>,
+    namespace: Arc<Namespace>,
+    group: Rc<PollGroup>,
+    members: Vec<Rc<IoQpair>>,
+}
+
+impl Scene {
+    fn new(receives: u32, members: usize) -> Self {
+        Self::with(receives, members, target::Options::default())
+    }
+
+    fn with(receives: u32, members: usize, options: target::Options) -> Self {
+        let world = World::with(options);
+        share_receives(receives);
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let group = poll_group();
+        let members = (0..members).map(|_| member(&controller, &group, asynchronous(&controller))).collect();
+        assert_eq!(softverbs::ledger().srqs, 1);
+        Self { world, controller, namespace, group, members }
+    }
+
+    fn join(&mut self) {
+        self.members.push(member(&self.controller, &self.group, asynchronous(&self.controller)));
+    }
+
+    /// So many reads on each member.
+    fn load(&self, count: usize) -> Vec<usize> {
+        self.members.iter().flat_map(|qpair| self.world.read_many(qpair, &self.namespace, count)).collect()
+    }
+
+    fn works(&self, count: usize) {
+        let reads = self.load(count);
+        poll_until(&self.group, "the reads", || all_ended(&reads));
+        assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
+    }
+
+    fn finish(self) {
+        let Self { world, controller, namespace, group, members } = self;
+        drop(namespace);
+        members.iter().for_each(|qpair| qpair.free());
+        assert_eq!(softverbs::ledger().srqs, 0, "it goes with the last member");
+        group.destroy().unwrap();
+        drop((members, group));
+        world.finish(Some(controller));
+    }
+}
+
+thread_local! {
+    static ENDED: RefCell<Vec<(usize, Status)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn note(number: usize, completion: &Completion) {
+    ENDED.with_borrow_mut(|ended| ended.push((number, completion.status())));
+}
+
+/// What block `lba` holds.
+fn content(lba: usize) -> Vec<u8> {
+    (0..BLOCK).map(|place| (lba * 31 + place * 7 + (place >> 8)) as u8).collect()
+}
+
+/// Each member writes blocks of its own, all at once, and another one reads them, in other memory.
+#[test]
+fn few_receives_carry_the_data_of_many() {
+    const EACH: usize = 100;
+    for receives in [1, 2, 3, 7, 64, 4096] {
+        let scene = Scene::new(receives, 4);
+        let base = scene.world.buffer();
+        let count = scene.members.len() * EACH;
+        let (written, read) = (base, base.wrapping_byte_add(BYTES / 2));
+        let at = |memory: *mut c_void, lba: usize| memory.wrapping_byte_add(lba * BLOCK);
+        for lba in 0..count {
+            // SAFETY: a block of the test's own memory, which the device does not read yet.
+            unsafe { std::ptr::copy_nonoverlapping(content(lba).as_ptr(), at(written, lba).cast(), BLOCK) };
+        }
+        for reads in [false, true] {
+            ENDED.take();
+            for lba in 0..count {
+                let from = (lba / EACH + usize::from(reads)) % scene.members.len();
+                let (qpair, namespace) = (&scene.members[from], &scene.namespace);
+                let context = context(note, lba);
+                match reads {
+                    false => qpair.write(namespace, at(written, lba), lba as u64, 1, 0, context),
+                    true => qpair.read(namespace, at(read, lba), lba as u64, 1, 0, context),
+                }
+                .unwrap();
+            }
+            poll_until(&scene.group, "the transfers", || ENDED.with_borrow(Vec::len) == count);
+            let mut ended = ENDED.take();
+            ended.sort_unstable_by_key(|(lba, _)| *lba);
+            assert!(ended.iter().enumerate().all(|(lba, one)| *one == (lba, Status::SUCCESS)), "{receives}");
+        }
+        for lba in 0..count {
+            // SAFETY: as above, and the device is done with it.
+            let found = unsafe { std::slice::from_raw_parts(at(read, lba).cast::<u8>(), BLOCK) };
+            assert_eq!(found, content(lba), "block {lba} with {receives} receives");
+        }
+        scene.finish();
+    }
+}
+
+/// A qpair outside of a group has receives of its own, and so has a group that was there before.
+#[test]
+fn who_is_in_no_group_shares_nothing() {
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let (old, new) = (poll_group(), poll_group());
+    let first = member(&controller, &old, synchronous(&controller));
+    share_receives(8);
+    let second = member(&controller, &old, synchronous(&controller));
+    let alone = connected(&controller);
+    assert_eq!(softverbs::ledger().srqs, 0, "what is there already stays as it is");
+    let third = member(&controller, &new, synchronous(&controller));
+    share_receives(0);
+    let fourth = member(&controller, &new, synchronous(&controller));
+    assert_eq!(softverbs::ledger().srqs, 1);
+    let all = [&first, &second, &alone, &third, &fourth];
+    let reads: Vec<_> = all.iter().flat_map(|qpair| world.read_many(qpair, &namespace, 100)).collect();
+    until("the reads", || {
+        let _ = (old.process_completions(0, &nobody), new.process_completions(0, &nobody));
+        let _ = alone.process_completions(0);
+        all_ended(&reads)
+    });
+    assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
+    all.iter().for_each(|qpair| qpair.free());
+    assert!(old.destroy().is_ok() && new.destroy().is_ok());
+    drop((first, second, alone, third, fourth));
+    world.finish(Some(controller));
+}
+
+/// T144, I10, F13: members end under load, in every way, while the others go on with the few receives that there are: one that was
+/// lost would be missing. Devices forget the completions of a queue pair that is destroyed, or do not.
+#[test]
+fn t144_f13_members_that_end_leave_their_receives() {
+    for purge in ["purge on", "purge off"] {
+        let mut scene = Scene::new(2, 3);
+        softverbs::control(purge).unwrap();
+        for round in 0..60 {
+            let reads = scene.load(40);
+            // As far as it gets: responses that came, and are in the completion queue or on their way.
+            (0..round % 7).for_each(|_| turn());
+            if round % 3 == 0 {
+                let _ = scene.group.process_completions(1, &nobody);
+                turn();
+            }
+            let leaver = scene.members.remove(round % 3);
+            match round % 4 {
+                0 => leaver.free(),
+                1 => {
+                    leaver.disconnect();
+                    poll_until(&scene.group, "the end", || leaver.has_ended());
+                    leaver.free();
+                }
+                2 => {
+                    // From inside of a callback, of its own or of another one.
+                    let qpair = leaver.clone();
+                    let due = reads.iter().rev().find(|number| status(**number).is_none());
+                    match due {
+                        Some(number) => on_completion(*number, move |_| qpair.free()),
+                        None => qpair.free(),
+                    }
+                }
+                _ => {
+                    // Anew, over the same handle: with another number, or the same.
+                    leaver.disconnect();
+                    poll_until(&scene.group, "the end", || leaver.has_ended());
+                    leaver.connect().unwrap();
+                    poll_until(&scene.group, "the connection", || leaver.is_connected());
+                    leaver.free();
+                }
+            }
+            poll_until(&scene.group, "what the others read", || all_ended(&reads));
+            drop(leaver);
+            scene.join();
+            scene.works(20);
+        }
+        assert_eq!(softverbs::ledger().srqs, 1);
+        scene.finish();
+    }
+}
+
+/// T42, T23: nothing is flushed of receives that are shared, and all requests end with the target.
+#[test]
+fn t42_t23_the_target_dies_under_load() {
+    for (receives, way) in [(1, "dies"), (4, "misbehave silent"), (300, "dies"), (300, "disconnect")] {
+        let mut scene = Scene::new(receives, 4);
+        let reads = scene.load(100);
+        (0..5).for_each(|_| turn());
+        match way {
+            "dies" => scene.world.kill_target(),
+            "disconnect" => scene.members.iter().for_each(|qpair| qpair.disconnect()),
+            _ => scene.world.control(way),
+        }
+        if way == "misbehave silent" {
+            // Whoever waits no longer disconnects.
+            scene.members.iter().for_each(|qpair| qpair.disconnect());
+        }
+        let told = Cell::new(0);
+        until("all members to be reported", || {
+            told.set(0);
+            let _ = scene.group.process_completions(0, &|_: &Rc<IoQpair>| told.set(told.get() + 1));
+            told.get() == scene.members.len()
+        });
+        assert!(all_ended(&reads));
+        assert!(count_with(&reads, Status::ABORTED_SQ_DELETION) > 0);
+        assert_eq!(softverbs::ledger().srqs, 0, "nobody is connected: {way}");
+        if way == "dies" {
+            let _ = recorded(|| scene.world.start_target(target::Options::default()));
+        }
+        scene.finish();
+    }
+}
+
+/// Idle members hear of the end, though nothing of theirs is flushed.
+#[test]
+fn idle_members_hear_of_their_end() {
+    let scene = Scene::new(5, 3);
+    scene.works(3);
+    scene.world.kill_target();
+    let told = Cell::new(0);
+    until("all members to be reported", || {
+        told.set(0);
+        let _ = scene.group.process_completions(0, &|_: &Rc<IoQpair>| told.set(told.get() + 1));
+        told.get() == scene.members.len()
+    });
+    scene.finish();
+}
+
+/// What the device has not, or refuses, fails the connections of groups, and is told with its name. Nothing is left of it.
+#[test]
+fn a_device_that_refuses_is_told() {
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let group = poll_group();
+    let rest = softverbs::ledger();
+    share_receives(16);
+    for (what, heard) in [
+        ("fail ibv_create_srq 1 ENOMEM", "ibv_create_srq"),
+        ("fail ibv_post_srq_recv 1 ENOMEM", "first receives"),
+        ("fail ibv_post_srq_recv 1 ENOMEM at last", "first receives"),
+        // The second one is the target's.
+        ("fail rdma_create_qp 1 ENOMEM", "rdma_create_qp"),
+        ("fail ibv_create_cq 1- ENOMEM", "ibv_create_cq"),
+    ] {
+        let qpair = controller.alloc_io_qpair(synchronous(&controller)).unwrap();
+        group.add(&qpair).unwrap();
+        softverbs::control(&format!("faults quiet; {what}")).unwrap();
+        let (result, lines) = recorded(|| qpair.connect());
+        softverbs::control("faults off").unwrap();
+        assert!(result.is_err(), "{what}");
+        assert!(lines.iter().any(|line| line.contains(heard)), "{what}: {lines:?}");
+        until_let_go(&controller, &rest);
+        // The same qpair, once it is granted.
+        qpair.connect().unwrap();
+        let reads = world.read_many(&qpair, &namespace, 60);
+        poll_until(&group, "the reads", || all_ended(&reads));
+        assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
+        qpair.free();
+        until_let_go(&controller, &rest);
+    }
+    group.destroy().unwrap();
+    drop(group);
+    world.finish(Some(controller));
+}
+
+/// A device without shared receive queues: in no group none is needed.
+#[test]
+fn a_device_that_has_none_is_told() {
+    let world = World::new();
+    softverbs::control("device profile max_srq=0").unwrap();
+    share_receives(9);
+    let controller = world.controller();
+    let group = poll_group();
+    let qpair = controller.alloc_io_qpair(synchronous(&controller)).unwrap();
+    group.add(&qpair).unwrap();
+    let (result, lines) = recorded(|| qpair.connect());
+    assert!(result.is_err());
+    let told = |line: &String| line.contains("max_srq is 0") && line.contains("rdma_srq_size");
+    assert!(lines.len() == 1 && lines.iter().all(told), "{lines:?}");
+    let alone = connected(&controller);
+    for qpair in [alone, qpair] {
+        qpair.free();
+    }
+    softverbs::control("device profile off").unwrap();
+    group.destroy().unwrap();
+    drop(group);
+    world.finish(Some(controller));
+}
+
+/// A small device has fewer than were asked for, in a completion queue that cannot grow.
+#[test]
+fn a_small_device_shares_what_it_has() {
+    for profile in
+        ["max_srq_wr=3", "max_cqe=12 resize_cq=off", "max_qp_wr=4 max_cqe=8", "max_sge=1 max_srq_wr=1"]
+    {
+        let world = World::new();
+        softverbs::control(&format!("device profile {profile}")).unwrap();
+        share_receives(u32::MAX);
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let group = poll_group();
+        let members: Vec<_> = (0..5).map(|_| member(&controller, &group, synchronous(&controller))).collect();
+        let reads: Vec<_> = members.iter().flat_map(|qpair| world.read_many(qpair, &namespace, 50)).collect();
+        poll_until(&group, profile, || all_ended(&reads));
+        assert_eq!(count_with(&reads, Status::SUCCESS), reads.len(), "{profile}");
+        members.iter().for_each(|qpair| qpair.free());
+        group.destroy().unwrap();
+        drop((members, group));
+        softverbs::control("device profile off").unwrap();
+        world.finish(Some(controller));
+    }
+}
+
+/// The device refuses to take receives back: the members' connections fail, and new ones have new receives.
+#[test]
+fn receives_that_are_refused_end_the_connections() {
+    for what in ["fail ibv_post_srq_recv 1 ENOMEM", "fail ibv_post_srq_recv 1 EINVAL at last"] {
+        let mut scene = Scene::new(40, 3);
+        let reads = scene.load(30);
+        softverbs::control(&format!("faults quiet; {what}")).unwrap();
+        let (told, lines) = recorded(|| {
+            let told = Cell::new(0);
+            until("all members to be reported", || {
+                told.set(0);
+                let _ = scene.group.process_completions(0, &|_: &Rc<IoQpair>| told.set(told.get() + 1));
+                told.get() == scene.members.len()
+            });
+            told.get()
+        });
+        assert_eq!(told, 3);
+        assert!(lines.iter().any(|line| line.contains("posting work requests failed")), "{lines:?}");
+        assert!(all_ended(&reads));
+        softverbs::control("faults off").unwrap();
+        for qpair in std::mem::take(&mut scene.members) {
+            qpair.connect().unwrap();
+            poll_until(&scene.group, "the connection", || qpair.is_connected());
+            scene.members.push(qpair);
+        }
+        scene.works(50);
+        scene.finish();
+    }
+}
+
+/// T146, H09: completions that say what is not so. Whoever they seem to be for loses its connection at most, and no receive is
+/// posted twice: a device that had one twice would find no room for it.
+#[test]
+fn t146_h09_completions_that_are_not_so() {
+    for what in [
+        "wc recv 5 repeat 3",
+        "wc recv 5 set wr_id=+1",
+        "wc recv 5 set wr_id=random",
+        "wc recv 5 set qp_num=+1",
+        "wc recv 5 set qp_num=random",
+        "wc recv 5 set byte_len=15",
+        "wc recv 5-9 error WR_FLUSH_ERR",
+        "wc recv 5 error LOC_PROT_ERR",
+        "wc recv 5 status LOC_LEN_ERR",
+        "wc recv 5 payload 12=ffff",
+        "wc recv 5 late 300ms",
+        "wc recv 5-20 after destroy",
+    ] {
+        let mut scene = Scene::new(6, 3);
+        let (reads, _) = recorded(|| {
+            softverbs::control(&format!("faults quiet; {what}")).unwrap();
+            let reads = scene.load(30);
+            for _ in 0..2_000 {
+                let _ = scene.group.process_completions(0, &nobody);
+                turn();
+            }
+            scene.members.iter().for_each(|qpair| qpair.disconnect());
+            poll_until(&scene.group, what, || scene.members.iter().all(|qpair| qpair.has_ended()));
+            softverbs::control("faults off").unwrap();
+            reads
+        });
+        assert!(all_ended(&reads), "{what}");
+        for qpair in std::mem::take(&mut scene.members) {
+            qpair.connect().unwrap();
+            poll_until(&scene.group, "the connection", || qpair.is_connected());
+            scene.members.push(qpair);
+        }
+        scene.works(50);
+        scene.finish();
+    }
+}
+
+/// T31, I14: what cannot be given back is kept, with its memory, each in a process of its own.
+#[test]
+fn t31_what_is_not_given_back_is_kept() {
+    for (faults, mrs) in [("fail ibv_destroy_srq 1 EBUSY", 1), ("fail ibv_destroy_qp 1 EBUSY", 5)] {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "an_end_that_is_refused", "--ignored", "--nocapture"])
+            .env("TEST_FAULTS", faults)
+            .env("TEST_KEPT", mrs.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stderr).into_owned();
+        assert!(child.status.success(), "{faults}: {}\n{said}", child.status);
+    }
+}
+
+#[test]
+#[ignore = "t31_what_is_not_given_back_is_kept runs it in processes of its own"]
+fn an_end_that_is_refused() {
+    let faults = std::env::var("TEST_FAULTS").expect("TEST_FAULTS says what fails");
+    let kept: usize = std::env::var("TEST_KEPT").unwrap().parse().unwrap();
+    let Scene { world, controller, namespace, group, members } = Scene::new(8, 1);
+    let reads = world.read_many(&members[0], &namespace, 30);
+    softverbs::control(&faults).unwrap();
+    let ((), lines) = recorded(|| members[0].free());
+    assert!(all_ended(&reads));
+    assert!(lines.iter().any(|line| line.contains("kept")), "{lines:?}");
+    group.destroy().unwrap();
+    detach(&controller);
+    drop((members, group, controller));
+    world.end_target();
+    // The receives; where the queue pair is left, commands, data of Connect, and the domain's own, of which the environment has two.
+    let ledger = softverbs::ledger();
+    assert_eq!((ledger.srqs, ledger.mrs, ledger.violations), (1, kept, 0), "{ledger:?}");
+}
