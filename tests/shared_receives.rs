@@ -33,7 +33,12 @@ struct Scene {
     namespace: Arc<Namespace>,
     group: Rc<PollGroup>,
     members: Vec<Rc<IoQpair>>,
+    /// Of the queue pair of the next member.
+    next_number: Cell<u32>,
 }
+
+/// The number of the first member's queue pair.
+const NUMBER: u32 = 0x4000;
 
 impl Scene {
     fn new(receives: u32, members: usize) -> Self {
@@ -46,12 +51,20 @@ impl Scene {
         let controller = world.controller();
         let namespace = world.namespace(&controller);
         let group = poll_group();
-        let members = (0..members).map(|_| member(&controller, &group, asynchronous(&controller))).collect();
+        let next_number = Cell::new(NUMBER);
+        let mut scene = Self { world, controller, namespace, group, members: Vec::new(), next_number };
+        (0..members).for_each(|_| scene.join());
         assert_eq!(softverbs::ledger().srqs, 1);
-        Self { world, controller, namespace, group, members }
+        scene
     }
 
+    /// Another member, whose queue pair has the next number.
     fn join(&mut self) {
+        self.join_as(self.next_number.replace(self.next_number.get() + 1));
+    }
+
+    fn join_as(&mut self, number: u32) {
+        softverbs::control(&format!("next qp_num {number}")).unwrap();
         self.members.push(member(&self.controller, &self.group, asynchronous(&self.controller)));
     }
 
@@ -67,7 +80,7 @@ impl Scene {
     }
 
     fn finish(self) {
-        let Self { world, controller, namespace, group, members } = self;
+        let Self { world, controller, namespace, group, members, .. } = self;
         drop(namespace);
         members.iter().for_each(|qpair| qpair.free());
         assert_eq!(softverbs::ledger().srqs, 0, "it goes with the last member");
@@ -379,27 +392,28 @@ fn receives_that_are_refused_end_the_connections() {
 #[test]
 fn t146_h09_completions_that_are_not_so() {
     for what in [
-        "wc recv 5 repeat 3",
-        "wc recv 5 set wr_id=+1",
-        "wc recv 5 set wr_id=random",
-        "wc recv 5 set qp_num=+1",
-        "wc recv 5 set qp_num=random",
-        "wc recv 5 set byte_len=15",
-        "wc recv 5-9 error WR_FLUSH_ERR",
-        "wc recv 5 error LOC_PROT_ERR",
-        "wc recv 5 status LOC_LEN_ERR",
-        "wc recv 5 payload 12=ffff",
-        "wc recv 5 late 300ms",
-        "wc recv 5-20 after destroy",
+        "5 repeat 3",
+        "5 set wr_id=+1",
+        "5 set wr_id=random",
+        "5 set qp_num=+1",
+        "5 set qp_num=random",
+        "5 set byte_len=15",
+        "5-9 error WR_FLUSH_ERR",
+        "5 error LOC_PROT_ERR",
+        "5 status LOC_LEN_ERR",
+        "5 payload 12=ffff",
+        "5 late 300ms",
+        "5-20 after destroy",
     ] {
         let mut scene = Scene::new(6, 3);
         let (reads, _) = recorded(|| {
-            softverbs::control(&format!("faults quiet; {what}")).unwrap();
+            softverbs::control(&format!("faults quiet; wc recv qp {NUMBER} {what}")).unwrap();
             let reads = scene.load(30);
             for _ in 0..2_000 {
                 let _ = scene.group.process_completions(0, &nobody);
                 turn();
             }
+            assert!(softverbs::armed() == 0 || what.contains('-'), "{what}");
             scene.members.iter().for_each(|qpair| qpair.disconnect());
             poll_until(&scene.group, what, || scene.members.iter().all(|qpair| qpair.has_ended()));
             softverbs::control("faults off").unwrap();
@@ -414,6 +428,63 @@ fn t146_h09_completions_that_are_not_so() {
         scene.works(50);
         scene.finish();
     }
+}
+
+/// I10: what comes for a queue pair that nobody has goes back, and the others go on with it. Whose response it was waits for ever.
+#[test]
+fn i10_what_is_for_nobody_goes_back() {
+    let scene = Scene::new(2, 3);
+    softverbs::control(&format!("faults quiet; wc recv qp {NUMBER} 4-6 set qp_num=0x77")).unwrap();
+    let reads = scene.load(30);
+    let ended = || reads.iter().filter(|number| status(**number).is_some()).count();
+    poll_until(&scene.group, "all but three", || ended() == reads.len() - 3);
+    assert!(scene.members.iter().all(|qpair| qpair.is_connected()));
+    scene.works(25);
+    scene.members[0].free();
+    assert_eq!(count_with(&reads, Status::ABORTED_SQ_DELETION), 3);
+    scene.finish();
+}
+
+/// T144: the only receive comes back once the queue pair that took it is destroyed, and not before.
+#[test]
+fn t144_a_receive_comes_back_after_the_end_of_its_queue_pair() {
+    let scene = Scene::new(1, 3);
+    softverbs::control("purge off").unwrap();
+    softverbs::control(&format!("faults quiet; wc recv qp {NUMBER} 4 after destroy")).unwrap();
+    let reads = scene.load(30);
+    for _ in 0..1_000 {
+        let _ = scene.group.process_completions(0, &nobody);
+        turn();
+    }
+    assert!(!all_ended(&reads), "nobody has a receive");
+    scene.members[0].free();
+    poll_until(&scene.group, "what the others read", || all_ended(&reads));
+    scene.finish();
+}
+
+/// T147, H13: a number goes to another queue pair, and is that one's, whatever becomes of who had it before.
+#[test]
+fn t147_h13_a_number_is_whose_it_is_now() {
+    let mut scene = Scene::new(4, 2);
+    scene.works(10);
+    let former = scene.members.remove(0);
+    former.disconnect();
+    poll_until(&scene.group, "the end", || former.has_ended());
+    scene.join_as(NUMBER);
+    scene.works(10);
+    scene.world.control("misbehave reject-connections");
+    let (_, lines) = recorded(|| {
+        former.connect().unwrap();
+        poll_until(&scene.group, "the refusal", || former.has_ended());
+    });
+    assert!(!lines.is_empty());
+    former.free();
+    drop(former);
+    scene.world.control("behave reject-connections");
+    scene.works(30);
+    let (_, lines) = recorded(|| scene.works(30));
+    assert!(lines.is_empty(), "{lines:?}");
+    scene.finish();
 }
 
 /// T31, I14: what cannot be given back is kept, with its memory, each in a process of its own.
@@ -436,7 +507,7 @@ fn t31_what_is_not_given_back_is_kept() {
 fn an_end_that_is_refused() {
     let faults = std::env::var("TEST_FAULTS").expect("TEST_FAULTS says what fails");
     let kept: usize = std::env::var("TEST_KEPT").unwrap().parse().unwrap();
-    let Scene { world, controller, namespace, group, members } = Scene::new(8, 1);
+    let Scene { world, controller, namespace, group, members, .. } = Scene::new(8, 1);
     let reads = world.read_many(&members[0], &namespace, 30);
     softverbs::control(&faults).unwrap();
     let ((), lines) = recorded(|| members[0].free());
