@@ -9,7 +9,10 @@
 
 mod common;
 
-use common::{lines::recorded, *};
+use common::{
+    lines::{record, recorded},
+    *,
+};
 use spdk_nvme_rdma::{
     host::{Controller, IoQpair, Namespace, PollGroup},
     transport::share_receives,
@@ -340,6 +343,31 @@ fn a_device_that_refuses_is_told() {
         qpair.free();
         until_let_go(&controller, &rest);
     }
+    group.destroy().unwrap();
+    drop(group);
+    world.finish(Some(controller));
+}
+
+/// A device that cannot say how soon a response is to be sent again is no reason to do without.
+#[test]
+fn a_response_that_finds_no_receive_may_wait_for_long() {
+    let world = World::new();
+    let controller = world.controller();
+    let group = poll_group();
+    let connect = |nth: usize| {
+        softverbs::control(&format!("faults quiet; fail ibv_modify_qp {nth} EOPNOTSUPP")).unwrap();
+        let qpair = controller.alloc_io_qpair(synchronous(&controller)).unwrap();
+        group.add(&qpair).unwrap();
+        let (result, lines) = record(|| qpair.connect());
+        qpair.free();
+        softverbs::control("faults off").unwrap();
+        let told = lines.iter().any(|(_, line)| line.contains("may wait for long"));
+        assert!(!told || result.is_ok(), "{lines:?}");
+        told
+    };
+    assert!(!(1..12).any(connect), "none is shared");
+    share_receives(4);
+    assert_eq!((1..12).filter(|nth| connect(*nth)).count(), 1);
     group.destroy().unwrap();
     drop(group);
     world.finish(Some(controller));

@@ -30,6 +30,10 @@ use verbs::{
     RegisteredMemory, SeatedQueuePair,
 };
 
+/// How long a controller waits, at least, before it sends a response again that found no shared receive: 0.16 ms (InfiniBand
+/// Architecture 1, table 45). The connection manager says 655.36 ms.
+const RNR_DELAY: u8 = 8;
+
 /// An id on its way to a device.
 pub(super) struct Resolver {
     id: Arc<CmId>,
@@ -275,8 +279,13 @@ impl Connection {
         }
     }
 
-    pub(super) fn saw_established(&self) {
+    pub(super) fn saw_established(&self, label: &str) {
         self.rest.cm.established.set(true);
+        if self.rest.share.poller().srq().is_some()
+            && let Err(error) = self.queue_pair.queue_pair().set_rnr_delay(RNR_DELAY)
+        {
+            tracing::info!("{label}: a response that finds no shared receive may wait for long: {error}");
+        }
     }
 
     pub(super) fn saw_disconnected(&self) {

@@ -393,7 +393,7 @@ impl Qpair {
         let needed = self.configuration.reserved + 1;
         self.with(|state| {
             let State::Connecting(connection) = state else { return Ok(()) };
-            connection.saw_established();
+            connection.saw_established(&self.label());
             match crqsize {
                 0 => Ok(()),
                 crqsize if crqsize < needed => Err(ConnectError::TooShallow { crqsize, needed }),
