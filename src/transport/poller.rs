@@ -1,8 +1,9 @@
 //! Completion queues and the table of who their completions belong to.
 //!
 //! A [`Poller`] is one completion queue on one device. A qpair of its own has a poller of its own; the qpairs of a
-//! poll group share one for each device, and with it a shared receive queue, where the program asks for one. [`Lanes`] is the table that turns a token's owner into the wire it belongs
-//! to; the pollers of a group share one table. Accounting calls nobody, so it may run at any depth of callbacks.
+//! poll group share one for each device, and with it a shared receive queue, where the program asks for one. [`Lanes`] is
+//! the table that turns a token's owner into the wire it belongs to; the pollers of a group share one table. Accounting calls
+//! nobody, so it may run at any depth of callbacks.
 //!
 //! Invariants: a poller lives exactly as long as connections hold a [`PollerShare`] of it, the last of which takes it off
 //! its lanes' list (T55, I16); capacity that a share reserved goes back with it (T56); a share goes back only after the
