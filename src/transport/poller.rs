@@ -199,16 +199,11 @@ impl Lanes {
         let table = self.table.take();
         let lanes = table.as_deref().map_or(&[][..], |table| &table.lanes);
         let mut rest = found;
-        'rows: while let [first, others @ ..] = rest {
+        'rows: while let [first, ..] = rest {
             let first = Token::from_raw(first.work_request_id());
             let lane = lanes.get(first.index()).filter(|lane| lane.key == first.key());
             let Some(Occupant { wire, .. }) = lane.and_then(|lane| lane.occupant.as_ref()) else {
-                if let Some(srq) = &poller.srq {
-                    self.account_shared(poller, srq, lanes, rest);
-                    break;
-                }
-                poller.count_stray();
-                rest = others;
+                rest = self.account_without_owner(poller, lanes, rest);
                 continue;
             };
             self.mark_now(wire);
@@ -223,6 +218,23 @@ impl Lanes {
         }
         // What is replaced is the None from above.
         std::mem::forget(self.table.replace(table));
+    }
+
+    /// The first of these has no owner in the table: it is shared, or nobody's. What is left to be accounted for.
+    #[cold]
+    #[inline(never)]
+    fn account_without_owner<'a>(
+        &self,
+        poller: &Poller,
+        lanes: &[Lane],
+        found: &'a [WorkCompletion],
+    ) -> &'a [WorkCompletion] {
+        if let Some(srq) = &poller.srq {
+            self.account_shared(poller, srq, lanes, found);
+            return &[];
+        }
+        poller.count_stray();
+        found.split_first().map_or(&[], |(_, others)| others)
     }
 
     /// As [`Lanes::account_rows`], where receives are shared: whose a response is says the queue pair that it came to. The device gets
