@@ -15,7 +15,7 @@ mod replay;
 mod troubles;
 
 use common::*;
-use spdk_nvme_rdma::host::ControllerOptions;
+use spdk_nvme_rdma::{host::ControllerOptions, transport::share_receives};
 use spec::Status;
 use std::time::Duration;
 use troubles::*;
@@ -34,6 +34,7 @@ fn storm(seed: u64) {
     if dice.roll(2) == 0 {
         softverbs::control("purge off").unwrap();
     }
+    share_receives(shared_receives(&dice));
     for _ in 0..=dice.roll(4) {
         let command = at_some_time(&dice, trouble(&dice), 20_000);
         eprintln!("storm {seed}: {command}");

@@ -265,3 +265,44 @@ fn what_is_not_sent_is_not_counted() {
     }
     world.finish(None);
 }
+
+/// Receives that are shared are the group's: counted once, whoever they are for.
+#[test]
+fn shared_receives_are_counted_once() {
+    const SHARED: u64 = 24;
+    let world = World::new();
+    spdk_nvme_rdma::transport::share_receives(SHARED as u32);
+    let controller = connect(NQN, PORT, 0);
+    // SAFETY: the handles are live, here and in what follows.
+    let group = unsafe { spdk_nvme_poll_group_create(null_mut(), null_mut()) };
+    let qpairs = [member(controller, group, false), member(controller, group, true)];
+    let before = one(group);
+    assert_eq!((before.sends, before.completions), (2, 4), "Fabrics Connect");
+    assert_eq!((before.receives, before.receive_doorbells), (SHARED, 1), "the two answers are few");
+    let mut reads = 0;
+    for round in 1..=50 {
+        for qpair in qpairs {
+            read(&world, group, controller, qpair, round % 7);
+            reads += round % 7;
+        }
+        let now = one(group);
+        assert_eq!((now.sends, now.completions), (2 + reads, 4 + 2 * reads));
+        // Those that came back wait until they are a quarter.
+        let back = 2 + reads - (now.receives - SHARED);
+        assert!(back < SHARED / 4, "{now:?}");
+        let doorbells = now.receive_doorbells - 1;
+        assert!(doorbells * (SHARED / 4) <= now.receives - SHARED, "{now:?}");
+    }
+    // They stay until the last one leaves.
+    let last = one(group);
+    // SAFETY: the handles are live.
+    unsafe {
+        assert_eq!(spdk_nvme_ctrlr_free_io_qpair(qpairs[0]), 0);
+        assert_eq!((one(group).receives, one(group).sends), (last.receives, last.sends));
+        assert_eq!(spdk_nvme_ctrlr_free_io_qpair(qpairs[1]), 0);
+        assert_eq!(counted(group), Some(vec![]));
+        assert_eq!(spdk_nvme_poll_group_destroy(group), 0);
+        assert_eq!(spdk_nvme_detach(controller), 0);
+    }
+    world.finish(None);
+}

@@ -6,13 +6,17 @@
 mod common;
 
 use common::*;
-use spdk_nvme_rdma::host::{Context, Controller, Error};
+use spdk_nvme_rdma::{
+    host::{Context, Controller, ControllerOptions, Error},
+    transport::share_receives,
+};
 use spec::{Completion, Status};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     ffi::{CStr, c_char, c_int, c_void},
     ptr::null_mut,
+    rc::Rc,
 };
 
 type Pointer = *mut c_void;
@@ -102,7 +106,7 @@ fn noting() -> Context {
 }
 
 /// Writes and reads through the world's buffer, which is registered, and memory which is not.
-fn exchange(world: &World, controller: &std::rc::Rc<Controller>) {
+fn exchange(world: &World, controller: &Rc<Controller>) {
     let namespace = world.namespace(controller);
     let qpair = connected(controller);
     let heap = vec![Cell::new(0_u8); 512 * 8];
@@ -181,5 +185,34 @@ fn a_program_brings_its_own_domain_and_keys() {
     let controller = world.controller();
     exchange(&world, &controller);
     assert!(ASKED.take().is_empty());
+    domains_share_no_receives(&world, &controller);
     world.finish(Some(controller));
+}
+
+/// T154: members of one group whose domains differ have a shared receive queue for each domain.
+fn domains_share_no_receives(world: &World, controller: &Rc<Controller>) {
+    share_receives(8);
+    let group = poll_group();
+    let mut members = vec![member(controller, &group, synchronous(controller))];
+    set(true, false);
+    let options = ControllerOptions { hostnqn: "nqn.2024-01.test:other".into(), ..world.options() };
+    let other = Controller::connect(world.id(), options).unwrap();
+    members.extend((0..2).map(|_| member(&other, &group, synchronous(&other))));
+    members.push(member(controller, &group, synchronous(controller)));
+    assert_eq!(softverbs::ledger().srqs, 2);
+    let reads: Vec<_> =
+        members.iter().flat_map(|qpair| world.read_many(qpair, &world.namespace(controller), 40)).collect();
+    poll_until(&group, "the reads", || all_ended(&reads));
+    assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
+    members.iter().for_each(|qpair| qpair.free());
+    group.destroy().unwrap();
+    drop((members, group));
+    detach(&other);
+    drop(other);
+    share_receives(0);
+    // SAFETY: as above: NULL takes the hooks away, and nobody uses the domain any more.
+    unsafe {
+        spdk_nvme_rdma_init_hooks(null_mut());
+        assert_eq!(ibv_dealloc_pd(DOMAIN.replace(null_mut())), 0);
+    }
 }

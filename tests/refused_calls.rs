@@ -10,6 +10,7 @@
 mod common;
 
 use common::{lines::recorded, *};
+use spdk_nvme_rdma::transport::share_receives;
 use std::{ffi::c_void, process::Command};
 
 /// What makes something, or asks for something: after its refusal nothing is left behind.
@@ -47,7 +48,13 @@ const GIVING_BACK: [&str; 8] = [
 
 /// Runs one life in which the `nth` call of `function` fails. Whether the call was reached.
 fn refuse(function: &str, nth: usize, errno: &str) -> bool {
+    refuse_sharing(0, function, nth, errno)
+}
+
+/// As [`refuse`], with so many receives that members of a group share.
+fn refuse_sharing(receives: u32, function: &str, nth: usize, errno: &str) -> bool {
     let world = World::new();
+    share_receives(receives);
     softverbs::control(&format!("faults quiet; fail {function} {nth} {errno}")).unwrap();
     assert_eq!(softverbs::armed(), 1, "the fault waits for its call");
     world.live(world.options());
@@ -78,6 +85,21 @@ fn what_moves_data_is_refused_once() {
         let calls = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 20, 30, 50, 80, 130, 210];
         let reached = calls.iter().take_while(|nth| refuse(function, **nth, "ENOMEM")).count();
         assert!(reached > 12, "only {reached} calls of {function} were reached");
+    }
+}
+
+#[test]
+fn what_is_shared_is_refused_once() {
+    for receives in [1, 5, 100] {
+        for function in
+            ["ibv_create_srq", "ibv_post_srq_recv", "rdma_create_qp", "ibv_create_cq", "ibv_reg_mr"]
+        {
+            let mut nth = 1;
+            while refuse_sharing(receives, function, nth, "ENOMEM") {
+                nth += 1;
+            }
+            assert!(nth > 1, "{function} is not called at all");
+        }
     }
 }
 

@@ -99,7 +99,8 @@ void spdk_nvme_transport_get_opts(struct spdk_nvme_transport_opts *opts,
 /**
  * Sets the options of the transports, as far as they lie within both opts_size and the struct's own size; the next library gets them, too.
  * They are for what is made from then on: rdma_cm_event_timeout_ms for controllers that are attached, rdma_max_cq_size for the completion
- * queues of poll groups. Shared receive queues (rdma_srq_size) are not made yet.
+ * queues of poll groups, rdma_srq_size for receives that the members of a poll group share on each device (65535 at most; 0: each has
+ * its own).
  *
  * Returns 0, or -EINVAL if opts is NULL, opts_size 0, or a value out of its range; nothing is set then.
  *

@@ -175,7 +175,7 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::AlreadyConnected => libc::EISCONN,
         TransportError::NotDisconnected => libc::EINVAL,
         TransportError::Internal(_) => libc::ENOTRECOVERABLE,
-        TransportError::DeviceTooSmall { .. } => libc::EOPNOTSUPP,
+        TransportError::DeviceTooSmall { .. } | TransportError::NoSharedReceives { .. } => libc::EOPNOTSUPP,
         TransportError::QueueLimit { .. } => libc::EINVAL,
         TransportError::FirstReceives(errno) => *errno,
         TransportError::NoRequests | TransportError::NoMemory | TransportError::NoBuffers => libc::ENOMEM,
@@ -185,7 +185,7 @@ fn of_transport(error: &TransportError) -> c_int {
         // Whatever the device says: "no memory" would ask the program to try again.
         TransportError::NoRow(_) => libc::EIO,
         TransportError::NoDevice(error) => of_device_search(error.errno),
-        TransportError::Verbs(error) => error.errno,
+        TransportError::Verbs(error) | TransportError::SharedReceives { error, .. } => error.errno,
         TransportError::Connect(error) => of_connect(*error),
         TransportError::GroupBusy => libc::EBUSY,
         TransportError::WrongGroup => libc::ENOENT,

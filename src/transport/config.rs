@@ -18,6 +18,20 @@ pub fn limit_group_queues(entries: u32) {
     MOST_GROUP_ENTRIES.store(entries, Ordering::Relaxed);
 }
 
+/// Receives that the members of a poll group share on each device; 0 if each has its own.
+static SHARED_RECEIVES: AtomicU32 = AtomicU32::new(0);
+
+/// From now on the members of a poll group share so many receives on each device, or as many as that has; 0 for none. Members of what
+/// is there already stay as they are.
+pub fn share_receives(receives: u32) {
+    SHARED_RECEIVES.store(receives, Ordering::Relaxed);
+}
+
+/// Receives that the members of a group are to share.
+pub(super) fn shared_receives() -> u32 {
+    SHARED_RECEIVES.load(Ordering::Relaxed)
+}
+
 /// The most entries of a completion queue of a group.
 pub(super) fn most_group_entries() -> u32 {
     match MOST_GROUP_ENTRIES.load(Ordering::Relaxed) {

@@ -30,6 +30,10 @@ use verbs::{
     RegisteredMemory, SeatedQueuePair,
 };
 
+/// How long a controller waits, at least, before it sends a response again that found no shared receive: 0.16 ms (InfiniBand
+/// Architecture 1, table 45). The connection manager says 655.36 ms.
+const RNR_DELAY: u8 = 8;
+
 /// An id on its way to a device.
 pub(super) struct Resolver {
     id: Arc<CmId>,
@@ -109,23 +113,39 @@ impl Fit {
         if requests < u32::from(least) + 1 {
             return too_small("max_qp_wr", requests, u32::from(least) + 1);
         }
-        if entries < completions(least, 0) {
-            return too_small("max_cqe", entries, completions(least, 0));
+        let needed = Completions::of(least, 0).all();
+        if entries < needed {
+            return too_small("max_cqe", entries, needed);
         }
         if limits.segments < 1 {
             return too_small("max_sge", limits.segments, 1);
         }
         let most = (requests - 1).min((entries - 2) / 2);
         let depth = depth.min(u16::try_from(most).unwrap_or(u16::MAX)).max(1);
-        let left = (requests - 1 - u32::from(depth)).min(entries - completions(depth, 0));
+        let left = (requests - 1 - u32::from(depth)).min(entries - Completions::of(depth, 0).all());
         let slack = RECEIVE_SLACK.min(u16::try_from(left).unwrap_or(u16::MAX));
         Ok(Self { depth, slack, send_segments: limits.segments.min(2) })
     }
 }
 
-/// Completions that a connection with as many commands, and receives beyond them, can have in its queue at a time.
-fn completions(depth: u16, slack: u16) -> u32 {
-    u32::from(depth) * 2 + u32::from(slack) + 2
+/// Completions that a connection can have in its queue at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Completions {
+    pub(super) sends: u32,
+    /// Of receives of its own.
+    pub(super) receives: u32,
+}
+
+impl Completions {
+    /// With as many commands, and receives beyond them.
+    fn of(depth: u16, slack: u16) -> Self {
+        let sends = u32::from(depth) + 1;
+        Self { sends, receives: sends + u32::from(slack) }
+    }
+
+    pub(super) fn all(self) -> u32 {
+        self.sends + self.receives
+    }
 }
 
 /// Everything of an RDMA connection. Field order is release order.
@@ -163,7 +183,7 @@ impl Connection {
     pub(super) fn build(
         resolver: Resolver,
         blueprint: &Blueprint<'_>,
-        poller: impl FnOnce(&Arc<DeviceShare>, u32) -> Result<Rc<Poller>, Error>,
+        poller: impl FnOnce(&Arc<DeviceShare>, Completions) -> Result<Rc<Poller>, Error>,
     ) -> Result<Self, Error> {
         let Resolver { id, channel, devices } = resolver;
         let device = id.device(&devices).ok_or(Error::Connect(ConnectError::Address))?;
@@ -177,24 +197,31 @@ impl Connection {
                 blueprint.depth
             );
         }
-        let entries = completions(depth, slack);
-        let poller = poller(&device, entries)?;
+        let completions = Completions::of(depth, slack);
+        let poller = poller(&device, completions)?;
+        let has_own_receives = poller.srq().is_none();
         let wire = blueprint.wire.clone();
         // In-capsule data is the second segment of its SEND.
         let in_capsule_data = if send_segments < 2 { 0 } else { blueprint.in_capsule_data };
         let (share, Opened { registrations, connect_data }) =
-            poller.share(entries, blueprint.qpair, &wire, |owner| {
+            poller.share(poller.entries_for(completions), blueprint.qpair, &wire, |owner| {
                 let reserved = blueprint.reserved;
+                let slack = has_own_receives.then_some(slack);
                 wire.open(&Opening { device: &device, owner, depth, slack, reserved, in_capsule_data })
             })?;
         let capabilities = QueuePairCapabilities {
             sends: u32::from(depth) + 1,
-            receives: u32::from(depth) + u32::from(slack) + 1,
+            receives: if has_own_receives { completions.receives } else { 0 },
             send_segments,
             receive_segments: 1,
         };
-        let queue_pair = QueuePair::new(&id, device.domain(), share.poller().queue(), capabilities)?
-            .take_seat(wire.seat(), registrations)?;
+        let (domain, queue) = (device.domain(), poller.queue());
+        let queue_pair = match poller.srq() {
+            None => QueuePair::new(&id, domain, queue, capabilities)?,
+            Some(srq) => QueuePair::with_shared_receives(&id, domain, queue, srq.receives(), capabilities)?,
+        };
+        share.receive_as(queue_pair.number())?;
+        let queue_pair = queue_pair.take_seat(wire.seat(), registrations)?;
         let cm = CmProgress {
             established: Cell::new(false),
             disconnected: Cell::new(false),
@@ -252,8 +279,13 @@ impl Connection {
         }
     }
 
-    pub(super) fn saw_established(&self) {
+    pub(super) fn saw_established(&self, label: &str) {
         self.rest.cm.established.set(true);
+        if self.rest.share.poller().srq().is_some()
+            && let Err(error) = self.queue_pair.queue_pair().set_rnr_delay(RNR_DELAY)
+        {
+            tracing::info!("{label}: a response that finds no shared receive may wait for long: {error}");
+        }
     }
 
     pub(super) fn saw_disconnected(&self) {
@@ -352,6 +384,7 @@ static QUARANTINED: AtomicUsize = AtomicUsize::new(0);
 
 fn destroy(connection: Connection, label: &str) -> Result<Remainder, Quarantined> {
     let Connection { queue_pair, rest } = connection;
+    rest.share.poller().prepare_for_end();
     match queue_pair.destroy() {
         Ok(ended) => Ok(Remainder { _ended: Some(ended), ..rest }),
         Err((queue_pair, error)) => {
@@ -391,6 +424,8 @@ mod tests {
             queue_pair_work_requests: 32768,
             segments: 32,
             completion_entries: 1 << 22,
+            shared_receive_queues: 1 << 16,
+            shared_receives: 1 << 15,
             memory_regions: 1 << 20,
             memory_region_size: u64::MAX,
             responder_resources: 128,

@@ -6,8 +6,10 @@
 use super::{
     Error,
     config::most_group_entries,
+    connection::Completions,
     device::DeviceShare,
-    poller::{Lanes, Poller},
+    poller::{Lanes, Poller, queue_of},
+    srq::{self, Srq},
     token::Owner,
 };
 use std::{cell::Cell, rc::Rc};
@@ -66,19 +68,23 @@ impl GroupCore {
         self.ended.get() > 0
     }
 
-    /// A poller of the group on the device with room for `entries` more: one that other members use already, if its
+    /// A poller of the group on the device with room for another member: one that others use already, if its
     /// queue has the room or can grow, or else a new one. None has more entries than the program allows.
-    pub(super) fn poller(&self, device: &DeviceShare, entries: u32) -> Result<Rc<Poller>, Error> {
+    pub(super) fn poller(&self, device: &DeviceShare, needed: Completions) -> Result<Rc<Poller>, Error> {
         let most = most_group_entries();
-        if entries > most {
-            return Err(Error::QueueLimit { needed: entries, most });
-        }
-        if let Some(poller) = self.lanes.roomy_poller(device.device(), entries, most) {
+        if let Some(poller) = self.lanes.roomy_poller(device, needed, most) {
             return Ok(poller);
         }
+        let shared = srq::size(device.limits())?;
+        let needed = shared.map_or(needed.all(), |count| needed.sends + srq::completions(count.into()));
+        if needed > most {
+            return Err(Error::QueueLimit { needed, most });
+        }
+        let srq = shared.map(|count| Srq::new(device, count)).transpose()?;
         // A device that has less memory than it says may still have enough for this one member.
-        Poller::new(device, &self.lanes, entries.max(QUEUE_ENTRIES).min(most))
-            .or_else(|_| Poller::new(device, &self.lanes, entries))
+        let queue =
+            queue_of(device, needed.max(QUEUE_ENTRIES).min(most)).or_else(|_| queue_of(device, needed))?;
+        Ok(Poller::of(queue, srq, &self.lanes))
     }
 
     /// Lets the events of a live member's channel be found.

@@ -24,6 +24,7 @@ mod poller;
 mod qpair;
 mod rows;
 mod slots;
+mod srq;
 mod state;
 mod statistics;
 mod token;
@@ -31,7 +32,7 @@ mod wire;
 
 pub use crate::memory::Piece;
 pub use completer::{Completer, Context, Payload, Upcall, tell_nobody};
-pub use config::{Association, ConnectTarget, QpairConfiguration, limit_group_queues};
+pub use config::{Association, ConnectTarget, QpairConfiguration, limit_group_queues, share_receives};
 pub use hooks::{DomainHook, Hooks, set_hooks};
 pub use injections::Injection;
 pub use parting::Parting;
@@ -109,6 +110,22 @@ pub enum Error {
         needed: u32,
         /// What is allowed.
         most: u32,
+    },
+    /// The members of poll groups are to share receives, and the device has no queue for that.
+    #[error("the device's {what} is 0; poll groups are to share {wanted} receives (rdma_srq_size)")]
+    NoSharedReceives {
+        /// The limit, by its name in `ibv_device_attr`.
+        what: &'static str,
+        /// What the program asks for.
+        wanted: u32,
+    },
+    /// The device refused a queue for the receives that the members of a poll group are to share.
+    #[error("no queue for {receives} receives that a poll group is to share (rdma_srq_size): {error}")]
+    SharedReceives {
+        /// How many there were to be.
+        receives: u16,
+        /// What failed.
+        error: verbs::Error,
     },
     /// The device refused the receives that a connection begins with.
     #[error("posting the first receives failed with errno {0}")]

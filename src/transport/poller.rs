@@ -1,8 +1,9 @@
 //! Completion queues and the table of who their completions belong to.
 //!
 //! A [`Poller`] is one completion queue on one device. A qpair of its own has a poller of its own; the qpairs of a
-//! poll group share one for each device. [`Lanes`] is the table that turns a token's owner into the wire it belongs
-//! to; the pollers of a group share one table. Accounting calls nobody, so it may run at any depth of callbacks.
+//! poll group share one for each device, and with it a shared receive queue, where the program asks for one. [`Lanes`] is
+//! the table that turns a token's owner into the wire it belongs to; the pollers of a group share one table. Accounting calls
+//! nobody, so it may run at any depth of callbacks.
 //!
 //! Invariants: a poller lives exactly as long as connections hold a [`PollerShare`] of it, the last of which takes it off
 //! its lanes' list (T55, I16); capacity that a share reserved goes back with it (T56); a share goes back only after the
@@ -10,8 +11,10 @@
 
 use super::{
     Error,
+    connection::Completions,
     device::DeviceShare,
     qpair::Qpair,
+    srq::{self, Srq},
     statistics::{Counts, DeviceStatistics},
     token::{Owner, Token},
     wire::{BATCH, Fault, Wire},
@@ -124,11 +127,19 @@ impl Lanes {
         wire.counts()
     }
 
-    /// A poller on the device with room for `entries` more, that others use already, if its queue has the room or can grow.
+    /// A poller on the device with room for another member, that others use already, if its queue has the room or can grow.
     /// None that would grow beyond `most`.
-    pub(super) fn roomy_poller(&self, device: &verbs::Device, entries: u32, most: u32) -> Option<Rc<Poller>> {
-        let roomy =
-            |poller: &Rc<Poller>| poller.queue.device() == device && poller.has_room_for(entries, most);
+    pub(super) fn roomy_poller(
+        &self,
+        device: &DeviceShare,
+        needed: Completions,
+        most: u32,
+    ) -> Option<Rc<Poller>> {
+        let roomy = |poller: &Rc<Poller>| {
+            poller.queue.device() == device.device()
+                && poller.srq.as_ref().is_none_or(|srq| srq.is_for(device))
+                && poller.has_room_for(poller.entries_for(needed), most)
+        };
         self.pollers.all().filter_map(PollerPlace::poller).find(roomy)
     }
 
@@ -188,12 +199,11 @@ impl Lanes {
         let table = self.table.take();
         let lanes = table.as_deref().map_or(&[][..], |table| &table.lanes);
         let mut rest = found;
-        'rows: while let [first, others @ ..] = rest {
+        'rows: while let [first, ..] = rest {
             let first = Token::from_raw(first.work_request_id());
             let lane = lanes.get(first.index()).filter(|lane| lane.key == first.key());
             let Some(Occupant { wire, .. }) = lane.and_then(|lane| lane.occupant.as_ref()) else {
-                poller.count_stray();
-                rest = others;
+                rest = self.account_without_owner(poller, lanes, rest);
                 continue;
             };
             self.mark_now(wire);
@@ -208,6 +218,54 @@ impl Lanes {
         }
         // What is replaced is the None from above.
         std::mem::forget(self.table.replace(table));
+    }
+
+    /// The first of these has no owner in the table: it is shared, or nobody's. What is left to be accounted for.
+    #[cold]
+    #[inline(never)]
+    fn account_without_owner<'a>(
+        &self,
+        poller: &Poller,
+        lanes: &[Lane],
+        found: &'a [WorkCompletion],
+    ) -> &'a [WorkCompletion] {
+        if let Some(srq) = &poller.srq {
+            self.account_shared(poller, srq, lanes, found);
+            return &[];
+        }
+        poller.count_stray();
+        found.split_first().map_or(&[], |(_, others)| others)
+    }
+
+    /// As [`Lanes::account_rows`], where receives are shared: whose a response is says the queue pair that it came to. The device gets
+    /// them again before anybody hears of it.
+    #[inline(never)]
+    fn account_shared(&self, poller: &Poller, srq: &Srq, lanes: &[Lane], found: &[WorkCompletion]) {
+        for completion in found {
+            let token = Token::from_raw(completion.work_request_id());
+            let is_shared = token.is_receive() && token.key() == Owner::SHARED.key();
+            let lane = if is_shared {
+                let owner = srq.owner_of(completion.queue_pair_number());
+                owner.and_then(|owner| lanes.get(owner.index as usize).filter(|lane| lane.owner == owner))
+            } else {
+                lanes.get(token.index()).filter(|lane| lane.key == token.key())
+            };
+            let occupant = lane.and_then(|lane| lane.occupant.as_ref());
+            // Whoever it was for, it is to go back (I10).
+            let response = is_shared.then(|| srq.receives().take(token.slot()));
+            let Some(Occupant { wire, .. }) = occupant else {
+                poller.count_stray();
+                continue;
+            };
+            self.mark_now(wire);
+            match response {
+                Some(response) => wire.account_shared(response, completion),
+                None => wire.account(token, completion),
+            }
+        }
+        if let Err(errno) = srq.refill() {
+            poller.fail_each(lanes, Fault::Post(errno));
+        }
     }
 
     /// Somebody has a share of the poller: who polls is to find it.
@@ -383,7 +441,7 @@ fn enter<T>(
             let index = entries.len();
             entries.try_reserve(1).map_err(|_| Error::NoMemory)?;
             // Each owner has a file descriptor, of which a process has fewer.
-            let number = u32::try_from(index).ok().filter(|number| *number < 1 << Owner::INDEX_BITS);
+            let number = u32::try_from(index).ok().filter(|number| *number < Owner::SHARED.index);
             let number = number.ok_or(Error::Internal("more owners than a token can tell apart"))?;
             entries.push(Lane::new(Owner::first(number)));
             index
@@ -396,10 +454,19 @@ fn enter<T>(
     Ok((lane.owner, opened))
 }
 
+/// A completion queue on the device with room for `entries` completions.
+pub(super) fn queue_of(device: &DeviceShare, entries: u32) -> Result<Arc<CompletionQueue>, Error> {
+    let entries = entries.clamp(1, device.limits().completion_entries.max(1));
+    Ok(CompletionQueue::new(device.device(), entries)?)
+}
+
 /// A completion queue and what was reserved of it.
 pub(super) struct Poller {
     queue: Arc<CompletionQueue>,
+    /// What its queue pairs receive from, if not each from its own; it goes after the completion queue (I14).
+    srq: Option<Srq>,
     lanes: Rc<Lanes>,
+    /// By those that have a share.
     reserved: Cell<u32>,
     stray: Cell<u64>,
     /// Polls that found something, what they found, and polls that found nothing.
@@ -411,11 +478,16 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    /// A poller on `device` with room for `entries` completions.
+    /// A poller on `device` with room for `entries` completions, whose queue pairs have receives of their own.
     pub(super) fn new(device: &DeviceShare, lanes: &Rc<Lanes>, entries: u32) -> Result<Rc<Self>, Error> {
-        let entries = entries.clamp(1, device.limits().completion_entries.max(1));
-        Ok(Rc::new(Self {
-            queue: CompletionQueue::new(device.device(), entries)?,
+        Ok(Self::of(queue_of(device, entries)?, None, lanes))
+    }
+
+    /// A poller of this queue, with or without shared receives.
+    pub(super) fn of(queue: Arc<CompletionQueue>, srq: Option<Srq>, lanes: &Rc<Lanes>) -> Rc<Self> {
+        Rc::new(Self {
+            queue,
+            srq,
             lanes: lanes.clone(),
             reserved: Cell::new(0),
             stray: Cell::new(0),
@@ -423,7 +495,23 @@ impl Poller {
             completions: Cell::new(0),
             idle_polls: Cell::new(0),
             left: Cell::default(),
-        }))
+        })
+    }
+
+    /// What its queue pairs receive from, if not each from its own.
+    pub(super) fn srq(&self) -> Option<&Srq> {
+        self.srq.as_ref()
+    }
+
+    /// Entries of the queue that a member takes, which has these completions.
+    pub(super) fn entries_for(&self, needed: Completions) -> u32 {
+        if self.srq.is_some() { needed.sends } else { needed.all() }
+    }
+
+    /// Entries that are in use with `entries` more; None if nobody can count so many. Receives that are shared take theirs once.
+    fn in_use_with(&self, entries: u32) -> Option<u32> {
+        let shared = self.srq.as_ref().map_or(0, |srq| srq::completions(srq.receives().count()));
+        self.reserved.get().checked_add(entries)?.checked_add(shared)
     }
 
     pub(super) fn queue(&self) -> &Arc<CompletionQueue> {
@@ -437,7 +525,7 @@ impl Poller {
 
     /// Whether `entries` more completions find room, growing the queue if need be, up to `most`. Some devices cannot grow one.
     pub(super) fn has_room_for(&self, entries: u32, most: u32) -> bool {
-        let Some(needed) = self.reserved.get().checked_add(entries) else { return false };
+        let Some(needed) = self.in_use_with(entries).filter(|_| entries <= most) else { return false };
         needed <= self.queue.capacity() || needed <= most && self.queue.resize(needed).is_ok()
     }
 
@@ -451,12 +539,12 @@ impl Poller {
         open: impl FnOnce(Owner) -> Result<T, Error>,
     ) -> Result<(PollerShare, T), Error> {
         let full = Error::Internal("a completion queue of more than 2^32 entries");
-        let needed = self.reserved.get().checked_add(entries).ok_or(full)?;
+        let needed = self.in_use_with(entries).ok_or(full)?;
         if needed > self.queue.capacity() {
             self.queue.resize(needed)?;
         }
         let (owner, opened) = self.lanes.enter(qpair, wire, self.key(), open)?;
-        self.reserved.set(needed);
+        self.reserved.set(self.reserved.get().saturating_add(entries));
         self.lanes.register(self);
         Ok((PollerShare { poller: self.clone(), owner, entries }, opened))
     }
@@ -503,6 +591,7 @@ impl Poller {
         let own = occupants.filter(|occupant| occupant.queue == self.key());
         let counts = own.fold(self.left.get(), |all, Occupant { wire, .. }| all.and(wire.counts()));
         let idle = self.idle_polls.get();
+        let (shared, shared_doorbells) = self.srq.as_ref().map_or((0, 0), |srq| srq.receives().posted());
         for (sum, part) in [
             (&mut device.polls, self.busy_polls.get() + idle),
             (&mut device.idle_polls, idle),
@@ -510,8 +599,8 @@ impl Poller {
             (&mut device.queued_requests, counts.queued),
             (&mut device.sends, counts.sends),
             (&mut device.send_doorbells, counts.send_doorbells),
-            (&mut device.receives, counts.receives),
-            (&mut device.receive_doorbells, counts.receive_doorbells),
+            (&mut device.receives, counts.receives + shared),
+            (&mut device.receive_doorbells, counts.receive_doorbells + shared_doorbells),
         ] {
             *sum += part;
         }
@@ -525,14 +614,28 @@ impl Poller {
     #[cold]
     fn fail_all(&self) {
         let table = self.lanes.table.take().unwrap_or_default();
-        for lane in &table.lanes {
+        self.fail_each(&table.lanes, Fault::Poll(libc::EIO));
+        self.lanes.table.set(Some(table));
+    }
+
+    /// Each wire of the queue has a fault.
+    #[cold]
+    fn fail_each(&self, lanes: &[Lane], fault: Fault) {
+        for lane in lanes {
             // The other devices of a group are none the worse for it (T53).
             if let Some(occupant) = lane.occupant.as_ref().filter(|occupant| occupant.queue == self.key()) {
-                occupant.wire.set_fault(Fault::Poll(libc::EIO));
+                occupant.wire.set_fault(fault);
                 self.lanes.mark(&occupant.wire);
             }
         }
-        self.lanes.table.set(Some(table));
+    }
+
+    /// A queue pair is about to be destroyed. Some devices forget its completions with it, and with those the shared receives that they
+    /// would give back: so they are taken off the queue before.
+    pub(super) fn prepare_for_end(&self) {
+        if self.srq.is_some() {
+            self.account_until_empty();
+        }
     }
 
     /// Accounts until the queue was seen empty, for as many rounds as it could hold completions.
@@ -570,6 +673,11 @@ impl PollerShare {
         self.owner
     }
 
+    /// The owner's queue pair has this number: what comes to it of shared receives is the owner's.
+    pub(super) fn receive_as(&self, number: u32) -> Result<(), Error> {
+        self.poller.srq.as_ref().map_or(Ok(()), |srq| srq.enter(number, self.owner))
+    }
+
     /// Nothing that still comes of the owner's work requests is taken account of: their slots may be in use again.
     /// For a share that is kept for good.
     pub(super) fn disown(&self) {
@@ -577,6 +685,9 @@ impl PollerShare {
     }
 
     fn leave(&self) {
+        if let Some(srq) = &self.poller.srq {
+            srq.leave(self.owner);
+        }
         let counts = self.poller.lanes.leave(self.owner);
         self.poller.left.set(self.poller.left.get().and(counts));
     }

@@ -10,8 +10,8 @@
 //! | 16 | kind: 0 send, 1 receive |
 //! | 0–15 | slot |
 //!
-//! Owner and generation are on top, so that one shift gives what one compare checks. A shared receive queue would be an owner of
-//! its own, whose receives lead to a qpair by the completion's queue pair number.
+//! Owner and generation are on top, so that one shift gives what one compare checks. A shared receive queue is an owner that is in no
+//! table ([`Owner::SHARED`]): its receives lead to a qpair by the completion's queue pair number.
 
 /// What a work request is, and whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,10 @@ impl Owner {
     pub(super) const INDEX_BITS: u32 = 20;
     pub(super) const GENERATION_BITS: u32 = 27;
     const GENERATIONS: u32 = 1 << Self::GENERATION_BITS;
+
+    /// Whose the receives are that queue pairs share. A completion queue has one shared receive queue at most, for all its life, so one
+    /// owner does for all. Its index is the last one, which no table has.
+    pub(super) const SHARED: Self = Self { index: (1 << Self::INDEX_BITS) - 1, generation: 1 };
 
     /// The first owner that uses an index.
     pub(super) fn first(index: u32) -> Self {

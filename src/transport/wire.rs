@@ -85,8 +85,8 @@ pub(super) struct Opening<'a> {
     pub(super) owner: Owner,
     /// Commands that may be outstanding at a time.
     pub(super) depth: u16,
-    /// Receives beyond that.
-    pub(super) slack: u16,
+    /// Receives beyond that; None if its queue pair takes them from a shared queue.
+    pub(super) slack: Option<u16>,
     /// Of the depth, commands that ordinary requests leave free.
     pub(super) reserved: u16,
     /// Bytes of data that a capsule may carry.
@@ -429,11 +429,26 @@ impl Wire {
             return;
         }
         let Some(response) = self.receives.take(token.slot()) else { return self.distrust(Kind::Receive) };
-        let [low, high] = response;
+        self.account_response(response, completion);
+    }
+
+    #[inline(always)]
+    fn account_response(&self, [low, high]: [u64; 2], completion: &WorkCompletion) {
         if completion.byte_length() != RESPONSE_SIZE as u32 {
             self.bad_length(completion);
         } else if !self.slots.answered(low, high) {
             self.answered_otherwise(low, high);
+        }
+    }
+
+    /// Takes account of a completion that its queue pair had of a shared receive: with the response, if the device had that receive.
+    pub(super) fn account_shared(&self, response: Option<[u64; 2]>, completion: &WorkCompletion) {
+        match response {
+            None => self.distrust(Kind::Receive),
+            Some(response) if completion.status() == WcStatus::SUCCESS => {
+                self.account_response(response, completion);
+            }
+            Some(_) => self.set_fault(Fault::Receive(completion.status())),
         }
     }
 
@@ -612,7 +627,13 @@ impl Wire {
         let send = |slot| Token::new(Kind::Send, owner, slot).to_raw();
         registrations.push(self.slots.register(domain, send)?);
         let receive = |slot| Token::new(Kind::Receive, owner, slot).to_raw();
-        registrations.push(self.receives.register(domain, depth.saturating_add(slack), slack, receive)?);
+        match slack {
+            Some(slack) => {
+                let count = depth.saturating_add(slack);
+                registrations.push(self.receives.register(domain, count, slack, receive)?);
+            }
+            None => self.receives.stand_by(),
+        }
         let connect_data = self.connect_data.take();
         self.connect_data.set(connect_data.clone());
         let connect_data = connect_data.ok_or(Error::Internal("a wire without memory for Connect"))?;

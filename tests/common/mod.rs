@@ -16,6 +16,7 @@ use spdk_nvme_rdma::{
         AddressFamily, Context, Controller, ControllerOptions, IoQpair, IoQpairOptions, Namespace, PollGroup,
         TransportId,
     },
+    transport::share_receives,
 };
 use spec::{Completion, Status};
 use std::{
@@ -129,6 +130,7 @@ impl World {
             assert_eq!(first, Ok(true));
         });
         assert_clean("before the test");
+        share_receives(0);
         if let Some(seed) = seed {
             softverbs::sim::start(seed);
             softverbs::sim::draw_order();

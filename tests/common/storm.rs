@@ -13,8 +13,9 @@
 use crate::{
     common::{NQN, World, hurry, turn},
     replay,
-    troubles::{Dice, PEACE, at_some_time, trouble},
+    troubles::{Dice, PEACE, at_some_time, shared_receives, trouble},
 };
+use spdk_nvme_rdma::transport::share_receives;
 use spec::{Completion, Status};
 use std::{
     cell::{Cell, RefCell},
@@ -125,6 +126,10 @@ impl Storm {
             ..target::Options::default()
         };
         let world = World::drawn_with(seed, target.clone());
+        // Of their own, so that the rest of a world is as it is without.
+        let receives = shared_receives(&Dice::new(!seed ^ salt));
+        share_receives(receives);
+        count(if receives == 0 { "worlds with own receives" } else { "worlds with shared receives" });
         let loud = is_loud();
         softverbs::control(if loud { "faults loud" } else { "faults quiet" }).unwrap();
         if dice.once_in(2) {

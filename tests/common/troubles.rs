@@ -29,13 +29,15 @@ impl Dice {
     }
 }
 
-const CALLS: [&str; 18] = [
+const CALLS: [&str; 20] = [
     "ibv_alloc_pd",
     "ibv_create_cq",
+    "ibv_create_srq",
     "ibv_modify_qp",
     "ibv_poll_cq",
     "ibv_post_recv",
     "ibv_post_send",
+    "ibv_post_srq_recv",
     "ibv_reg_mr",
     "ibv_resize_cq",
     "rdma_accept",
@@ -132,6 +134,11 @@ pub fn at_some_time(dice: &Dice, what: String, latest_us: usize) -> String {
         0 if what != "peer dies" => what,
         _ => format!("after {}us: {what}", 1 + dice.roll(latest_us)),
     }
+}
+
+/// Receives that the members of groups share: none in half of the worlds, and else few or many.
+pub fn shared_receives(dice: &Dice) -> u32 {
+    dice.pick(&[0, 0, 0, 0, 0, 1, 2, 8, 64, 1000])
 }
 
 /// What ends all troubles.

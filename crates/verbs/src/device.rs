@@ -91,6 +91,10 @@ pub struct DeviceLimits {
     pub segments: u32,
     /// Entries of a completion queue.
     pub completion_entries: u32,
+    /// Shared receive queues that can exist at a time.
+    pub shared_receive_queues: u32,
+    /// Receives that one of them can hold.
+    pub shared_receives: u32,
     /// Memory regions that can exist at a time.
     pub memory_regions: u32,
     /// Bytes of the largest memory region.
@@ -151,6 +155,8 @@ impl Device {
             queue_pair_work_requests: positive(attributes.max_qp_wr),
             segments: positive(attributes.max_sge),
             completion_entries: positive(attributes.max_cqe),
+            shared_receive_queues: positive(attributes.max_srq),
+            shared_receives: positive(attributes.max_srq_wr),
             memory_regions: positive(attributes.max_mr),
             memory_region_size: attributes.max_mr_size,
             responder_resources: small(attributes.max_qp_rd_atom),

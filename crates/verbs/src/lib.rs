@@ -31,6 +31,7 @@ mod memory;
 mod pages;
 mod queue_pair;
 mod queues;
+mod shared_receive;
 mod work_request;
 
 pub use chain::PostError;
@@ -47,6 +48,7 @@ pub use memory::{Access, MemoryRegion, ProtectionDomain, RegisteredMemory};
 pub use pages::{Memory, Pair};
 pub use queue_pair::{QueuePair, QueuePairCapabilities, QueuePairState};
 pub use queues::{
-    COMMAND_WORDS, Ended, RESPONSE_SIZE, ReceiveQueue, Registration, Seat, SeatedQueuePair, SendQueue, Slot,
+    COMMAND_WORDS, Ended, RESPONSE_SIZE, ReceiveQueue, Registration, Seat, SeatedQueuePair, SendQueue,
+    SharedReceives, Slot,
 };
 pub use work_request::{ReceiveRing, RemoteTransfer, Segment, SendRing};

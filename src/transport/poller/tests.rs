@@ -28,7 +28,7 @@ fn wire() -> Rc<Wire> {
 fn share(poller: &Rc<Poller>, device: &Arc<DeviceShare>) -> Shared {
     let wire = wire();
     let open = |owner| {
-        wire.open(&Opening { device, owner, depth: DEPTH, slack: 0, reserved: 0, in_capsule_data: 0 })
+        wire.open(&Opening { device, owner, depth: DEPTH, slack: Some(0), reserved: 0, in_capsule_data: 0 })
     };
     let (share, opened) = poller.share(ENTRIES, &Weak::new(), &wire, open).unwrap();
     Shared { share, wire, _opened: opened }
@@ -89,6 +89,61 @@ fn t56_a_queue_is_polled_empty_before_room_goes_back() {
     assert_eq!(poller.queue().poll_batch(&mut Batch::<1>::new()).map(<[_]>::len), Some(0));
     assert_eq!(poller.stray.get(), BATCH as u64 + 3, "accounted for as nobody's");
     drop(queue_pair);
+}
+
+/// Receives that are shared have their room once, and members theirs for SENDs.
+#[test]
+fn t56_shared_receives_have_room_of_their_own() {
+    let device = device();
+    let (sends, receives) = (u32::from(DEPTH) + 1, 20);
+    let srq = Srq::new(&device, receives).unwrap();
+    let needed = Completions { sends, receives: sends };
+    let queue = queue_of(&device, sends + 21).unwrap();
+    let poller = Poller::of(queue, Some(srq), &Lanes::new(false));
+    let room = poller.queue().capacity();
+    assert_eq!(poller.entries_for(needed), sends);
+    assert!(poller.has_room_for(sends, sends), "no more than there is");
+    assert!(!poller.has_room_for(room - 20, room), "a completion more than receives is theirs");
+    assert_eq!(poller.queue().capacity(), room);
+    let open = |wire: &Rc<Wire>| {
+        let wire = wire.clone();
+        let device = device.clone();
+        move |owner| {
+            wire.open(&Opening {
+                device: &device,
+                owner,
+                depth: DEPTH,
+                slack: None,
+                reserved: 0,
+                in_capsule_data: 0,
+            })
+        }
+    };
+    let wires = [wire(), wire()];
+    let shares = wires.each_ref().map(|wire| poller.share(sends, &Weak::new(), wire, open(wire)).unwrap());
+    assert!(poller.queue().capacity() >= 2 * sends + 21);
+    wires.iter().for_each(|wire| assert_eq!(wire.posted(), (0, 0), "none of its own"));
+    drop(shares);
+    assert_eq!(poller.reserved.get(), 0);
+}
+
+/// T147: a number is entered once, and goes with who entered it.
+#[test]
+fn t147_a_number_has_one_owner() {
+    let srq = Srq::new(&device(), 4).unwrap();
+    let [first, second] = [Owner::first(0), Owner::first(1)];
+    for number in [9, 3, 7] {
+        srq.enter(number, first).unwrap();
+    }
+    assert!(matches!(srq.enter(7, second), Err(Error::Internal(_))));
+    srq.enter(8, second).unwrap();
+    srq.leave(second);
+    srq.leave(first.successor());
+    let owners = || (0..12).filter_map(|number| srq.owner_of(number)).collect::<Vec<_>>();
+    assert_eq!(owners(), [first; 3]);
+    srq.enter(8, second).unwrap();
+    srq.leave(first);
+    assert_eq!((owners(), srq.owner_of(8)), (vec![second], Some(second)));
 }
 
 #[test]

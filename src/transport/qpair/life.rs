@@ -393,7 +393,7 @@ impl Qpair {
         let needed = self.configuration.reserved + 1;
         self.with(|state| {
             let State::Connecting(connection) = state else { return Ok(()) };
-            connection.saw_established();
+            connection.saw_established(&self.label());
             match crqsize {
                 0 => Ok(()),
                 crqsize if crqsize < needed => Err(ConnectError::TooShallow { crqsize, needed }),
@@ -538,9 +538,9 @@ impl Qpair {
             label: &label,
         };
         let group = self.group();
-        Connection::build(resolver, &blueprint, |device, entries| match &group {
-            Some(group) => group.poller(device, entries),
-            None => Poller::new(device, &self.lanes, entries),
+        Connection::build(resolver, &blueprint, |device, needed| match &group {
+            Some(group) => group.poller(device, needed),
+            None => Poller::new(device, &self.lanes, needed.all()),
         })
     }
 
@@ -632,7 +632,10 @@ fn as_connect_error(error: &Error) -> ConnectError {
         Error::NoMemory => ConnectError::Resources(libc::ENOMEM),
         Error::NoMap(_) => ConnectError::Resources(libc::ENOSYS),
         Error::FirstReceives(errno) => ConnectError::Resources(*errno),
-        Error::DeviceTooSmall { .. } => ConnectError::Resources(libc::EOPNOTSUPP),
+        Error::DeviceTooSmall { .. } | Error::NoSharedReceives { .. } => {
+            ConnectError::Resources(libc::EOPNOTSUPP)
+        }
+        Error::SharedReceives { error, .. } => ConnectError::Resources(error.errno),
         Error::QueueLimit { .. } => ConnectError::Resources(libc::EINVAL),
         _ => ConnectError::Resources(libc::ENOTRECOVERABLE),
     }

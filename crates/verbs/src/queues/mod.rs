@@ -3,6 +3,7 @@
 //! A [`SendQueue`] has slots of two cache lines: the command that the device reads, and what its user keeps of the request. Slots
 //! are on lists that are linked by address, so that taking one costs no look-up. A [`ReceiveQueue`] is a ring: receives of a
 //! reliable connection complete in the order in which they were posted, so the oldest that is out is the one that comes next.
+//! [`SharedReceives`] are for several queue pairs, and complete in any order.
 //!
 //! Queues live longer than queue pairs. A [`Seat`] says where they post to and poll; the [`SeatedQueuePair`] that took it empties
 //! it when it ends, and from then on posting is refused and polling finds nothing.
@@ -18,16 +19,19 @@
 //!   for each.
 //! - What a work request names is memory that is registered, or a key that the device refuses. A [`Registration`] keeps the memory
 //!   that it registers, and it goes with a [`SeatedQueuePair`], which gives it back once the queue pair is destroyed ([`Ended`]).
+//!   That of a shared receive queue goes when that is destroyed, which is after its queue pairs.
 //! - A seat is filled by a queue pair that is alive, and is emptied before that is destroyed or given up.
 //! - Everything here is one thread's at a time: no type of this module is `Send`, and a queue pair that was seated is not either.
 
 mod receive;
 mod seat;
 mod send;
+mod shared;
 
 pub use receive::{RESPONSE_SIZE, ReceiveQueue};
 pub use seat::{Ended, Seat, SeatedQueuePair};
 pub use send::{COMMAND_WORDS, SendQueue, Slot};
+pub use shared::SharedReceives;
 
 use crate::{Access, Error, Memory, ProtectionDomain, RegisteredMemory};
 use std::{rc::Rc, sync::Arc};

@@ -34,7 +34,7 @@ pub struct ReceiveQueue {
     due: Cell<u32>,
     /// The first that the device does not have.
     unposted: Cell<u32>,
-    /// How many the ring has for the present queue pair; at least 1.
+    /// How many the ring has for the present queue pair; at least 1, or 0 where that has others.
     count: Cell<u32>,
     /// How many come back before the device gets them again; at least 1, at most `count`.
     slack: Cell<u32>,
@@ -122,6 +122,13 @@ impl ReceiveQueue {
         self.slack.set(u32::from(slack.clamp(1, count)));
         self.begin_at(0);
         Ok(registration)
+    }
+
+    /// The present queue pair takes its receives from a shared queue: this one has none for the device.
+    pub fn stand_by(&self) {
+        self.count.set(0);
+        self.begin_at(0);
+        self.few.set(false);
     }
 
     /// The device has none, and the next to be posted is `slot`.
@@ -267,7 +274,7 @@ impl ReceiveQueue {
 }
 
 /// `count` structures of zeros.
-fn zeroed<T: Copy>(count: u16) -> Result<Box<[UnsafeCell<T>]>, Error> {
+pub(super) fn zeroed<T: Copy>(count: u16) -> Result<Box<[UnsafeCell<T>]>, Error> {
     let mut all = Vec::new();
     let room = all.try_reserve_exact(usize::from(count));
     room.map_err(|_| Error::new("allocation of work requests", libc::ENOMEM))?;

@@ -1,10 +1,11 @@
-//! Tests of the hot room. Seats are tried over softverbs, by real queue pairs; queues by a [`Provider`] of the tests' own, which says
-//! what it was given and refuses what it is told to, so that a property test costs no device.
+//! Tests of the hot room. Seats are tried over softverbs, by real queue pairs; queues, shared ones too, by a [`Provider`] of the tests'
+//! own, which says what it was given and refuses what it is told to, so that a property test costs no device.
 
 mod provider;
 mod receive;
 mod seat;
 mod send;
+mod shared;
 
 use super::*;
 use crate::{Device, DeviceList};

@@ -108,6 +108,12 @@ impl Provider {
         unsafe { seat.take(&raw mut *self.qp) }
     }
 
+    /// Gets what is posted of these receives, for as long as the provider lives.
+    pub fn serve(&self, receives: &mut SharedReceives) {
+        let account = (&raw const *self.account).cast_mut().cast();
+        receives.serve(post_shared, account);
+    }
+
     /// What it does with the chains that come.
     pub fn set(&self, verdict: Verdict) {
         self.account.verdict.set(verdict);
@@ -200,6 +206,20 @@ unsafe extern "C" fn post_receive(
     // SAFETY: as in post_send.
     let (account, (value, accepted)) = unsafe {
         let account = &*(*qp).qp_context.cast::<Account>();
+        (account, each(account, first, refused, |request| request.next, copy_receive))
+    };
+    account.receives.borrow_mut().push(accepted);
+    value
+}
+
+unsafe extern "C" fn post_shared(
+    srq: *mut sys::ibv_srq,
+    first: *mut sys::ibv_recv_wr,
+    refused: *mut *mut sys::ibv_recv_wr,
+) -> c_int {
+    // SAFETY: as in post_send; the queue's context is the account.
+    let (account, (value, accepted)) = unsafe {
+        let account = &*(*srq).srq_context.cast::<Account>();
         (account, each(account, first, refused, |request| request.next, copy_receive))
     };
     account.receives.borrow_mut().push(accepted);

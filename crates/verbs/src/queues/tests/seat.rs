@@ -5,6 +5,7 @@ use crate::{
     Batch, CmEventKind, CmId, CompletionQueue, ConnectParameters, EventChannel, QueuePair,
     QueuePairCapabilities, ReceiveRing, Segment, SendRing, WcStatus, kept,
 };
+use rdma_sys as sys;
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -316,6 +317,17 @@ fn what_is_posted_arrives() {
         event(&channel, CmEventKind::Established);
     }
 
+    host.queue_pair().set_rnr_delay(8).unwrap();
+    assert!(host.queue_pair().set_rnr_delay(32).is_err_and(|error| error.errno == libc::EINVAL));
+    // SAFETY: zero is a value for both, and the queue pair is alive.
+    unsafe {
+        let (mut attributes, mut initial): (sys::ibv_qp_attr, sys::ibv_qp_init_attr) =
+            (std::mem::zeroed(), std::mem::zeroed());
+        let mask = sys::ibv_qp_attr_mask::IBV_QP_MIN_RNR_TIMER.0 as i32;
+        let queue_pair = host.queue_pair().as_ptr();
+        assert_eq!(sys::ibv_query_qp(queue_pair, &mut attributes, mask, &mut initial), 0);
+        assert_eq!(attributes.min_rnr_timer, 8);
+    }
     let data = RegisteredMemory::new(&fabric.domain, 8, Access::LocalRead).unwrap();
     for round in 1..=ROUNDS {
         assert!(data.write(0, &round.to_ne_bytes()));
