@@ -90,9 +90,17 @@ with_target() {
 	wanted "$name" || return 0
 	begin=$(microseconds)
 	start_target 1 "$size"
-	start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
+	PEER_PORT=${PORTS[1]:-} start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
 	PROGRAM=$PID
 	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
+}
+
+# with_commands NAME SECONDS SIZE COMMAND...: the same, and the program gives the target commands (PEER_CONTROL); it has two ports.
+with_commands() {
+	wanted "$1" || return 0
+	LISTENERS=2
+	PEER_CONTROL=$WORK/target.sock with_target "$@"
+	LISTENERS=1
 }
 
 # target_dies NAME SECONDS LINE SUBSYSTEM COMMAND...: a program that gets -r TRID of a target with two subsystems, of
@@ -133,6 +141,7 @@ alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
 alone groups-in-process 180 "$bin/groups" --in-process
 alone manage-in-process 180 "$bin/manage" --in-process
+alone keep-alive-in-process 180 "$bin/keep-alive" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
 alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
@@ -155,6 +164,7 @@ with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
+with_commands keep-alive 180 16M "$bin/keep-alive"
 with_target sizes 180 64M "$bin/sizes"
 with_target shadow 180 64M "$bin/shadow"
 with_target crowd 180 16M "$bin/crowd"
