@@ -125,6 +125,34 @@ start_target() {
 	PORT=${PORTS[0]}
 }
 
+# lend_a_hand SUBSYSTEMS SIZE SECONDS: what $PROGRAM asks for by $WORK/asks is done, until it ends or time is up (c-tests/lib/peer.h): `down` kills the target, `up`
+# starts it again, without its data.
+make_hands() {
+	rm -f "$WORK/asks" "$WORK/answers"
+	mkfifo "$WORK/asks" "$WORK/answers"
+	# Opened for both, so that no side waits for the other to open it.
+	exec {ASKS}<>"$WORK/asks" {ANSWERS}<>"$WORK/answers"
+}
+lend_a_hand() {
+	local question deadline=$(($(microseconds) + $3 * 1000000))
+	while alive "$PROGRAM" && [ "$(microseconds)" -lt "$deadline" ]; do
+		read -r -t 0.2 -u "$ASKS" question || continue
+		case $question in
+		down)
+			kill -KILL "$TARGET"
+			wait_end "$TARGET" "$PATIENCE"
+			echo done >&"$ANSWERS"
+			;;
+		up)
+			start_target "$1" "$2" "$PORT"
+			echo done empty >&"$ANSWERS"
+			;;
+		*) echo "nobody here knows '$question'" >&"$ANSWERS" ;;
+		esac
+	done
+	exec {ASKS}>&- {ANSWERS}>&-
+}
+
 # listens PID PORT...: whether the process itself listens on one of these TCP ports. In the kernel's tables an address is followed by the port
 # in hexadecimal, 0A is TCP_LISTEN, and the tenth word is the inode of the socket.
 listens() {
