@@ -18,7 +18,7 @@ if [ "${1:-}" = --valgrind ]; then
 	[ ! -f "$ROOT/c-tests/valgrind.supp" ] || VALGRIND+=("--suppressions=$ROOT/c-tests/valgrind.supp")
 	SLOWNESS=10
 	# Enough of them for a leak to be one.
-	export RESTARTS=${RESTARTS:-4}
+	export RESTARTS=${RESTARTS:-4} FAILOVERS=${FAILOVERS:-4}
 fi
 ONLY=("$@")
 
@@ -159,6 +159,7 @@ alone groups-in-process 180 "$bin/groups" --in-process
 alone manage-in-process 180 "$bin/manage" --in-process
 alone keep-alive-in-process 180 "$bin/keep-alive" --in-process
 alone restarts-in-process 180 "$bin/restarts" --in-process
+alone failover-in-process 180 "$bin/failover" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
 alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
@@ -182,6 +183,7 @@ with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
 with_commands keep-alive 180 16M "$bin/keep-alive"
+with_commands failover 180 16M "$bin/failover"
 with_a_hand restarts 180 16M "$bin/restarts"
 with_target sizes 180 64M "$bin/sizes"
 with_target shadow 180 64M "$bin/shadow"
