@@ -160,6 +160,7 @@ alone manage-in-process 180 "$bin/manage" --in-process
 alone keep-alive-in-process 180 "$bin/keep-alive" --in-process
 alone restarts-in-process 180 "$bin/restarts" --in-process
 alone failover-in-process 180 "$bin/failover" --in-process
+alone timeouts-in-process 180 "$bin/timeouts" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
 alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
@@ -184,6 +185,7 @@ with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
 with_commands keep-alive 180 16M "$bin/keep-alive"
 with_commands failover 180 16M "$bin/failover"
+with_commands timeouts 180 16M "$bin/timeouts"
 with_a_hand restarts 180 16M "$bin/restarts"
 with_target sizes 180 64M "$bin/sizes"
 with_target shadow 180 64M "$bin/shadow"
