@@ -25,12 +25,13 @@ static struct session g_session;
 static struct traffic g_traffic;
 static struct spdk_nvme_transport_id g_places[2];
 
+/* It is done when peer_wait() returns. */
 static void set_port(unsigned place, bool up)
 {
 	if (peer_takes_commands()) {
 		peer_tell("port %s %s", g_places[place].trsvcid, up ? "up" : "down");
 	} else {
-		peer_ask("%s %u", up ? "up" : "down", place + 1);
+		peer_begin_to_ask("%s %u", up ? "up" : "down", place + 1);
 	}
 }
 
@@ -53,12 +54,15 @@ static void fail_over(unsigned from, bool in_steps)
 	traffic_fill(&g_traffic);
 	CHECK_INT(ledger_in_flight(&g_traffic.ledger), TRAFFIC_SLOTS);
 	set_port(from, false);
+	while (!g_traffic.lost) {
+		traffic_run(&g_traffic, TRAFFIC_SLOTS);
+	}
 	while (spdk_nvme_ctrlr_process_admin_completions(g_session.ctrlr) >= 0) {
 		traffic_poll(&g_traffic);
 		REQUIRE(!deadline_passed(deadline));
 	}
 	traffic_settle(&g_traffic);
-	CHECK(g_traffic.lost);
+	peer_wait();
 	if (peer_takes_commands()) {
 		peer_tell("resume all");
 	}
@@ -81,6 +85,7 @@ static void fail_over(unsigned from, bool in_steps)
 	CHECK(strcmp(found->traddr, to->traddr) == 0 && strcmp(found->trsvcid, to->trsvcid) == 0);
 	traffic_resume(&g_traffic, false);
 	set_port(from, true);
+	peer_wait();
 	/* Nobody comes back by itself. */
 	traffic_run(&g_traffic, BETWEEN);
 	REQUIRE(!g_traffic.lost);

@@ -66,14 +66,17 @@ static void target_restarts(unsigned count)
 
 	for (round = 0; round < count; round++) {
 		under_load();
-		peer_down();
+		peer_go_down();
+		while (!g_traffic.lost) {
+			traffic_run(&g_traffic, TRAFFIC_SLOTS);
+		}
 		deadline = deadline_in(STEP_SECONDS);
 		while (spdk_nvme_ctrlr_process_admin_completions(g_session.ctrlr) >= 0) {
 			traffic_poll(&g_traffic);
 			REQUIRE(!deadline_passed(deadline));
 		}
 		traffic_settle(&g_traffic);
-		CHECK(g_traffic.lost);
+		peer_wait();
 		CHECK(spdk_nvme_ctrlr_get_admin_qp_failure_reason(g_session.ctrlr) != SPDK_NVME_QPAIR_FAILURE_NONE);
 		/* Nobody answers, and that is an answer (T129). */
 		CHECK(spdk_nvme_ctrlr_get_regs_csts(g_session.ctrlr).raw == UINT32_MAX);

@@ -134,13 +134,20 @@ make_hands() {
 	exec {ASKS}<>"$WORK/asks" {ANSWERS}<>"$WORK/answers"
 }
 lend_a_hand() {
-	local question deadline=$(($(microseconds) + $3 * 1000000))
+	local question='' part deadline=$(($(microseconds) + $3 * 1000000))
 	while alive "$PROGRAM" && [ "$(microseconds)" -lt "$deadline" ]; do
-		read -r -t 0.2 -u "$ASKS" question || continue
+		# Time may be up in the midst of a line; the next turn reads on.
+		if ! read -r -t 0.2 -u "$ASKS" part; then
+			question+=$part
+			continue
+		fi
+		question+=$part
 		case $question in
 		down)
-			kill -KILL "$TARGET"
-			wait_end "$TARGET" "$PATIENCE"
+			{
+				kill -KILL "$TARGET"
+				wait_end "$TARGET" "$PATIENCE"
+			} 2>/dev/null
 			echo done >&"$ANSWERS"
 			;;
 		up)
@@ -149,6 +156,7 @@ lend_a_hand() {
 			;;
 		*) echo "nobody here knows '$question'" >&"$ANSWERS" ;;
 		esac
+		question=''
 	done
 	exec {ASKS}>&- {ANSWERS}>&-
 }

@@ -22,7 +22,7 @@
 static bool g_in_process;
 static int g_control = -1;
 static FILE *g_asks, *g_answers;
-static char g_answer[512];
+static char g_answer[512], g_question[256];
 
 static void give_up(const char *what)
 {
@@ -126,12 +126,12 @@ void peer_tell(const char *form, ...)
 	}
 }
 
-void peer_down(void)
+void peer_go_down(void)
 {
 	if (g_in_process) {
 		in_process_down();
 	} else {
-		peer_ask("down");
+		peer_begin_to_ask("down");
 	}
 }
 
@@ -171,22 +171,47 @@ struct peer_counts peer_count(void)
 	};
 }
 
-const char *peer_ask(const char *form, ...)
+static void ask(const char *form, va_list arguments)
 {
-	char question[256];
+	vsnprintf(g_question, sizeof(g_question), form, arguments);
+	fprintf(g_asks, "%s\n", g_question);
+	if (fflush(g_asks) != 0) {
+		give_up(g_question);
+	}
+}
+
+void peer_begin_to_ask(const char *form, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, form);
-	vsnprintf(question, sizeof(question), form, arguments);
+	ask(form, arguments);
 	va_end(arguments);
-	fprintf(g_asks, "%s\n", question);
-	if (fflush(g_asks) != 0 || fgets(g_answer, sizeof(g_answer), g_answers) == NULL) {
-		give_up(question);
+}
+
+const char *peer_wait(void)
+{
+	if (g_question[0] == '\0') {
+		return "";
+	}
+	if (fgets(g_answer, sizeof(g_answer), g_answers) == NULL) {
+		give_up(g_question);
 	}
 	g_answer[strcspn(g_answer, "\n")] = '\0';
 	if (strncmp(g_answer, "done", 4) != 0) {
-		fprintf(stderr, "the hand was asked for '%s': %s\n", question, g_answer);
+		fprintf(stderr, "the hand was asked for '%s': %s\n", g_question, g_answer);
 		exit(EXIT_WRONG);
 	}
+	g_question[0] = '\0';
 	return g_answer[4] == ' ' ? g_answer + 5 : g_answer + 4;
+}
+
+const char *peer_ask(const char *form, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, form);
+	ask(form, arguments);
+	va_end(arguments);
+	return peer_wait();
 }

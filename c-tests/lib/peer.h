@@ -29,10 +29,10 @@ bool peer_has_hand(void);
 void peer_tell(const char *form, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * The target goes as if its machine lost power, with its connections, and another one takes its place. That is true if it has lost the
- * data of the one before.
+ * The target begins to go as if its machine lost power, with its connections; the program does other things meanwhile, until peer_wait().
+ * Then another one takes its place, which is true if it has lost the data of the one before.
  */
-void peer_down(void);
+void peer_go_down(void);
 bool peer_up(void);
 
 /* What the target did so far; of one that takes commands. */
@@ -48,5 +48,9 @@ struct peer_counts peer_count(void);
  * the next call.
  */
 const char *peer_ask(const char *form, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same in two steps: it is under way, and done when peer_wait() returns, which is nothing if nothing is under way. */
+void peer_begin_to_ask(const char *form, ...) __attribute__((format(printf, 1, 2)));
+const char *peer_wait(void);
 
 #endif
