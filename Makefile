@@ -49,7 +49,7 @@ HOST_LIBS := -lspdk_nvme_rdma -lspdk_env_rdma
 
 # C programs: every c-tests/NAME.c is a program NAME, except for the demo, whose name goes out into the world.
 C_SHARED := $(addprefix $(OBJECTS)/lib/,common.o histogram.o ledger.o)
-C_TEST_SHARED := $(addprefix $(OBJECTS)/lib/,caught.o in_process.o load.o session.o)
+C_TEST_SHARED := $(addprefix $(OBJECTS)/lib/,caught.o in_process.o load.o peer.o session.o ticks.o traffic.o)
 C_NAMES := $(patsubst c-tests/%.c,%,$(wildcard c-tests/*.c))
 C_PROGRAMS := $(patsubst %,$(DIST)/bin/%,$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(C_NAMES))))
 # Programs that know verbs alone, and so run on any provider.

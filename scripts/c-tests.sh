@@ -17,6 +17,8 @@ if [ "${1:-}" = --valgrind ]; then
 		--show-leak-kinds=definite --num-callers=25)
 	[ ! -f "$ROOT/c-tests/valgrind.supp" ] || VALGRIND+=("--suppressions=$ROOT/c-tests/valgrind.supp")
 	SLOWNESS=10
+	# Enough of them for a leak to be one.
+	export RESTARTS=${RESTARTS:-4} FAILOVERS=${FAILOVERS:-4}
 fi
 ONLY=("$@")
 
@@ -90,8 +92,30 @@ with_target() {
 	wanted "$name" || return 0
 	begin=$(microseconds)
 	start_target 1 "$size"
-	start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
+	PEER_PORT=${PORTS[1]:-} start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
 	PROGRAM=$PID
+	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
+}
+
+# with_commands NAME SECONDS SIZE COMMAND...: the same, and the program gives the target commands (PEER_CONTROL); it has two ports.
+with_commands() {
+	wanted "$1" || return 0
+	LISTENERS=2
+	PEER_CONTROL=$WORK/target.sock with_target "$@"
+	LISTENERS=1
+}
+
+# with_a_hand NAME SECONDS SIZE COMMAND...: the same, and what the program asks for is done to the target (c-tests/lib/peer.h).
+with_a_hand() {
+	local name=$1 seconds=$2 size=$3 begin
+	shift 3
+	wanted "$name" || return 0
+	begin=$(microseconds)
+	start_target 1 "$size"
+	make_hands
+	PEER_ASKS=$WORK/asks PEER_ANSWERS=$WORK/answers start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
+	PROGRAM=$PID
+	lend_a_hand 1 "$size" $((seconds * SLOWNESS))
 	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
 }
 
@@ -133,6 +157,10 @@ alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
 alone groups-in-process 180 "$bin/groups" --in-process
 alone manage-in-process 180 "$bin/manage" --in-process
+alone keep-alive-in-process 180 "$bin/keep-alive" --in-process
+alone restarts-in-process 180 "$bin/restarts" --in-process
+alone failover-in-process 180 "$bin/failover" --in-process
+alone timeouts-in-process 180 "$bin/timeouts" --in-process
 alone hostile 180 "$bin/hostile"
 alone bench-runs 180 "$bin/bench" -n 5000 -g
 alone bench-table-runs 180 "$bin/bench" -a -n 256 '*/32/group+delay'
@@ -155,6 +183,11 @@ with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
+with_commands keep-alive 180 16M "$bin/keep-alive"
+with_commands failover 180 16M "$bin/failover"
+with_commands timeouts 180 16M "$bin/timeouts"
+with_commands namespace-goes 180 16M "$bin/namespace-goes"
+with_a_hand restarts 180 16M "$bin/restarts"
 with_target sizes 180 64M "$bin/sizes"
 with_target shadow 180 64M "$bin/shadow"
 with_target crowd 180 16M "$bin/crowd"

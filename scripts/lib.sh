@@ -105,20 +105,60 @@ wait_end() {
 }
 
 # start_target SUBSYSTEMS SIZE [PORT]: a target with so many subsystems of one namespace each, on a free port if none is given; its
-# id goes to $TARGET and its port to $PORT. It takes commands on $WORK/target.sock.
+# id goes to $TARGET and its port to $PORT. It takes commands on $WORK/target.sock. LISTENERS=n for more of them, each on a free port;
+# $PORTS has all.
+LISTENERS=1
 start_target() {
 	local index arguments=() listen=$ADDRESS
 	[[ $listen != *:* ]] || listen=[$listen]
 	for ((index = 1; index <= $1; index++)); do
 		arguments+=(--subsystem "$NQN$index,ns=$2")
 	done
+	for ((index = 1; index < LISTENERS; index++)); do arguments+=(--listen "$listen:0"); done
 	rm -f "$WORK/target.sock"
 	# A queue of 128 entries would hold only 127 commands.
 	start target "$DIST/bin/nvme-rdma-target" --listen "$listen:${3:-0}" --queue-entries 256 --control "$WORK/target.sock" \
 		"${arguments[@]}"
 	TARGET=$PID
 	wait_for_line target ^listening "$PATIENCE" "$TARGET"
-	PORT=$(sed -n 's/^listening on .*:\([0-9]*\).*/\1/p' "$WORK/target.out")
+	mapfile -t PORTS < <(grep ^listening "$WORK/target.out" | grep -oE ':[0-9]+(,|$)' | tr -dc '0-9\n')
+	PORT=${PORTS[0]}
+}
+
+# lend_a_hand SUBSYSTEMS SIZE SECONDS: what $PROGRAM asks for by $WORK/asks is done, until it ends or time is up (c-tests/lib/peer.h): `down` kills the target, `up`
+# starts it again, without its data.
+make_hands() {
+	rm -f "$WORK/asks" "$WORK/answers"
+	mkfifo "$WORK/asks" "$WORK/answers"
+	# Opened for both, so that no side waits for the other to open it.
+	exec {ASKS}<>"$WORK/asks" {ANSWERS}<>"$WORK/answers"
+}
+lend_a_hand() {
+	local question='' part deadline=$(($(microseconds) + $3 * 1000000))
+	while alive "$PROGRAM" && [ "$(microseconds)" -lt "$deadline" ]; do
+		# Time may be up in the midst of a line; the next turn reads on.
+		if ! read -r -t 0.2 -u "$ASKS" part; then
+			question+=$part
+			continue
+		fi
+		question+=$part
+		case $question in
+		down)
+			{
+				kill -KILL "$TARGET"
+				wait_end "$TARGET" "$PATIENCE"
+			} 2>/dev/null
+			echo done >&"$ANSWERS"
+			;;
+		up)
+			start_target "$1" "$2" "$PORT"
+			echo done empty >&"$ANSWERS"
+			;;
+		*) echo "nobody here knows '$question'" >&"$ANSWERS" ;;
+		esac
+		question=''
+	done
+	exec {ASKS}>&- {ANSWERS}>&-
 }
 
 # listens PID PORT...: whether the process itself listens on one of these TCP ports. In the kernel's tables an address is followed by the port

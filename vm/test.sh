@@ -8,6 +8,8 @@
 #              which is where `make` puts them
 #   RUNS       how often seed-bug is repeated, default 2
 #   QUEUES     how many queues end and begin in queue-ids, default 60
+#   SHADOW_BYTES  how much random I/O `host` compares with a copy, default 8M; with 1G give RUN_SECONDS too, which is how long a program of a
+#              scenario may take, default 400
 #
 # The logs of each boot stay in $VM_WORK/test/.
 set -euo pipefail
@@ -28,7 +30,7 @@ for scenario; do [ -e "$VM_DIR/scenarios/$scenario.sh" ] || die "there is no sce
 programs_of() {
   case $1 in
     first-light) echo nvme-rdma-demo facts admin discovery blocks ;;
-    host) echo vectors sizes shadow groups crowd abort reset ;;
+    host) echo vectors sizes shadow groups crowd abort reset restarts failover keep-alive ;;
     queue-ids) echo queue-ids ;;
     seed-bug) echo t43-seed ;;
     verbs | faults) echo verbs-compare ;;
@@ -78,7 +80,7 @@ boot() {
     done
     if [ "$scenario" = verbs ]; then prepare_verbs "$share"; fi
   done
-  "$VM_DIR/run.sh" -t "$seconds" -s "$share" -m 1G -- "RUNS=$RUNS QUEUES=$QUEUES bash /share/scenarios.sh $*" || code=$?
+  "$VM_DIR/run.sh" -t "$seconds" -s "$share" -m 1G -- "RUNS=$RUNS QUEUES=$QUEUES ${SHADOW_BYTES:+SHADOW_BYTES=$SHADOW_BYTES} ${RUN_SECONDS:+RUN_SECONDS=$RUN_SECONDS} bash /share/scenarios.sh $*" || code=$?
   for scenario; do
     if [ "$scenario" = verbs ] && ! same_on_softverbs "$share"; then
       failed=$((failed + 1))
@@ -107,7 +109,7 @@ for scenario; do
 done
 begin=$SECONDS
 # Deadlines for a guest that hangs, some ten times what an idle machine takes.
-[ ${#quick[@]} -eq 0 ] || boot quick $((1000 + QUEUES * 5)) "${quick[@]}"
+[ ${#quick[@]} -eq 0 ] || boot quick $((1000 + QUEUES * 5 + ${RUN_SECONDS:-0})) "${quick[@]}"
 [ ${#slow[@]} -eq 0 ] || boot seed-bug $((300 + 200 * RUNS)) "${slow[@]}"
 [ ${#faults[@]} -eq 0 ] || boot faults 1000 "${faults[@]}"
 say "took $((SECONDS - begin)) s without building"

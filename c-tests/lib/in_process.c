@@ -15,8 +15,14 @@
 #include "spdk/nvme_rdma.h"
 
 #include "common.h"
+#include "ticks.h"
 
 static struct nvme_rdma_target *g_target;
+/* What the target was started with, for one that follows it. */
+static char g_nqn[SPDK_NVMF_NQN_MAX_LEN + 1];
+static uint64_t g_size;
+static struct in_process_room g_room;
+static char g_listen[200];
 static bool g_in_target, g_held;
 static int (*g_post)(struct ibv_qp *qp, struct ibv_send_wr *requests, struct ibv_send_wr **refused);
 
@@ -45,7 +51,7 @@ void in_process_start_with(const char *nqn, uint64_t size, const struct in_proce
 	struct nvme_rdma_target_options options;
 	static const char one_more[] = ",ns=512";
 	size_t more = room->more_namespaces * (sizeof(one_more) - 1), index;
-	char *subsystem = malloc(300 + more), text[400], *end;
+	char *subsystem = malloc(300 + more), *end;
 	const char *subsystems[] = {subsystem};
 
 	if (subsystem == NULL) {
@@ -57,7 +63,7 @@ void in_process_start_with(const char *nqn, uint64_t size, const struct in_proce
 		end += sizeof(one_more) - 1;
 	}
 	nvme_rdma_target_options_init(&options, sizeof(options));
-	options.listen = "127.0.0.1:0";
+	options.listen = room->listen == NULL ? "127.0.0.1:0" : room->listen;
 	options.subsystems = subsystems;
 	options.subsystem_count = 1;
 	if (room->queue_entries != 0) {
@@ -76,12 +82,70 @@ void in_process_start_with(const char *nqn, uint64_t size, const struct in_proce
 		give_up("no target in this process");
 	}
 	free(subsystem);
-	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s",
-		 nvme_rdma_target_port(g_target, 0), nqn);
+	if (nqn != g_nqn) {
+		snprintf(g_nqn, sizeof(g_nqn), "%s", nqn);
+	}
+	g_size = size;
+	g_room = *room;
+	in_process_trid(0, trid);
+	spdk_nvme_rdma_set_wait_hook(on_wait, NULL);
+}
+
+void in_process_trid(unsigned listener, struct spdk_nvme_transport_id *trid)
+{
+	char text[400];
+	int port = nvme_rdma_target_port(g_target, listener);
+
+	if (port < 0) {
+		give_up("no such listener of the target in this process");
+	}
+	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s", port, g_nqn);
 	if (!trid_read(trid, text)) {
 		exit(EXIT_WRONG);
 	}
-	spdk_nvme_rdma_set_wait_hook(on_wait, NULL);
+}
+
+void in_process_down(void)
+{
+	size_t length = 0;
+	unsigned index;
+	int port;
+
+	for (index = 0; (port = nvme_rdma_target_port(g_target, index)) >= 0; index++) {
+		length += (size_t)snprintf(g_listen + length, sizeof(g_listen) - length, "%s127.0.0.1:%d", index == 0 ? "" : ",", port);
+		if (length >= sizeof(g_listen)) {
+			give_up("too many listeners");
+		}
+	}
+	nvme_rdma_target_stop(g_target);
+	g_target = NULL;
+}
+
+void in_process_up(void)
+{
+	struct in_process_room room = g_room;
+	struct spdk_nvme_transport_id trid;
+
+	room.listen = g_listen;
+	in_process_start_with(g_nqn, g_size, &room, &trid);
+}
+
+void in_process_tell(const char *command)
+{
+	if (nvme_rdma_target_control(g_target, command) != 0) {
+		give_up(command);
+	}
+}
+
+void in_process_count(struct in_process_counts *counts)
+{
+	struct nvme_rdma_target_counters counters = {.size = sizeof(counters)};
+
+	if (nvme_rdma_target_get_counters(g_target, &counters) != 0) {
+		give_up("the counters");
+	}
+	counts->connections = (unsigned)nvme_rdma_target_connections(g_target);
+	counts->keep_alives = counters.keep_alives;
 }
 
 /* How much there was to do. */
@@ -95,7 +159,7 @@ static int poll_target(void)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	g_in_target = true;
-	done = nvme_rdma_target_poll(g_target, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec);
+	done = nvme_rdma_target_poll(g_target, (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec + ticks_skipped());
 	g_in_target = false;
 	if (done < 0) {
 		give_up("the target in this process");

@@ -33,12 +33,30 @@ struct in_process_room {
 	uint16_t io_queues;
 	uint8_t mdts; /* one command transfers 2^mdts pages of 4 KiB at most */
 	uint32_t more_namespaces; /* beside the first, of one block each */
+	const char *listen; /* addresses with ports, separated by commas; NULL is a free port of 127.0.0.1 */
 	bool lingers; /* a queue id stays taken for a moment after its connection, as by default */
 };
 
 /* The same, with such room. */
 void in_process_start_with(const char *nqn, uint64_t size, const struct in_process_room *room,
 			   struct spdk_nvme_transport_id *trid);
+
+/* The transport id by which a host comes to the listener of this index. */
+void in_process_trid(unsigned listener, struct spdk_nvme_transport_id *trid);
+
+/* Ends the target, and starts another one like it at the same ports, whose namespaces are zeros. */
+void in_process_down(void);
+void in_process_up(void);
+
+/* A command as the program's control socket takes it; see nvme_rdma_target.h. Ends the program, with a message, if it is refused. */
+void in_process_tell(const char *command);
+
+/* What it did so far. */
+struct in_process_counts {
+	unsigned connections;
+	uint64_t keep_alives;
+};
+void in_process_count(struct in_process_counts *counts);
 
 /* Lets the target do what there is to do; without a target that is nothing. */
 void in_process_poll(void);

@@ -4,7 +4,6 @@
 
 #include "load.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 
 #include "common.h"
 #include "in_process.h"
+#include "ticks.h"
 
 #define NAMESPACE_BYTES (8u << 20)
 /* Neither inlined nor made anew for one of its callers under another name; clang does not know the second word and does no such thing. */
@@ -24,21 +24,6 @@
 #define NAMED __attribute__((noinline, noclone))
 #endif
 
-static unsigned g_slowness = 1;
-
-/* Comes before the environment's own, which it asks, so that what that costs is counted as it is. */
-uint64_t spdk_get_ticks(void)
-{
-	static uint64_t (*real)(void);
-
-	if (real == NULL) {
-		void *address = dlsym(RTLD_NEXT, "spdk_get_ticks");
-
-		memcpy(&real, &address, sizeof(address));
-	}
-	return real() / g_slowness;
-}
-
 void bench_open(struct session *session, const char *name, unsigned slowness)
 {
 	/* Room for 255 commands in a queue and for 1,000 queues; a queue id is free again at once. */
@@ -46,7 +31,7 @@ void bench_open(struct session *session, const char *name, unsigned slowness)
 	struct spdk_nvme_transport_id trid;
 	struct spdk_nvme_ctrlr_opts opts;
 
-	g_slowness = slowness;
+	ticks_go_slower(slowness);
 	if (!environment_start(name)) {
 		exit(EXIT_WRONG);
 	}

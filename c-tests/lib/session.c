@@ -28,11 +28,19 @@ static void give_up(const char *what, int rc)
 
 void test_begin(int argc, char **argv, struct spdk_nvme_transport_id *trid, unsigned watchdog_seconds)
 {
+	static const struct in_process_room room = {.lingers = true};
+
+	test_begin_with(argc, argv, &room, trid, watchdog_seconds);
+}
+
+void test_begin_with(int argc, char **argv, const struct in_process_room *room, struct spdk_nvme_transport_id *trid,
+		     unsigned watchdog_seconds)
+{
 	if (!environment_start(argv[0])) {
 		exit(EXIT_WRONG);
 	}
 	if (argc == 2 && strcmp(argv[1], "--in-process") == 0) {
-		in_process_start("nqn.2016-06.io.spdk:cnode1", IN_PROCESS_BYTES, trid);
+		in_process_start_with("nqn.2016-06.io.spdk:cnode1", IN_PROCESS_BYTES, room, trid);
 		g_in_process = true;
 	} else if (argc != 3 || strcmp(argv[1], "-r") != 0) {
 		fprintf(stderr, "usage: %s -r 'traddr:ADDRESS trsvcid:PORT subnqn:NQN' | --in-process\n", argv[0]);

@@ -38,6 +38,10 @@ struct single {
  * process. Ends the program if it is neither. test_end() is its counterpart.
  */
 void test_begin(int argc, char **argv, struct spdk_nvme_transport_id *trid, unsigned watchdog_seconds);
+/* The same with such room in a target in this process. */
+struct in_process_room;
+void test_begin_with(int argc, char **argv, const struct in_process_room *room, struct spdk_nvme_transport_id *trid,
+		     unsigned watchdog_seconds);
 void test_end(void);
 
 /*

@@ -72,6 +72,31 @@ prints() {
 }
 has_printed_or_is_over() { over "$1" || grep -q "$2" "/tmp/$1.log"; }
 
+# with_a_hand NAME PROGRAM [ARGUMENT...]: runs it to its end, and does what it asks for meanwhile (c-tests/lib/peer.h): each line that it writes
+# is given to `hand`, a function of the scenario, and answered when that returns.
+with_a_hand() {
+  local name=$1 asks answers question='' part said
+  rm -f /tmp/asks /tmp/answers
+  mkfifo /tmp/asks /tmp/answers || return 1
+  # Opened for both, so that no side waits for the other to open it.
+  exec {asks}<>/tmp/asks {answers}<>/tmp/answers
+  PEER_ASKS=/tmp/asks PEER_ANSWERS=/tmp/answers run_program "$@"
+  until over "$name"; do
+    # Time may be up in the midst of a line; the next turn reads on.
+    if ! read -r -t 0.2 -u "$asks" part; then
+      question+=$part
+      continue
+    fi
+    question+=$part
+    # Several words.
+    # shellcheck disable=SC2086
+    if said=$(hand $question 2>&1); then echo "done${said:+ $said}"; else echo "'$question' failed: ${said//$'\n'/; }"; fi >&"$answers"
+    question=''
+  done
+  exec {asks}>&- {answers}>&-
+  wait $!
+}
+
 # listens NAME: waits until the program has an RDMA CM id that listens; false if it ends without.
 listens() {
   wait_for listens_or_is_over "$1" && ! over "$1"

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Sourced in the guest: the Linux NVMe-oF target over RDMA, through configfs. Needs ADDR (see rxe.sh).
 #
-# Subsystems are numbered from 1 and named $NQN_PREFIX1, $NQN_PREFIX2, ...; each has one namespace, id 1. There is one port, id 1.
+# Subsystems are numbered from 1 and named $NQN_PREFIX1, $NQN_PREFIX2, ...; each has one namespace, id 1. There is one port, id 1,
+# unless nvmet_port makes another.
 
 NQN_PREFIX=${NQN_PREFIX:-nqn.2024-01.org.example:sub}
 NVMET=/sys/kernel/config/nvmet
@@ -70,9 +71,9 @@ nvmet_subsystem() {
   echo 1 >"$subsystem/namespaces/1/enable"
 }
 
-# nvmet_port SERVICE: INLINE_DATA_SIZE, if set, bounds the data that a command capsule may carry.
+# nvmet_port SERVICE [ID]: INLINE_DATA_SIZE, if set, bounds the data that a command capsule may carry.
 nvmet_port() {
-  local port=$NVMET/ports/1
+  local port=$NVMET/ports/${2:-1}
   mkdir "$port" || return 1
   echo rdma >"$port/addr_trtype"
   echo ipv4 >"$port/addr_adrfam"
@@ -90,15 +91,16 @@ nvmet_trid() {
   echo "trtype:RDMA adrfam:IPv4 traddr:$ADDR trsvcid:$(cat $NVMET/ports/1/addr_trsvcid) subnqn:$NQN_PREFIX$1"
 }
 
-nvmet_link() { ln -s "$NVMET/subsystems/$NQN_PREFIX$1" "$NVMET/ports/1/subsystems/"; }
+# nvmet_link NUMBER [PORT]
+nvmet_link() { ln -s "$NVMET/subsystems/$NQN_PREFIX$1" "$NVMET/ports/${2:-1}/subsystems/"; }
 nvmet_link_all() {
   local subsystem
   for subsystem in "$NVMET"/subsystems/*; do ln -s "$subsystem" "$NVMET/ports/1/subsystems/" || return 1; done
 }
 
-# Faults. nvmet_unlink NUMBER: the subsystem goes away under its hosts; every queue is disconnected.
-nvmet_unlink() { rm "$NVMET/ports/1/subsystems/$NQN_PREFIX$1"; }
-nvmet_unlink_all() { rm -f "$NVMET"/ports/1/subsystems/*; }
+# Faults. nvmet_unlink NUMBER [PORT]: the subsystem goes away under its hosts; every queue of that port is disconnected.
+nvmet_unlink() { rm "$NVMET/ports/${2:-1}/subsystems/$NQN_PREFIX$1"; }
+nvmet_unlink_all() { rm -f "$NVMET"/ports/*/subsystems/*; }
 # nvmet_namespace NUMBER 0|1: off or on.
 nvmet_namespace() { echo "$2" >"$NVMET/subsystems/$NQN_PREFIX$1/namespaces/1/enable"; }
 

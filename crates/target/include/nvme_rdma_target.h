@@ -124,6 +124,8 @@ struct nvme_rdma_target_counters {
 	/* Commands taken and responses sent. */
 	uint64_t commands;
 	uint64_t responses;
+	/* Keep Alive commands among those taken. */
+	uint64_t keep_alives;
 };
 
 int nvme_rdma_target_get_counters(const struct nvme_rdma_target *target, struct nvme_rdma_target_counters *counters);
@@ -164,8 +166,8 @@ int nvme_rdma_target_add_subsystem(struct nvme_rdma_target *target, const char *
 
 /*
  * The same by text, as the program's control socket takes it: "misbehave WHAT[:AFTER]", "behave WHAT", "drop NQN",
- * "add NQN"; WHAT is cid-out-of-range, cid-idle, repeat-response, silent or reject-connections. And "linger MILLISECONDS", "lie NAME[=NUMBER]",
- * "truth NAME", "truth all": answers as a hostile target gives them. 'nvme-rdma-target --lie help' lists the names. Namespaces come, go and
+ * "add NQN"; WHAT is cid-out-of-range, cid-idle, repeat-response, silent or reject-connections. And "port PORT down", "port PORT up", "linger MILLISECONDS", "lie NAME[=NUMBER]", "truth NAME",
+ * "truth all": answers as a hostile target gives them. 'nvme-rdma-target --lie help' lists the names. Namespaces come, go and
  * change, and so do paths: "ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP] [nsid=NSID]", "ns resize NQN NSID SIZE", "ns remove NQN NSID",
  * "ana NQN GROUP STATE [port=PORT]" with STATE one of optimized, non-optimized, inaccessible, persistent-loss, change. Commands wait or
  * fail: "stall OPCODE [COUNT]", "delay OPCODE MILLISECONDS [COUNT]", "fail OPCODE STATUS [COUNT]", until "resume OPCODE" or "resume all"; OPCODE

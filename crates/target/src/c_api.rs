@@ -44,6 +44,7 @@ pub struct CCounters {
     rejected: u64,
     commands: u64,
     responses: u64,
+    keep_alives: u64,
 }
 
 /// `nvme_rdma_target_options_init`.
@@ -180,6 +181,7 @@ pub unsafe extern "C" fn nvme_rdma_target_get_counters(
             rejected: now.rejected,
             commands: now.commands,
             responses: now.responses,
+            keep_alives: now.keep_alives,
         };
         let length = size.min(size_of::<CCounters>());
         // SAFETY: `size` bytes are writable, and not more are written.

@@ -44,6 +44,13 @@ pub enum Command {
     Drop(String),
     /// Offer a subsystem again.
     Add(String),
+    /// The listener on this port is closed, with the connections that came by it, or it listens again.
+    Port {
+        /// The port.
+        port: u16,
+        /// Whether it listens.
+        up: bool,
+    },
     /// Queue ids stay taken for this many milliseconds after their connections ended.
     Linger(u32),
     /// A namespace comes: by this id, or by the lowest that is free.
@@ -103,7 +110,7 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(
     "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
-     'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
+     'port PORT down', 'port PORT up', 'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
      'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]', 'stall OPCODE [COUNT]', 'delay OPCODE MILLISECONDS [COUNT]', \
      'fail OPCODE STATUS [COUNT]', 'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT \
      one of cid-out-of-range, cid-idle, repeat-response, silent, reject-connections, STATE one of optimized, \
@@ -146,6 +153,7 @@ impl FromStr for Command {
             "behave" => Ok(Command::Behave(object.parse().map_err(|_| error())?)),
             "drop" => Ok(Command::Drop(object.to_owned())),
             "add" => Ok(Command::Add(object.to_owned())),
+            "port" => port(object).ok_or_else(error),
             "linger" => Ok(Command::Linger(object.parse().map_err(|_| error())?)),
             "ns" => namespace(object).ok_or_else(error),
             "ana" => ana(object).ok_or_else(error),
@@ -158,6 +166,17 @@ impl FromStr for Command {
             _ => Err(error()),
         }
     }
+}
+
+/// `PORT down` or `PORT up`.
+fn port(text: &str) -> Option<Command> {
+    let (port, state) = text.split_once(' ')?;
+    let up = match state.trim() {
+        "up" => true,
+        "down" => false,
+        _ => return None,
+    };
+    Some(Command::Port { port: port.parse().ok()?, up })
 }
 
 /// `add NQN ns=...`, `resize NQN NSID SIZE`, `remove NQN NSID`.
@@ -321,6 +340,8 @@ mod tests {
         assert_eq!("drop nqn.x:1".parse(), Ok(Command::Drop("nqn.x:1".into())));
         assert_eq!("add nqn.x:1".parse(), Ok(Command::Add("nqn.x:1".into())));
         assert_eq!("linger 30".parse(), Ok(Command::Linger(30)));
+        assert_eq!("port 4420 down".parse(), Ok(Command::Port { port: 4420, up: false }));
+        assert_eq!("port 4420 up".parse(), Ok(Command::Port { port: 4420, up: true }));
         assert_eq!("lie csts=1".parse(), Ok(Command::Lie(Lie::Csts, 1)));
         assert_eq!("truth csts".parse(), Ok(Command::Truth(Some(Lie::Csts))));
         assert_eq!("truth all".parse(), Ok(Command::Truth(None)));
@@ -377,6 +398,10 @@ mod tests {
             "ana nqn.x 1 change 4420",
             "lie",
             "linger on",
+            "port",
+            "port 4420",
+            "port 4420 sideways",
+            "port 70000 up",
             "lie so",
             "truth so",
             "misbehave",

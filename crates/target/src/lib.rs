@@ -23,4 +23,4 @@ mod c_api;
 pub use control::{Command as ControlCommand, Misbehaviour};
 pub use lies::{Answer, Liar, Lie};
 pub use options::{NamespaceOptions, Options, SubsystemOptions};
-pub use rdma::{Error, Target};
+pub use rdma::{Counters, Error, Target};

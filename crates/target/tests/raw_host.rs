@@ -8,7 +8,7 @@ use softverbs as _;
 
 mod support;
 
-use nvme_rdma_target::Options;
+use nvme_rdma_target::{Options, options::parse_address};
 use spec::fabrics::{CNTLID_DYNAMIC, PropertySize};
 use spec::identify::{Cns, ControllerView};
 use spec::rdma::{Accept, Reject, RejectReason, Request};
@@ -113,6 +113,42 @@ fn connection_requests_are_rejected_with_their_reason() {
     assert_eq!((bed.target.connections(), bed.target.counters().rejected), (0, 5));
     bed.control("behave reject-connections");
     Raw::admin(&mut bed, NQN, 0);
+}
+
+/// A port goes down with those who came by it, and others stay; it comes up at the same number.
+#[test]
+fn a_port_goes_down_and_comes_up() {
+    let _alone = alone();
+    let any = parse_address("127.0.0.1:0").unwrap();
+    let mut bed = Bed::with(&["nqn.test:1,ns=1M"], Options { listen: vec![any; 2], ..Options::default() });
+    let (mut first, cntlid) = Raw::admin(&mut bed, NQN, 0);
+    let mut io = Raw::io(&mut bed, 1, cntlid, NQN);
+    let port = bed.address().port();
+    bed.by = 1;
+    let (mut second, _) = Raw::admin(&mut bed, NQN, 5000);
+    assert_ne!(bed.address().port(), port);
+    bed.control(&format!("port {port} down"));
+    first.disconnected(&mut bed);
+    io.disconnected(&mut bed);
+    first.disconnect();
+    io.disconnect();
+    bed.wait_connections(1);
+    assert!(second.run(&mut bed, &Command::keep_alive()).is_success());
+    assert_eq!(bed.target.counters().keep_alives, 1);
+    bed.by = 0;
+    let request = Request { recfmt: 0, qid: 0, hrqsize: 32, hsqsize: 31, cntlid: 0 };
+    let refused = Raw::connect_with(&mut bed, &request.encode()).err().unwrap();
+    assert!(refused.private_data.iter().all(|byte| *byte == 0), "nobody listens: {refused:?}");
+    // What brings others back leaves it alone.
+    bed.control("drop nqn.test:1");
+    second.disconnected(&mut bed);
+    second.disconnect();
+    bed.control("add nqn.test:1");
+    assert!(Raw::connect_with(&mut bed, &request.encode()).is_err());
+    bed.control(&format!("port {port} up"));
+    assert_eq!(bed.address().port(), port);
+    Raw::admin(&mut bed, NQN, 0);
+    assert!(bed.target.control(&"port 1 down".parse().unwrap()).is_err());
 }
 
 #[test]

@@ -203,6 +203,12 @@ pub enum Ended {
 pub struct UnknownSubsystem(pub String);
 
 impl Queue {
+    /// Where the host reached us.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
     /// A queue that is not connected yet: `entries` commands fit its receives, `local` is where the host reached us.
     #[must_use]
     pub fn new(qid: u16, entries: u16, local: Option<SocketAddr>) -> Queue {

@@ -338,6 +338,9 @@ impl Connection {
         let dwords = self.io.capsules.read_dwords(capsule).ok_or(Failure::Token)?;
         let command = Command { dwords };
         turn.counters.commands += 1;
+        if self.queue.qid == 0 && command.opcode() == AdminOpcode::KEEP_ALIVE.0 {
+            turn.counters.keep_alives += 1;
+        }
         let is_io = self.queue.is_io() && command.opcode() != AdminOpcode::FABRICS.0;
         self.slots.start(slot, command.cid(), is_io);
         let behind = Behind {

@@ -11,4 +11,6 @@ pub struct Counters {
     pub commands: u64,
     /// Responses sent.
     pub responses: u64,
+    /// Keep Alive commands among those taken.
+    pub keep_alives: u64,
 }

@@ -62,6 +62,8 @@ pub struct Target {
     options: Options,
     counters: Counters,
     turns: Turns,
+    /// Ports whose connections are to be closed.
+    closing_ports: Vec<u16>,
 }
 
 #[derive(Default)]
@@ -75,6 +77,8 @@ struct Turns {
 struct Listener {
     address: SocketAddr,
     id: Option<Arc<CmId>>,
+    /// Closed on purpose, until told otherwise.
+    closed: bool,
 }
 
 /// Why a target cannot start or do what it was told.
@@ -97,6 +101,9 @@ pub enum Error {
     /// The RDMA libraries failed.
     #[error(transparent)]
     Verbs(#[from] verbs::Error),
+    /// Nobody was told to listen on that port.
+    #[error("there is no listener on port {0}")]
+    UnknownPort(u16),
     /// No such subsystem.
     #[error(transparent)]
     UnknownSubsystem(#[from] UnknownSubsystem),
@@ -113,7 +120,7 @@ impl Error {
             Error::Option(_) => libc::EINVAL,
             Error::Listen { error, .. } | Error::Verbs(error) => error.errno,
             Error::Memory(_) => libc::ENOMEM,
-            Error::UnknownSubsystem(_) => libc::ENOENT,
+            Error::UnknownPort(_) | Error::UnknownSubsystem(_) => libc::ENOENT,
             Error::Namespace(error) => match error {
                 NamespaceError::Subsystem(_) | NamespaceError::Unknown(_) => libc::ENOENT,
                 NamespaceError::NotFree(_) => libc::EEXIST,
@@ -137,8 +144,11 @@ impl Target {
             namespaces.map(|namespace| namespaces::memory(namespace).map(Some)).collect::<Result<_, _>>()?;
         let list = DeviceList::open()?;
         let channel = EventChannel::new()?;
-        let listeners =
-            options.listen.iter().map(|address| Listener { address: *address, id: None }).collect();
+        let listeners = options
+            .listen
+            .iter()
+            .map(|address| Listener { address: *address, id: None, closed: false })
+            .collect();
         let mut target = Target {
             connections: Vec::new(),
             listeners,
@@ -153,6 +163,7 @@ impl Target {
             options,
             counters: Counters::default(),
             turns: Turns::default(),
+            closing_ports: Vec::new(),
         };
         target.listen()?;
         Ok(target)
@@ -256,6 +267,7 @@ impl Target {
                 self.listens = true;
                 self.listen()?;
             }
+            Command::Port { port, up } => self.set_port(*port, *up)?,
             Command::Linger(milliseconds) => {
                 check_linger(*milliseconds)?;
                 self.core.set_linger(*milliseconds);
@@ -294,6 +306,20 @@ impl Target {
         }
     }
 
+    /// Closes a listener, and at the next poll the connections that came by it; or listens again.
+    fn set_port(&mut self, port: u16, up: bool) -> Result<(), Error> {
+        let mut listeners = self.listeners.iter_mut();
+        let listener = listeners.find(|listener| listener.address.port() == port);
+        let listener = listener.ok_or(Error::UnknownPort(port))?;
+        listener.closed = !up;
+        if up {
+            return if self.listens { self.listen() } else { Ok(()) };
+        }
+        listener.id = None;
+        self.closing_ports.push(port);
+        Ok(())
+    }
+
     fn stop_listening(&mut self) {
         self.listens = false;
         self.listeners.iter_mut().for_each(|listener| listener.id = None);
@@ -313,7 +339,7 @@ impl Target {
             self.list = None;
             drop(DeviceList::open());
         }
-        if self.listens && self.listeners.iter().any(|listener| listener.id.is_none()) {
+        if self.listens && self.listeners.iter().any(|listener| listener.id.is_none() && !listener.closed) {
             match self.listen() {
                 Ok(()) => tracing::info!("listening again"),
                 Err(error) => tracing::debug!(%error, "not listening yet"),
@@ -322,7 +348,8 @@ impl Target {
     }
 
     fn listen(&mut self) -> Result<(), Error> {
-        for listener in self.listeners.iter_mut().filter(|listener| listener.id.is_none()) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.id.is_none() && !listener.closed)
+        {
             let address = listener.address;
             let wrap = |error| Error::Listen { address, error };
             let id = CmId::new(&self.channel).map_err(wrap)?;
@@ -450,6 +477,15 @@ impl Target {
                     Ended::IoQueues(cntlid) => is_io && controller == Some(*cntlid),
                 });
                 if over {
+                    connection.close(&mut self.core, now);
+                }
+            }
+        }
+        let closing = std::mem::take(&mut self.closing_ports);
+        if !closing.is_empty() {
+            for connection in &mut self.connections {
+                let local = connection.queue().local();
+                if local.is_some_and(|local| closing.contains(&local.port())) {
                     connection.close(&mut self.core, now);
                 }
             }

@@ -46,6 +46,8 @@ pub struct Bed {
     stopped: Option<u64>,
     /// Added to the target's clock.
     pub skip: u64,
+    /// The listener by which hosts come from now on.
+    pub by: usize,
 }
 
 impl Bed {
@@ -58,11 +60,12 @@ impl Bed {
         let mut address = parse_address(&address).unwrap();
         address.set_port(0);
         let options = Options {
-            listen: vec![address],
+            // As many listeners as were asked for.
+            listen: vec![address; options.listen.len().max(1)],
             subsystems: subsystems.iter().map(|text| SubsystemOptions::parse(text).unwrap()).collect(),
             ..options
         };
-        Bed { target: Target::new(options).unwrap(), start: Instant::now(), stopped: None, skip: 0 }
+        Bed { target: Target::new(options).unwrap(), start: Instant::now(), stopped: None, skip: 0, by: 0 }
     }
 
     pub fn poll(&mut self) -> usize {
@@ -100,8 +103,8 @@ impl Bed {
         self.target.control(&command.parse().unwrap()).unwrap();
     }
 
-    fn address(&self) -> SocketAddr {
-        self.target.addresses().next().unwrap()
+    pub fn address(&self) -> SocketAddr {
+        self.target.addresses().nth(self.by).unwrap()
     }
 }
 

@@ -36,10 +36,11 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
                            cid-idle, repeat-response once; silent, reject-connections from there on
   --lie NAME[=NUMBER]      for tests of hosts, answer with a lie; --lie help lists them
   --control PATH           take commands by datagrams on this Unix socket: 'misbehave WHAT[:AFTER]', 'behave WHAT',
-                           'drop NQN', 'add NQN', 'linger MS', 'ns add NQN ns=SIZE... [nsid=NSID]',
+                           'drop NQN', 'add NQN', 'port PORT down', 'port PORT up', 'linger MS',
+                           'ns add NQN ns=SIZE... [nsid=NSID]',
                            'ns resize NQN NSID SIZE', 'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]',
                            'stall OPCODE [COUNT]', 'delay OPCODE MS [COUNT]', 'fail OPCODE STATUS [COUNT]',
-                           'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all'
+                           'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all', 'counters'
   --verbose                say more on stderr; twice for even more
   --help, --version
 

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use arguments::{Action, Arguments};
-use nvme_rdma_target::{ControlCommand, Error, Target};
+use nvme_rdma_target::{ControlCommand, Counters, Error, Target};
 use waiting::Signals;
 
 /// After this long without work the program begins to sleep between polls.
@@ -121,7 +121,8 @@ impl Clock {
     }
 }
 
-/// The datagram socket that takes commands; its file goes when the program ends.
+/// The datagram socket that takes commands; its file goes when the program ends. A sender that has an address is told what came of it,
+/// and `counters` is answered with what was done so far.
 struct Control(UnixDatagram, String);
 
 impl Control {
@@ -135,18 +136,43 @@ impl Control {
 
     fn obey(&self, target: &mut Target) {
         let mut buffer = [0; 512];
-        while let Ok(length) = self.0.recv(&mut buffer) {
+        while let Ok((length, sender)) = self.0.recv_from(&mut buffer) {
             let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or(&[])).into_owned();
-            let result = text
-                .parse::<ControlCommand>()
-                .map_err(|error| error.to_string())
-                .and_then(|command| target.control(&command).map_err(|error| error.to_string()));
-            match result {
-                Ok(()) => tracing::info!(command = text.trim(), "control"),
-                Err(error) => tracing::error!(error, "control"),
+            let answer = match text.trim() {
+                "counters" => counters(target),
+                command => {
+                    let result = command
+                        .parse::<ControlCommand>()
+                        .map_err(|error| error.to_string())
+                        .and_then(|command| target.control(&command).map_err(|error| error.to_string()));
+                    match result {
+                        Ok(()) => {
+                            tracing::info!(command, "control");
+                            "done".to_owned()
+                        }
+                        Err(error) => {
+                            tracing::error!(error, "control");
+                            format!("error: {error}")
+                        }
+                    }
+                }
+            };
+            if !sender.is_unnamed() {
+                // Whoever asked may be gone by now.
+                let _ = self.0.send_to_addr(answer.as_bytes(), &sender);
             }
         }
     }
+}
+
+/// As words that a script can take apart.
+fn counters(target: &Target) -> String {
+    let Counters { accepted, rejected, commands, responses, keep_alives } = target.counters();
+    let connections = target.connections();
+    format!(
+        "connections={connections} accepted={accepted} rejected={rejected} commands={commands} responses={responses} \
+         keep-alives={keep_alives}"
+    )
 }
 
 impl Drop for Control {
