@@ -400,3 +400,83 @@ fn keep_alives_go_out_after_a_reset() {
     }
     world.finish(Some(controller));
 }
+
+/// While a controller is reset its program lets go of it: of some qpairs before the group tells of their end, of the others when it does, and
+/// of the controller with the last of them, from inside that call. Only qpairs that there are are told of, and each read comes back once.
+#[test]
+fn t61_a_detach_meets_a_reset_and_the_callbacks_that_tell_of_it() {
+    for (freed_ahead, polls) in (0..=3).flat_map(|freed| (0..6).map(move |polls| (freed, polls))) {
+        let world = World::new();
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let group = poll_group();
+        let members: Vec<Rc<IoQpair>> =
+            (0..3).map(|_| member(&controller, &group, asynchronous(&controller))).collect();
+        let reads: Vec<usize> =
+            members.iter().flat_map(|qpair| world.read_many(qpair, &namespace, 20)).collect();
+        controller.disconnect().unwrap();
+        for _ in 0..polls {
+            turn();
+            let _ = controller.poll_reset();
+        }
+        let freed = RefCell::new(Vec::new());
+        let let_go = |qpair: &Rc<IoQpair>| {
+            qpair.free();
+            freed.borrow_mut().push(qpair.id());
+            if freed.borrow().len() == members.len() {
+                controller.detach_start();
+            }
+        };
+        let told = |qpair: &Rc<IoQpair>| {
+            assert!(!freed.borrow().contains(&qpair.id()), "one that is freed");
+            let_go(qpair);
+            // Another one as well, that has ended and is not told of yet.
+            if let Some(other) = members.iter().find(|other| !freed.borrow().contains(&other.id())) {
+                let_go(other);
+            }
+        };
+        members.iter().take(freed_ahead).for_each(let_go);
+        until("the callbacks", || {
+            let _ = group.process_completions(0, &told);
+            let _ = controller.poll_reset();
+            freed.borrow().len() == members.len()
+        });
+        until("the detach", || {
+            let _ = group.process_completions(0, &told);
+            controller.detach_poll()
+        });
+        assert!(all_ended(&reads));
+        group.destroy().unwrap();
+        drop((members, group, namespace, controller));
+        world.finish(None);
+    }
+}
+
+/// A program that gives up between the two halves of a reset, with qpairs or without, and with a target or without.
+#[test]
+fn s17_t143_a_controller_that_was_disconnected_is_detached() {
+    for (with_qpairs, with_target) in [(false, true), (true, true), (false, false), (true, false)] {
+        let mut world = World::new();
+        let controller = world.controller();
+        let qpairs = with_qpairs.then(|| Qpairs::new(&controller));
+        let reads = qpairs.as_ref().map(|qpairs| qpairs.read(&world, &controller, 10));
+        controller.disconnect().unwrap();
+        until("the disconnect", || controller.process_admin_completions().is_err());
+        if !with_target {
+            world.kill_target();
+        }
+        if let Some(qpairs) = qpairs {
+            qpairs.free();
+        }
+        let begin = softverbs::sim::now();
+        detach(&controller);
+        assert!(softverbs::sim::now() - begin < 1_000_000_000, "there is nobody to wait for");
+        assert!(reads.is_none_or(|reads| all_ended(&reads)));
+        assert_eq!(controller.poll_reset().map(|result| result.is_err()), Some(true), "no way back");
+        if !with_target {
+            world.start_target(Options::default());
+        }
+        drop(controller);
+        world.finish(None);
+    }
+}
