@@ -178,6 +178,9 @@ with_target discovery 180 16M "$bin/discovery"
 with_target blocks 180 16M "$bin/blocks"
 with_target exclusive 180 16M "$bin/exclusive"
 with_target vectors 180 16M "$bin/vectors"
+TARGET_OPTIONS=(--descriptors 4)
+with_target vectors-4-descriptors 180 16M "$bin/vectors"
+TARGET_OPTIONS=()
 with_target memory 180 16M "$bin/memory"
 with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"

@@ -106,8 +106,9 @@ wait_end() {
 
 # start_target SUBSYSTEMS SIZE [PORT]: a target with so many subsystems of one namespace each, on a free port if none is given; its
 # id goes to $TARGET and its port to $PORT. It takes commands on $WORK/target.sock. LISTENERS=n for more of them, each on a free port;
-# $PORTS has all.
+# $PORTS has all. TARGET_OPTIONS are added to the target's own.
 LISTENERS=1
+TARGET_OPTIONS=()
 start_target() {
 	local index arguments=() listen=$ADDRESS
 	[[ $listen != *:* ]] || listen=[$listen]
@@ -118,7 +119,7 @@ start_target() {
 	rm -f "$WORK/target.sock"
 	# A queue of 128 entries would hold only 127 commands.
 	start target "$DIST/bin/nvme-rdma-target" --listen "$listen:${3:-0}" --queue-entries 256 --control "$WORK/target.sock" \
-		"${arguments[@]}"
+		"${arguments[@]}" "${TARGET_OPTIONS[@]}"
 	TARGET=$PID
 	wait_for_line target ^listening "$PATIENCE" "$TARGET"
 	mapfile -t PORTS < <(grep ^listening "$WORK/target.out" | grep -oE ':[0-9]+(,|$)' | tr -dc '0-9\n')

@@ -6,7 +6,7 @@
 
 use super::{
     callback::context,
-    error::invalid,
+    error::{invalid, submission},
     handles::{is_live, live, share},
     ns_cmd::on_namespace,
     ns_transfers::{send, tags, with_options},
@@ -67,13 +67,15 @@ impl Scatter for Sgl {
 
     #[inline(always)]
     fn next(&mut self) -> Option<(u64, u64)> {
+        self.length = 0;
         // SAFETY: the program gave the function to be called with its argument and places for a piece.
         let rc = unsafe { (self.next)(self.argument, &raw mut self.address, &raw mut self.length) };
         (rc == 0).then(|| (self.address.addr() as u64, u64::from(self.length)))
     }
 }
 
-/// Sends a transfer if nothing about it is unusual. The program's functions are called with nothing borrowed, and may do anything.
+/// Sends a transfer if nothing about it is unusual; None if something is. The program's functions are called with nothing borrowed, and may
+/// do anything.
 ///
 /// # Safety
 ///
@@ -86,20 +88,21 @@ unsafe fn goes_the_short_way(
     (lba, lba_count, io_flags): (u64, u32, u32),
     (reset, next): (spdk_nvme_req_reset_sgl_cb, spdk_nvme_req_next_sge_cb),
     context: Context,
-) -> bool {
+) -> Option<c_int> {
     let name = ns.cast_const().cast();
-    let (Some(reset), Some(next)) = (reset, next) else { return false };
+    let (Some(reset), Some(next)) = (reset, next) else { return None };
     if !is_live::<Qpair>(qpair) {
-        return false;
+        return None;
     }
     // SAFETY: the handle is live, and by the entry's contract no other thread frees it; the program's functions may, hence a share.
     let object = unsafe { share(live::<Qpair>(qpair)) };
-    let Some(expected) = object.host().expected_named(transfer, name, lba, lba_count, io_flags) else {
-        return false;
-    };
+    let expected = object.host().expected_named(transfer, name, lba, lba_count, io_flags)?;
     let mut pieces = ArrayVec::new();
-    gather(&mut Sgl::new(reset, next, context.argument.cast()), expected.length, &mut pieces)
-        && object.host().scattered(transfer, expected, &pieces, context)
+    match gather(&mut Sgl::new(reset, next, context.argument.cast()), expected.length, &mut pieces) {
+        Ok(true) => object.host().scattered(transfer, expected, &pieces, context).then_some(0),
+        Ok(false) => None,
+        Err(error) => Some(submission(Err(error))),
+    }
 }
 
 /// Reads lba_count blocks from lba into the pieces that the program's functions give.
@@ -123,8 +126,10 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv(
     // SAFETY: as for this entry.
     unsafe {
         let (functions, context) = ((reset_sgl_fn, next_sge_fn), context(cb_fn, cb_arg));
-        if goes_the_short_way(Transfer::Read, ns, qpair, (lba, lba_count, io_flags), functions, context) {
-            return 0;
+        if let Some(rc) =
+            goes_the_short_way(Transfer::Read, ns, qpair, (lba, lba_count, io_flags), functions, context)
+        {
+            return rc;
         }
         readv_otherwise(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn)
     }
@@ -277,8 +282,10 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev(
     // SAFETY: as for this entry.
     unsafe {
         let (functions, context) = ((reset_sgl_fn, next_sge_fn), context(cb_fn, cb_arg));
-        if goes_the_short_way(Transfer::Write, ns, qpair, (lba, lba_count, io_flags), functions, context) {
-            return 0;
+        if let Some(rc) =
+            goes_the_short_way(Transfer::Write, ns, qpair, (lba, lba_count, io_flags), functions, context)
+        {
+            return rc;
         }
         writev_otherwise(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn)
     }

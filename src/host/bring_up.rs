@@ -221,7 +221,15 @@ fn if_there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
 async fn number_of_queues(work: &Work, options: &ControllerOptions) -> Result<u16, Error> {
     let wanted = u16::try_from(options.io_queues.clamp(1, 65_535)).unwrap_or(u16::MAX);
     let command = Command::set_number_of_queues(wanted, wanted);
-    let answer = work.execute("Set Features (Number of Queues)", command).await?;
+    let answer = match work.execute("Set Features (Number of Queues)", command).await {
+        Ok(answer) => answer,
+        // Admin commands can be had from it all the same.
+        Err(error @ Error::Command { .. }) => {
+            tracing::error!("{}: no I/O queues: {error}", work.admin().qpair().label());
+            return Ok(0);
+        }
+        Err(error) => return Err(error),
+    };
     let granted = QueueCounts::from_dword(answer.cdw0());
     let usable = granted.submission.min(granted.completion).min(u32::from(wanted));
     Ok(u16::try_from(usable).unwrap_or(u16::MAX))

@@ -156,6 +156,7 @@ impl Controller {
                 controller_id: summary.controller_id,
                 keep_alive_timeout: 0,
                 in_capsule_data: summary.in_capsule_data(),
+                descriptors: u32::from(summary.max_descriptors()),
                 queue_entries: u32::from(summary.capabilities().mqes()) + 1,
                 ..association
             },
@@ -166,14 +167,13 @@ impl Controller {
             }
         };
         let largest = summary.largest_transfer().min(LARGEST_TRANSFER);
-        let pieces = u32::from(summary.max_descriptors());
         let async_events = events::requests(summary.view().aerl(), &self.admin);
         self.shared.graveyard().grant(summary.io_queues());
         self.namespaces.renew(namespaces);
         self.namespaces.renew_access(access);
         self.profile.renew(summary);
         self.apply_or_ignore(Event::BroughtUp);
-        self.shared.begin(association, largest, pieces);
+        self.shared.begin(association, largest);
         (0..async_events).for_each(|_| self.request_async_event());
     }
 
@@ -550,7 +550,10 @@ impl Controller {
                     .and_then(|association| Ok(self.admin.qpair().associate(&Arc::new(association))?));
                 match associated {
                     Ok(()) => self.apply_or_ignore(Event::Reconnect),
-                    Err(error) => return Some(Err(error)),
+                    Err(error) => {
+                        self.apply_or_ignore(Event::BringUpFailed);
+                        return Some(Err(error));
+                    }
                 }
                 None
             }
@@ -567,6 +570,7 @@ impl Controller {
         }
         let ended = clock::wait(clock::now().after(BRING_UP_WAIT), || self.poll_reset());
         ended.unwrap_or_else(|| {
+            self.apply_or_ignore(Event::BringUpFailed);
             self.give_up();
             self.admin.disconnect();
             Err(Error::TimedOut("the reset"))
@@ -633,6 +637,7 @@ fn association(id: &TransportId, options: &ControllerOptions) -> Result<Associat
         hostid: options.hostid,
         keep_alive_timeout: u32::try_from(options.keep_alive_timeout.as_millis()).unwrap_or(u32::MAX),
         in_capsule_data: 0,
+        descriptors: 1,
         queue_entries: u32::from(u16::MAX) + 1,
     })
 }

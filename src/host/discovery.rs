@@ -25,6 +25,9 @@ use std::time::Duration;
 const MAXIMUM_ENTRIES: u64 = 4096;
 /// Entries that one command reads: what fits in a page.
 const ENTRIES_AT_A_TIME: usize = BUFFER_SIZE / DiscoveryEntry::SIZE;
+/// Entries that are read with the header, which is as long as one of them.
+const BEHIND_HEADER: usize = ENTRIES_AT_A_TIME - 1;
+const _: () = assert!(DiscoveryHeader::SIZE == DiscoveryEntry::SIZE);
 /// How often the log is read again because it changed meanwhile.
 const ATTEMPTS: usize = 3;
 /// How long leaving the discovery controller may take; its own deadlines come before.
@@ -54,18 +57,24 @@ pub fn discover(id: TransportId, options: ControllerOptions) -> Result<Vec<Trans
 async fn read_log(work: &Work, from: &TransportId) -> Result<Vec<TransportId>, Error> {
     let label = work.admin().qpair().label();
     for _ in 0..ATTEMPTS {
-        let before = read_header(work).await?;
+        let (before, first) = read_beginning(work).await?;
         let mut found = Vec::new();
         let mut complaints = Complaints::default();
         let count = before.numrec.min(MAXIMUM_ENTRIES);
         let mut number = 0;
         while number < count {
-            let offset = (DiscoveryHeader::SIZE as u64) + number * (DiscoveryEntry::SIZE as u64);
-            // Not beyond the end of the log, which a controller may refuse.
             let wanted = usize::try_from(count - number).unwrap_or(usize::MAX).min(ENTRIES_AT_A_TIME);
             let mut room = [[0; DiscoveryEntry::SIZE]; ENTRIES_AT_A_TIME];
-            let entries = room.get_mut(..wanted).unwrap_or_default();
-            read_at(work, offset, entries.as_flattened_mut()).await?;
+            let entries = match number {
+                0 => first.get(..wanted).unwrap_or(&first),
+                _ => {
+                    let offset = (DiscoveryHeader::SIZE as u64) + number * (DiscoveryEntry::SIZE as u64);
+                    // Not beyond the end of the log, which a controller may refuse.
+                    let entries = room.get_mut(..wanted).unwrap_or_default();
+                    read_at(work, offset, entries.as_flattened_mut()).await?;
+                    entries
+                }
+            };
             for entry in entries {
                 match transport_id(&DiscoveryEntryView(entry), from) {
                     Ok(Some(id)) if !found.contains(&id) => {
@@ -97,10 +106,25 @@ async fn read_log(work: &Work, from: &TransportId) -> Result<Vec<TransportId>, E
     Err(Error::BadData { what: "discovery log", why: String::from("it changes faster than it can be read") })
 }
 
+/// The header, and the entries behind it in the same page. A controller may refuse any offset but 0 (LPA, extended data: Base 2.0,
+/// figure 275), and a short log needs none.
+async fn read_beginning(
+    work: &Work,
+) -> Result<(DiscoveryHeader, [[u8; DiscoveryEntry::SIZE]; BEHIND_HEADER]), Error> {
+    let mut data = [[0; DiscoveryEntry::SIZE]; BEHIND_HEADER + 1];
+    read_at(work, 0, data.as_flattened_mut()).await?;
+    let [header, entries @ ..] = data;
+    Ok((decode(&header)?, entries))
+}
+
 async fn read_header(work: &Work) -> Result<DiscoveryHeader, Error> {
     let mut data = [0; DiscoveryHeader::SIZE];
     read_at(work, 0, &mut data).await?;
-    let header = DiscoveryHeader::decode(&data);
+    decode(&data)
+}
+
+fn decode(data: &[u8; DiscoveryHeader::SIZE]) -> Result<DiscoveryHeader, Error> {
+    let header = DiscoveryHeader::decode(data);
     if header.recfmt == 0 {
         Ok(header)
     } else {

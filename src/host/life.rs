@@ -129,6 +129,10 @@ impl Life {
             }
             (Stage::Connecting, Event::Disconnect) => Err(Refusal::NotThere),
 
+            // A reset that never came to its bring-up.
+            (Stage::Disconnecting | Stage::Disconnected, Event::BringUpFailed) => {
+                failed(Stage::Down, Action::Nothing)
+            }
             (Stage::Disconnecting, Event::AtRest) => to(Stage::Disconnected, Action::Nothing),
 
             (Stage::Disconnected, Event::Reconnect) => to(Stage::Reconnecting, Action::BringUp),
@@ -202,6 +206,16 @@ mod tests {
             Stage::Gone,
         ] {
             assert!(seen.iter().any(|life| life.stage == stage), "{stage:?} is never reached");
+        }
+    }
+
+    /// It is not under way for ever: the next one begins.
+    #[test]
+    fn a_reset_that_fails_before_its_bring_up_is_over() {
+        for stage in [Stage::Disconnecting, Stage::Disconnected] {
+            let (life, _) = Life { stage, failed: false }.step(Event::BringUpFailed).unwrap();
+            assert!(life.failed && !life.is_resetting());
+            assert!(life.step(Event::Disconnect).is_ok());
         }
     }
 

@@ -73,11 +73,13 @@ impl Shared {
         self.ends.load(Ordering::Acquire)
     }
 
-    /// There is an association, of a controller that takes commands of so many bytes, in so many pieces.
-    pub(super) fn begin(&self, association: Association, largest_transfer: u32, most_pieces: u32) {
-        self.most_pieces.store(most_pieces, Ordering::Relaxed);
+    /// There is an association, of a controller that takes commands of so many bytes.
+    pub(super) fn begin(&self, association: Association, largest_transfer: u32) {
+        self.most_pieces.store(association.descriptors, Ordering::Relaxed);
         self.largest_transfer.store(largest_transfer, Ordering::Relaxed);
         *self.association.lock() = Availability::There(Arc::new(association));
+        // What qpairs remember of a namespace goes by these.
+        crate::epoch::advance();
     }
 
     /// There is none any more, and why. An end that goes on is not counted twice.

@@ -79,6 +79,8 @@ pub struct Association {
     pub keep_alive_timeout: u32,
     /// Bytes of data that a capsule may carry.
     pub in_capsule_data: u32,
+    /// The most descriptors of a command's data that the controller takes.
+    pub descriptors: u32,
     /// The most entries that a queue may have.
     pub queue_entries: u32,
 }

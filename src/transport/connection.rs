@@ -86,6 +86,8 @@ pub(super) struct Blueprint<'a> {
     pub(super) reserved: u16,
     /// Bytes of data that a capsule may carry, if the device can gather them.
     pub(super) in_capsule_data: u32,
+    /// The most descriptors of a command's data.
+    pub(super) descriptors: u32,
     /// Whom it goes to.
     pub(super) association: &'a Association,
     /// What log lines call the qpair.
@@ -205,9 +207,17 @@ impl Connection {
         let in_capsule_data = if send_segments < 2 { 0 } else { blueprint.in_capsule_data };
         let (share, Opened { registrations, connect_data }) =
             poller.share(poller.entries_for(completions), blueprint.qpair, &wire, |owner| {
-                let reserved = blueprint.reserved;
+                let Blueprint { reserved, descriptors, .. } = *blueprint;
                 let slack = has_own_receives.then_some(slack);
-                wire.open(&Opening { device: &device, owner, depth, slack, reserved, in_capsule_data })
+                wire.open(&Opening {
+                    device: &device,
+                    owner,
+                    depth,
+                    slack,
+                    reserved,
+                    in_capsule_data,
+                    descriptors,
+                })
             })?;
         let capabilities = QueuePairCapabilities {
             sends: u32::from(depth) + 1,

@@ -15,7 +15,8 @@ use verbs::{Access, Memory, ProtectionDomain, RegisteredMemory, Segment};
 
 /// The most pieces that the data of a command can lie in.
 pub const PIECES: usize = 16;
-const ENTRY: usize = 16;
+/// Bytes of a descriptor.
+pub(super) const ENTRY: usize = 16;
 const ROW: usize = PIECES * ENTRY;
 
 fn to_bytes(piece: Piece) -> [u8; ENTRY] {
@@ -61,6 +62,15 @@ fn place(slot: u32, nth: usize) -> usize {
     (slot as usize).saturating_mul(ROW).saturating_add(nth.saturating_mul(ENTRY))
 }
 
+fn copy_of(memory: &Memory) -> Option<Rc<Memory>> {
+    let copy = Memory::new(memory.length()).ok()?;
+    let entries = (0..memory.length()).step_by(ENTRY);
+    entries
+        .into_iter()
+        .all(|at| memory.read_16(at).is_some_and(|entry| copy.write(at, &entry)))
+        .then_some(copy)
+}
+
 impl Rows {
     /// Keeps the pieces of the request in slot number `slot` of `count`: 16 at most.
     pub(super) fn store(&self, count: u16, slot: u32, pieces: &[Piece]) -> Result<(), Error> {
@@ -72,8 +82,11 @@ impl Rows {
         let memory = self.memory().ok_or(Error::Internal("a request with a row, and there are none"))?;
         let mut pieces = ArrayVec::new();
         for nth in 0..count as usize {
-            let bytes = memory.read_16(place(slot, nth)).ok_or(OUTSIDE)?;
-            pieces.try_push(of_bytes(bytes)).map_err(|_| OUTSIDE)?;
+            let piece = of_bytes(memory.read_16(place(slot, nth)).ok_or(OUTSIDE)?);
+            if piece.length == 0 {
+                return Err(Error::Internal("a request with a row, and that is empty"));
+            }
+            pieces.try_push(piece).map_err(|_| OUTSIDE)?;
         }
         Ok(pieces)
     }
@@ -164,11 +177,15 @@ impl Rows {
         self.registered.set(None);
     }
 
-    /// The connection is kept for good, and a device may still read: so is the memory. Pieces of requests that wait go with it, whose
-    /// requests end, too.
+    /// The connection is kept for good, and a device may still read: so is the memory. Requests that wait go on with a copy of their
+    /// pieces, or end with an error if there is no memory for one.
     pub(super) fn spoil(&self) {
         self.local_key.set(None);
-        std::mem::forget((self.registered.take(), self.memory.take()));
+        let memory = self.memory.take();
+        let copy = memory.as_ref().and_then(|memory| copy_of(memory));
+        self.address.set(copy.as_ref().map_or(0, |copy| copy.address()));
+        self.memory.set(copy);
+        std::mem::forget((self.registered.take(), memory));
     }
 }
 
@@ -180,6 +197,20 @@ mod tests {
     fn a_piece_comes_back_from_its_bytes() {
         let piece = Piece { address: 0x1122_3344_5566_7788, length: 0x00ff_fffe };
         assert_eq!(of_bytes(to_bytes(piece)), piece);
+    }
+
+    /// Requests that wait have their pieces in other memory then.
+    #[test]
+    fn pieces_outlive_the_memory_that_a_device_keeps() {
+        let rows = Rows::default();
+        rows.spoil();
+        let pieces = [Piece { address: 1, length: 2 }, Piece { address: 3, length: 4 }];
+        rows.store(4, 3, &pieces).unwrap();
+        let before = rows.address.get();
+        rows.spoil();
+        assert_ne!(rows.address.get(), before);
+        assert_eq!(rows.pieces(3, 2).unwrap()[..], pieces);
+        assert!(matches!(rows.pieces(3, 3), Err(Error::Internal(_))), "one that was never stored");
     }
 
     #[test]

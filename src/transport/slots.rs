@@ -559,6 +559,10 @@ impl Slots {
         if self.watched.replace(limit).is_none() && limit.is_some() {
             self.shut();
         }
+        if limit.is_none() {
+            // Those that go the short way from here on do not touch it.
+            self.requests().for_each(|slot| slot.user().since.set(Moment::START));
+        }
     }
 
     /// Whether requests that are aborted from now on are not to be tried again.

@@ -22,7 +22,7 @@ use super::{
     device::DeviceShare,
     poller::Lanes,
     qpair::Qpair,
-    rows::{Keys, Rows},
+    rows::{ENTRY, Keys, Rows},
     slots::{BadCommandId, Ending, Finished, Otherwise, Place, Slots, Split, Told},
     statistics::Counts,
     token::{Kind, Owner, Token},
@@ -91,6 +91,8 @@ pub(super) struct Opening<'a> {
     pub(super) reserved: u16,
     /// Bytes of data that a capsule may carry.
     pub(super) in_capsule_data: u32,
+    /// The most descriptors of a command's data.
+    pub(super) descriptors: u32,
 }
 
 /// What an opened wire has registered with the device.
@@ -293,6 +295,12 @@ impl Wire {
     /// Forgets the memory that was looked up last: it may be of an earlier [epoch](crate::epoch).
     pub(crate) fn forget_memory(&self) {
         self.cache.clear();
+    }
+
+    /// Whether the gate is open and a slot is left.
+    #[inline(always)]
+    pub(crate) fn has_open_slot(&self) -> bool {
+        self.slots.first_open().is_some()
     }
 
     // ---- the way of an I/O ---------------------------------------------------------------------------------------
@@ -620,7 +628,7 @@ impl Wire {
     /// Makes it ready for a connection.
     pub(super) fn open(&self, opening: &Opening<'_>) -> Result<Opened, Error> {
         self.renew_if_spoiled()?;
-        let Opening { device, owner, depth, slack, reserved, in_capsule_data } = *opening;
+        let Opening { device, owner, depth, slack, reserved, in_capsule_data, descriptors } = *opening;
         let domain = device.domain();
         let mut registrations = Vec::new();
         registrations.try_reserve_exact(2).map_err(|_| Error::NoMemory)?;
@@ -646,7 +654,7 @@ impl Wire {
         self.distrusted.set(false);
         self.depth.set(u32::from(depth));
         self.reserved.set(u32::from(reserved));
-        self.row_room.set(in_capsule_data);
+        self.row_room.set(in_capsule_data.min(descriptors.saturating_mul(ENTRY as u32)));
         // A key that the program gave is for the controller.
         self.in_capsule_data.set(if device.has_keys_of_program() { 0 } else { in_capsule_data });
         Ok(Opened { registrations, connect_data })

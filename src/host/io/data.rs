@@ -28,26 +28,27 @@ pub(crate) trait Scatter {
     fn next(&mut self) -> Option<(u64, u64)>;
 }
 
-/// Fills `pieces` with those of `length` bytes, as a program gives them. False if there is something unusual about them; then they are to
-/// be asked for again.
+/// Fills `pieces` with those of `length` bytes, as a program gives them. False if there is something unusual about them: then they are to
+/// be asked for again. An error if the program says that it failed.
 #[inline(always)]
-#[must_use]
-pub(crate) fn gather(scatter: &mut impl Scatter, length: u32, pieces: &mut ArrayVec<Piece, PIECES>) -> bool {
+pub(crate) fn gather(
+    scatter: &mut impl Scatter,
+    length: u32,
+    pieces: &mut ArrayVec<Piece, PIECES>,
+) -> Result<bool, Error> {
     let mut left = length;
     scatter.reset(0);
-    while let Some((address, bytes)) = scatter.next()
-        && (1..=LONGEST).contains(&bytes)
-    {
+    loop {
+        let (address, bytes) = scatter.next().ok_or(Error::Scatter)?;
         let length = left.min(bytes as u32);
-        if pieces.try_push(Piece { address, length }).is_err() {
-            return false;
+        if !(1..=LONGEST).contains(&bytes) || pieces.try_push(Piece { address, length }).is_err() {
+            return Ok(false);
         }
         left -= length;
         if left == 0 {
-            return true;
+            return Ok(true);
         }
     }
-    false
 }
 
 /// Pieces that follow one another, of the data from some byte on.

@@ -22,11 +22,11 @@ use std::{cell::Cell, ffi::c_void};
 pub(super) struct Seen {
     name: Cell<*const ()>,
     epoch: Cell<u64>,
-    /// The bytes of a block in a buffer.
+    /// The bytes of a block in a buffer; 0 if no command is to go this way.
     block: Cell<u32>,
     /// The first two dwords of its commands, but for opcode and command id.
     head: Cell<u64>,
-    /// The most blocks of one command; 0 if nothing is to go this way.
+    /// The most blocks of one command that needs no further look; 0 if there is none.
     most: Cell<u32>,
 }
 
@@ -48,11 +48,12 @@ impl Seen {
         self.name.set(name);
         let [dword_0, ..] = Command::new(0).dwords;
         self.head.set(u64::from(namespace.id()) << 32 | u64::from(dword_0));
-        let block = namespace.extended_sector_size();
+        // With protection information a command has a reference tag: these go the long way, however they are made. An inactive one has no
+        // blocks.
+        let block = if namespace.protection_type() == 0 { namespace.extended_sector_size() } else { 0 };
         self.block.set(block);
-        // With protection information a command has a reference tag: these go the long way. An inactive one has no blocks. NLB has 16
-        // bits (NVM Command Set 1.0, figures 50 and 71).
-        let most = if namespace.protection_type() == 0 { most } else { 0 };
+        // A transfer that must not cross a boundary is looked at more closely. NLB has 16 bits (NVM Command Set 1.0, figures 50 and 71).
+        let most = if namespace.optimal_boundary() == 0 { most } else { 0 };
         self.most.set(most.checked_div(block).unwrap_or(0).min(0x1_0000));
     }
 }
@@ -101,7 +102,7 @@ impl IoQpair {
         self.wire.submit(head, tail, ToController(piece), context)
     }
 
-    /// What is known of a transfer, if it may go the short way: then its pieces may be asked for, for [`IoQpair::scattered`].
+    /// What is known of a transfer, if it may go the short way and there is room for it: then its pieces may be asked for, for [`IoQpair::scattered`].
     #[inline(always)]
     pub(crate) fn expected_named(
         &self,
@@ -113,7 +114,7 @@ impl IoQpair {
     ) -> Option<Expected> {
         let epoch = self.seen.epoch.get();
         let Shape { head, tail, length } = self.shape(transfer.opcode(), name, lba, blocks, flags)?;
-        Some(Expected { epoch, head, tail, length })
+        self.wire.has_open_slot().then_some(Expected { epoch, head, tail, length })
     }
 
     /// As [`IoQpair::read_named`], or a write, of data in these pieces, as long as was expected. The program may have done anything
@@ -136,13 +137,13 @@ impl IoQpair {
     /// What the commands on the namespace of that name begin with, if they may go the short way however they are made.
     pub(super) fn head_named(&self, NvmOpcode(opcode): NvmOpcode, name: *const ()) -> Option<u64> {
         let seen = &self.seen;
-        let is_good = seen.name.get() == name && seen.epoch.get() == epoch::current() && seen.most.get() > 0;
+        let is_good = seen.name.get() == name && seen.epoch.get() == epoch::current() && seen.block.get() > 0;
         is_good.then(|| seen.head.get() + u64::from(opcode))
     }
 
     /// The bytes of a block of the namespace of that name, if it is one whose commands may go the short way.
     pub(super) fn block_named(&self, name: *const ()) -> Option<u32> {
-        (self.has_seen(name) && self.seen.most.get() > 0).then(|| self.seen.block.get())
+        Some(self.seen.block.get()).filter(|block| *block > 0 && self.has_seen(name))
     }
 
     /// Whether it remembers the namespace of that name as it is.

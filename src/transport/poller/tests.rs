@@ -28,7 +28,15 @@ fn wire() -> Rc<Wire> {
 fn share(poller: &Rc<Poller>, device: &Arc<DeviceShare>) -> Shared {
     let wire = wire();
     let open = |owner| {
-        wire.open(&Opening { device, owner, depth: DEPTH, slack: Some(0), reserved: 0, in_capsule_data: 0 })
+        wire.open(&Opening {
+            device,
+            owner,
+            depth: DEPTH,
+            slack: Some(0),
+            reserved: 0,
+            in_capsule_data: 0,
+            descriptors: 1,
+        })
     };
     let (share, opened) = poller.share(ENTRIES, &Weak::new(), &wire, open).unwrap();
     Shared { share, wire, _opened: opened }
@@ -116,6 +124,7 @@ fn t56_shared_receives_have_room_of_their_own() {
                 slack: None,
                 reserved: 0,
                 in_capsule_data: 0,
+                descriptors: 1,
             })
         }
     };

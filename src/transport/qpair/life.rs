@@ -534,6 +534,7 @@ impl Qpair {
             depth: self.queue_size().saturating_sub(1).max(1),
             reserved: self.configuration.reserved,
             in_capsule_data: association.in_capsule_data,
+            descriptors: association.descriptors,
             association: &association,
             label: &label,
         };

@@ -61,9 +61,8 @@ struct Wholes {
 }
 
 impl Wholes {
-    /// For so many slots: a transfer has two parts at least.
-    fn new(slots: usize) -> Result<Self, Error> {
-        let count = slots / 2 + 1;
+    /// For so many slots: each transfer has a part in one at least.
+    fn new(count: usize) -> Result<Self, Error> {
         let mut places = Vec::new();
         places.try_reserve_exact(count).map_err(|_| Error::NoMemory)?;
         places.extend((1..).take(count).map(|next| Whole {

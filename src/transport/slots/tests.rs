@@ -305,6 +305,10 @@ fn a_transfer_is_told_of_once() {
         assert_eq!((told.argument, result.status()), (argument, expected));
         assert!(slots.count_parts(split, 1, &third).is_none(), "it is over");
     }
+    // As many as there are slots.
+    let all: Vec<_> = (0..5).map(|_| slots.begin_split(1, context).unwrap()).collect();
+    assert_eq!(slots.begin_split(1, context), Err(Error::NoRequests));
+    all.into_iter().for_each(|split| slots.forget_split(split));
     // A part that is given back was never one.
     let split = slots.begin_split(2, context).unwrap();
     let slot = slots.take_open().unwrap();

@@ -49,6 +49,7 @@ fn qpair(peer: &Silent) -> Rc<Qpair> {
         hostid: [0; 16],
         keep_alive_timeout: 0,
         in_capsule_data: 0,
+        descriptors: 1,
         queue_entries: 65_536,
     };
     Qpair::new(configuration, &Arc::new(association)).unwrap()
