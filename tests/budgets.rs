@@ -429,7 +429,8 @@ fn inactive_namespaces_are_given_up_to_a_bound() {
     world.finish(Some(controller));
 }
 
-/// A log of some entries is read whole and in order, in few commands, none of which goes beyond its end.
+/// A log of some entries is read whole and in order, in few commands: a page from its beginning, which a short one fits into, and no more
+/// than there is from another offset.
 #[test]
 fn a_discovery_log_is_read_several_entries_at_a_time() {
     let world = World::new();
@@ -457,13 +458,16 @@ fn a_discovery_log_is_read_several_entries_at_a_time() {
             }
             let (offset, length) = (answer.command.log_page_offset(), answer.command.log_page_length());
             assert_eq!(length, u64::from(answer.command.sgl1().length()));
+            if offset == 0 {
+                log.resize(log.len().max(4096), 0);
+            }
             answer.page = Some(log[offset as usize..][..length as usize].to_vec());
             answer.completion = Completion::new(0, answer.command.cid(), Status::SUCCESS);
         });
         let found = host::discover(discovery(&world), world.options()).unwrap();
         let found: Vec<_> = found.into_iter().map(|id| id.subnqn).collect();
         assert_eq!(found, (0..count).map(name).collect::<Vec<_>>());
-        assert_eq!(commands.get(), 2 + count.div_ceil(4));
+        assert_eq!(commands.get(), 2 + count.saturating_sub(3).div_ceil(4));
     }
     world.finish(None);
 }
