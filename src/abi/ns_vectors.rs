@@ -17,7 +17,7 @@ use super::{
     },
 };
 use crate::{
-    host::{Data, Request, Scatter, Transfer, gather},
+    host::{Data, Error, Gathered, Request, Scatter, Transfer, gather},
     transport::Context,
 };
 use arrayvec::ArrayVec;
@@ -99,9 +99,9 @@ unsafe fn goes_the_short_way(
     let expected = object.host().expected_named(transfer, name, lba, lba_count, io_flags)?;
     let mut pieces = ArrayVec::new();
     match gather(&mut Sgl::new(reset, next, context.argument.cast()), expected.length, &mut pieces) {
-        Ok(true) => object.host().scattered(transfer, expected, &pieces, context).then_some(0),
-        Ok(false) => None,
-        Err(error) => Some(submission(Err(error))),
+        Gathered::All => object.host().scattered(transfer, expected, &pieces, context).then_some(0),
+        Gathered::Unusual => None,
+        Gathered::Failed => Some(submission(Err(Error::Scatter))),
     }
 }
 

@@ -45,7 +45,7 @@ pub use error::Error;
 pub use events::{ChangeListener, EventListener};
 pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
-pub(crate) use io::{Data, Request, Scatter, Transfer, gather};
+pub(crate) use io::{Data, Gathered, Request, Scatter, Transfer, gather};
 pub use io::{IoQpair, Standing};
 pub use namespace::Namespace;
 pub use options::{

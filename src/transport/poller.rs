@@ -464,7 +464,7 @@ pub(super) fn queue_of(device: &DeviceShare, entries: u32) -> Result<Arc<Complet
 pub(super) struct Poller {
     queue: Arc<CompletionQueue>,
     /// What its queue pairs receive from, if not each from its own; it goes after the completion queue (I14).
-    srq: Option<Srq>,
+    srq: Option<Box<Srq>>,
     lanes: Rc<Lanes>,
     /// By those that have a share.
     reserved: Cell<u32>,
@@ -487,7 +487,7 @@ impl Poller {
     pub(super) fn of(queue: Arc<CompletionQueue>, srq: Option<Srq>, lanes: &Rc<Lanes>) -> Rc<Self> {
         Rc::new(Self {
             queue,
-            srq,
+            srq: srq.map(Box::new),
             lanes: lanes.clone(),
             reserved: Cell::new(0),
             stray: Cell::new(0),
@@ -500,7 +500,7 @@ impl Poller {
 
     /// What its queue pairs receive from, if not each from its own.
     pub(super) fn srq(&self) -> Option<&Srq> {
-        self.srq.as_ref()
+        self.srq.as_deref()
     }
 
     /// Entries of the queue that a member takes, which has these completions.

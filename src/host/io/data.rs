@@ -28,25 +28,34 @@ pub(crate) trait Scatter {
     fn next(&mut self) -> Option<(u64, u64)>;
 }
 
-/// Fills `pieces` with those of `length` bytes, as a program gives them. False if there is something unusual about them: then they are to
-/// be asked for again. An error if the program says that it failed.
+/// What became of asking a program for its pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    All,
+    /// There is something unusual about them: they are to be asked for again.
+    Unusual,
+    /// The program says that it failed.
+    Failed,
+}
+
+/// Fills `pieces` with those of `length` bytes, as a program gives them.
 #[inline(always)]
 pub(crate) fn gather(
     scatter: &mut impl Scatter,
     length: u32,
     pieces: &mut ArrayVec<Piece, PIECES>,
-) -> Result<bool, Error> {
+) -> Gathered {
     let mut left = length;
     scatter.reset(0);
     loop {
-        let (address, bytes) = scatter.next().ok_or(Error::Scatter)?;
+        let Some((address, bytes)) = scatter.next() else { return Gathered::Failed };
         let length = left.min(bytes as u32);
         if !(1..=LONGEST).contains(&bytes) || pieces.try_push(Piece { address, length }).is_err() {
-            return Ok(false);
+            return Gathered::Unusual;
         }
         left -= length;
         if left == 0 {
-            return Ok(true);
+            return Gathered::All;
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::transport::{
     self, Completer, Context, FailureReason, Injection, Payload, Piece, Qpair, Ways, Wire,
 };
 use data::Source;
-pub(crate) use data::{Data, Scatter, gather};
+pub(crate) use data::{Data, Gathered, Scatter, gather};
 use seen::{InPieces, Seen};
 use spec::{Command, NvmOpcode};
 use std::{
