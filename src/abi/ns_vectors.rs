@@ -8,6 +8,7 @@ use super::{
     callback::context,
     error::{invalid, submission},
     handles::{is_live, live, share},
+    ns::Ns,
     ns_cmd::on_namespace,
     ns_transfers::{send, tags, with_options},
     qpair::Qpair,
@@ -105,6 +106,22 @@ unsafe fn goes_the_short_way(
     }
 }
 
+/// As [`send`], of data in the pieces that these functions give, or the error value of having none.
+fn send_pieces(
+    qpair: &Qpair,
+    ns: *mut spdk_nvme_ns,
+    namespace: &Ns,
+    request: Request,
+    sgl: Result<Sgl, c_int>,
+    cb_fn: spdk_nvme_cmd_cb,
+    cb_arg: *mut c_void,
+) -> c_int {
+    match sgl {
+        Ok(mut sgl) => send(qpair, ns, namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg),
+        Err(rc) => rc,
+    }
+}
+
 /// Reads lba_count blocks from lba into the pieces that the program's functions give.
 ///
 /// # Safety
@@ -158,13 +175,9 @@ unsafe extern "C" fn readv_otherwise(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_readv", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request = Request { flags: io_flags, ..Request::new(Transfer::Read, lba, lba_count) };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request { flags: io_flags, ..Request::new(Transfer::Read, lba, lba_count) };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_readv", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
@@ -207,17 +220,13 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_with_md(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_readv_with_md", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request = Request {
-                        flags: io_flags,
-                        cdw15: tags(apptag_mask, apptag),
-                        ..Request::new(Transfer::Read, lba, lba_count)
-                    };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request {
+                flags: io_flags,
+                cdw15: tags(apptag_mask, apptag),
+                ..Request::new(Transfer::Read, lba, lba_count)
+            };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_readv_with_md", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
@@ -245,18 +254,14 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_ext(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_readv_ext", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request = Request::new(Transfer::Read, lba, lba_count);
-                    // SAFETY: the caller vouches for the options.
-                    let request = match unsafe { with_options("spdk_nvme_ns_cmd_readv_ext", request, opts) } {
-                        Ok(request) => request,
-                        Err(rc) => return rc,
-                    };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request::new(Transfer::Read, lba, lba_count);
+            // SAFETY: the caller vouches for the options.
+            let request = match unsafe { with_options("spdk_nvme_ns_cmd_readv_ext", request, opts) } {
+                Ok(request) => request,
+                Err(rc) => return rc,
+            };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_readv_ext", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
@@ -324,14 +329,9 @@ unsafe extern "C" fn writev_otherwise(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_writev", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request =
-                        Request { flags: io_flags, ..Request::new(Transfer::Write, lba, lba_count) };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request { flags: io_flags, ..Request::new(Transfer::Write, lba, lba_count) };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_writev", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
@@ -374,17 +374,13 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_with_md(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_writev_with_md", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request = Request {
-                        flags: io_flags,
-                        cdw15: tags(apptag_mask, apptag),
-                        ..Request::new(Transfer::Write, lba, lba_count)
-                    };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request {
+                flags: io_flags,
+                cdw15: tags(apptag_mask, apptag),
+                ..Request::new(Transfer::Write, lba, lba_count)
+            };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_writev_with_md", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
@@ -422,19 +418,14 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_ext(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_writev_ext", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request = Request::new(Transfer::Write, lba, lba_count);
-                    // SAFETY: the caller vouches for the options.
-                    let request = match unsafe { with_options("spdk_nvme_ns_cmd_writev_ext", request, opts) }
-                    {
-                        Ok(request) => request,
-                        Err(rc) => return rc,
-                    };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request::new(Transfer::Write, lba, lba_count);
+            // SAFETY: the caller vouches for the options.
+            let request = match unsafe { with_options("spdk_nvme_ns_cmd_writev_ext", request, opts) } {
+                Ok(request) => request,
+                Err(rc) => return rc,
+            };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_writev_ext", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
@@ -472,14 +463,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_comparev", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request =
-                        Request { flags: io_flags, ..Request::new(Transfer::Compare, lba, lba_count) };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request { flags: io_flags, ..Request::new(Transfer::Compare, lba, lba_count) };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_comparev", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
@@ -522,17 +508,13 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev_with_md(
         ns,
         qpair as share,
         |object, namespace| {
-            match Sgl::of("spdk_nvme_ns_cmd_comparev_with_md", reset_sgl_fn, next_sge_fn, cb_arg) {
-                Ok(mut sgl) => {
-                    let request = Request {
-                        flags: io_flags,
-                        cdw15: tags(apptag_mask, apptag),
-                        ..Request::new(Transfer::Compare, lba, lba_count)
-                    };
-                    send(&object, ns, &namespace, request, Data::Given(&mut sgl), cb_fn, cb_arg)
-                }
-                Err(rc) => rc,
-            }
+            let request = Request {
+                flags: io_flags,
+                cdw15: tags(apptag_mask, apptag),
+                ..Request::new(Transfer::Compare, lba, lba_count)
+            };
+            let sgl = Sgl::of("spdk_nvme_ns_cmd_comparev_with_md", reset_sgl_fn, next_sge_fn, cb_arg);
+            send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
     )
 }
