@@ -11,7 +11,8 @@ use common::{lines::errors, lines::record, *};
 use spdk_nvme_rdma::host::{
     Controller, ControllerOptions, CopiedData, Error, FailureReason, IoQpair, IoQpairOptions, PollGroup,
 };
-use spec::{Command, Status, identify::Cns};
+use spdk_nvme_rdma::transport::{Completer, Payload};
+use spec::{Command, Completion, Status, feature::FeatureId, identify::Cns};
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use target::Options;
 
@@ -323,6 +324,34 @@ fn admin_commands_meet_a_reset() {
     assert_eq!(controller.poll_reset(), None);
     assert!(submit().is_err());
     assert_eq!(wait_for_reset(&controller), Ok(()));
+    submit().unwrap();
+    until("the answer", || controller.process_admin_completions().is_ok() && !ended.borrow().is_empty());
+    assert_eq!(ended.take(), [Status::SUCCESS]);
+    world.finish(Some(controller));
+}
+
+/// What the program sends while the Admin Queue connects was for the controller as it was: it is told that it was aborted, and none of it
+/// reaches the controller before that is enabled, however much it was.
+#[test]
+fn what_is_sent_during_a_reset_is_aborted() {
+    let world = World::new();
+    let controller = world.controller();
+    let ended = Rc::new(RefCell::new(Vec::new()));
+    controller.disconnect().unwrap();
+    until("the disconnect", || controller.process_admin_completions().is_err());
+    assert_eq!(controller.poll_reset(), None);
+    // The next step begins to connect.
+    assert_eq!(controller.poll_reset(), None);
+    let submit = || {
+        let told = ended.clone();
+        let told = move |completion: &Completion| told.borrow_mut().push(completion.status());
+        let command = Command::get_features(FeatureId::NUMBER_OF_QUEUES, 0);
+        controller.submit_admin(command, Payload::None, Completer::Shared(Rc::new(told)))
+    };
+    let accepted = (0..1000).take_while(|_| submit().is_ok()).count();
+    assert!((1..1000).contains(&accepted), "{accepted}");
+    assert_eq!(wait_for_reset(&controller), Ok(()));
+    assert_eq!(ended.take(), vec![Status::ABORTED_SQ_DELETION; accepted]);
     submit().unwrap();
     until("the answer", || controller.process_admin_completions().is_ok() && !ended.borrow().is_empty());
     assert_eq!(ended.take(), [Status::SUCCESS]);

@@ -76,7 +76,6 @@ async fn connect(admin: &AdminQueue) -> Result<(), Error> {
     admin.begin_anew();
     qpair.connect()?;
     let ended = poll_fn(|_| qpair.connect_result().map_or(Poll::Pending, Poll::Ready)).await;
-    // What was submitted meanwhile was for the controller as it was.
     Ok(ended?)
 }
 

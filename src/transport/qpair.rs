@@ -558,6 +558,10 @@ impl Qpair {
         }
         self.short_polls.set(0);
         if live {
+            if self.queue_id() == 0 {
+                // What was sent to the Admin Queue meanwhile was for the controller as it was; this one is still to be enabled.
+                self.wire.slots.abort_waiting();
+            }
             self.wire.go_live(self.group().map(|group| group.shared_lanes()));
         } else {
             self.wire.leave_live();

@@ -793,10 +793,16 @@ impl Slots {
         }
         self.scratch.set(outstanding);
         self.forget_held();
+        self.abort_waiting();
+        self.reset_connect();
+    }
+
+    /// Finishes every request that waits as aborted. Only while the connection is not live: so none of them has room.
+    pub(super) fn abort_waiting(&self) {
+        let aborted = Status::ABORTED_SQ_DELETION.with_dnr(self.abort_dnr.get());
         while let Some(slot) = self.queue.pop::<WAITING>() {
             self.finish(slot, aborted);
         }
-        self.reset_connect();
     }
 
     /// The answer to Fabrics Connect, once both its completions were accounted for. The slot is ready for another
