@@ -10,7 +10,7 @@ use common::{
     *,
 };
 use spdk_nvme_rdma::host::{AddressFamily, Controller, ControllerOptions, Error, TransportId};
-use spec::{AdminOpcode, Status};
+use spec::{AdminOpcode, Completion, Status, feature::FeatureId};
 use std::{
     net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     time::Duration,
@@ -129,4 +129,25 @@ fn a_link_local_address_connects_with_its_zone() {
     let id = TransportId { address_family: AddressFamily::Ipv6, traddr: ip.to_string(), ..world.id() };
     fails(&world, "no zone", id, world.options(), "link-local: name its interface");
     world.finish(None);
+}
+
+/// A controller that grants no I/O queues is good for Admin commands, and says once why there are none.
+#[test]
+fn a_controller_without_io_queues_is_a_controller() {
+    let world = World::new();
+    world.set_liar(|answer| {
+        let command = answer.command;
+        if command.opcode() == AdminOpcode::SET_FEATURES.0
+            && command.cdw10() & 0xff == u32::from(FeatureId::NUMBER_OF_QUEUES.0)
+        {
+            answer.completion = Completion::new(0, command.cid(), Status::INVALID_FIELD);
+        }
+    });
+    let (controller, lines) = record(|| world.controller());
+    let errors = errors(&lines);
+    assert!(errors.len() == 1 && errors[0].contains("no I/O queues"), "{lines:?}");
+    assert_eq!(controller.io_queue_count(), 0);
+    assert!(controller.alloc_io_qpair(synchronous(&controller)).is_err());
+    assert!(controller.reset().is_ok());
+    world.finish(Some(controller));
 }

@@ -650,8 +650,8 @@ impl Qpair {
 
     /// A transfer in so many parts, each of them a request whose completer is [`Completer::Part`]. `context` hears of it once, after the
     /// last, with the first error if there was one.
-    pub fn begin_split(&self, parts: usize, context: Context) -> Result<Split, Error> {
-        self.wire.slots.begin_split(u32::try_from(parts).map_err(|_| Error::NoRequests)?, context)
+    pub fn begin_split(&self, parts: u32, context: Context) -> Result<Split, Error> {
+        self.wire.slots.begin_split(parts, context)
     }
 
     /// A transfer of which no part was accepted: nobody hears of it.
@@ -660,8 +660,8 @@ impl Qpair {
     }
 
     /// So many parts of a transfer were never sent, and count as ended like this.
-    pub fn parts_ended(&self, split: Split, parts: usize, completion: &Completion) {
-        self.wire.parts_ended(split, u32::try_from(parts).unwrap_or(u32::MAX), completion);
+    pub fn parts_ended(&self, split: Split, parts: u32, completion: &Completion) {
+        self.wire.parts_ended(split, parts, completion);
     }
 
     /// Whether there are as many free request slots. Walks them: not for each I/O.

@@ -13,8 +13,10 @@
 //! each leads to the long way by a test that is there anyway.
 
 mod data;
+mod reach;
 
 pub use data::Ways;
+pub(crate) use reach::{Reach, Resolved, SeveralToController, SeveralToHost, ToController, ToHost};
 
 use super::{
     Error,
@@ -22,7 +24,7 @@ use super::{
     device::DeviceShare,
     poller::Lanes,
     qpair::Qpair,
-    rows::{ENTRY, Keys, Rows},
+    rows::{ENTRY, Rows},
     slots::{BadCommandId, Ending, Finished, Otherwise, Place, Slots, Split, Told},
     statistics::Counts,
     token::{Kind, Owner, Token},
@@ -36,7 +38,7 @@ use std::{
 };
 use verbs::{
     Access, Batch, COMMAND_WORDS, Memory, RESPONSE_SIZE, ReceiveQueue, RegisteredMemory, Registration, Seat,
-    Segment, WcStatus, WorkCompletion,
+    WcStatus, WorkCompletion,
 };
 
 /// Receives beyond the depth of a queue, so that they go back to the device by the dozen.
@@ -178,85 +180,6 @@ fn memory_for(requests: u16, receives: u16) -> Result<[Rc<Memory>; 3], Error> {
     Ok(Memory::several(sizes)?)
 }
 
-/// The data of a command on the short way: its SGL descriptor as two words, and what goes into the capsule.
-pub(crate) type Resolved = ([u64; 2], Option<Segment>);
-
-/// Data of a command on the short way.
-pub(crate) trait Reach {
-    /// How they are reached by a command that goes out from this slot. None if that takes the long way; then nothing was changed.
-    fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved>;
-}
-
-/// Memory of the program that the controller writes to, less than 16 MiB.
-pub(crate) struct ToHost(pub(crate) Piece);
-
-/// Memory of the program that the controller reads, or that goes in the capsule, less than 16 MiB.
-pub(crate) struct ToController(pub(crate) Piece);
-
-/// As [`ToHost`], in several pieces, which the row of the slot is made to name.
-pub(crate) struct SeveralToHost<'a>(pub(crate) &'a [Piece]);
-
-/// As [`ToController`], in several pieces.
-pub(crate) struct SeveralToController<'a>(pub(crate) &'a [Piece]);
-
-impl Reach for ToHost {
-    #[inline(always)]
-    fn reach(self, wire: &Wire, _slot: u32) -> Option<Resolved> {
-        let Self(Piece { address, length }) = self;
-        let found = wire.cache.find(address, length)?;
-        Some(([address, found.writable | u64::from(length)], None))
-    }
-}
-
-impl Reach for ToController {
-    #[inline(always)]
-    fn reach(self, wire: &Wire, _slot: u32) -> Option<Resolved> {
-        let Self(Piece { address, length }) = self;
-        let found = wire.cache.find(address, length)?;
-        if length <= wire.in_capsule_data.get() {
-            let segment = Segment { address, length, local_key: found.local };
-            return Some(([0, IN_CAPSULE | u64::from(length)], Some(segment)));
-        }
-        Some(([address, found.readable | u64::from(length)], None))
-    }
-}
-
-/// The keys of pieces that all lie in the region of the last look-up, or in those of the last two.
-struct InOneRegion<'a, const TO_HOST: bool>(&'a Cache);
-struct InTwoRegions<'a, const TO_HOST: bool>(&'a Cache);
-
-impl<const TO_HOST: bool> Keys for InOneRegion<'_, TO_HOST> {
-    #[inline(always)]
-    fn key(&self, address: u64, length: u32) -> Option<u64> {
-        let found = self.0.find(address, length)?;
-        Some(if TO_HOST { found.writable } else { found.readable })
-    }
-}
-
-impl<const TO_HOST: bool> Keys for InTwoRegions<'_, TO_HOST> {
-    fn key(&self, address: u64, length: u32) -> Option<u64> {
-        let found = self.0.find_either(address, length)?;
-        Some(if TO_HOST { found.writable } else { found.readable })
-    }
-}
-
-impl Reach for SeveralToHost<'_> {
-    #[inline(always)]
-    fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known::<true>(slot, self.0)
-    }
-}
-
-impl Reach for SeveralToController<'_> {
-    #[inline(always)]
-    fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known::<false>(slot, self.0)
-    }
-}
-
-/// The upper half of an SGL descriptor for data in the capsule, at offset 0 (Base 2.0, figures 99 to 101).
-const IN_CAPSULE: u64 = 0x01 << 56;
-
 impl Wire {
     /// Of these parts; a completion reaches the layer above by `upcall`.
     pub(super) fn new(parts: Parts, qpair: Weak<Qpair>, delay: bool, upcall: Upcall) -> Rc<Self> {
@@ -364,27 +287,6 @@ impl Wire {
         } else if let Err(errno) = slot.post(in_capsule) {
             self.was_refused(slot, errno);
         }
-    }
-
-    /// Pieces in memory that was looked up before.
-    #[inline(always)]
-    fn describe_known<const TO_HOST: bool>(&self, slot: u32, pieces: &[Piece]) -> Option<Resolved> {
-        if pieces.len() > self.room_for_descriptors() as usize {
-            return None;
-        }
-        let found = self.rows.describe_known(slot, pieces, InOneRegion::<TO_HOST>(&self.cache));
-        let (sgl, row) = found.or_else(|| self.describe_in_two::<TO_HOST>(slot, pieces))?;
-        Some((sgl, Some(row)))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn describe_in_two<const TO_HOST: bool>(
-        &self,
-        slot: u32,
-        pieces: &[Piece],
-    ) -> Option<([u64; 2], Segment)> {
-        self.rows.describe_known(slot, pieces, InTwoRegions::<TO_HOST>(&self.cache))
     }
 
     #[cold]

@@ -69,10 +69,10 @@ impl IoQpair {
         if let Data::Contiguous(buffer) = data {
             let address = buffer.addr() as u64;
             let parts = InOnePiece { limits, lba: request.lba, blocks: request.blocks, address };
-            let most = self.qpair.request_count() as usize;
+            let most = self.qpair.request_count();
             let count = match limits.boundary {
-                0 => request.blocks.div_ceil(limits.each) as usize,
-                _ => parts.clone().take(most + 1).count(),
+                0 => request.blocks.div_ceil(limits.each),
+                _ => (0..=most).zip(parts.clone()).count() as u32, // `most` and 1 at most
             };
             if count > most {
                 return Err(self.too_many(request));
@@ -80,23 +80,24 @@ impl IoQpair {
             self.send_parts(&common, count, parts)
         } else {
             let parts = self.parts(request, data, limits)?;
-            self.send_parts(&common, parts.len(), parts)
+            // No more than there are requests.
+            self.send_parts(&common, parts.len() as u32, parts)
         }
     }
 
     fn send_parts<P: AsRef<[Piece]>>(
         &self,
         common: &Common<'_>,
-        count: usize,
+        count: u32,
         parts: impl IntoIterator<Item = Part<P>>,
     ) -> Result<(), Error> {
-        if !self.qpair.has_free_requests(count) {
+        if !self.qpair.has_free_requests(count as usize) {
             return Err(transport::Error::NoRequests.into());
         }
         let Common { name, namespace, request, context } = common;
         let split = self.qpair.begin_split(count, *context)?;
         let head = self.head_named(request.transfer.opcode(), *name);
-        for (sent, Part { lba, blocks, data }) in parts.into_iter().enumerate() {
+        for (sent, Part { lba, blocks, data }) in (0..count).zip(parts) {
             let pieces = data.as_ref();
             if let Some(head) = head {
                 let tail = request.tail(lba, blocks);

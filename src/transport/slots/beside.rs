@@ -118,22 +118,24 @@ impl Wholes {
 /// The mark of a part: the rest is the place of the transfer.
 const PART: u16 = 1 << 15;
 
-/// What the requests of a qpair have beside their slots, once one has something.
+/// What the requests of a qpair have beside their slots, once one has something, and the transfers that they are parts of.
 #[derive(Default)]
-pub(super) struct Beside(OnceCell<Box<Tables>>);
+pub(super) struct Beside {
+    tables: OnceCell<Box<Tables>>,
+    wholes: OnceCell<Box<Wholes>>,
+}
 
 struct Tables {
     /// For each slot what it has: nothing (0), an entry by its place and 1, or a part.
     of_slot: Box<[Cell<u16>]>,
     entries: Slab<Entry>,
-    wholes: Wholes,
 }
 
 impl Beside {
     /// The tables for so many slots, which are made if there are none.
     #[inline]
     fn make(&self, slots: usize) -> Result<&Tables, Error> {
-        match self.0.get() {
+        match self.tables.get() {
             Some(tables) => Ok(tables),
             None => self.make_now(slots),
         }
@@ -146,13 +148,22 @@ impl Beside {
         of_slot.try_reserve_exact(slots).map_err(|_| Error::NoMemory)?;
         of_slot.resize(slots, Cell::new(0));
         let of_slot = of_slot.into_boxed_slice();
-        let tables = Tables { of_slot, entries: Slab::default(), wholes: Wholes::new(slots)? };
-        Ok(self.0.get_or_init(|| Box::new(tables)))
+        let tables = Tables { of_slot, entries: Slab::default() };
+        Ok(self.tables.get_or_init(|| Box::new(tables)))
+    }
+
+    /// The transfers of so many slots, and the tables that say whose parts are whose.
+    #[cold]
+    #[inline(never)]
+    fn make_wholes(&self, slots: usize) -> Result<&Wholes, Error> {
+        self.make(slots)?;
+        let wholes = Box::new(Wholes::new(slots)?);
+        Ok(self.wholes.get_or_init(|| wholes))
     }
 
     #[inline]
     fn tables(&self) -> Option<&Tables> {
-        self.0.get().map(|tables| &**tables)
+        self.tables.get().map(|tables| &**tables)
     }
 }
 
@@ -214,10 +225,7 @@ impl Slots {
             0 => Told::Upcall(context),
             part if part & PART != 0 => Told::Part(Split(part & !PART)),
             place => {
-                tables.entries.change(place - 1, |entry| {
-                    entry.ending.held = Some(held);
-                    false
-                });
+                tables.entries.change(place - 1, |entry| entry.ending.held = Some(held));
                 return Ok(());
             }
         };
@@ -262,7 +270,11 @@ impl Slots {
     /// A transfer in so many parts, of which `context` is told once, after the last. Each of them is to be counted, whatever becomes
     /// of it.
     pub(in crate::transport) fn begin_split(&self, parts: u32, context: Context) -> Result<Split, Error> {
-        self.beside.make(self.queue.count())?.wholes.begin(parts, context).ok_or(Error::NoRequests)
+        let wholes = match self.beside.wholes.get() {
+            Some(wholes) => wholes,
+            None => self.beside.make_wholes(self.queue.count())?,
+        };
+        wholes.begin(parts, context).ok_or(Error::NoRequests)
     }
 
     /// So many parts of a transfer have ended like this: whom to tell of what, if they were the last.
@@ -273,12 +285,12 @@ impl Slots {
         parts: u32,
         completion: &Completion,
     ) -> Option<(Context, Completion)> {
-        self.beside.tables()?.wholes.count(split, parts, completion)
+        self.beside.wholes.get()?.count(split, parts, completion)
     }
 
     /// A transfer of which no part was accepted.
     pub(in crate::transport) fn forget_split(&self, split: Split) {
-        if let Some(Tables { wholes, .. }) = self.beside.tables()
+        if let Some(wholes) = self.beside.wholes.get()
             && let Some(whole) = wholes.get(split)
         {
             wholes.end(split, whole);
@@ -289,10 +301,10 @@ impl Slots {
     #[cfg(test)]
     pub(super) fn has_nothing_beside(&self) -> bool {
         let is_empty = |tables: &Tables| {
-            tables.entries.is_empty()
-                && tables.wholes.places.iter().all(|whole| whole.left.get() == 0)
-                && tables.of_slot.iter().all(|there| there.get() == 0)
+            tables.entries.is_empty() && tables.of_slot.iter().all(|there| there.get() == 0)
         };
+        let are_over = |wholes: &Wholes| wholes.places.iter().all(|whole| whole.left.get() == 0);
         self.beside.tables().is_none_or(is_empty)
+            && self.beside.wholes.get().is_none_or(|wholes| are_over(wholes))
     }
 }

@@ -46,16 +46,16 @@ impl<T> Slab<T> {
 
     /// Takes the value out of a place.
     pub(super) fn take(&self, place: u16) -> Option<T> {
-        self.with(|places| places.take(place))
+        self.with(|Places { values, free }| {
+            let value = values.get_mut(usize::from(place))?.take()?;
+            free.push(place);
+            Some(value)
+        })
     }
 
-    /// Changes the value at a place; it is taken out if the change says so.
-    #[inline]
-    pub(super) fn change(&self, place: u16, change: impl FnOnce(&mut T) -> bool) -> Option<T> {
-        self.with(|places| {
-            let value = places.values.get_mut(usize::from(place))?.as_mut()?;
-            if change(value) { places.take(place) } else { None }
-        })
+    /// Changes the value at a place, if there is one.
+    pub(super) fn change(&self, place: u16, change: impl FnOnce(&mut T)) {
+        self.with(|places| places.values.get_mut(usize::from(place))?.as_mut().map(change));
     }
 
     /// What is known of the value at a place.
@@ -69,21 +69,12 @@ impl<T> Slab<T> {
         self.with(|places| places.values.iter().all(Option::is_none))
     }
 
-    #[inline]
     fn with<R>(&self, use_places: impl FnOnce(&mut Places<T>) -> R) -> R {
         let mut places = self.0.take();
         let result = use_places(&mut places);
         // What is replaced is the empty one from above, which owns nothing.
         std::mem::forget(self.0.replace(places));
         result
-    }
-}
-
-impl<T> Places<T> {
-    fn take(&mut self, place: u16) -> Option<T> {
-        let value = self.values.get_mut(usize::from(place))?.take()?;
-        self.free.push(place);
-        Some(value)
     }
 }
 
@@ -98,10 +89,10 @@ mod tests {
         assert_eq!(places, [0, 1, 2, 3]);
         assert_eq!((slab.take(1), slab.take(1), slab.take(4)), (Some(1), None, None));
         assert_eq!((slab.insert(7), slab.insert(8)), (Some(1), Some(4)));
-        assert_eq!(slab.change(1, |value| std::mem::replace(value, 9) == 0), None);
-        assert_eq!(slab.get(1, |value| *value), Some(9));
-        assert_eq!(slab.change(1, |_| true), Some(9));
-        assert_eq!((slab.get(1, |value| *value), slab.change(1, |_| true)), (None, None));
+        slab.change(1, |value| *value = 9);
+        assert_eq!((slab.get(1, |value| *value), slab.take(1)), (Some(9), Some(9)));
+        slab.change(1, |_| panic!("there is none"));
+        assert_eq!(slab.get(1, |value| *value), None);
         for place in [0, 2, 3, 4] {
             assert!(!slab.is_empty());
             slab.take(place).unwrap();

@@ -576,3 +576,26 @@ fn injections_keep_the_gate_shut() {
     assert_eq!((heard.len(), slots.in_use(), slots.has_held()), (3, 0, false));
     assert!(heard.iter().all(|completion| completion.status() == Status::ABORTED_SQ_DELETION));
 }
+
+/// What goes the short way while nothing is watched has no time limit, whatever the slot's request before it had.
+#[test]
+fn a_time_limit_ends_with_the_watch() {
+    let slots = open(1);
+    slots.watch(Some(Duration::ZERO));
+    let slot = slots.take_open().unwrap();
+    slots.set_completer(slot, nobody(), false).unwrap();
+    let id = slots.begin(slot);
+    assert_eq!(slots.late(clock::now().after_exactly(Duration::from_secs(9))), [id]);
+    complete(&slots, (id & slots.mask as u16, id));
+    deliver(&slots).unwrap();
+    let slot = slots.take_open().unwrap();
+    slots.set_completer(slot, nobody(), false).unwrap();
+    let id = slots.begin(slot);
+    complete(&slots, (id & slots.mask as u16, id));
+    deliver(&slots).unwrap();
+    slots.watch(None);
+    slots.settle();
+    outstanding(&slots).unwrap();
+    slots.watch(Some(Duration::ZERO));
+    assert_eq!(slots.late(clock::now().after_exactly(Duration::from_secs(9))), []);
+}
