@@ -380,7 +380,8 @@ fn a_program_may_do_anything_while_it_is_asked_for_pieces() {
             }
             // Reads by the same queue pair, as many as it has requests for, go before.
             let place = qpair.expose_provenance();
-            (SENT.set(0), ENDED.set(0));
+            SENT.set(0);
+            ENDED.set(0);
             MEANWHILE.replace(Some(Box::new(move || {
                 let qpair = std::ptr::with_exposed_provenance_mut(place);
                 let (namespace, none) = (namespace, null_mut());

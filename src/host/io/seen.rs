@@ -108,9 +108,12 @@ impl IoQpair {
         // Each of the ways by itself: one out of several would have to be put together again from memory.
         match (request.transfer, pieces) {
             (Transfer::Read, [piece]) => wire.submit(head, tail, ToHost(*piece), context),
-            (Transfer::Read, several) => wire.submit(head, tail, SeveralToHost(several), context),
             (_, [piece]) => wire.submit(head, tail, ToController(*piece), context),
-            (_, several) => wire.submit(head, tail, SeveralToController(several), context),
+            (Transfer::Read, several) if wire.submit(head, tail, SeveralToHost(several), context) => true,
+            (Transfer::Write, several) if wire.submit(head, tail, SeveralToController(several), context) => {
+                true
+            }
+            (transfer, several) => wire.submit(head, tail, InPieces(transfer, several), context),
         }
     }
 
