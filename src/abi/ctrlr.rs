@@ -362,6 +362,7 @@ fn settle(opts: &mut spdk_nvme_ctrlr_opts, host: &host::Controller) {
     let defaults = host.default_io_qpair_options();
     opts.io_queue_size = defaults.queue_size;
     opts.io_queue_requests = defaults.queue_requests;
+    opts.keep_alive_timeout_ms = u32::try_from(host.keep_alive_timeout().as_millis()).unwrap_or(u32::MAX);
     // A discovery controller is not asked for any, so the wish stands.
     if !host.summary().is_discovery() {
         opts.num_io_queues = host.io_queue_count();

@@ -66,6 +66,8 @@ pub mod async_events {
     pub const NAMESPACE_ATTRIBUTE: u32 = 1 << 8;
     /// Firmware activation notices.
     pub const FIRMWARE_ACTIVATION: u32 = 1 << 9;
+    /// Telemetry log notices; whether there are such says LPA and not OAES.
+    pub const TELEMETRY_LOG: u32 = 1 << 10;
     /// Asymmetric namespace access change notices.
     pub const ANA_CHANGE: u32 = 1 << 11;
     /// Discovery log page change notification.

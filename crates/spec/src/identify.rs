@@ -52,6 +52,8 @@ pub const CMIC_ANA: u8 = 1 << 3;
 pub const LPA_COMMAND_EFFECTS: u8 = 1 << 1;
 /// LPA bit 2: log pages can be read from an offset, with lengths of 32 bits.
 pub const LPA_EXTENDED_DATA: u8 = 1 << 2;
+/// LPA bit 3: there are telemetry log pages.
+pub const LPA_TELEMETRY: u8 = 1 << 3;
 /// CTRATT bit 19: Flexible Data Placement is supported.
 pub const CTRATT_FDP: u32 = 1 << 19;
 /// OACS bit 0: Security Send and Security Receive are supported.
