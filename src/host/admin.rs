@@ -242,8 +242,13 @@ impl AdminQueue {
 
     /// Memory that the controller may write to while this queue is connected.
     pub(super) fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
+        self.buffer_for(length, Access::RemoteWrite)
+    }
+
+    /// Memory that the controller may reach so while this queue is connected.
+    pub(super) fn buffer_for(&self, length: usize, access: Access) -> Result<Rc<RegisteredMemory>, Error> {
         let domain = self.qpair.domain().ok_or(Error::ControllerFailed)?;
-        RegisteredMemory::new(&domain, length, Access::RemoteWrite)
+        RegisteredMemory::new(&domain, length, access)
             .map(Rc::new)
             .map_err(|error| Error::Transport(error.into()))
     }

@@ -18,10 +18,10 @@ use crate::clock;
 use spec::{
     Command, Status,
     fabrics::{DISCOVERY_NQN, PropertySize},
-    feature::{FeatureId, QueueCounts, async_events},
+    feature::{FeatureId, QueueCounts, async_events, host_behavior_with_extended_lba_formats},
     identify::{
-        CNTRLTYPE_DISCOVERY, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS, CTRATT_EXTENDED_LBA_FORMATS, Cns,
-        ControllerView, IDENTIFY_SIZE, LPA_TELEMETRY, SGLS_KEYED,
+        CNTRLTYPE_DISCOVERY, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerView,
+        IDENTIFY_SIZE, LPA_TELEMETRY, SGLS_KEYED,
     },
     registers::{self, Cap, Cc, Csts, Vs},
 };
@@ -122,6 +122,11 @@ async fn steps(
     let namespaces = namespaces(work, &summary, &Listing::default(), Changed::All, true).await?;
     let access = access(work, &summary, &namespaces, false, true).await?;
     configure_arbitration(work, options, properties).await?;
+    if summary.has_extended_lba_formats() {
+        let command = Command::set_features(FeatureId::HOST_BEHAVIOR_SUPPORT, 0);
+        let data = host_behavior_with_extended_lba_formats();
+        work.write("Set Features (Host Behavior Support)", command, &data).await?;
+    }
     Ok(Found { summary, namespaces, access })
 }
 
@@ -493,11 +498,11 @@ async fn namespace(work: &Work, id: u32, summary: &Summary, found: &mut Listing)
     } else {
         None
     };
-    let Some(facts) = Facts::of(&data, descriptors.as_deref().map(Deref::deref))? else {
+    let Some(mut facts) = Facts::of(&data, descriptors.as_deref().map(Deref::deref))? else {
         return Ok(()); // it went inactive since it was listed
     };
     let has_specific = match facts.command_set() {
-        CSI_NVM => summary.view().ctratt() & CTRATT_EXTENDED_LBA_FORMATS != 0,
+        CSI_NVM => summary.has_extended_lba_formats(),
         csi => csi == CSI_ZONED,
     };
     let specific = if has_specific && summary.properties.cc.css() == Cc::CSS_IOCS {
@@ -506,7 +511,11 @@ async fn namespace(work: &Work, id: u32, summary: &Summary, found: &mut Listing)
     } else {
         None
     };
-    found.add(id, facts, &data, specific.as_deref().map(Deref::deref))
+    let specific = specific.as_deref().map(Deref::deref);
+    if let Some(specific) = specific {
+        facts.learn_of_command_set(&data, specific);
+    }
+    found.add(id, facts, &data, specific)
 }
 
 #[cfg(test)]

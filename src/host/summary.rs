@@ -7,7 +7,7 @@ use super::{Error, admin::Page, bring_up::Properties, published::SharedPage, sha
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use spec::{
-    identify::{CMIC_ANA, ControllerView},
+    identify::{CMIC_ANA, CTRATT_EXTENDED_LBA_FORMATS, ControllerView},
     registers,
 };
 use std::sync::Arc;
@@ -148,6 +148,11 @@ impl Summary {
     /// Bytes that one command may transfer by MDTS (Base 2.0, 5.17.2.1); what is longer is split.
     pub fn largest_transfer(&self) -> u32 {
         self.properties.largest_transfer(&self.view())
+    }
+
+    /// Whether there may be LBA formats beyond the first 16, which this host says that it knows.
+    pub fn has_extended_lba_formats(&self) -> bool {
+        !self.is_discovery && self.view().ctratt() & CTRATT_EXTENDED_LBA_FORMATS != 0
     }
 
     /// Bytes of data that an I/O command capsule may carry right behind its command.

@@ -57,6 +57,17 @@ impl QueueCounts {
     }
 }
 
+/// Bytes of Host Behavior Support (Base figure 341).
+pub const HOST_BEHAVIOR_SIZE: usize = 512;
+
+/// The data of Host Behavior Support of a host that knows LBA formats beyond the first 16, with guards beyond 16 bits (LBAFEE; Base figure 341).
+#[must_use]
+pub const fn host_behavior_with_extended_lba_formats() -> [u8; HOST_BEHAVIOR_SIZE] {
+    let mut data = [0; HOST_BEHAVIOR_SIZE];
+    data[2] = 1;
+    data
+}
+
 /// Bits of Asynchronous Event Configuration, and of OAES in Identify Controller where they exist there (Base figure
 /// 325).
 pub mod async_events {
