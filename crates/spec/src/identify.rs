@@ -150,6 +150,8 @@ fields! { ControllerView, ControllerImage,
     mdts set_mdts u8 u8_at 77;
     /// Controller id.
     cntlid set_cntlid u16 u16_at 78;
+    /// RTD3 entry latency in microseconds: how long a shutdown may take; 0 is not told.
+    rtd3e set_rtd3e u32 u32_at 88;
     /// Optional asynchronous events supported.
     oaes set_oaes u32 u32_at 92;
     /// Controller attributes.
