@@ -437,7 +437,11 @@ impl Controller {
                     "{label}: the controller is lost: a Keep Alive was due {ago:.1} s ago and nobody polled the Admin Queue since, so its timer ran out"
                 );
             }
-            self.apply_or_ignore(Event::Lost);
+            self.apply_or_ignore(match self.failure_reason() {
+                // An error of its own, which no word of the controller came with: programs look for another path then.
+                FailureReason::Unknown => Event::QueueFailed,
+                _ => Event::Lost,
+            });
         }
         let is_at_rest = self.admin.qpair().is_at_rest();
         if is_at_rest && self.life.get().stage == Stage::Disconnecting {
