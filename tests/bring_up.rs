@@ -11,24 +11,30 @@ use common::{
     lines::{errors, record},
     *,
 };
-use face::{Handle, KEEP_ALIVE_TIMEOUT_MS, connect_to, spdk_nvme_detach, transport_id};
-use spdk_nvme_rdma::host::{Controller, ControllerOptions, Error, TransportId};
+use face::*;
+use spdk_nvme_rdma::host::{
+    Completer, Controller, ControllerOptions, Error, FailureReason, Payload, TransportId,
+};
 use spec::{
     AdminOpcode, Command, Completion, FabricsType, Status,
     fabrics::DISCOVERY_NQN,
     feature::{FeatureId, async_events},
     identify::Cns,
     namespace::{LbaFormat, NamespaceImage},
-    registers::{self, Cc, Csts, Vs},
+    registers::{self, Cap, Cc, Csts, Vs},
 };
 use std::{
     cell::{Cell, RefCell},
+    ffi::c_void,
+    ptr::null_mut,
     rc::Rc,
     time::Duration,
 };
+use tracing::Level;
 
 unsafe extern "C" {
     fn spdk_nvme_ctrlr_get_opts(controller: Handle) -> *const u8;
+    fn spdk_nvme_ctrlr_fail(controller: Handle);
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -71,30 +77,54 @@ fn claim(answer: &mut target::Answer<'_>, at: usize, bytes: &[u8]) {
     }
 }
 
+const RTD3E: usize = 88;
 const OAES: usize = 92;
 const AERL: usize = 259;
 const LPA: usize = 261;
 const KAS: usize = 320;
 const NN: usize = 516;
+const SGLS: usize = 536;
 const IOCCSZ: usize = 1792;
 
 fn keeping_alive(world: &World, timeout: Duration) -> ControllerOptions {
     ControllerOptions { keep_alive_timeout: timeout, ..world.options() }
 }
 
-/// What a program that asks for 10 s sees in its controller's options.
-fn keep_alive_option(subnqn: &str) -> u32 {
-    let controller = connect_to(&transport_id(subnqn, PORT), 0, |options| {
-        // SAFETY: the member lies within the options; it need not be aligned.
-        unsafe { options.add(KEEP_ALIVE_TIMEOUT_MS).cast::<u32>().write_unaligned(10_000) };
-    });
+/// Where members of the controller options begin, as `tests/abi` compares them.
+const RETRY_COUNT: usize = 20;
+const IO_QUEUE_SIZE: usize = 24;
+const COMMAND_SET: usize = 572;
+const ACK_TIMEOUT: usize = 583;
+const ADMIN_QUEUE_SIZE: usize = 584;
+
+/// Writes a member of options.
+fn set<T>(options: *mut u8, at: usize, value: T) {
+    // SAFETY: the member lies within the options; it need not be aligned.
+    unsafe { options.add(at).cast::<T>().write_unaligned(value) };
+}
+
+/// A member of the options that a program sees of its controller.
+fn option<T>(controller: Handle, at: usize) -> T {
+    // SAFETY: the handle is live, and the member, an integer, lies within the options; it need not be aligned.
+    unsafe { spdk_nvme_ctrlr_get_opts(controller).add(at).cast::<T>().read_unaligned() }
+}
+
+fn attached(subnqn: &str, change: impl FnOnce(*mut u8)) -> Handle {
+    let controller = connect_to(&transport_id(subnqn, PORT), 0, change);
     assert!(!controller.is_null());
-    // SAFETY: the handle is live, and the member lies within the options; they need not be aligned.
-    let option = unsafe {
-        spdk_nvme_ctrlr_get_opts(controller).add(KEEP_ALIVE_TIMEOUT_MS).cast::<u32>().read_unaligned()
-    };
+    controller
+}
+
+fn detached(controller: Handle) {
     // SAFETY: on this thread, which is the only one.
     assert_eq!(unsafe { spdk_nvme_detach(controller) }, 0);
+}
+
+/// What a program that asks for 10 s sees in its controller's options.
+fn keep_alive_option(subnqn: &str) -> u32 {
+    let controller = attached(subnqn, |options| set(options, KEEP_ALIVE_TIMEOUT_MS, 10_000_u32));
+    let option = option(controller, KEEP_ALIVE_TIMEOUT_MS);
+    detached(controller);
     option
 }
 
@@ -568,4 +598,246 @@ fn a_request_for_an_event_that_fails_is_armed_again() {
         detach(&controller);
     }
     world.finish(None);
+}
+
+/// The options say what is used: of queues what the controller has, of command sets what it was enabled with, and of limits what they are.
+#[test]
+fn options_say_what_is_used() {
+    let world = World::new();
+    let size = |controller| {
+        let mut options: Room = [0; 512];
+        // SAFETY: the options have room, and the handle is live.
+        unsafe {
+            spdk_nvme_ctrlr_get_default_io_qpair_opts(controller, options.as_mut_ptr().cast(), 72);
+            options.as_ptr().cast::<u32>().add(1).read()
+        }
+    };
+    for (given, expected) in [(65_535, 128), (256, 128), (64, 64), (1, 2)] {
+        let controller = attached(NQN, |options| set(options, IO_QUEUE_SIZE, given));
+        assert_eq!(option::<u32>(controller, IO_QUEUE_SIZE), expected, "{given}");
+        assert_eq!(size(controller), expected);
+        detached(controller);
+    }
+    for (given, expected) in [(0, 3), (2, 3), (4, 4), (32, 32), (100, 100)] {
+        let controller = attached(NQN, |options| set(options, ADMIN_QUEUE_SIZE, given));
+        assert_eq!(option::<u16>(controller, ADMIN_QUEUE_SIZE), expected, "{given}");
+        detached(controller);
+    }
+    for (given, expected, told) in [((8_u8, 32_u8), (7, 31), 1), ((7, 31), (7, 31), 0)] {
+        let (controller, lines) = record(|| {
+            attached(NQN, |options| {
+                set::<u8>(options, RETRY_COUNT, given.0);
+                set::<u8>(options, ACK_TIMEOUT, given.1);
+            })
+        });
+        assert_eq!((option::<u8>(controller, RETRY_COUNT), option::<u8>(controller, ACK_TIMEOUT)), expected);
+        let lines: Vec<_> = lines.iter().filter(|(_, line)| line.contains("transport_retry_count")).collect();
+        assert_eq!(lines.len(), told, "{lines:?}");
+        assert!(lines.iter().all(|(level, _)| *level == Level::INFO), "{lines:?}");
+        detached(controller);
+    }
+    world.finish(None);
+}
+
+/// The command set that a program chooses is enabled if the controller offers it, and else the NVM command set; without a choice the one that
+/// all others are part of.
+#[test]
+fn the_command_set_is_chosen_of_what_there_is() {
+    for (offered, chosen, expected) in [
+        (Cap::CSS_NVM, 8_u32, Cc::CSS_NVM),
+        (Cap::CSS_NVM | Cap::CSS_IOCS, 8, Cc::CSS_IOCS),
+        (Cap::CSS_NVM | Cap::CSS_IOCS, 0, Cc::CSS_NVM),
+        (Cap::CSS_NVM, 6, Cc::CSS_NVM),
+        (Cap::CSS_NVM, 7, Cc::CSS_NVM),
+        (Cap::CSS_NVM | Cap::CSS_ADMIN_ONLY, 7, Cc::CSS_ADMIN_ONLY),
+        (Cap::CSS_ADMIN_ONLY, 8, Cc::CSS_NVM),
+        (0, u32::MAX, Cc::CSS_NVM),
+    ] {
+        let world = World::new();
+        let enabled = Rc::new(Cell::new(None));
+        let (seen, mut is_enabled) = (enabled.clone(), false);
+        world.set_liar(move |answer| {
+            let command = answer.command;
+            match step(command) {
+                Step::Get(registers::CAP) => {
+                    answer.completion = done(command).with_result(Cap::fabrics(127, 4, offered).0);
+                }
+                Step::Enable(true) => {
+                    is_enabled = true;
+                    seen.set(Some(Cc(command.property_value() as u32).css()));
+                    answer.completion = done(command);
+                }
+                // The target takes the NVM command set alone.
+                Step::Get(registers::CSTS) if is_enabled => {
+                    let csts = Csts::default().with_rdy(true).0 | 2 << 2;
+                    answer.completion = done(command).with_result(u64::from(csts));
+                }
+                Step::Identify(_) if !answer.completion.is_success() => {
+                    let mut page = vec![0; 4096];
+                    page[SGLS..][..4].copy_from_slice(&5_u32.to_le_bytes());
+                    page[IOCCSZ..][..4].copy_from_slice(&4_u32.to_le_bytes());
+                    (answer.page, answer.completion) = (Some(page), done(command));
+                }
+                _ => {}
+            }
+        });
+        let controller = connect_to(&transport_id(NQN, PORT), 0, |options| set(options, COMMAND_SET, chosen));
+        assert_eq!(enabled.get(), Some(expected), "{chosen} of {offered:#x}");
+        if !controller.is_null() {
+            assert_eq!(option::<u32>(controller, COMMAND_SET), u32::from(expected));
+            detached(controller);
+        }
+        assert!(!controller.is_null(), "{chosen} of {offered:#x}");
+        world.finish(None);
+    }
+}
+
+/// A port is a number from 1 on, of the controller or the host's own.
+#[test]
+fn no_port_is_0() {
+    let world = World::new();
+    for port in ["0", "00", "65536", ""] {
+        let id = TransportId { trsvcid: port.to_owned(), ..world.id() };
+        let own = ControllerOptions { source_service: Some(port.to_owned()), ..world.options() };
+        for (id, options) in [(id, world.options()), (world.id(), own)] {
+            let (result, lines) = record(|| Controller::connect(id, options).map(drop));
+            assert!(matches!(result, Err(Error::InvalidArgument(_))), "{port}: {result:?}");
+            assert!(errors(&lines).len() == 1 && errors(&lines)[0].contains("from 1 to 65535"), "{lines:?}");
+        }
+    }
+    world.finish(None);
+}
+
+extern "C" fn declines(_: *mut c_void, _: *const c_void, _: *mut u8) -> bool {
+    false
+}
+
+extern "C" fn attaches(_: *mut c_void, _: *const c_void, _: Handle, _: *const u8) {
+    panic!("nobody is to be attached");
+}
+
+/// Who declines the only controller that there is to try hears that there is none.
+#[test]
+fn a_program_that_declines_a_controller_is_told_that_there_is_none() {
+    let world = World::new();
+    for (subnqn, rc, lines_wanted) in [(NQN, -1, 1), (DISCOVERY_NQN, 0, 0)] {
+        let id = transport_id(subnqn, PORT);
+        let (found, lines) = record(|| {
+            // SAFETY: the id is one, and the functions are what is called for here.
+            unsafe { spdk_nvme_probe(id.as_ptr().cast(), null_mut(), declines, attaches, null_mut()) }
+        });
+        assert_eq!(found, rc, "{subnqn}");
+        assert_eq!(errors(&lines).len(), lines_wanted, "{lines:?}");
+        assert!(errors(&lines).iter().all(|line| line.contains("probe_cb")), "{lines:?}");
+    }
+    world.finish(None);
+}
+
+/// A program that has its controller fail knows why it gets no qpair of it.
+#[test]
+fn a_failed_controller_has_no_qpair_and_no_line() {
+    let world = World::new();
+    let controller = attached(NQN, |_| {});
+    // SAFETY: the handle is live.
+    let (qpair, lines) = record(|| unsafe {
+        spdk_nvme_ctrlr_fail(controller);
+        spdk_nvme_ctrlr_alloc_io_qpair(controller, std::ptr::null(), 0)
+    });
+    assert!(qpair.is_null());
+    assert!(errors(&lines).iter().all(|line| line.contains("has failed")), "{lines:?}");
+    detached(controller);
+    world.finish(None);
+}
+
+/// An error of the Admin Queue itself is one of the controller, which may be looked for elsewhere then; its end by the controller is not.
+#[test]
+fn a_controller_whose_admin_queue_fails_has_failed() {
+    for (how, reason, failed) in [
+        (
+            "faults quiet; next qp_num 7001; wc recv qp 7001 30-1000 status LOC_PROT_ERR",
+            FailureReason::Unknown,
+            true,
+        ),
+        (
+            "faults quiet; next qp_num 7001; wc send qp 7001 30-1000 error RETRY_EXC_ERR",
+            FailureReason::Unknown,
+            true,
+        ),
+        ("", FailureReason::Remote, false),
+    ] {
+        let world = World::new();
+        if !how.is_empty() {
+            softverbs::control(how).unwrap();
+        }
+        let (controller, lines) = record(|| {
+            let controller = world.controller();
+            if how.is_empty() {
+                world.kill_target();
+            }
+            until("the loss", || {
+                let command = Command::get_features(FeatureId::NUMBER_OF_QUEUES, 0);
+                let _ = controller.submit_admin(command, Payload::None, Completer::Shared(Rc::new(|_| {})));
+                controller.process_admin_completions().is_err()
+            });
+            controller
+        });
+        softverbs::control("faults off").unwrap();
+        assert_eq!((controller.failure_reason(), controller.has_failed()), (reason, failed), "{lines:?}");
+        let mut elsewhere = world.id();
+        elsewhere.trsvcid = String::from("4421");
+        let set = controller.set_transport_id(elsewhere);
+        assert_eq!(set, if failed { Ok(()) } else { Err(Error::NotFailed) });
+        assert_eq!(errors(&lines).len(), 1, "{lines:?}");
+        world.finish(Some(controller));
+    }
+}
+
+/// A controller that never says that it has shut down has the time that it claims for that, ten seconds at least, and is asked less often the
+/// longer it takes. One that is not enabled is not disabled.
+#[test]
+fn a_shutdown_has_the_time_that_the_controller_says() {
+    for (rtd3e, seconds) in [(0_u32, 10), (9_000_000, 10), (30_000_000, 30)] {
+        let world = World::new();
+        let mut is_going = false;
+        let steps = note_steps(&world, move |answer| {
+            claim(answer, RTD3E, &rtd3e.to_le_bytes());
+            match step(answer.command) {
+                Step::Enable(_) => is_going = Cc(answer.command.property_value() as u32).shn() != 0,
+                Step::Get(registers::CSTS) if is_going => {
+                    let csts = Csts::default().with_rdy(true).0 | 1 << 2;
+                    answer.completion = done(answer.command).with_result(u64::from(csts));
+                }
+                _ => {}
+            }
+        });
+        // A command may take less than that.
+        let options = ControllerOptions { admin_timeout: Duration::from_secs(2), ..world.options() };
+        let controller = Controller::connect(world.id(), options).unwrap();
+        steps.take();
+        let begin = softverbs::sim::now();
+        detach(&controller);
+        let took = softverbs::sim::now() - begin;
+        assert!((seconds * SECOND..(seconds + 2) * SECOND).contains(&took), "{took} for {rtd3e}");
+        let steps = steps.take();
+        assert_eq!(steps[..3], [Step::Get(registers::CC), Step::Enable(true), Step::Get(registers::CSTS)]);
+        assert!((20..=11 * seconds as usize).contains(&steps.len()), "{} commands", steps.len());
+        drop(controller);
+        world.finish(None);
+    }
+    for enabled in [true, false] {
+        let world = World::new();
+        let options = ControllerOptions { no_shutdown_notification: true, ..world.options() };
+        let controller = Controller::connect(world.id(), options).unwrap();
+        let steps = note_steps(&world, move |answer| {
+            if step(answer.command) == Step::Get(registers::CC) && !enabled {
+                answer.completion = done(answer.command).with_result(0);
+            }
+        });
+        detach(&controller);
+        let mut expected = vec![Step::Get(registers::CC)];
+        expected.extend(enabled.then_some(Step::Enable(false)));
+        assert_eq!(steps.take(), expected);
+        drop(controller);
+        world.finish(None);
+    }
 }

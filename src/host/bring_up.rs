@@ -148,14 +148,11 @@ async fn enable(work: &Work, options: &ControllerOptions) -> Result<Properties, 
         set_cc(work, "disabling", cc.with_en(false)).await?;
     }
     await_csts(work, "disabling", |csts| !csts.rdy(), timeout).await?;
-    let command_sets = if cap.css() & Cap::CSS_IOCS != 0 {
-        Cc::CSS_IOCS
-    } else if cap.css() & Cap::CSS_NVM != 0 || cap.css() == 0 {
-        Cc::CSS_NVM
-    } else {
-        Cc::CSS_ADMIN_ONLY
-    };
-    let cc = Cc::enabled(command_sets).with_mps(cap.mpsmin()).with_ams(mechanism);
+    // A controller without any has to be enabled by some value, and not all take the one for that.
+    let wanted = options.command_set.unwrap_or(Cc::CSS_IOCS);
+    let is_offered = wanted < u8::BITS as u8 && cap.css() & 1 << wanted != 0;
+    let command_set = if is_offered { wanted } else { Cc::CSS_NVM };
+    let cc = Cc::enabled(command_set).with_mps(cap.mpsmin()).with_ams(mechanism);
     set_cc(work, "enabling", cc).await?;
     let csts = await_csts(work, "enabling", |csts| csts.rdy() || csts.cfs(), timeout).await?;
     if csts.cfs() {

@@ -345,7 +345,7 @@ impl Controller {
     /// The options that an I/O qpair gets if the program does not say.
     pub fn default_io_qpair_options(&self) -> IoQpairOptions {
         IoQpairOptions {
-            queue_size: self.options.io_queue_size,
+            queue_size: self.options.io_queue_size.min(u32::from(self.capabilities().mqes()) + 1),
             queue_requests: self.options.io_queue_requests,
             delay_cmd_submit: false,
             create_only: false,
@@ -636,7 +636,7 @@ fn unconnected(id: &TransportId, options: &ControllerOptions) -> Result<AdminQue
     };
     check_nqn(&id.subnqn).map_err(|error| invalid("subsystem", &id.subnqn, error))?;
     check_host_nqn(&options.hostnqn).map_err(|error| invalid("host", &options.hostnqn, error))?;
-    let queue_size = options.admin_queue_size.max(spec::fabrics::ADMIN_QUEUE_ENTRIES_MIN);
+    let queue_size = options.admin_queue_size.max(ControllerOptions::ADMIN_QUEUE_SIZE_MIN);
     let configuration = QpairConfiguration {
         queue_id: 0,
         queue_size,
@@ -691,6 +691,5 @@ fn source_address(id: &TransportId, options: &ControllerOptions) -> Result<Optio
         super::AddressFamily::Ipv6 => "::",
     };
     let address = options.source_address.as_deref().unwrap_or(any);
-    let service = options.source_service.as_deref().unwrap_or("0");
-    socket_address(id.address_family, address, service).map(Some)
+    socket_address(id.address_family, address, options.source_service.as_deref()).map(Some)
 }

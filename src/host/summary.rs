@@ -119,6 +119,11 @@ impl Summary {
         self.properties.cc.ams()
     }
 
+    /// The command sets that the controller was enabled with, as CC.CSS names them.
+    pub fn command_set(&self) -> u8 {
+        self.properties.cc.css()
+    }
+
     /// The VS property.
     pub fn version(&self) -> registers::Vs {
         self.properties.vs
@@ -145,14 +150,14 @@ impl Summary {
         if self.is_discovery { 0 } else { self.view().nn() }
     }
 
-    /// Bytes that one command may transfer by MDTS (Base 2.0, 5.17.2.1); what is longer is split.
-    pub fn largest_transfer(&self) -> u32 {
-        self.properties.largest_transfer(&self.view())
-    }
-
     /// Whether there may be LBA formats beyond the first 16, which this host says that it knows.
     pub fn has_extended_lba_formats(&self) -> bool {
         !self.is_discovery && self.view().ctratt() & CTRATT_EXTENDED_LBA_FORMATS != 0
+    }
+
+    /// Bytes that one command may transfer by MDTS (Base 2.0, 5.17.2.1); what is longer is split.
+    pub fn largest_transfer(&self) -> u32 {
+        self.properties.largest_transfer(&self.view())
     }
 
     /// Bytes of data that an I/O command capsule may carry right behind its command.
