@@ -226,6 +226,11 @@ impl AdminQueue {
         let _ = self.look();
     }
 
+    /// What the last look at the Keep Alives said.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.get()
+    }
+
     /// Looks after the Keep Alives. Once the controller is silent it stays so.
     pub(super) fn look(&self) -> Pulse {
         if self.pulse.get() == Pulse::Alive {

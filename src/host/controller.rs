@@ -424,7 +424,11 @@ impl Controller {
         let polled = self.admin.qpair().process_completions(0);
         if polled.is_ok() {
             if self.admin.look() == Pulse::Silent {
-                self.found_silent();
+                self.tell_silent();
+                // The program may have gone on to a new association.
+                if self.admin.pulse() == Pulse::Silent {
+                    self.found_silent();
+                }
             }
             self.events.sum_up(&self.admin);
             if self.takes_events() {
