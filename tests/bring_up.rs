@@ -739,12 +739,12 @@ fn a_failed_controller_has_no_qpair_and_no_line() {
     let world = World::new();
     let controller = attached(NQN, |_| {});
     // SAFETY: the handle is live.
-    let (qpair, lines) = record(|| unsafe {
-        spdk_nvme_ctrlr_fail(controller);
-        spdk_nvme_ctrlr_alloc_io_qpair(controller, std::ptr::null(), 0)
-    });
+    unsafe { spdk_nvme_ctrlr_fail(controller) };
+    // SAFETY: as before.
+    let (qpair, lines) =
+        record(|| unsafe { spdk_nvme_ctrlr_alloc_io_qpair(controller, std::ptr::null(), 0) });
     assert!(qpair.is_null());
-    assert!(errors(&lines).iter().all(|line| line.contains("has failed")), "{lines:?}");
+    assert_eq!(errors(&lines), Vec::<&str>::new());
     detached(controller);
     world.finish(None);
 }
