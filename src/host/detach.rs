@@ -46,12 +46,16 @@ impl Controller {
         self.apply_or_ignore(Event::Detach);
     }
 
+    /// How long the controller may take to shut down.
+    pub fn shutdown_time(&self) -> Duration {
+        shutdown_time(self.summary().view().rtd3e())
+    }
+
     pub(super) fn begin_shut_down(&self) {
         if !self.admin.qpair().is_connected() {
             return self.begin_disconnect_for_good();
         }
-        let time = shutdown_time(self.summary().view().rtd3e());
-        let budget = Budget::new("shutting down", clock::now(), time, SHUTDOWN_COMMANDS);
+        let budget = Budget::new("shutting down", clock::now(), self.shutdown_time(), SHUTDOWN_COMMANDS);
         let work = Work::new(&self.admin, budget);
         let shut_down = shut_down(work, !self.options.no_shutdown_notification);
         self.ending.set(Ending::ShuttingDown(Box::pin(shut_down)));
