@@ -20,7 +20,7 @@ use face::*;
 use spec::{
     AdminOpcode, Completion, FabricsType, Status,
     ana::{ANA_DESCRIPTOR_SIZE, ANA_HEADER_SIZE},
-    feature::AsyncEvent,
+    feature::{AsyncEvent, FeatureId},
     identify::{CMIC_ANA, CTRATT_EXTENDED_LBA_FORMATS, Cns, LPA_EXTENDED_DATA},
     log::LogPageId,
     namespace::{
@@ -47,6 +47,8 @@ unsafe extern "C" {
     fn spdk_nvme_zns_ctrlr_get_data(controller: Handle) -> *const [u8; 4096];
     fn spdk_nvme_ctrlr_register_aer_callback(controller: Handle, told: Done, argument: *mut c_void);
     fn spdk_nvme_ctrlr_reset(controller: Handle) -> i32;
+    fn spdk_nvme_ns_get_pi_format(namespace: Handle) -> u32;
+    fn spdk_nvme_ctrlr_is_feature_supported(controller: Handle, feature: u8) -> bool;
 }
 
 const PORT: u16 = 4420;
@@ -62,7 +64,7 @@ const ACCESS_CHANGED: AsyncEvent = AsyncEvent::new(2, 3, 0xc);
 #[derive(Default)]
 struct Claims {
     namespaces: Vec<u32>,
-    /// The ANA log, and what it is from the next event on.
+    /// The ANA log, and what it is once the bring-up that brings an event has read it.
     log: Vec<u8>,
     next: Option<Vec<u8>>,
     has_log: bool,
@@ -71,6 +73,7 @@ struct Claims {
     groups: u32,
     mdts: u8,
     events: Vec<AsyncEvent>,
+    is_told: bool,
     /// Of each command that asked for the log: how many bytes, and whether the event was to stay.
     asked: Vec<(u64, bool)>,
     /// The data of the NVM and of the zoned command set for controllers, those of a command set for namespaces; and the command set of each
@@ -83,6 +86,9 @@ struct Claims {
     is_made_up: bool,
     cc: u32,
     identified: u32,
+    /// The data of each Host Behavior Support.
+    behaviors: Vec<Vec<u8>>,
+    refuses_behavior: bool,
 }
 
 type Shared = Rc<RefCell<Claims>>;
@@ -129,16 +135,20 @@ impl Claims {
         match AdminOpcode(command.opcode()) {
             AdminOpcode::ASYNC_EVENT_REQUEST if !self.events.is_empty() => {
                 let event = self.events.remove(0);
-                if let Some(next) = self.next.take() {
-                    self.log = next;
-                    self.asked.clear();
-                }
+                self.is_told = true;
                 answer.hold = false;
                 answer.completion = Completion::new(0, command.cid(), Status::SUCCESS).with_cdw0(event.0);
             }
             AdminOpcode::ASYNC_EVENT_REQUEST => answer.hold = true,
             AdminOpcode::IDENTIFY => self.identify(answer),
             AdminOpcode::GET_LOG_PAGE if command.log_page_id() == LogPageId::ASYMMETRIC_NAMESPACE_ACCESS => {
+                // The bring-up that the event came in has read the log as it was.
+                if !std::mem::take(&mut self.is_told)
+                    && let Some(next) = self.next.take()
+                {
+                    self.log = next;
+                    self.asked.clear();
+                }
                 self.asked.push((command.log_page_length(), command.log_page_rae()));
                 let from = usize::try_from(command.log_page_offset()).unwrap();
                 assert!(from == 0 || self.has_offsets, "the controller has none");
@@ -156,6 +166,17 @@ impl Claims {
             AdminOpcode::FABRICS if self.is_made_up => self.property(answer),
             AdminOpcode::SET_FEATURES if self.is_made_up => {
                 answer.completion = Completion::new(0, command.cid(), Status::SUCCESS);
+                if FeatureId(command.cdw10() as u8) == FeatureId::HOST_BEHAVIOR_SUPPORT {
+                    let data = answer.remote.as_ref().unwrap().first;
+                    // SAFETY: host and target share this process, and the host's buffer lives as long as its command.
+                    let data = unsafe {
+                        std::slice::from_raw_parts(data.address as usize as *const u8, data.length as usize)
+                    };
+                    self.behaviors.push(data.to_vec());
+                    if self.refuses_behavior {
+                        refuse(answer);
+                    }
+                }
             }
             _ => {}
         }
@@ -189,7 +210,7 @@ impl Claims {
             }
             Cns::NAMESPACE => {
                 let mut image = NamespaceImage::default();
-                image.set_nsze(100).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+                image.set_nsze(100).set_ncap(100).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
                 answer_with(answer, image.0.to_vec());
             }
             Cns::NAMESPACE_DESCRIPTORS => {
@@ -293,7 +314,8 @@ fn listen(controller: Handle) {
     unsafe { spdk_nvme_ctrlr_register_aer_callback(controller, told, null_mut()) };
 }
 
-/// Lets the controller tell of these events. A request for one is answered when it comes, and a reset requests them anew.
+/// Lets the controller tell of these events. A request for one is answered when it comes, and a reset requests them anew; the log is another
+/// one once that has read it.
 fn provoke(controller: Handle, shared: &Shared, events: &[AsyncEvent], next: Option<Vec<u8>>) {
     (0..20).for_each(|_| turn());
     // Those of before the reset are not answered.
@@ -502,6 +524,16 @@ fn data_of_command_sets() {
     assert_eq!((nvm(2), nvm(3)), (None, None), "refused, or not active");
     assert_eq!(nvm(5), None, "of another command set, whatever there is");
     assert_eq!((zoned(5), zoned(1), zoned(2)), (Some(page(5)), None, None));
+    // The format of the protection information is in the first of these data: bits 8:7 from byte 12 on.
+    // SAFETY: the handles are live.
+    let pi_format = |id| unsafe { spdk_nvme_ns_get_pi_format(namespace(controller, id)) };
+    assert_eq!((pi_format(1), pi_format(2), pi_format(3), pi_format(5)), (2, 0, 0, 0));
+    // It was told that this host knows the formats.
+    let mut knows_formats = vec![0; 512];
+    knows_formats[2] = 1;
+    assert_eq!(shared.borrow().behaviors, [&knows_formats[..]]);
+    // SAFETY: as before.
+    assert!(unsafe { spdk_nvme_ctrlr_is_feature_supported(controller, FeatureId::HOST_BEHAVIOR_SUPPORT.0) });
     // SAFETY: NULL is no handle.
     unsafe {
         assert!(spdk_nvme_nvm_ns_get_data(null_mut()).is_null());
@@ -521,6 +553,7 @@ fn data_of_command_sets() {
     }
     reset(controller);
     assert_eq!((nvm(1), nvm(2)), (Some(page(9)), Some(page(2))));
+    assert_eq!(shared.borrow().behaviors.len(), 2, "each association anew");
     // SAFETY: as before.
     unsafe {
         assert_eq!((own(), spdk_nvme_nvm_ns_get_data(one)), (of_controller, of_one));
@@ -539,6 +572,18 @@ fn data_of_command_sets() {
     end(world, controller);
 }
 
+/// A controller that has extended LBA formats and does not want to hear that this host knows them is none.
+#[test]
+fn a_controller_that_refuses_its_own_lba_formats() {
+    let world = World::new();
+    claims(&world, Claims { is_made_up: true, refuses_behavior: true, ..Claims::default() });
+    let (controller, lines) = record(|| connect(NQN, PORT, 0));
+    assert!(controller.is_null());
+    let errors = errors(&lines);
+    assert!(errors.len() == 1 && errors[0].contains("Host Behavior Support"), "{lines:?}");
+    world.finish(None);
+}
+
 /// A controller that has no such commands is asked once, and is none the worse for it; nor has a program that looks for zones a line.
 #[test]
 fn a_controller_without_command_sets() {
@@ -554,6 +599,8 @@ fn a_controller_without_command_sets() {
     unsafe {
         assert!(spdk_nvme_nvm_ctrlr_get_data(controller).is_null());
         assert!(spdk_nvme_nvm_ns_get_data(namespace(controller, 1)).is_null());
+        assert_eq!(spdk_nvme_ns_get_pi_format(namespace(controller, 1)), 0);
+        assert!(!spdk_nvme_ctrlr_is_feature_supported(controller, FeatureId::HOST_BEHAVIOR_SUPPORT.0));
     }
     assert_eq!(access(namespace(controller, 1)), NOTHING);
     end(world, controller);

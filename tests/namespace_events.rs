@@ -22,7 +22,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 struct Claims {
     blocks: BTreeMap<u32, u64>,
     changed: Vec<u32>,
-    /// Events that are to be sent, and what is the case from the next one on.
+    /// Events that are to be sent, and what is the case once the host reads what changed.
     events: u32,
     next: Option<BTreeMap<u32, u64>>,
     /// Commands that it was sent, by what they ask for: Identify Namespace by id, and the log of changes.
@@ -50,10 +50,6 @@ fn claims(world: &World, blocks: &[(u32, u64)]) -> Shared {
         match opcode {
             AdminOpcode::ASYNC_EVENT_REQUEST if answer.hold && claims.events > 0 => {
                 claims.events -= 1;
-                if let Some(next) = claims.next.take() {
-                    claims.blocks = next;
-                    claims.identified.clear();
-                }
                 answer.hold = false;
                 answer.completion = success(answer).with_cdw0(NOTICE.0);
             }
@@ -75,7 +71,8 @@ fn claims(world: &World, blocks: &[(u32, u64)]) -> Shared {
                 Cns::NAMESPACE => {
                     claims.identified.push(nsid);
                     let mut image = NamespaceImage::default();
-                    image.set_nsze(claims.blocks.get(&nsid).copied().unwrap_or(0));
+                    let blocks = claims.blocks.get(&nsid).copied().unwrap_or(0);
+                    image.set_nsze(blocks).set_ncap(blocks);
                     image.set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
                     answer.page = Some(image.0.to_vec());
                     answer.completion = success(answer);
@@ -84,6 +81,10 @@ fn claims(world: &World, blocks: &[(u32, u64)]) -> Shared {
             },
             AdminOpcode::GET_LOG_PAGE if command.cdw10() as u8 == LogPageId::CHANGED_NAMESPACES.0 => {
                 claims.logs += 1;
+                if let Some(next) = claims.next.take() {
+                    claims.blocks = next;
+                    claims.identified.clear();
+                }
                 answer.page = Some(encode_namespace_list(claims.changed.iter().copied()).to_vec());
                 answer.completion = success(answer);
             }
@@ -105,7 +106,7 @@ fn listen(controller: &Rc<Controller>) -> Rc<RefCell<Vec<(u32, u64)>>> {
     heard
 }
 
-/// A request for an event is answered when it comes or not at all. A reset requests them anew, once it has read the namespaces.
+/// A request for an event is answered when it comes or not at all. A reset requests them anew; what comes then waits for the first poll.
 fn provoke(controller: &Rc<Controller>, shared: &Shared, claim: impl FnOnce(&mut Claims)) {
     // The requests of before have come.
     (0..20).for_each(|_| turn());

@@ -48,7 +48,6 @@ fn an_attempt_that_fails_has_one_line_that_says_why() {
         ("connect-answer=0x20001", "authentication"),
         ("csts=2", "fatal"),
         ("csts=0", "enabling"),
-        ("descending-namespaces", "namespace list"),
     ] {
         world.control(&format!("lie {lie}"));
         fails(&world, lie, id(), options(), reason);

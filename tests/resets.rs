@@ -296,7 +296,8 @@ fn a_callback_may_reset() {
     world.finish(Some(controller));
 }
 
-/// Commands of the program that a reset meets are told of; those that come meanwhile are refused; afterwards they go out again.
+/// Commands of the program that a reset meets are told of; those that come before the queue connects are refused, and those that come while
+/// it does aborted; afterwards they go out again.
 #[test]
 fn admin_commands_meet_a_reset() {
     let world = World::new();
@@ -323,7 +324,12 @@ fn admin_commands_meet_a_reset() {
     world.control("behave silent");
     assert_eq!(controller.poll_reset(), None);
     assert!(submit().is_err());
+    assert_eq!(controller.poll_reset(), None);
+    // Now it connects.
+    (0..5).for_each(|_| submit().unwrap());
+    assert_eq!(ended.take(), []);
     assert_eq!(wait_for_reset(&controller), Ok(()));
+    assert_eq!(ended.take(), vec![Status::ABORTED_SQ_DELETION; 5]);
     submit().unwrap();
     until("the answer", || controller.process_admin_completions().is_ok() && !ended.borrow().is_empty());
     assert_eq!(ended.take(), [Status::SUCCESS]);

@@ -8,10 +8,10 @@ mod common;
 
 use common::*;
 use spdk_nvme_rdma::{
-    host::{Controller, CopiedData, Error, Watch},
+    host::{Controller, ControllerOptions, CopiedData, Error, Watch},
     transport,
 };
-use spec::{Command, Status, identify::Cns};
+use spec::{AdminOpcode, Command, Status, identify::Cns};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -270,4 +270,49 @@ fn aborts_that_wait_are_no_more_than_requests() {
         });
     }
     world.finish(Some(controller));
+}
+
+/// A Keep Alive has the Keep Alive Timeout, whatever the program allows other commands; it is told of once, before the controller is given up.
+/// Whoever resets the controller then has one.
+#[test]
+fn a_keep_alive_that_is_late_is_told_of() {
+    for resets in [false, true] {
+        let world = World::new();
+        let timeout = Duration::from_millis(101);
+        let options = ControllerOptions { keep_alive_timeout: timeout, ..world.options() };
+        let controller = Controller::connect(world.id(), options).unwrap();
+        (0..20).for_each(|_| {
+            controller.process_admin_completions().unwrap(); // the first one is answered
+            turn();
+        });
+        let held = Rc::new(Cell::new(None));
+        let (id, mut answers) = (held.clone(), false);
+        world.set_liar(move |answer| {
+            let opcode = answer.command.opcode();
+            answers |= opcode == AdminOpcode::FABRICS.0; // after a reset
+            if opcode == AdminOpcode::KEEP_ALIVE.0 && !answers {
+                answer.hold = true;
+                id.set(Some(answer.command.cid()));
+            }
+        });
+        controller.watch_timeouts(watch(Duration::from_secs(9), Duration::from_secs(9)));
+        HEARD.take();
+        let again = controller.clone();
+        THEN.set(resets.then(|| Box::new(move |_| again.reset().unwrap()) as Box<dyn Fn(u16)>));
+        until("the end, or the reset", || {
+            let polled = controller.process_admin_completions();
+            if resets { heard() > 0 } else { polled.is_err() }
+        });
+        THEN.set(None);
+        assert_eq!(HEARD.take(), [(7, 0, held.get().unwrap())]);
+        let begin = softverbs::sim::now();
+        until("two timeouts", || {
+            softverbs::sim::now() - begin > 200_000_000 || {
+                assert_eq!(controller.process_admin_completions().is_ok(), resets);
+                false
+            }
+        });
+        assert_eq!(heard(), 0);
+        world.finish(Some(controller));
+    }
 }

@@ -1429,8 +1429,7 @@ uint32_t spdk_nvme_ns_get_optimal_io_boundary(struct spdk_nvme_ns *ns);
 enum spdk_nvme_pi_type spdk_nvme_ns_get_pi_type(struct spdk_nvme_ns *ns);
 
 /**
- * The format of the protection information: always that of a 16-bit guard, since this host does not enable the extended
- * formats.
+ * The format of the protection information: that of a 16-bit guard unless the controller has extended LBA formats and says otherwise.
  *
  * What must hold:
  * ns is a handle whose controller nobody else is detaching.

@@ -12,8 +12,8 @@ use super::{
     qpair::Qpair,
     transport_id,
     types::{
-        spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_ctrlr_opts, spdk_nvme_io_qpair_opts,
-        spdk_nvme_ns, spdk_nvme_qpair, spdk_nvme_qprio, spdk_nvme_transport_id,
+        spdk_nvme_cc_css, spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr, spdk_nvme_ctrlr_opts,
+        spdk_nvme_io_qpair_opts, spdk_nvme_ns, spdk_nvme_qpair, spdk_nvme_qprio, spdk_nvme_transport_id,
     },
 };
 use crate::{abi::entry::guard_plain, host};
@@ -160,12 +160,7 @@ impl Ctrlr {
 
     /// What a queue pair gets unless the program says otherwise.
     fn default_io_qpair_opts(&self) -> spdk_nvme_io_qpair_opts {
-        options::default_io_qpair_opts(&self.admin(|host| {
-            let mut defaults = host.default_io_qpair_options();
-            defaults.queue_size =
-                defaults.queue_size.min(u32::from(host.capabilities().mqes()).saturating_add(1));
-            defaults
-        }))
+        options::default_io_qpair_opts(&self.admin(|host| host.default_io_qpair_options()))
     }
 
     /// Attaches once more. False if it is being detached.
@@ -299,8 +294,8 @@ impl Ctrlr {
         let options = options::io_qpair_options(opts);
         let host = match self.admin(|host| host.alloc_io_qpair(options)) {
             Ok(host) => host,
-            // The program that resets it knows.
-            Err(host::Error::Resetting) => return None,
+            // The program that resets it, or has it fail, knows.
+            Err(host::Error::Resetting | host::Error::ControllerFailed) => return None,
             Err(error) => {
                 tracing::error!("{}: cannot make a qpair: {error}", self.describe());
                 return None;
@@ -362,6 +357,8 @@ fn settle(opts: &mut spdk_nvme_ctrlr_opts, host: &host::Controller) {
     let defaults = host.default_io_qpair_options();
     opts.io_queue_size = defaults.queue_size;
     opts.io_queue_requests = defaults.queue_requests;
+    opts.command_set = spdk_nvme_cc_css(host.summary().command_set().into());
+    opts.keep_alive_timeout_ms = u32::try_from(host.keep_alive_timeout().as_millis()).unwrap_or(u32::MAX);
     // A discovery controller is not asked for any, so the wish stands.
     if !host.summary().is_discovery() {
         opts.num_io_queues = host.io_queue_count();

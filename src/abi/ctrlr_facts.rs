@@ -297,6 +297,7 @@ fn has_feature(summary: &host::Summary, code: u8) -> bool {
         FeatureId::VOLATILE_WRITE_CACHE => view.vwc() & 1 != 0,
         FeatureId::AUTONOMOUS_POWER_STATE_TRANSITION => view.apsta() & 1 != 0,
         FeatureId::HOST_MEMORY_BUFFER => view.hmpre() != 0,
+        FeatureId::HOST_BEHAVIOR_SUPPORT => summary.has_extended_lba_formats(),
         _ => view.vid() == INTEL && INTEL_FEATURES.contains(&code),
     }
 }

@@ -16,7 +16,7 @@ use libc::{EAGAIN, EINVAL, ENOMEM, c_int};
 use parking_lot::Mutex;
 use std::{cell::Cell, ptr, rc::Rc, sync::Arc, time::Duration};
 
-/// Longer than all deadlines of a detach together.
+/// Longer than all deadlines of a detach together, but for that of the shutdown.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often that is waited for.
 const DETACH_WAITS: u64 = 3;
@@ -54,12 +54,13 @@ pub unsafe extern "C" fn spdk_nvme_detach(ctrlr: *mut spdk_nvme_ctrlr) -> c_int 
             object.begin_detach();
             // Each step of a detach has a deadline of its own; this one is for a fault in them. A process that was stopped
             // for longer finds it over although nothing is wrong, and gets it again.
-            let wait = || clock::wait(clock::now().after(DETACH_TIMEOUT), || finish(&object).then_some(()));
+            let time = DETACH_TIMEOUT.saturating_add(object.admin(|host| host.shutdown_time()));
+            let wait = || clock::wait(clock::now().after(time), || finish(&object).then_some(()));
             if (0..DETACH_WAITS).all(|_| wait().is_none()) {
                 let at = object.describe();
                 tracing::error!(
                     "{at}: the detach is not over after {} s",
-                    DETACH_TIMEOUT.as_secs().saturating_mul(DETACH_WAITS)
+                    time.as_secs().saturating_mul(DETACH_WAITS)
                 );
             }
         }

@@ -215,8 +215,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_pi_type(ns: *mut spdk_nvme_ns) -> spdk
     )
 }
 
-/// The format of the protection information: always that of a 16-bit guard, since this host does not enable the extended
-/// formats.
+/// The format of the protection information: that of a 16-bit guard unless the controller has extended LBA formats and says otherwise.
 ///
 /// # Safety
 ///
@@ -224,8 +223,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_get_pi_type(ns: *mut spdk_nvme_ns) -> spdk
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ns_get_pi_format(ns: *mut spdk_nvme_ns) -> spdk_nvme_pi_format {
     entry!(spdk_nvme_ns_get_pi_format(ns), Ns, ns, spdk_nvme_pi_format::SPDK_NVME_16B_GUARD_PI, |object| {
-        let _ = object;
-        spdk_nvme_pi_format::SPDK_NVME_16B_GUARD_PI
+        spdk_nvme_pi_format(u32::from(object.protection_format()))
     })
 }
 

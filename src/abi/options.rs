@@ -21,11 +21,15 @@ use std::{
 /// Entries of a queue (Base 3.3.3.1, 3.1.3.8). SPDK makes no I/O queue larger than 2 MiB of commands.
 const IO_QUEUE_ENTRIES_MIN: u32 = 2;
 const IO_QUEUE_ENTRIES_MAX: u32 = (2 << 20) / 64;
-const ADMIN_QUEUE_ENTRIES_MIN: u16 = 2;
+/// One more than SPDK's: a Keep Alive has its own.
+const ADMIN_QUEUE_ENTRIES_MIN: u16 = host::ControllerOptions::ADMIN_QUEUE_SIZE_MIN;
 const ADMIN_QUEUE_ENTRIES_MAX: u16 = 4096;
 /// What the fields of the InfiniBand specification have room for: retry count (3 bits), local ACK timeout (5 bits).
 const RETRIES_MAX: u8 = 7;
 const ACKNOWLEDGE_TIMEOUT_MAX: u8 = 31;
+
+/// What CC.CSS has room for; a larger one stands for "choose".
+const COMMAND_SETS: u8 = 8;
 
 /// How long an admin command may take if the program sets no limit (0): nothing here waits for ever.
 const NO_ADMIN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -154,8 +158,7 @@ pub(super) fn default_ctrlr_opts() -> spdk_nvme_ctrlr_opts {
     // SAFETY: the struct is this function's.
     unsafe { put_text(addr_of_mut!(opts.hostnqn), identity.hostnqn.as_bytes()) };
     opts.extended_host_id = identity.hostid;
-    // The width of a byte: beyond the three bits of CC.CSS, so it stands for "choose".
-    opts.command_set = spdk_nvme_cc_css(8);
+    opts.command_set = spdk_nvme_cc_css(COMMAND_SETS.into());
     opts.admin_timeout_ms = 30_000;
     opts.admin_queue_size = 32;
     opts.opts_size = size_of::<spdk_nvme_ctrlr_opts>();
@@ -190,9 +193,15 @@ pub(super) fn default_io_qpair_opts(options: &host::IoQpairOptions) -> spdk_nvme
 /// Takes back what is asked for and not offered, so that the program finds in its controller's options what is.
 pub(super) fn settle(opts: &mut spdk_nvme_ctrlr_opts) {
     if opts.enable_interrupts != 0 {
-        tracing::warn!("enable_interrupts: interrupts are not offered, the controller's qpairs are polled");
+        tracing::error!("enable_interrupts: interrupts are not offered, the controller's qpairs are polled");
         opts.enable_interrupts = 0;
     }
+    if opts.transport_retry_count > RETRIES_MAX {
+        tracing::info!("transport_retry_count {}: {RETRIES_MAX} is the most", opts.transport_retry_count);
+        opts.transport_retry_count = RETRIES_MAX;
+    }
+    opts.transport_ack_timeout = opts.transport_ack_timeout.min(ACKNOWLEDGE_TIMEOUT_MAX);
+    opts.admin_queue_size = opts.admin_queue_size.clamp(ADMIN_QUEUE_ENTRIES_MIN, ADMIN_QUEUE_ENTRIES_MAX);
 }
 
 /// What the host takes for a controller.
@@ -206,6 +215,7 @@ pub(super) fn controller_options(opts: &spdk_nvme_ctrlr_opts) -> host::Controlle
         io_queue_size,
         io_queue_requests: opts.io_queue_requests.max(io_queue_size),
         admin_queue_size: opts.admin_queue_size.clamp(ADMIN_QUEUE_ENTRIES_MIN, ADMIN_QUEUE_ENTRIES_MAX),
+        command_set: u8::try_from(opts.command_set.0).ok().filter(|set| *set < COMMAND_SETS),
         keep_alive_timeout: Duration::from_millis(u64::from(opts.keep_alive_timeout_ms)),
         admin_timeout: match opts.admin_timeout_ms {
             0 => NO_ADMIN_TIMEOUT,
@@ -274,6 +284,29 @@ mod tests {
         opts.enable_interrupts = 0xff; // any value but zero is true
         settle(&mut opts);
         assert_eq!(opts.enable_interrupts, 0);
+    }
+
+    #[test]
+    fn what_has_limits_reads_as_what_is_used() {
+        for (given, expected) in
+            [((8, 32, 2), (7, 31, 3)), ((255, 255, 5000), (7, 31, 4096)), ((7, 31, 3), (7, 31, 3))]
+        {
+            let mut opts = default_ctrlr_opts();
+            (opts.transport_retry_count, opts.transport_ack_timeout, opts.admin_queue_size) = given;
+            settle(&mut opts);
+            let used = (opts.transport_retry_count, opts.transport_ack_timeout, opts.admin_queue_size);
+            assert_eq!(used, expected);
+            assert_eq!(controller_options(&opts).admin_queue_size, expected.2);
+        }
+    }
+
+    #[test]
+    fn a_command_set_that_is_none_is_left_to_choose() {
+        let mut opts = default_ctrlr_opts();
+        for (given, expected) in [(0, Some(0)), (6, Some(6)), (7, Some(7)), (8, None), (u32::MAX, None)] {
+            opts.command_set = spdk_nvme_cc_css(given);
+            assert_eq!(controller_options(&opts).command_set, expected);
+        }
     }
 
     #[test]

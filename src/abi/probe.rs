@@ -258,7 +258,11 @@ impl Asked {
             self.wants(trid).map(|opts| Box::new(Wanted { trid: *trid, opts, waits }))
         };
         if text(&trid.subnqn) != DISCOVERY_NQN {
-            return wants(trid).map(|wanted| VecDeque::from([wanted])).ok_or(libc::ECANCELED);
+            return wants(trid).map(|wanted| VecDeque::from([wanted])).ok_or_else(|| {
+                let at = transport_id::describe(trid);
+                tracing::error!("{at}: no controller: probe_cb declined the only one that there is to try");
+                libc::ECANCELED
+            });
         }
         let found = discovered(trid).map_err(|error| {
             complain(trid, &error);

@@ -143,7 +143,7 @@ mod tests {
     fn a_log_says_something_of_active_namespaces_alone() {
         let mut listing = Listing::default();
         let mut image = NamespaceImage::default();
-        image.set_nsze(8).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+        image.set_nsze(8).set_ncap(8).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
         for id in [1, 2, 5, 9] {
             let facts = Facts::of(&image.0, None).unwrap().unwrap();
             listing.add(id, facts, &image.0, None).unwrap();

@@ -226,6 +226,11 @@ impl AdminQueue {
         let _ = self.look();
     }
 
+    /// What the last look at the Keep Alives said.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.get()
+    }
+
     /// Looks after the Keep Alives. Once the controller is silent it stays so.
     pub(super) fn look(&self) -> Pulse {
         if self.pulse.get() == Pulse::Alive {
@@ -242,8 +247,13 @@ impl AdminQueue {
 
     /// Memory that the controller may write to while this queue is connected.
     pub(super) fn buffer(&self, length: usize) -> Result<Rc<RegisteredMemory>, Error> {
+        self.buffer_for(length, Access::RemoteWrite)
+    }
+
+    /// Memory that the controller may reach so while this queue is connected.
+    pub(super) fn buffer_for(&self, length: usize, access: Access) -> Result<Rc<RegisteredMemory>, Error> {
         let domain = self.qpair.domain().ok_or(Error::ControllerFailed)?;
-        RegisteredMemory::new(&domain, length, Access::RemoteWrite)
+        RegisteredMemory::new(&domain, length, access)
             .map(Rc::new)
             .map_err(|error| Error::Transport(error.into()))
     }

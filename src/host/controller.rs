@@ -119,7 +119,13 @@ impl Controller {
 
     fn begin_bring_up(&self) {
         let (id, options) = ((*self.transport_id()).clone(), self.options.clone());
-        self.bring_up.set(Some(Box::pin(bring_up::run(self.admin.clone(), id, options))));
+        let me = self.me.clone();
+        let request_events = move |aerl| {
+            if let Some(controller) = me.upgrade() {
+                controller.request_async_events(aerl);
+            }
+        };
+        self.bring_up.set(Some(Box::pin(bring_up::run(self.admin.clone(), id, options, request_events))));
     }
 
     /// Goes on with a bring-up, the first one or that of a reset: how it ended, once it has and nothing of an attempt that failed is
@@ -167,14 +173,12 @@ impl Controller {
             }
         };
         let largest = summary.largest_transfer().min(LARGEST_TRANSFER);
-        let async_events = events::requests(summary.view().aerl(), &self.admin);
         self.shared.graveyard().grant(summary.io_queues());
         self.namespaces.renew(namespaces);
         self.namespaces.renew_access(access);
         self.profile.renew(summary);
         self.apply_or_ignore(Event::BroughtUp);
         self.shared.begin(association, largest);
-        (0..async_events).for_each(|_| self.request_async_event());
     }
 
     /// Takes account of what happens to the controller, or says why that changes nothing.
@@ -250,6 +254,11 @@ impl Controller {
     /// What the last bring-up learnt of it.
     pub fn summary(&self) -> Arc<Summary> {
         self.profile.summary()
+    }
+
+    /// The Keep Alive Timeout that the controller granted; zero if there are no Keep Alives.
+    pub fn keep_alive_timeout(&self) -> Duration {
+        self.admin.keep_alive().timeout()
     }
 
     /// The CAP property.
@@ -336,7 +345,7 @@ impl Controller {
     /// The options that an I/O qpair gets if the program does not say.
     pub fn default_io_qpair_options(&self) -> IoQpairOptions {
         IoQpairOptions {
-            queue_size: self.options.io_queue_size,
+            queue_size: self.options.io_queue_size.min(u32::from(self.capabilities().mqes()) + 1),
             queue_requests: self.options.io_queue_requests,
             delay_cmd_submit: false,
             create_only: false,
@@ -415,9 +424,16 @@ impl Controller {
         let polled = self.admin.qpair().process_completions(0);
         if polled.is_ok() {
             if self.admin.look() == Pulse::Silent {
-                self.found_silent();
+                self.tell_silent();
+                // The program may have gone on to a new association.
+                if self.admin.pulse() == Pulse::Silent {
+                    self.found_silent();
+                }
             }
             self.events.sum_up(&self.admin);
+            if self.takes_events() {
+                (0..self.events.take_owed()).for_each(|_| self.request_async_event());
+            }
         } else {
             if let (Some(ago), Stage::Live) = (neglected, self.life.get().stage) {
                 let (label, ago) = (self.admin.qpair().label(), ago.as_secs_f32());
@@ -425,7 +441,11 @@ impl Controller {
                     "{label}: the controller is lost: a Keep Alive was due {ago:.1} s ago and nobody polled the Admin Queue since, so its timer ran out"
                 );
             }
-            self.apply_or_ignore(Event::Lost);
+            self.apply_or_ignore(match self.failure_reason() {
+                // An error of its own, which no word of the controller came with: programs look for another path then.
+                FailureReason::Unknown => Event::QueueFailed,
+                _ => Event::Lost,
+            });
         }
         let is_at_rest = self.admin.qpair().is_at_rest();
         if is_at_rest && self.life.get().stage == Stage::Disconnecting {
@@ -486,6 +506,12 @@ impl Controller {
         self.admin.submit(command, payload, completer)
     }
 
+    /// Has as many Asynchronous Event Requests outstanding as this host wants and the controller with this AERL takes.
+    fn request_async_events(&self, aerl: u8) {
+        self.events.begin_anew();
+        (0..events::requests(aerl, &self.admin)).for_each(|_| self.request_async_event());
+    }
+
     /// Keeps one Asynchronous Event Request outstanding, and another after each event, until the controller goes.
     fn request_async_event(&self) {
         if !self.takes_events() {
@@ -502,9 +528,9 @@ impl Controller {
         self.events.request(&self.admin, told);
     }
 
-    /// Whether requests for events are to be outstanding.
+    /// Whether requests for events are to be outstanding. What comes before the controller is up waits for the program's first poll.
     fn takes_events(&self) -> bool {
-        self.life.get().stage == Stage::Live
+        matches!(self.life.get().stage, Stage::Connecting | Stage::Reconnecting | Stage::Live)
     }
 
     pub(super) fn admin_queue(&self) -> &Rc<AdminQueue> {
@@ -614,7 +640,7 @@ fn unconnected(id: &TransportId, options: &ControllerOptions) -> Result<AdminQue
     };
     check_nqn(&id.subnqn).map_err(|error| invalid("subsystem", &id.subnqn, error))?;
     check_host_nqn(&options.hostnqn).map_err(|error| invalid("host", &options.hostnqn, error))?;
-    let queue_size = options.admin_queue_size.max(spec::fabrics::ADMIN_QUEUE_ENTRIES_MIN);
+    let queue_size = options.admin_queue_size.max(ControllerOptions::ADMIN_QUEUE_SIZE_MIN);
     let configuration = QpairConfiguration {
         queue_id: 0,
         queue_size,
@@ -669,6 +695,5 @@ fn source_address(id: &TransportId, options: &ControllerOptions) -> Result<Optio
         super::AddressFamily::Ipv6 => "::",
     };
     let address = options.source_address.as_deref().unwrap_or(any);
-    let service = options.source_service.as_deref().unwrap_or("0");
-    socket_address(id.address_family, address, service).map(Some)
+    socket_address(id.address_family, address, options.source_service.as_deref()).map(Some)
 }

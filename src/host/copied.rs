@@ -151,6 +151,10 @@ fn buffer(qpair: &Qpair, opcode: u8, data: CopiedData<'_>) -> Result<Received, E
         DataTransfer::ControllerToHost => Access::RemoteWrite,
         DataTransfer::Bidirectional => Access::Remote,
     };
+    if qpair.queue_id() == 0 && !qpair.is_connected() {
+        // What is accepted while the Admin Queue connects is aborted once it has: there is nothing to register its data with yet.
+        return Ok(Received { memory: None, length });
+    }
     let domain = qpair.domain().ok_or(transport::Error::NotConnected)?;
     let memory = RegisteredMemory::new(&domain, length, access).map_err(transport::Error::from)?;
     if !memory.write(0, given) {

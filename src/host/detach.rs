@@ -31,12 +31,13 @@ pub(super) enum Ending {
     Done,
 }
 
-/// How long a controller may take to shut down (Base 2.0, 3.6.1 leaves it to RTD3E; controllers report up to this).
+/// How long a controller may take to shut down at least (Base 2.0, 3.6.1); one that says more has more (RTD3E).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait before CSTS is read again: a controller that takes its time is not asked without pause.
-const SHUTDOWN_INTERVAL: Duration = Duration::from_millis(2);
-/// Commands of a shutdown: what its time has room for, and some.
-const SHUTDOWN_COMMANDS: u32 = 10_000;
+/// How long to wait before CSTS is read again: twice as long each time, up to the last. A controller that takes its time is not asked
+/// without pause.
+const SHUTDOWN_INTERVALS: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(100)];
+/// Commands of a shutdown: what its time has room for, which is 72 minutes at most, and some.
+const SHUTDOWN_COMMANDS: u32 = 50_000;
 
 impl Controller {
     /// Begins to detach: I/O qpairs must be freed before. Call [`Controller::detach_poll`] until it is done. A second call does
@@ -45,15 +46,18 @@ impl Controller {
         self.apply_or_ignore(Event::Detach);
     }
 
+    /// How long the controller may take to shut down.
+    pub fn shutdown_time(&self) -> Duration {
+        shutdown_time(self.summary().view().rtd3e())
+    }
+
     pub(super) fn begin_shut_down(&self) {
         if !self.admin.qpair().is_connected() {
             return self.begin_disconnect_for_good();
         }
-        let time = SHUTDOWN_TIMEOUT.min(self.options.admin_timeout);
-        let budget = Budget::new("shutting down", clock::now(), time, SHUTDOWN_COMMANDS);
+        let budget = Budget::new("shutting down", clock::now(), self.shutdown_time(), SHUTDOWN_COMMANDS);
         let work = Work::new(&self.admin, budget);
-        let cc = self.summary().properties.cc;
-        let shut_down = shut_down(work, cc, !self.options.no_shutdown_notification);
+        let shut_down = shut_down(work, !self.options.no_shutdown_notification);
         self.ending.set(Ending::ShuttingDown(Box::pin(shut_down)));
     }
 
@@ -104,26 +108,51 @@ impl Controller {
     }
 }
 
+/// How long a controller with this RTD3E, which is in microseconds, may take to shut down.
+fn shutdown_time(rtd3e: u32) -> Duration {
+    Duration::from_millis(u64::from(rtd3e.div_ceil(1000))).max(SHUTDOWN_TIMEOUT)
+}
+
 /// Tells the controller that this host goes: with a notification, until it says that it has shut down, or by disabling it (Base 2.0,
 /// 3.6). What goes wrong is of no more interest than that it goes wrong.
-async fn shut_down(work: Work, cc: Cc, notify: bool) {
+async fn shut_down(work: Work, notify: bool) {
     let label = work.admin().qpair().label();
+    let get = |offset| Command::property_get(offset, PropertySize::FOUR);
     let set = |cc: Cc| Command::property_set(registers::CC, PropertySize::FOUR, u64::from(cc.0));
     let ended = async {
+        let cc = Cc(work.execute("reading CC", get(registers::CC)).await?.cdw0());
         if !notify {
-            return work.execute("disabling", set(cc.with_en(false))).await.map(drop);
+            return match cc.en() {
+                true => work.execute("disabling", set(cc.with_en(false))).await.map(drop),
+                false => Ok(()),
+            };
         }
         work.execute("announcing the shutdown", set(cc.with_shn(Cc::SHN_NORMAL))).await?;
+        let [mut pause, longest] = SHUTDOWN_INTERVALS;
         loop {
-            let command = Command::property_get(registers::CSTS, PropertySize::FOUR);
-            let csts = Csts(work.execute("reading CSTS", command).await?.cdw0());
+            let csts = Csts(work.execute("reading CSTS", get(registers::CSTS)).await?.cdw0());
             if csts.shst() == Csts::SHST_COMPLETE {
                 return Ok(());
             }
-            work.pause_until(clock::now().after(SHUTDOWN_INTERVAL)).await;
+            work.pause_until(clock::now().after(pause)).await;
+            pause = (pause * 2).min(longest);
         }
     };
     if let Err(error) = ended.await {
         tracing::info!("{label}: detached without waiting for its shutdown: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shutdown_has_ten_seconds_or_what_the_controller_says() {
+        for (rtd3e, expected) in
+            [(0, 10_000), (10_000_000, 10_000), (10_000_001, 10_001), (u32::MAX, 4_294_968)]
+        {
+            assert_eq!(shutdown_time(rtd3e), Duration::from_millis(expected), "{rtd3e}");
+        }
     }
 }

@@ -1,23 +1,27 @@
 //! Asynchronous events (Base 2.0, 5.2): requests that stay with the controller until it has something to tell.
 //!
 //! What must hold: a request is armed again by each event and never once the controller goes (T118); a controller that
-//! answers at once and for ever costs a few log lines in a period, and as many commands a poll as there are requests.
+//! answers at once and for ever costs a few log lines in a period, and as many commands a poll as there are requests, or, if it
+//! answers with errors, as many a second.
 
-use super::{admin::AdminQueue, budget::Sparing};
+use super::{Error, admin::AdminQueue, budget::Sparing};
 use crate::{
-    clock,
-    transport::{Completer, Payload},
+    clock::{self, Moment},
+    transport::{self, Completer, Payload},
 };
 use spec::{Command, Completion, Status, feature::AsyncEvent};
-use std::{cell::Cell, collections::VecDeque, rc::Rc};
+use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
 
 /// Requests that are kept outstanding at most.
-const REQUESTS: u32 = 4;
+const REQUESTS: u32 = 8;
+
+/// How long as many requests as that may take the place of others that failed; those that fail beyond that are armed when it is over.
+const REARM_PERIOD: Duration = Duration::from_secs(1);
 
 /// Events that wait for their listener at most: what one poll of the queue can bring, several times over.
 const WAITING: usize = 256;
 
-/// Ends that say nothing of the controller: its queue went, or it had a request more than it takes.
+/// Ends that are no events and after which none is requested: the queue went, or it had a request more than the controller takes.
 const SILENT: [Status; 2] = [Status::ABORTED_SQ_DELETION, Status::ASYNC_EVENT_REQUEST_LIMIT_EXCEEDED];
 
 /// Who hears of the events of a controller.
@@ -79,6 +83,10 @@ pub(super) struct Events {
     leaves_changed_list: Cell<bool>,
     /// The listener is being told: a poll from there does not tell it of the next.
     telling: Cell<bool>,
+    /// Until when so many requests more may take the place of others that failed.
+    rearming: Cell<(Moment, u32)>,
+    /// Requests that are to be armed, and could not be yet.
+    owed: Cell<u32>,
 }
 
 impl Events {
@@ -90,6 +98,8 @@ impl Events {
             change_listener: Cell::default(),
             leaves_changed_list: Cell::new(leaves_changed_list),
             telling: Cell::new(false),
+            rearming: Cell::new((Moment::START, 0)),
+            owed: Cell::new(0),
         }
     }
 
@@ -193,18 +203,21 @@ impl Events {
     /// Keeps one Asynchronous Event Request outstanding; `told` hears of its end.
     pub(super) fn request(&self, admin: &AdminQueue, told: Rc<dyn Fn(&Completion)>) {
         let requested = admin.submit(Command::async_event_request(), Payload::None, Completer::Shared(told));
-        if let Err(error) = requested
-            && self.lines.may_tell(clock::now())
-        {
-            tracing::warn!("{}: Asynchronous Event Request: {error}", admin.qpair().label());
+        if let Err(error) = requested {
+            if error == Error::Transport(transport::Error::NoRequests) {
+                self.owe(); // the program has all of them now
+            }
+            if self.lines.may_tell(clock::now()) {
+                tracing::warn!("{}: Asynchronous Event Request: {error}", admin.qpair().label());
+            }
         }
     }
 
-    /// Takes account of the end of a request, while others are `wanted`. Whether it was an event, so that a request is to
-    /// take its place.
+    /// Takes account of the end of a request, while others are `wanted`. Whether another one is to take its place now.
     pub(super) fn heard(&self, admin: &AdminQueue, completion: &Completion, wanted: bool) -> bool {
-        let label = admin.qpair().label();
-        if wanted && !SILENT.contains(&completion.status().with_dnr(false)) {
+        let (label, now) = (admin.qpair().label(), clock::now());
+        let is_silent = SILENT.contains(&completion.status().with_dnr(false));
+        if wanted && !is_silent {
             let stale = Concerns::of(completion) != Concerns::default();
             let readiness = if stale { Readiness::Stale } else { Readiness::Ready(None) };
             self.with_waiting(|waiting| {
@@ -215,15 +228,50 @@ impl Events {
             });
         }
         if completion.is_success() {
-            if self.lines.may_tell(clock::now()) {
+            if self.lines.may_tell(now) {
                 tracing::info!("{label}: asynchronous event {:#010x}", completion.cdw0());
             }
-        } else if wanted && self.lines.may_tell(clock::now()) {
-            // It is not requested again: a controller that refuses one would refuse the next.
-            let status = completion.status().name();
-            tracing::warn!("{label}: Asynchronous Event Request was refused with {status}");
+            return true;
         }
-        completion.is_success()
+        if wanted && self.lines.may_tell(now) {
+            let status = completion.status().name();
+            tracing::error!("{label}: Asynchronous Event Request was refused with {status}");
+        }
+        wanted && !is_silent && self.may_rearm(now)
+    }
+
+    /// Whether a request may take the place of one that failed; if not it is owed.
+    fn may_rearm(&self, now: Moment) -> bool {
+        let (mut until, mut left) = self.rearming.get();
+        if now.has_reached(until) {
+            (until, left) = (now.after(REARM_PERIOD), REQUESTS);
+        }
+        let more = left.checked_sub(1);
+        self.rearming.set((until, more.unwrap_or(0)));
+        if more.is_none() {
+            self.owe();
+        }
+        more.is_some()
+    }
+
+    fn owe(&self) {
+        self.owed.set(self.owed.get().saturating_add(1).min(REQUESTS));
+    }
+
+    /// How many requests are to be armed now, which is the caller's from here on.
+    pub(super) fn take_owed(&self) -> u32 {
+        let (owed, now) = (self.owed.get(), clock::now());
+        if owed == 0 || !now.has_reached(self.rearming.get().0) {
+            return 0;
+        }
+        self.rearming.set((now.after(REARM_PERIOD), REQUESTS.saturating_sub(owed)));
+        self.owed.set(0);
+        owed
+    }
+
+    /// The queue is connected anew, and nothing outstanding there.
+    pub(super) fn begin_anew(&self) {
+        self.owed.set(0);
     }
 
     /// Says how many events got no line, once a flood of them is over or has lasted for a period.

@@ -17,7 +17,10 @@ use std::{cell::Cell, time::Duration};
 
 /// The Keep Alives of one controller.
 pub(super) struct KeepAlive {
-    timeout: Duration,
+    /// What is asked for in Connect.
+    asked: Duration,
+    /// What holds: from Connect on the same, until the controller says what it grants.
+    timeout: Cell<Duration>,
     next: Cell<Moment>,
     /// The one that is under way, and until when its answer must come.
     under_way: Cell<Option<(Answer, Moment)>>,
@@ -42,7 +45,8 @@ impl KeepAlive {
     pub(super) fn new(timeout: Duration) -> Self {
         let now = clock::now();
         Self {
-            timeout,
+            asked: timeout,
+            timeout: Cell::new(timeout),
             next: Cell::new(now.after(timeout / 2)),
             under_way: Cell::new(None),
             polled: Cell::new(now),
@@ -51,15 +55,25 @@ impl KeepAlive {
         }
     }
 
-    /// The Keep Alive Timeout.
+    /// The Keep Alive Timeout; zero for none.
     pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+        self.timeout.get()
+    }
+
+    /// The controller says that it waits so long; zero for no Keep Alives. The next one is due at once.
+    pub(super) fn grant(&self, timeout: Duration) {
+        self.timeout.set(timeout);
+        let now = clock::now();
+        self.next.set(now);
+        let deadline = now.after(timeout);
+        self.under_way.set(self.under_way.take().map(|(answer, _)| (answer, deadline)));
     }
 
     /// The queue is about to be connected anew.
     pub(super) fn begin_anew(&self) {
         let now = clock::now();
-        self.next.set(now.after(self.timeout / 2));
+        self.timeout.set(self.asked);
+        self.next.set(now.after(self.asked / 2));
         self.under_way.set(None);
         self.polled.set(now);
         self.ready.set(false);
@@ -68,7 +82,7 @@ impl KeepAlive {
     /// The controller is ready: from now on it has to answer.
     pub(super) fn note_ready(&self) {
         self.ready.set(true);
-        let deadline = clock::now().after(self.timeout);
+        let deadline = clock::now().after(self.timeout());
         self.under_way.set(self.under_way.take().map(|(answer, _)| (answer, deadline)));
     }
 
@@ -76,9 +90,9 @@ impl KeepAlive {
     /// meanwhile. To be asked before the program's poll is noted.
     pub(super) fn neglected(&self, now: Moment) -> Option<Duration> {
         let due = self.next.get();
-        let neglected = !self.timeout.is_zero()
+        let neglected = !self.timeout().is_zero()
             && self.polled.get() < due
-            && now.has_reached(due.after(self.timeout / 2));
+            && now.has_reached(due.after(self.timeout() / 2));
         neglected.then(|| now.since(due))
     }
 
@@ -90,7 +104,8 @@ impl KeepAlive {
     /// Sends what is due and looks for what is overdue. After the queue was polled: an answer that came while the
     /// program was busy elsewhere counts.
     pub(super) fn look(&self, admin: &AdminQueue) -> Pulse {
-        if self.timeout.is_zero() || !admin.qpair().is_connected() {
+        let timeout = self.timeout();
+        if timeout.is_zero() || !admin.qpair().is_connected() {
             return Pulse::Alive;
         }
         let now = clock::now();
@@ -109,9 +124,9 @@ impl KeepAlive {
                 None => self.under_way.set(Some((answer, deadline))),
             },
             None if now.has_reached(self.next.get()) => {
-                self.next.set(now.after(self.timeout / 2));
+                self.next.set(now.after(timeout / 2));
                 match admin.start_keep_alive() {
-                    Ok(answer) => self.under_way.set(Some((answer, now.after(self.timeout)))),
+                    Ok(answer) => self.under_way.set(Some((answer, now.after(timeout)))),
                     Err(error) if self.lines.may_tell(now) => tracing::warn!("{label}: Keep Alive: {error}"),
                     Err(_) => {}
                 }

@@ -25,7 +25,7 @@ pub(super) enum Stage {
     Gone,
 }
 
-/// A stage, and whether the program or a failed bring-up has declared the controller failed.
+/// A stage, and whether the controller has failed: by word of the program, with its bring-up, or with its Admin Queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
     pub(super) stage: Stage,
@@ -41,6 +41,8 @@ pub(super) enum Event {
     BringUpFailed,
     /// The Admin Queue lost its connection.
     Lost,
+    /// The Admin Queue failed: it says so itself, and not the controller.
+    QueueFailed,
     /// The controller is declared failed.
     Fail,
     /// The program begins to reset it.
@@ -103,7 +105,7 @@ impl Life {
         match (self.stage, event) {
             (Stage::Gone, _) => Err(Refusal::NotThere),
             (Stage::Detaching, Event::Ended) => to(Stage::Gone, Action::Nothing),
-            (Stage::Detaching, Event::Lost | Event::AtRest) => Err(Refusal::Meaningless),
+            (Stage::Detaching, Event::Lost | Event::QueueFailed | Event::AtRest) => Err(Refusal::Meaningless),
             (Stage::Detaching, _) => Err(Refusal::NotThere),
             (Stage::Connecting | Stage::Reconnecting, Event::Detach) => to(Stage::Detaching, Action::GiveUp),
             (_, Event::Detach) => to(Stage::Detaching, Action::ShutDown),
@@ -120,6 +122,7 @@ impl Life {
             (Stage::Live | Stage::Down, Event::Fail) => failed(Stage::Down, Action::EndAssociation),
 
             (Stage::Live, Event::Lost) => to(Stage::Down, Action::EndAssociation),
+            (Stage::Live, Event::QueueFailed) => failed(Stage::Down, Action::EndAssociation),
 
             (Stage::Live | Stage::Down, Event::Disconnect) => {
                 Ok((Self { stage: Stage::Disconnecting, failed: false }, Action::EndAssociation))
@@ -138,9 +141,15 @@ impl Life {
             (Stage::Disconnected, Event::Reconnect) => to(Stage::Reconnecting, Action::BringUp),
             (_, Event::Reconnect) => Err(Refusal::Meaningless),
 
-            (_, Event::BroughtUp | Event::BringUpFailed | Event::Lost | Event::AtRest | Event::Ended) => {
-                Err(Refusal::Meaningless)
-            }
+            (
+                _,
+                Event::BroughtUp
+                | Event::BringUpFailed
+                | Event::Lost
+                | Event::QueueFailed
+                | Event::AtRest
+                | Event::Ended,
+            ) => Err(Refusal::Meaningless),
         }
     }
 }
@@ -149,10 +158,11 @@ impl Life {
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 9] = [
+    const EVENTS: [Event; 10] = [
         Event::BroughtUp,
         Event::BringUpFailed,
         Event::Lost,
+        Event::QueueFailed,
         Event::Fail,
         Event::Disconnect,
         Event::AtRest,

@@ -10,7 +10,7 @@ use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use spec::{
     identify::{CSI_NVM, IDENTIFY_SIZE},
-    namespace::{NamespaceId, NamespaceView, namespace_descriptors},
+    namespace::{NamespaceId, NamespaceView, NvmNamespaceView, namespace_descriptors},
 };
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -55,6 +55,7 @@ pub(super) struct Facts {
     metadata_extends_data: bool,
     command_set: u8,
     protection_type: u8,
+    protection_format: u8,
     boundary: u16,
     reservations: u8,
     deallocated: u8,
@@ -68,6 +69,18 @@ impl Facts {
         self.command_set
     }
 
+    /// Takes in what the command set's own Identify data say of a namespace with this Identify data.
+    pub(super) fn learn_of_command_set(
+        &mut self,
+        data: &[u8; IDENTIFY_SIZE],
+        specific: &[u8; IDENTIFY_SIZE],
+    ) {
+        if self.command_set == CSI_NVM {
+            let format = NamespaceView(data).format_index();
+            self.protection_format = NvmNamespaceView(specific).protection_format(format);
+        }
+    }
+
     /// The facts of a namespace with this Identify data and, if the controller has them, these identification
     /// descriptors. None if it is inactive.
     pub(super) fn of(
@@ -75,10 +88,13 @@ impl Facts {
         descriptors: Option<&[u8; IDENTIFY_SIZE]>,
     ) -> Result<Option<Self>, Error> {
         let view = NamespaceView(data);
-        if view.nsze() == 0 {
+        if view.ncap() == 0 {
             return Ok(None); // Base 2.0, 5.17.2.1: an inactive one is all zeros
         }
         let bad = |why: String| Error::BadData { what: "Identify Namespace data", why };
+        if view.nsze() == 0 {
+            return Err(bad(format!("NSZE is 0 where NCAP is {}", view.ncap())));
+        }
         let format =
             view.format().ok_or_else(|| bad(format!("FLBAS names format {}", view.format_index())))?;
         let sector_size = view
@@ -96,6 +112,7 @@ impl Facts {
             command_set: CSI_NVM,
             // Without metadata there is no room for protection information (NVM Command Set 1.0, 5.2).
             protection_type: if format.ms == 0 { 0 } else { view.protection_type() },
+            protection_format: 0,
             boundary: view.noiob(),
             reservations: view.rescap(),
             deallocated: view.deallocated_reads(),
@@ -153,6 +170,7 @@ impl Contents {
             of(|f| u64::from(f.sector_size) | u64::from(f.metadata_size) << 32 | u64::from(f.boundary) << 48),
             of(|f| u64::from(f.command_set) | u64::from(f.protection_type) << 8)
                 | of(|f| u64::from(f.reservations) << 16 | u64::from(f.deallocated) << 24)
+                | of(|f| u64::from(f.protection_format) << 40)
                 | flags << 32,
             u64::from(controller.largest_transfer) | u64::from(controller.optional_commands) << 32,
             uuid,
@@ -178,6 +196,7 @@ impl Contents {
             metadata_extends_data: flag(1),
             command_set: bytes as u8,
             protection_type: (bytes >> 8) as u8,
+            protection_format: (bytes >> 40) as u8,
             boundary: (sizes >> 48) as u16,
             reservations: (bytes >> 16) as u8,
             deallocated: (bytes >> 24) as u8,
@@ -372,6 +391,11 @@ impl Namespace {
         self.facts().map_or(0, |facts| facts.protection_type)
     }
 
+    /// The format of its protection information: 0 has a guard of 16 bits, 1 of 32, 2 of 64.
+    pub fn protection_format(&self) -> u8 {
+        self.facts().map_or(0, |facts| facts.protection_format)
+    }
+
     /// The logical blocks between two boundaries that an I/O should not cross (NOIOB); 0 if there are none.
     pub fn optimal_boundary(&self) -> u32 {
         self.facts().map_or(0, |facts| u32::from(facts.boundary))
@@ -430,7 +454,7 @@ mod tests {
 
     fn facts(blocks: u64, lbads: u8) -> Result<Option<Facts>, Error> {
         let mut image = NamespaceImage::default();
-        image.set_nsze(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads, rp: 0 });
+        image.set_nsze(blocks).set_ncap(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads, rp: 0 });
         Facts::of(&image.0, None)
     }
 
@@ -445,12 +469,39 @@ mod tests {
             assert!(matches!(result, Err(Error::BadData { .. })), "{blocks} blocks of 2^{lbads}");
         }
         assert!(facts(0, 9).unwrap().is_none());
+        // What has no room is not there, and what has some has blocks.
+        let mut image = NamespaceImage::default();
+        image.set_nsze(8).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+        assert_eq!(Facts::of(&image.0, None), Ok(None));
+        image.set_nsze(0).set_ncap(8);
+        assert!(matches!(Facts::of(&image.0, None), Err(Error::BadData { .. })));
     }
+
+    #[test]
+    fn the_format_of_protection_information_is_that_of_the_lba_format() {
+        let mut image = NamespaceImage::default();
+        image.set_nsze(8).set_ncap(8).set_nlbaf(33).set_flbas(2 << 5 | 1).set_dps(1);
+        image.set_lba_format(33, LbaFormat { ms: 16, lbads: 12, rp: 0 });
+        let mut specific = [0; IDENTIFY_SIZE];
+        specific[12 + 33 * 4..][..4].copy_from_slice(&(2_u32 << 7 | 0x7f).to_le_bytes());
+        specific[12 + 4..][..4].copy_from_slice(&(1_u32 << 7).to_le_bytes());
+        let mut facts = Facts::of(&image.0, None).unwrap().unwrap();
+        assert_eq!(facts.protection_format, 0);
+        facts.learn_of_command_set(&image.0, &specific);
+        let namespace = Namespace::new(1, ControllerFacts::default(), facts, Data::default());
+        assert_eq!((namespace.protection_format(), namespace.extended_sector_size()), (2, 4096));
+        // Another command set has other data there.
+        let mut facts = Facts { command_set: 2, protection_format: 0, ..facts };
+        facts.learn_of_command_set(&image.0, &specific);
+        assert_eq!(facts.protection_format, 0);
+    }
+
     #[test]
     fn formats_and_identifiers_are_read() {
         let mut image = NamespaceImage::default();
         image
             .set_nsze(8)
+            .set_ncap(8)
             .set_nlbaf(1)
             .set_flbas(1 | 1 << 4)
             .set_dps(2)
@@ -499,6 +550,7 @@ mod tests {
             metadata_extends_data: true,
             command_set: 0x81,
             protection_type: 3,
+            protection_format: 2,
             boundary: 0xfffe,
             reservations: 0x7f,
             deallocated: 0x85,
@@ -529,7 +581,7 @@ mod tests {
         };
         let of = |blocks, byte| {
             let mut image = NamespaceImage::default();
-            image.set_nsze(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+            image.set_nsze(blocks).set_ncap(blocks).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
             (Facts::of(&image.0, Some(&descriptors(byte))).unwrap().unwrap(), image.0)
         };
         let (facts, data) = of(8, 5);
@@ -552,7 +604,7 @@ mod tests {
     #[test]
     fn protection_information_is_stripped_and_tagged() {
         let mut image = NamespaceImage::default();
-        image.set_nsze(8).set_flbas(1 << 4).set_dps(1);
+        image.set_nsze(8).set_ncap(8).set_flbas(1 << 4).set_dps(1);
         let of = |image: &NamespaceImage| {
             let facts = Facts::of(&image.0, None).unwrap().unwrap();
             Namespace::new(1, ControllerFacts::default(), facts, Data::default())

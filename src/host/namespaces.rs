@@ -244,7 +244,11 @@ mod tests {
 
     fn image(blocks: u64) -> Box<[u8; IDENTIFY_SIZE]> {
         let mut image = NamespaceImage::default();
-        image.set_nsze(blocks).set_nlbaf(1).set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+        image
+            .set_nsze(blocks)
+            .set_ncap(blocks)
+            .set_nlbaf(1)
+            .set_lba_format(0, LbaFormat { ms: 0, lbads: 9, rp: 0 });
         image.set_lba_format(1, LbaFormat { ms: 0, lbads: 12, rp: 0 });
         Box::new(image.0)
     }

@@ -37,7 +37,7 @@ pub struct TransportId {
 impl TransportId {
     /// The socket address.
     pub fn address(&self) -> Result<SocketAddr, Error> {
-        socket_address(self.address_family, &self.traddr, &self.trsvcid)
+        socket_address(self.address_family, &self.traddr, Some(&self.trsvcid))
     }
 
     /// Address, port and NQN for a log line, fit to be shown.
@@ -100,16 +100,19 @@ fn scope_of(zone: &str) -> Result<u32, Error> {
     })
 }
 
-/// The socket address of a numeric address and port. Names are not looked up: that could block.
+/// The socket address of a numeric address and port, any port if none is given. Names are not looked up: that could block.
 pub(super) fn socket_address(
     family: AddressFamily,
     address: &str,
-    service: &str,
+    service: Option<&str>,
 ) -> Result<SocketAddr, Error> {
     let (ip, zone) = split_address(address)?;
-    let port: u16 = service.trim().parse().map_err(|_| {
-        let text = printable(service);
-        Error::InvalidArgument(format!("port '{text}' is not a number from 0 to 65535"))
+    let port = service.map_or(Ok(0), |service| {
+        let port = service.trim().parse().ok().filter(|port| *port != 0);
+        port.ok_or_else(|| {
+            let text = printable(service);
+            Error::InvalidArgument(format!("port '{text}' is not a number from 1 to 65535"))
+        })
     })?;
     let other_family = |other: &str| {
         let text = printable(address);
@@ -174,8 +177,10 @@ pub struct ControllerOptions {
     pub io_queue_size: u32,
     /// Requests of an I/O qpair.
     pub io_queue_requests: u32,
-    /// Entries of the Admin Queue.
+    /// Entries of the Admin Queue, at least [`ControllerOptions::ADMIN_QUEUE_SIZE_MIN`].
     pub admin_queue_size: u16,
+    /// The command sets to enable, as CC.CSS names them; None to choose. What the controller does not offer becomes the NVM command set.
+    pub command_set: Option<u8>,
     /// The Keep Alive Timeout; zero for none.
     pub keep_alive_timeout: Duration,
     /// How long an admin command may take.
@@ -208,6 +213,11 @@ pub struct ControllerOptions {
     pub leave_changed_list: bool,
 }
 
+impl ControllerOptions {
+    /// Entries of an Admin Queue with room for one command beside a Keep Alive.
+    pub const ADMIN_QUEUE_SIZE_MIN: u16 = 3;
+}
+
 impl Default for ControllerOptions {
     fn default() -> Self {
         Self {
@@ -216,6 +226,7 @@ impl Default for ControllerOptions {
             io_queue_size: 256,
             io_queue_requests: 512,
             admin_queue_size: 32,
+            command_set: None,
             keep_alive_timeout: Duration::from_secs(10),
             admin_timeout: Duration::from_secs(30),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -283,7 +294,7 @@ mod tests {
 
     #[test]
     fn only_numeric_addresses_of_the_family_are_taken() {
-        let address = |family, address, service| socket_address(family, address, service);
+        let address = |family, address, service| socket_address(family, address, Some(service));
         assert_eq!(
             address(AddressFamily::Ipv4, "10.0.0.1", "4420"),
             Ok(SocketAddr::from(([10, 0, 0, 1], 4420)))
@@ -318,7 +329,7 @@ mod tests {
     fn a_zone_is_an_interface_by_name_or_number() {
         let lo = verbs::interface_index("lo").expect("every Linux has one");
         for traddr in [format!("fe80::1%{lo}"), String::from("fe80::1%lo"), String::from("[fe80::1%lo]")] {
-            let SocketAddr::V6(address) = socket_address(AddressFamily::Ipv6, &traddr, "4420").unwrap()
+            let SocketAddr::V6(address) = socket_address(AddressFamily::Ipv6, &traddr, Some("4420")).unwrap()
             else {
                 panic!("{traddr}")
             };

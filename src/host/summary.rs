@@ -7,7 +7,7 @@ use super::{Error, admin::Page, bring_up::Properties, published::SharedPage, sha
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use spec::{
-    identify::{CMIC_ANA, ControllerView},
+    identify::{CMIC_ANA, CTRATT_EXTENDED_LBA_FORMATS, ControllerView},
     registers,
 };
 use std::sync::Arc;
@@ -119,6 +119,11 @@ impl Summary {
         self.properties.cc.ams()
     }
 
+    /// The command sets that the controller was enabled with, as CC.CSS names them.
+    pub fn command_set(&self) -> u8 {
+        self.properties.cc.css()
+    }
+
     /// The VS property.
     pub fn version(&self) -> registers::Vs {
         self.properties.vs
@@ -143,6 +148,11 @@ impl Summary {
     /// The highest namespace id that there can be; 0 for a discovery controller.
     pub fn namespace_count(&self) -> u32 {
         if self.is_discovery { 0 } else { self.view().nn() }
+    }
+
+    /// Whether there may be LBA formats beyond the first 16, which this host says that it knows.
+    pub fn has_extended_lba_formats(&self) -> bool {
+        !self.is_discovery && self.view().ctratt() & CTRATT_EXTENDED_LBA_FORMATS != 0
     }
 
     /// Bytes that one command may transfer by MDTS (Base 2.0, 5.17.2.1); what is longer is split.

@@ -6,6 +6,7 @@
 
 use super::{Controller, IoQpair, PollGroup};
 use crate::clock::{self, Moment};
+use spec::AdminOpcode;
 use std::{rc::Rc, time::Duration};
 
 /// What the program wants to hear of, and how. Plain words, since any thread may have them.
@@ -33,6 +34,16 @@ impl Controller {
     pub(super) fn tell_late(&self, now: Moment) {
         let Some(watch) = self.shared.watch().filter(|_| self.admin.qpair().is_watched()) else { return };
         for id in self.admin.qpair().late(now) {
+            (watch.tell)(watch.context, std::ptr::null_mut(), id);
+        }
+    }
+}
+
+impl Controller {
+    /// Tells of a Keep Alive whose answer is overdue: its limit is the Keep Alive Timeout, whatever that of others is.
+    pub(super) fn tell_silent(&self) {
+        let Some(watch) = self.shared.watch() else { return };
+        if let Some(id) = self.admin.qpair().outstanding_with(AdminOpcode::KEEP_ALIVE.0) {
             (watch.tell)(watch.context, std::ptr::null_mut(), id);
         }
     }

@@ -20,7 +20,7 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use verbs::RegisteredMemory;
+use verbs::{Access, RegisteredMemory};
 
 /// What a piece of work has: its queue, what it may still cost, and the buffer of its pages, registered once.
 pub(super) struct Work {
@@ -95,6 +95,21 @@ impl Work {
         let mut page = Box::<Page>::default();
         self.read(what, command, &mut page.0).await?;
         Ok(page)
+    }
+
+    /// Sends a command with these bytes for the controller, and waits for its answer.
+    pub(super) async fn write(
+        &self,
+        what: &'static str,
+        command: Command,
+        data: &[u8],
+    ) -> Result<Completion, Error> {
+        let buffer = self.admin.buffer_for(data.len(), Access::RemoteRead)?;
+        if !buffer.write(0, data) {
+            return Err(Error::Internal("a command's data lie outside of their buffer"));
+        }
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        self.command(what, command, Some(Window::of(&buffer, length))).await
     }
 
     /// Sends a command that the controller answers with so many bytes, and waits for them.

@@ -403,6 +403,11 @@ impl Qpair {
         self.wire.slots.late(now)
     }
 
+    /// The command id of a request with this opcode that is with the controller.
+    pub fn outstanding_with(&self, opcode: u8) -> Option<u16> {
+        self.wire.slots.outstanding_with(opcode)
+    }
+
     /// The account half of a poll, for a qpair outside of a group or in a wait of its own: takes completions off
     /// its queue. Calls nobody.
     pub fn account(&self, at_most: u32) {

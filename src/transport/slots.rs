@@ -614,6 +614,15 @@ impl Slots {
         late.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// The command id of the first request with this opcode that is with the controller.
+    pub(super) fn outstanding_with(&self, opcode: u8) -> Option<u16> {
+        let has_opcode = |slot: &Place<'_>| {
+            let [first, ..] = slot.read();
+            slot.user().is_outstanding() && first as u8 == opcode
+        };
+        self.requests().find(has_opcode).map(|slot| slot.user().id.get())
+    }
+
     /// The connection is live, and `cap` ordinary commands may be out at a time.
     pub(super) fn open_gate(&self, cap: u32) {
         let finished = self.finished_in_account().count() as u32;

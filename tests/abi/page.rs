@@ -28,7 +28,13 @@ What behaves otherwise than in SPDK, on purpose:
 - a stale or NULL handle, or one of the wrong kind, gets an error and one log line, where SPDK reads freed memory;
 - `fabrics_connect_timeout_us` = 0 means 10 s, and `admin_timeout_ms` = 0 means 5 minutes, where SPDK waits without end;
 - one qpair is polled by a synchronous connect or disconnect, never the whole group that it is in;
-- `traddr` must be numeric: names are not looked up, since that could block.
+- `traddr` must be numeric: names are not looked up, since that could block;
+- a controller that does not answer a Keep Alive within its timeout is given up, once the timeout callback has heard of it; while one is brought up
+  it gets its Keep Alives, too;
+- an Asynchronous Event Request that fails is sent again, but no more than eight in a second;
+- a namespace that cannot be identified is left out with a line, whatever the error, where some errors cost SPDK the controller;
+- a controller that reports a fatal status (CSTS.CFS) while it is enabled is given up at once, and not after CAP.TO;
+- `admin_queue_size` is 3 at least: one command is kept for Keep Alive.
 
 ";
 

@@ -116,7 +116,7 @@ pub fn transport_id_at(nqn: &str, address: &str, port: u16) -> Room {
 
 /// Where members of the controller options begin, and the size of all of them, as `tests/abi` compares them.
 pub const ENABLE_INTERRUPTS: usize = 6;
-const KEEP_ALIVE_TIMEOUT_MS: usize = 16;
+pub const KEEP_ALIVE_TIMEOUT_MS: usize = 16;
 pub const HOSTNQN: usize = 28;
 const ADMIN_TIMEOUT_MS: usize = 576;
 const FABRICS_CONNECT_TIMEOUT_US: usize = 600;

@@ -57,6 +57,17 @@ impl QueueCounts {
     }
 }
 
+/// Bytes of Host Behavior Support (Base figure 341).
+pub const HOST_BEHAVIOR_SIZE: usize = 512;
+
+/// The data of Host Behavior Support of a host that knows LBA formats beyond the first 16, with guards beyond 16 bits (LBAFEE; Base figure 341).
+#[must_use]
+pub const fn host_behavior_with_extended_lba_formats() -> [u8; HOST_BEHAVIOR_SIZE] {
+    let mut data = [0; HOST_BEHAVIOR_SIZE];
+    data[2] = 1;
+    data
+}
+
 /// Bits of Asynchronous Event Configuration, and of OAES in Identify Controller where they exist there (Base figure
 /// 325).
 pub mod async_events {
@@ -66,6 +77,8 @@ pub mod async_events {
     pub const NAMESPACE_ATTRIBUTE: u32 = 1 << 8;
     /// Firmware activation notices.
     pub const FIRMWARE_ACTIVATION: u32 = 1 << 9;
+    /// Telemetry log notices; whether there are such says LPA and not OAES.
+    pub const TELEMETRY_LOG: u32 = 1 << 10;
     /// Asymmetric namespace access change notices.
     pub const ANA_CHANGE: u32 = 1 << 11;
     /// Discovery log page change notification.

@@ -52,6 +52,8 @@ pub const CMIC_ANA: u8 = 1 << 3;
 pub const LPA_COMMAND_EFFECTS: u8 = 1 << 1;
 /// LPA bit 2: log pages can be read from an offset, with lengths of 32 bits.
 pub const LPA_EXTENDED_DATA: u8 = 1 << 2;
+/// LPA bit 3: there are telemetry log pages.
+pub const LPA_TELEMETRY: u8 = 1 << 3;
 /// CTRATT bit 19: Flexible Data Placement is supported.
 pub const CTRATT_FDP: u32 = 1 << 19;
 /// OACS bit 0: Security Send and Security Receive are supported.
@@ -148,6 +150,8 @@ fields! { ControllerView, ControllerImage,
     mdts set_mdts u8 u8_at 77;
     /// Controller id.
     cntlid set_cntlid u16 u16_at 78;
+    /// RTD3 entry latency in microseconds: how long a shutdown may take; 0 is not told.
+    rtd3e set_rtd3e u32 u32_at 88;
     /// Optional asynchronous events supported.
     oaes set_oaes u32 u32_at 92;
     /// Controller attributes.

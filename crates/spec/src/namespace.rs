@@ -129,6 +129,23 @@ impl NamespaceView<'_> {
     }
 }
 
+/// Identify Namespace data of the NVM Command Set (CNS 05h, CSI 0), read (NVM Command Set figure 100).
+#[derive(Clone, Copy, Debug)]
+pub struct NvmNamespaceView<'a>(pub &'a [u8; IDENTIFY_SIZE]);
+
+impl NvmNamespaceView<'_> {
+    /// Protection information format of the LBA format with this index: 0 a guard of 16 bits, 1 of 32, 2 of 64. 0 where there is no such
+    /// index.
+    #[must_use]
+    pub fn protection_format(self, index: u8) -> u8 {
+        if index >= 64 {
+            return 0;
+        }
+        let offset = usize::from(index).saturating_mul(4).saturating_add(12);
+        (u32_at(self.0, offset) >> 7 & 3) as u8
+    }
+}
+
 impl Default for NamespaceImage {
     fn default() -> NamespaceImage {
         NamespaceImage([0; IDENTIFY_SIZE])

@@ -591,7 +591,11 @@ mod tests {
     #[test]
     fn flags_and_tags_are_where_the_specification_has_them() {
         let mut image = NamespaceImage::default();
-        image.set_nsze(1 << 20).set_dps(1).set_lba_format(0, LbaFormat { ms: 8, lbads: 9, rp: 0 });
+        image
+            .set_nsze(1 << 20)
+            .set_ncap(1 << 20)
+            .set_dps(1)
+            .set_lba_format(0, LbaFormat { ms: 8, lbads: 9, rp: 0 });
         let facts = Facts::of(&image.0, None).unwrap().unwrap();
         let namespace = Namespace::new(7, ControllerFacts::default(), facts, Data::default());
         let lba = 0x1_0000_0002;
