@@ -54,8 +54,9 @@ impl Reach for ToController {
     }
 }
 
-/// The keys of pieces that all lie in the region of the last look-up, or in those of the last two.
+/// The keys of pieces that all lie in the region of the last look-up.
 struct InOneRegion<'a, const TO_HOST: bool>(&'a Cache);
+/// The keys of pieces that lie in those of the last two.
 struct InTwoRegions<'a, const TO_HOST: bool>(&'a Cache);
 
 impl<const TO_HOST: bool> Keys for InOneRegion<'_, TO_HOST> {
@@ -90,7 +91,7 @@ impl Reach for SeveralToController<'_> {
 
 impl SeveralToHost<'_> {
     /// As [`Reach::reach`], where the pieces may lie in two regions.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn reach_in_two(self, wire: &Wire, slot: u32) -> Option<Resolved> {
         wire.describe_known(slot, self.0, InTwoRegions::<true>(&wire.cache))
     }
@@ -98,7 +99,7 @@ impl SeveralToHost<'_> {
 
 impl SeveralToController<'_> {
     /// As [`Reach::reach`], where the pieces may lie in two regions.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn reach_in_two(self, wire: &Wire, slot: u32) -> Option<Resolved> {
         wire.describe_known(slot, self.0, InTwoRegions::<false>(&wire.cache))
     }
