@@ -164,7 +164,8 @@ async fn await_ready(work: &Work, what: &'static str, ready: bool, timeout: Dura
         let csts = get_property(work, "reading CSTS", registers::CSTS, PropertySize::FOUR).await?;
         let csts = Csts(csts as u32);
         if csts.cfs() {
-            return Err(Error::BadData { what: "CSTS", why: String::from("it reports a fatal status") });
+            let why = format!("{:#x} reports a fatal status", csts.0);
+            return Err(Error::BadData { what: "CSTS", why });
         }
         if csts.rdy() == ready {
             break;
