@@ -13,7 +13,7 @@ use common::{
     lines::{errors, record},
     *,
 };
-use spdk_nvme_rdma::host::Controller;
+use spdk_nvme_rdma::host::{Controller, Error};
 use spec::{
     AdminOpcode, Command, Completion, FabricsType, Status,
     feature::FeatureId,
@@ -21,7 +21,7 @@ use spec::{
     namespace::{LbaFormat, NamespaceImage, encode_namespace_list},
     registers::{CAP, CC, CSTS, VS},
 };
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 use target::Answer;
 
 /// What an attempt must come to.
@@ -34,10 +34,12 @@ enum Outcome {
     Inactive,
     /// There is one, and one line says what is not as it should be, with these words; I/O is good, and this holds.
     Told(&'static [&'static str], fn(&Controller) -> bool),
+    /// There is one, which is taken at its word, as this holds; whatever depends on that is the controller's to answer for.
+    Believed(fn(&Controller) -> bool),
     /// It is as if nothing had been said, or what was said is taken at its word: I/O is good, and this holds.
     Borne(fn(&Controller) -> bool),
 }
-use Outcome::{Borne, Inactive, LeftOut, Refused, Told};
+use Outcome::{Believed, Borne, Inactive, LeftOut, Refused, Told};
 
 /// Changes an answer that is of its business.
 type Tell = Box<dyn FnMut(&mut Answer<'_>)>;
@@ -225,7 +227,12 @@ fn of_controller() -> Vec<Lie> {
         controller("MDTS", Image::set_mdts, 20, Borne(|it| it.summary().largest_transfer() == u32::MAX)),
         controller("MDTS", Image::set_mdts, u8::MAX, Borne(|it| it.summary().largest_transfer() == u32::MAX)),
         controller("IOCCSZ", Image::set_ioccsz, 4, Borne(|it| it.summary().in_capsule_data() == 0)),
-        controller("IOCCSZ", Image::set_ioccsz, u32::MAX, Borne(any)),
+        controller(
+            "IOCCSZ",
+            Image::set_ioccsz,
+            u32::MAX,
+            Believed(|it| it.summary().in_capsule_data() == u32::MAX),
+        ),
         controller("IORCSZ", Image::set_iorcsz, 0, Borne(any)),
         controller("IORCSZ", Image::set_iorcsz, u32::MAX, Borne(any)),
         // Data that do not follow the command at once are not sent in the capsule.
@@ -484,6 +491,10 @@ fn try_lie(Lie(what, tell, outcome): Lie) {
         Inactive => {
             assert_eq!((errors.len(), controller.first_active_namespace()), (0, 0), "{what}: {errors:?}");
         }
+        Believed(holds) => {
+            assert_eq!(errors.len(), 0, "{what}: {errors:?}");
+            assert!(holds(&controller), "{what}");
+        }
         Borne(holds) | Told(_, holds) => {
             match outcome {
                 Told(words, _) => says(words),
@@ -491,18 +502,42 @@ fn try_lie(Lie(what, tell, outcome): Lie) {
             }
             assert!(holds(&controller), "{what}");
             assert_eq!(controller.first_active_namespace(), 1, "{what}");
-            reads(&world, &controller, &what);
+            reads_what_it_writes(&world, &controller, &what);
         }
     }
     world.finish(Some(controller));
 }
 
-/// A read of a block is good.
-fn reads(world: &World, controller: &Rc<Controller>, what: &str) {
+thread_local! {
+    static ENDED: Cell<Option<Status>> = const { Cell::new(None) };
+}
+
+fn ended(_: usize, completion: &Completion) {
+    ENDED.set(Some(completion.status()));
+}
+
+/// What is written is read again, in one command of a block and in as many as it takes.
+fn reads_what_it_writes(world: &World, controller: &Rc<Controller>, what: &str) {
+    /// Apart from the others in the world's memory.
+    const ELSEWHERE: usize = 1 << 20;
     let namespace = world.namespace(controller);
     let qpair = connected(controller);
-    let read = world.read(&qpair, &namespace);
-    until("the read", || qpair.process_completions(0).is_ok() && status(read).is_some());
-    assert_eq!(status(read), Some(Status::SUCCESS), "{what}");
+    let wait = |submitted: Result<(), Error>| {
+        submitted.unwrap_or_else(|error| panic!("{what}: {error}"));
+        until(&format!("the I/O: {what}"), || qpair.process_completions(0).is_ok() && ENDED.get().is_some());
+        assert_eq!(ENDED.take(), Some(Status::SUCCESS), "{what}");
+    };
+    for blocks in [1, 40] {
+        let length = blocks as usize * 512;
+        let bytes: Vec<u8> = (0..length).map(|at| (at * 5 + at / 512 + blocks as usize) as u8).collect();
+        let (to, from) = (world.buffer(), world.buffer().wrapping_byte_add(ELSEWHERE));
+        // SAFETY: the world's memory is larger, and no device looks at it now.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast(), length) };
+        wait(qpair.write(&namespace, to, 7, blocks, 0, context(ended, 0)));
+        wait(qpair.read(&namespace, from, 7, blocks, 0, context(ended, 0)));
+        // SAFETY: as above.
+        let found = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length) };
+        assert!(found == bytes, "{what}: {blocks} blocks are not what was written");
+    }
     qpair.free();
 }

@@ -110,7 +110,7 @@ const TAG: u16 = 0x1234;
 /// Where transfers begin: not at 0, where a tag that does not go on would not be noticed.
 const LBA: u64 = 5;
 /// Blocks of a transfer that takes several commands of 128 KiB, whatever the block is.
-const MANY: usize = 600;
+const MANY: usize = 300;
 
 /// The formats, as the target's command line has them, and how many bytes and which type they are.
 const FORMATS: [(&str, usize, usize, u8); 9] = [

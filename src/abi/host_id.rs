@@ -31,7 +31,9 @@ pub unsafe extern "C" fn spdk_nvme_host_id_parse(
     guard_plain("spdk_nvme_host_id_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !hostid.is_null()) else {
-            return invalid(format!("spdk_nvme_host_id_parse: {str:p} to be read into {hostid:p}"));
+            return invalid(format!(
+                "spdk_nvme_host_id_parse: the text at {str:p}, for the host id at {hostid:p}"
+            ));
         };
         answer(
             "host id",

@@ -24,7 +24,9 @@ pub unsafe extern "C" fn spdk_nvme_prchk_flags_parse(prchk_flags: *mut u32, str:
     guard_plain("spdk_nvme_prchk_flags_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !prchk_flags.is_null()) else {
-            return invalid(format!("spdk_nvme_prchk_flags_parse: {str:p} to be read into {prchk_flags:p}"));
+            return invalid(format!(
+                "spdk_nvme_prchk_flags_parse: the text at {str:p}, for the flags at {prchk_flags:p}"
+            ));
         };
         let flags = parse(text);
         if let Ok(flags) = flags {

@@ -46,7 +46,9 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse(
     guard_plain("spdk_nvme_transport_id_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !trid.is_null()) else {
-            return invalid(format!("spdk_nvme_transport_id_parse: {str:p} to be read into {trid:p}"));
+            return invalid(format!(
+                "spdk_nvme_transport_id_parse: the text at {str:p}, for the transport id at {trid:p}"
+            ));
         };
         // SAFETY: the caller gives a transport id that can be written.
         answer("transport id", unsafe { parse_into(trid, text) })
@@ -124,9 +126,9 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_trtype(
                 unsafe { trtype.write(transport_type(text)) };
                 0
             }
-            None => {
-                invalid(format!("spdk_nvme_transport_id_parse_trtype: {str:p} to be read into {trtype:p}"))
-            }
+            None => invalid(format!(
+                "spdk_nvme_transport_id_parse_trtype: the text at {str:p}, for the type at {trtype:p}"
+            )),
         }
     })
 }
@@ -158,9 +160,9 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_adrfam(
                 0
             }
             Some(None) => -ENOENT,
-            None => {
-                invalid(format!("spdk_nvme_transport_id_parse_adrfam: {str:p} to be read into {adrfam:p}"))
-            }
+            None => invalid(format!(
+                "spdk_nvme_transport_id_parse_adrfam: the text at {str:p}, for the family at {adrfam:p}"
+            )),
         }
     })
 }

@@ -41,7 +41,9 @@ pub unsafe extern "C" fn spdk_nvme_trid_entry_parse(
     guard_plain("spdk_nvme_trid_entry_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !trid_entry.is_null()) else {
-            return invalid(format!("spdk_nvme_trid_entry_parse: {str:p} to be read into {trid_entry:p}"));
+            return invalid(format!(
+                "spdk_nvme_trid_entry_parse: the text at {str:p}, for the entry at {trid_entry:p}"
+            ));
         };
         // SAFETY: the caller gives an entry that can be read and written.
         answer("transport id", unsafe { read_entry(trid_entry, text) })

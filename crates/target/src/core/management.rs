@@ -322,7 +322,7 @@ impl Namespace {
         let size = self.blocks << self.block_shift;
         (self.block_shift, self.metadata, self.protection) = (format.lbads, format.ms, kind);
         self.format = number as u8;
-        self.room = store / self.block() << self.block_shift;
+        self.room = (store / self.block()) << self.block_shift;
         self.blocks = size.min(self.room) >> self.block_shift;
         self.marks.clear(0, u64::MAX);
         let extent = self.extent(0, self.blocks)?;
