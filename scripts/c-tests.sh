@@ -150,6 +150,7 @@ alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
 alone groups-in-process 180 "$bin/groups" --in-process
 alone manage-in-process 180 "$bin/manage" --in-process
+alone events-in-process 180 "$bin/events" --in-process
 alone keep-alive-in-process 180 "$bin/keep-alive" --in-process
 alone restarts-in-process 180 "$bin/restarts" --in-process
 alone failover-in-process 180 "$bin/failover" --in-process
@@ -179,6 +180,7 @@ with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
+with_commands events 180 16M "$bin/events"
 with_commands keep-alive 180 16M "$bin/keep-alive"
 with_commands failover 180 16M "$bin/failover"
 with_commands timeouts 180 16M "$bin/timeouts"
