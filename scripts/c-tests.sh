@@ -85,15 +85,17 @@ alone() {
 }
 
 # with_target NAME SECONDS SIZE COMMAND...: a program that gets -r TRID of a target with one namespace; must end with
-# 0.
+# 0. If HAND is set, what the program asks for is done to the target meanwhile.
 with_target() {
 	local name=$1 seconds=$2 size=$3 begin
 	shift 3
 	wanted "$name" || return 0
 	begin=$(microseconds)
 	start_target 1 "$size"
+	[ -z "${HAND:-}" ] || make_hands
 	PEER_PORT=${PORTS[1]:-} start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
 	PROGRAM=$PID
+	[ -z "${HAND:-}" ] || lend_a_hand 1 "$size" $((seconds * SLOWNESS))
 	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
 }
 
@@ -107,16 +109,7 @@ with_commands() {
 
 # with_a_hand NAME SECONDS SIZE COMMAND...: the same, and what the program asks for is done to the target (c-tests/lib/peer.h).
 with_a_hand() {
-	local name=$1 seconds=$2 size=$3 begin
-	shift 3
-	wanted "$name" || return 0
-	begin=$(microseconds)
-	start_target 1 "$size"
-	make_hands
-	PEER_ASKS=$WORK/asks PEER_ANSWERS=$WORK/answers start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
-	PROGRAM=$PID
-	lend_a_hand 1 "$size" $((seconds * SLOWNESS))
-	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes
+	HAND=yes PEER_ASKS=$WORK/asks PEER_ANSWERS=$WORK/answers with_target "$@"
 }
 
 # target_dies NAME SECONDS LINE SUBSYSTEM COMMAND...: a program that gets -r TRID of a target with two subsystems, of
@@ -157,6 +150,7 @@ alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
 alone groups-in-process 180 "$bin/groups" --in-process
 alone manage-in-process 180 "$bin/manage" --in-process
+alone events-in-process 180 "$bin/events" --in-process
 alone keep-alive-in-process 180 "$bin/keep-alive" --in-process
 alone restarts-in-process 180 "$bin/restarts" --in-process
 alone failover-in-process 180 "$bin/failover" --in-process
@@ -186,6 +180,7 @@ with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
+with_commands events 180 16M "$bin/events"
 with_commands keep-alive 180 16M "$bin/keep-alive"
 with_commands failover 180 16M "$bin/failover"
 with_commands timeouts 180 16M "$bin/timeouts"

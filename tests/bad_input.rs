@@ -4,6 +4,8 @@
 // A test may fail where it stands, its helpers as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "abi/arguments.rs"]
+mod arguments;
 #[path = "abi/data.rs"]
 #[allow(dead_code)] // Made for more than this test.
 mod data;
@@ -104,24 +106,31 @@ fn result<'a>(type_: &str, refused: Option<&'a str>, symbol: &str) -> (usize, &'
     (size, value)
 }
 
-#[test]
-fn handles_that_are_none_get_the_error_value_and_one_line() {
-    let workshop = Workshop::new("bad-input");
-    let (entries, count) = entries();
-    assert!(count > 200, "{count} entries take a handle");
-    fs::write(workshop.path("entries.h"), entries).unwrap();
+/// Builds and runs the C program `tests/abi/NAME.c`, which has host and target in one thread, with a header of its own. What it wrote on
+/// stderr.
+fn run(name: &str, header: &str, text: &str) -> String {
+    let workshop = Workshop::new(name);
+    fs::write(workshop.path(header), text).unwrap();
     for header in ["spdk", "spdk_internal"] {
         let from = root().join("include").join(header);
         std::os::unix::fs::symlink(from, workshop.path(header)).unwrap();
     }
     fs::copy(root().join("crates/target/include/nvme_rdma_target.h"), workshop.path("nvme_rdma_target.h"))
         .unwrap();
-    let text = fs::read_to_string(root().join("tests/abi/bad_input.c")).unwrap();
+    let text = fs::read_to_string(root().join("tests/abi").join(name).with_extension("c")).unwrap();
     let libraries = ["spdk_nvme_rdma", "spdk_env_rdma", "nvme_rdma_target", "softverbs"].map(library);
     let program = workshop.link(Language::C, "program", &text, &libraries);
     let output = workshop.command(&program).env("LD_PRELOAD", library("softverbs")).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{}: {said}", output.status);
+    said
+}
+
+#[test]
+fn handles_that_are_none_get_the_error_value_and_one_line() {
+    let (entries, count) = entries();
+    assert!(count > 200, "{count} entries take a handle");
+    let said = run("bad_input", "entries.h", &entries);
 
     let mut wrong = Vec::new();
     let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
@@ -146,4 +155,46 @@ fn handles_that_are_none_get_the_error_value_and_one_line() {
     assert_eq!(calls.len(), count);
     assert!(calls.values().all(|count| *count >= 4), "{calls:?}");
     assert!(said.contains(" mixed "), "handles of two libraries");
+}
+
+/// Whoever has live handles and gives NULL for one of the other arguments, or a size of 0, 1, or more than there can be, gets the
+/// value of a refusal with one line, or what `argument_rules.rs` says and why; and an I/O is good after each.
+#[test]
+fn arguments_that_are_none_or_too_large_get_the_error_value_and_one_line() {
+    let (header, count) = arguments::header();
+    let said = run("bad_arguments", "arguments.h", &header);
+    let mut wrong = Vec::new();
+    let mut good: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut is_used = vec![false; arguments::rules()];
+    let mut calls = 0;
+    for call in said.split("CALL ").skip(1) {
+        let (what, rest) = call.split_once('\n').unwrap();
+        let Some((lines, result)) = rest.split_once("RESULT ") else { continue };
+        calls += 1;
+        let mut words = what.split_whitespace();
+        let (symbol, argument) = (words.next().unwrap(), words.next().unwrap());
+        let value = words.next().unwrap();
+        let lines: Vec<_> = lines.lines().collect();
+        let mut values = result.split_whitespace().map(|value| u64::from_str_radix(value, 16).unwrap());
+        let (got, refused) = (values.next().unwrap(), values.next().unwrap());
+        if argument == "good" {
+            good.insert(symbol, got);
+            continue;
+        }
+        let (outcome, rule) = arguments::outcome(symbol, argument, value);
+        if let Some(rule) = rule {
+            is_used[rule] = true;
+        }
+        let good = good.get(symbol).copied();
+        let is_right = outcome.is(symbol, got, refused, good, lines.len());
+        if !is_right {
+            wrong.push(format!(
+                "{what}: {got:#x}, where {outcome:?} (refused {refused:#x}, good {good:x?}), {lines:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(calls, count);
+    let unused = (0..is_used.len()).filter(|rule| !is_used[*rule]).map(arguments::rule);
+    assert_eq!(unused.collect::<Vec<_>>(), Vec::<String>::new(), "rules that no call is about");
 }

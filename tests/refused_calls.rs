@@ -11,7 +11,7 @@ mod common;
 
 use common::{lines::recorded, *};
 use spdk_nvme_rdma::transport::share_receives;
-use std::{ffi::c_void, process::Command};
+use std::ffi::c_void;
 
 /// What makes something, or asks for something: after its refusal nothing is left behind.
 const MAKING: [&str; 14] = [
@@ -116,18 +116,6 @@ fn what_gives_back_is_refused() {
 fn what_cannot_be_stopped_is_left_alone() {
     let faults = "fail ibv_modify_qp 1- EIO; fail ibv_destroy_qp 1- EBUSY";
     in_a_process_of_its_own("an_end_with_faults", faults);
-}
-
-/// Runs one of the ignored tests, which `faults` must reach.
-fn in_a_process_of_its_own(test: &str, faults: &str) {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .env("TEST_FAULTS", faults)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stderr).into_owned();
-    assert!(child.status.success(), "{faults}: {}\n{said}", child.status);
-    assert!(said.contains("softverbs: fault: "), "{faults} did not happen\n{said}");
 }
 
 #[test]

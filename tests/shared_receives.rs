@@ -82,6 +82,23 @@ impl Scene {
         assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
     }
 
+    /// Polls the group until one poll reports all members as disconnected.
+    fn until_all_are_reported(&self) {
+        until("all members to be reported", || {
+            let told = Cell::new(0);
+            let _ = self.group.process_completions(0, &|_: &Rc<IoQpair>| told.set(told.get() + 1));
+            told.get() == self.members.len()
+        });
+    }
+
+    /// All members connect anew.
+    fn connect_again(&self) {
+        for qpair in &self.members {
+            qpair.connect().unwrap();
+            poll_until(&self.group, "the connection", || qpair.is_connected());
+        }
+    }
+
     fn finish(self) {
         let Self { world, controller, namespace, group, members, .. } = self;
         drop(namespace);
@@ -279,12 +296,7 @@ fn t42_t23_the_target_dies_under_load() {
             // Whoever waits no longer disconnects.
             scene.members.iter().for_each(|qpair| qpair.disconnect());
         }
-        let told = Cell::new(0);
-        until("all members to be reported", || {
-            told.set(0);
-            let _ = scene.group.process_completions(0, &|_: &Rc<IoQpair>| told.set(told.get() + 1));
-            told.get() == scene.members.len()
-        });
+        scene.until_all_are_reported();
         assert!(all_ended(&reads));
         assert!(count_with(&reads, Status::ABORTED_SQ_DELETION) > 0);
         assert_eq!(softverbs::ledger().srqs, 0, "nobody is connected: {way}");
@@ -301,12 +313,7 @@ fn idle_members_hear_of_their_end() {
     let scene = Scene::new(5, 3);
     scene.works(3);
     scene.world.kill_target();
-    let told = Cell::new(0);
-    until("all members to be reported", || {
-        told.set(0);
-        let _ = scene.group.process_completions(0, &|_: &Rc<IoQpair>| told.set(told.get() + 1));
-        told.get() == scene.members.len()
-    });
+    scene.until_all_are_reported();
     scene.finish();
 }
 
@@ -425,27 +432,14 @@ fn a_small_device_shares_what_it_has() {
 #[test]
 fn receives_that_are_refused_end_the_connections() {
     for what in ["fail ibv_post_srq_recv 1 ENOMEM", "fail ibv_post_srq_recv 1 EINVAL at last"] {
-        let mut scene = Scene::new(40, 3);
+        let scene = Scene::new(40, 3);
         let reads = scene.load(30);
         softverbs::control(&format!("faults quiet; {what}")).unwrap();
-        let (told, lines) = recorded(|| {
-            let told = Cell::new(0);
-            until("all members to be reported", || {
-                told.set(0);
-                let _ = scene.group.process_completions(0, &|_: &Rc<IoQpair>| told.set(told.get() + 1));
-                told.get() == scene.members.len()
-            });
-            told.get()
-        });
-        assert_eq!(told, 3);
+        let ((), lines) = recorded(|| scene.until_all_are_reported());
         assert!(lines.iter().any(|line| line.contains("posting work requests failed")), "{lines:?}");
         assert!(all_ended(&reads));
         softverbs::control("faults off").unwrap();
-        for qpair in std::mem::take(&mut scene.members) {
-            qpair.connect().unwrap();
-            poll_until(&scene.group, "the connection", || qpair.is_connected());
-            scene.members.push(qpair);
-        }
+        scene.connect_again();
         scene.works(50);
         scene.finish();
     }
@@ -516,7 +510,7 @@ fn t146_h09_completions_that_are_not_so() {
         ("5 late 300ms", Some(false)),
         ("5 after destroy", Some(false)),
     ] {
-        let mut scene = Scene::new(6, 3);
+        let scene = Scene::new(6, 3);
         let (reads, _) = recorded(|| {
             softverbs::control(&format!("faults quiet; wc recv qp {NUMBER} {what}")).unwrap();
             let reads = scene.load(30);
@@ -535,11 +529,7 @@ fn t146_h09_completions_that_are_not_so() {
             reads
         });
         assert!(all_ended(&reads), "{what}");
-        for qpair in std::mem::take(&mut scene.members) {
-            qpair.connect().unwrap();
-            poll_until(&scene.group, "the connection", || qpair.is_connected());
-            scene.members.push(qpair);
-        }
+        scene.connect_again();
         scene.works(50);
         scene.finish();
     }
@@ -605,23 +595,20 @@ fn t147_h13_a_number_is_whose_it_is_now() {
 /// T31, I14: what cannot be given back is kept, with its memory, each in a process of its own.
 #[test]
 fn t31_what_is_not_given_back_is_kept() {
-    for (faults, mrs) in [("fail ibv_destroy_srq 1 EBUSY", 1), ("fail ibv_destroy_qp 1 EBUSY", 5)] {
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "an_end_that_is_refused", "--ignored", "--nocapture"])
-            .env("TEST_FAULTS", faults)
-            .env("TEST_KEPT", mrs.to_string())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&child.stderr).into_owned();
-        assert!(child.status.success(), "{faults}: {}\n{said}", child.status);
+    for (faults, _) in KEPT {
+        in_a_process_of_its_own("an_end_that_is_refused", faults);
     }
 }
+
+/// What is refused, and the memory that is kept then: the receives; where the queue pair is left, commands, data of Connect, and the domain's
+/// own, of which the environment has two.
+const KEPT: [(&str, usize); 2] = [("fail ibv_destroy_srq 1 EBUSY", 1), ("fail ibv_destroy_qp 1 EBUSY", 5)];
 
 #[test]
 #[ignore = "t31_what_is_not_given_back_is_kept runs it in processes of its own"]
 fn an_end_that_is_refused() {
     let faults = std::env::var("TEST_FAULTS").expect("TEST_FAULTS says what fails");
-    let kept: usize = std::env::var("TEST_KEPT").unwrap().parse().unwrap();
+    let (_, kept) = KEPT.into_iter().find(|(known, _)| *known == faults).unwrap();
     let Scene { world, controller, namespace, group, members, .. } = Scene::new(8, 1);
     let reads = world.read_many(&members[0], &namespace, 30);
     softverbs::control(&faults).unwrap();
@@ -632,7 +619,6 @@ fn an_end_that_is_refused() {
     detach(&controller);
     drop((members, group, controller));
     world.end_target();
-    // The receives; where the queue pair is left, commands, data of Connect, and the domain's own, of which the environment has two.
     let ledger = softverbs::ledger();
     assert_eq!((ledger.srqs, ledger.mrs, ledger.violations), (1, kept, 0), "{ledger:?}");
 }

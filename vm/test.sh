@@ -30,7 +30,7 @@ for scenario; do [ -e "$VM_DIR/scenarios/$scenario.sh" ] || die "there is no sce
 programs_of() {
   case $1 in
     first-light) echo nvme-rdma-demo facts admin discovery blocks ;;
-    host) echo vectors sizes shadow groups crowd abort reset restarts failover keep-alive ;;
+    host) echo vectors sizes shadow groups crowd abort reset memory exclusive events restarts failover keep-alive readwrite ;;
     queue-ids) echo queue-ids ;;
     seed-bug) echo t43-seed ;;
     verbs | faults) echo verbs-compare ;;

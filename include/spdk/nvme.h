@@ -488,7 +488,7 @@ int spdk_nvme_ctrlr_cmd_abort_ext(struct spdk_nvme_ctrlr *ctrlr,
 
 /**
  * Sends a command as it is, but for its command id and data pointer. buf stays untouched until cb_fn is called; as
- * spdk_nvme_ns_cmd_read() has it, it may be any memory.
+ * spdk_nvme_ns_cmd_read() has it, it may be any memory. -1 for 16 MiB or more, which no command can have.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching. cmd points to a command, and buf is NULL or has len bytes.

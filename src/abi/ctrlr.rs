@@ -451,9 +451,11 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_default_io_qpair_opts(
         }
         let mut defaults = object.default_io_qpair_opts();
         defaults.opts_size = opts_size;
+        // What lies behind the options that there are is not this library's, however much it is said to be.
+        let known = opts_size.min(size_of::<spdk_nvme_io_qpair_opts>());
         // SAFETY: the caller vouches for opts_size bytes.
         unsafe {
-            ptr::write_bytes(opts.cast::<u8>(), 0, opts_size);
+            ptr::write_bytes(opts.cast::<u8>(), 0, known);
             options::write(&defaults, opts, opts_size);
         }
     });

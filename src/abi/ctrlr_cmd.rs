@@ -21,6 +21,9 @@ use spec::{
     log::LogPageId,
 };
 
+/// Data of a raw command are shorter than this: the length of a keyed SGL data block has 24 bits (Base 2.0, 4.4.1).
+const LONGEST: u32 = 1 << 24;
+
 /// Sends a command with copied data; see the head of this file.
 ///
 /// # Safety
@@ -39,7 +42,7 @@ unsafe fn send(
 }
 
 /// Sends a command as it is, but for its command id and data pointer. buf stays untouched until cb_fn is called; as
-/// spdk_nvme_ns_cmd_read() has it, it may be any memory.
+/// spdk_nvme_ns_cmd_read() has it, it may be any memory. -1 for 16 MiB or more, which no command can have.
 ///
 /// # Safety
 ///
@@ -67,6 +70,11 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_admin_raw(
                 (true, 0) => Payload::None,
                 (true, _) => return invalid(format!("an admin command with {len} bytes of data at NULL")),
                 (false, 0) => Payload::None,
+                (false, LONGEST..) => {
+                    // What SPDK answers for a buffer that no descriptor can describe.
+                    invalid(format!("an admin command with {len} bytes of data, of less than {LONGEST}"));
+                    return -1;
+                }
                 (false, length) => Payload::Memory { address: buf.expose_provenance() as u64, length },
             };
             let (command, told) = (Command::from_bytes(bytes), Completer::Upcall(context(cb_fn, cb_arg)));

@@ -2,6 +2,7 @@
 
 use super::{
     entry::guard_plain,
+    error::invalid,
     pairs::{Pair, Pairs, ParseError, answer, shown},
     text::{CText, c_bytes, put_text},
     types::spdk_nvme_host_id,
@@ -30,7 +31,9 @@ pub unsafe extern "C" fn spdk_nvme_host_id_parse(
     guard_plain("spdk_nvme_host_id_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !hostid.is_null()) else {
-            return -EINVAL;
+            return invalid(format!(
+                "spdk_nvme_host_id_parse: the text at {str:p}, for the host id at {hostid:p}"
+            ));
         };
         answer(
             "host id",

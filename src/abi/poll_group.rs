@@ -226,7 +226,7 @@ impl PollGroup {
         disconnected_qpair_cb: spdk_nvme_disconnected_qpair_cb,
     ) -> i64 {
         let Some(disconnected) = disconnected_qpair_cb else {
-            return INVALID;
+            return without_callback();
         };
         let Some(_polling) = self.begin_poll() else {
             return 0;
@@ -304,6 +304,14 @@ impl PollGroup {
         // SAFETY: the caller vouches for the queue pair; the group is the same library's.
         unsafe { add(self.inner.get(), qpair) }
     }
+}
+
+/// A poll without anybody to tell of the queue pairs that are disconnected.
+#[cold]
+#[inline(never)]
+fn without_callback() -> i64 {
+    tracing::error!("spdk_nvme_poll_group_process_completions: disconnected_qpair_cb is NULL");
+    INVALID
 }
 
 /// Reads a table of accelerated operations up to its size. None if its functions do not go together.

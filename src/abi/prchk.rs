@@ -2,6 +2,7 @@
 
 use super::{
     entry::guard_plain,
+    error::invalid,
     pairs::{Pair, Pairs, ParseError, answer, shown},
     text::c_bytes,
     types::{SPDK_NVME_IO_FLAGS_PRCHK_GUARD as GUARD, SPDK_NVME_IO_FLAGS_PRCHK_REFTAG as REFTAG},
@@ -23,7 +24,9 @@ pub unsafe extern "C" fn spdk_nvme_prchk_flags_parse(prchk_flags: *mut u32, str:
     guard_plain("spdk_nvme_prchk_flags_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !prchk_flags.is_null()) else {
-            return -EINVAL;
+            return invalid(format!(
+                "spdk_nvme_prchk_flags_parse: the text at {str:p}, for the flags at {prchk_flags:p}"
+            ));
         };
         let flags = parse(text);
         if let Ok(flags) = flags {

@@ -2,6 +2,7 @@
 
 use super::{
     entry::guard_plain,
+    error::invalid,
     pairs::{Pair, Pairs, ParseError, answer, shown},
     text::{CText, c_bytes, put_text, text},
     types::{spdk_nvme_transport_id, spdk_nvme_transport_type, spdk_nvmf_adrfam},
@@ -45,7 +46,9 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse(
     guard_plain("spdk_nvme_transport_id_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !trid.is_null()) else {
-            return -EINVAL;
+            return invalid(format!(
+                "spdk_nvme_transport_id_parse: the text at {str:p}, for the transport id at {trid:p}"
+            ));
         };
         // SAFETY: the caller gives a transport id that can be written.
         answer("transport id", unsafe { parse_into(trid, text) })
@@ -95,7 +98,10 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_populate_trstring(
                 unsafe { put_text(addr_of_mut!((*trid).trstring), &name.to_ascii_uppercase()) };
                 0
             }
-            None => -EINVAL,
+            None => invalid(format!(
+                "spdk_nvme_transport_id_populate_trstring: a name of {} bytes at {trstring:p} for the transport id at {trid:p}",
+                name.map_or(0, <[u8]>::len)
+            )),
         }
     })
 }
@@ -120,7 +126,9 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_trtype(
                 unsafe { trtype.write(transport_type(text)) };
                 0
             }
-            None => -EINVAL,
+            None => invalid(format!(
+                "spdk_nvme_transport_id_parse_trtype: the text at {str:p}, for the type at {trtype:p}"
+            )),
         }
     })
 }
@@ -152,7 +160,9 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_adrfam(
                 0
             }
             Some(None) => -ENOENT,
-            None => -EINVAL,
+            None => invalid(format!(
+                "spdk_nvme_transport_id_parse_adrfam: the text at {str:p}, for the family at {adrfam:p}"
+            )),
         }
     })
 }

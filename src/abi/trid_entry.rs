@@ -2,6 +2,7 @@
 
 use super::{
     entry::{guard_plain, next},
+    error::invalid,
     pairs::{Pair, Pairs, ParseError, answer, shown},
     text::{CText, c_bytes, put_text},
     transport_id::{parse_into, populate},
@@ -40,7 +41,9 @@ pub unsafe extern "C" fn spdk_nvme_trid_entry_parse(
     guard_plain("spdk_nvme_trid_entry_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !trid_entry.is_null()) else {
-            return -EINVAL;
+            return invalid(format!(
+                "spdk_nvme_trid_entry_parse: the text at {str:p}, for the entry at {trid_entry:p}"
+            ));
         };
         // SAFETY: the caller gives an entry that can be read and written.
         answer("transport id", unsafe { read_entry(trid_entry, text) })

@@ -23,10 +23,12 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_usage(f: *mut FILE, opts: u32) {
         let Ok(text) = CString::new(usage(opts)) else {
             return;
         };
-        if !f.is_null() {
-            // SAFETY: the caller vouches for the stream; the text is a C string.
-            unsafe { libc::fputs(text.as_ptr().cast::<c_char>(), f) };
+        if f.is_null() {
+            tracing::error!("spdk_nvme_transport_id_usage: the stream is NULL");
+            return;
         }
+        // SAFETY: the caller vouches for the stream; the text is a C string.
+        unsafe { libc::fputs(text.as_ptr().cast::<c_char>(), f) };
     });
 }
 

@@ -31,6 +31,9 @@ impl Held {
         Piece { address, length }: Piece,
         access: Access,
     ) -> Result<(u32, u32), Error> {
+        if matches!(access, Access::RemoteRead) && !program::is_readable(Piece { address, length }) {
+            return Err(Error { call: "looking at the program's memory", errno: libc::EFAULT });
+        }
         let no_memory = |_| Error { call: "allocation of a registration's place", errno: libc::ENOMEM };
         self.regions.try_reserve(1).map_err(no_memory)?;
         let place = std::ptr::with_exposed_provenance_mut::<c_void>(address as usize);

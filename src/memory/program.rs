@@ -118,15 +118,41 @@ fn can_populate() -> bool {
     *CAN.get_or_init(|| Memory::new(1).is_ok_and(|memory| populate(memory.address(), PAGE)))
 }
 
+/// Whether all of a piece can be read. A kernel that registers memory for no more than reading (before Linux 6.2) does not ask: what the
+/// program may not read itself, the controller could. Where the kernel makes no copies it cannot tell, and this is true.
+#[must_use]
+pub fn is_readable(piece: Piece) -> bool {
+    let end = piece.address.checked_add(u64::from(piece.length));
+    !can_copy() || end.is_some_and(|end| is_there(piece.address & !(PAGE - 1), end))
+}
+
 /// Whether each page can be read: one byte of each is.
 fn is_there(begin: u64, end: u64) -> bool {
-    (begin..end).step_by(PAGE as usize).all(|page| {
-        let mut byte = 0_u8;
-        let local = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-        let Some(remote) = one(page, 1) else { return false };
-        // SAFETY: `byte` is a valid place; what the remote side names is only read, by the kernel, which checks it.
-        unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) == 1 }
-    })
+    /// Pages of one call.
+    const AT_ONCE: usize = 256;
+    let mut pages = (begin..end).step_by(PAGE as usize);
+    let mut bytes = [0_u8; AT_ONCE];
+    loop {
+        let mut remote = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; AT_ONCE];
+        let mut count = 0;
+        for (place, page) in remote.iter_mut().zip(&mut pages) {
+            let Some(one) = one(page, 1) else { return false };
+            *place = one;
+            count += 1;
+        }
+        if count == 0 {
+            return true;
+        }
+        let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: count };
+        // SAFETY: `bytes` has `count` places, and so many elements of `remote` were filled in; what these name is only read, by the kernel,
+        // which checks it.
+        let read = unsafe {
+            libc::process_vm_readv(libc::getpid(), &local, 1, remote.as_ptr(), count as libc::c_ulong, 0)
+        };
+        if usize::try_from(read) != Ok(count) {
+            return false;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -183,9 +209,32 @@ mod tests {
             assert!(!copy_in(&whole, &ours) && !is_writable(&whole));
             assert_eq!(libc::munmap(second, 4096), 0);
             assert!(!copy_in(&whole, &ours) && !is_writable(&whole));
+            assert!(!is_readable(whole[0]) && is_readable(Piece { length: 3996, ..whole[0] }));
             assert!(!is_there(mapped.addr() as u64, mapped.addr() as u64 + 8192));
             assert!(is_there(mapped.addr() as u64, mapped.addr() as u64 + 4096));
             assert_eq!(libc::munmap(mapped, 4096), 0);
+        }
+    }
+
+    /// More pages than one call looks at, of which the last may be read or not.
+    #[test]
+    fn each_page_of_many_is_looked_at() {
+        for pages in [255, 256, 257, 512, 700] {
+            let length = pages * PAGE as usize;
+            // SAFETY: a new mapping, whose last page is changed; unmapped at the end.
+            unsafe {
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                let rights = libc::PROT_READ | libc::PROT_WRITE;
+                let mapped = libc::mmap(std::ptr::null_mut(), length, rights, flags, -1, 0);
+                assert_ne!(mapped, libc::MAP_FAILED);
+                let whole = Piece { address: mapped.expose_provenance() as u64, length: length as u32 };
+                assert!(is_readable(whole));
+                let last = mapped.byte_add(length - PAGE as usize);
+                assert_eq!(libc::mprotect(last, PAGE as usize, libc::PROT_NONE), 0);
+                assert!(!is_readable(whole), "{pages}");
+                assert!(is_readable(Piece { length: whole.length - PAGE as u32, ..whole }));
+                assert_eq!(libc::munmap(mapped, length), 0);
+            }
         }
     }
 

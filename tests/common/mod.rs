@@ -244,9 +244,16 @@ impl World {
     }
 }
 
+/// The subsystem of these options, or one with a namespace of 8 MiB, at that address.
 fn offering(options: Options, address: SocketAddr) -> Options {
-    let subsystems = vec![SubsystemOptions::parse(&format!("{NQN},ns=8M")).unwrap()];
-    Options { listen: vec![address], subsystems, ..options }
+    let options = if options.subsystems.is_empty() { with_namespaces("ns=8M", options) } else { options };
+    Options { listen: vec![address], ..options }
+}
+
+/// These options, with a subsystem that has these namespaces, as the target's command line has them.
+pub fn with_namespaces(namespaces: &str, options: Options) -> Options {
+    let subsystems = vec![SubsystemOptions::parse(&format!("{NQN},{namespaces}")).unwrap()];
+    Options { subsystems, ..options }
 }
 
 impl World {
@@ -464,4 +471,16 @@ impl Count {
     pub fn get(&self) -> u32 {
         self.0.get()
     }
+}
+
+/// Runs one of the ignored tests of this binary in a process of its own, which has the faults in TEST_FAULTS and must reach them.
+pub fn in_a_process_of_its_own(test: &str, faults: &str) {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("TEST_FAULTS", faults)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stderr).into_owned();
+    assert!(child.status.success(), "{faults}: {}\n{said}", child.status);
+    assert!(said.contains("softverbs: fault: "), "{faults} did not happen\n{said}");
 }

@@ -71,12 +71,12 @@ nvmet_subsystem() {
   echo 1 >"$subsystem/namespaces/1/enable"
 }
 
-# nvmet_port SERVICE [ID]: INLINE_DATA_SIZE, if set, bounds the data that a command capsule may carry.
+# nvmet_port SERVICE [ID]: at ADDR, of the family ADRFAM (ipv4). INLINE_DATA_SIZE, if set, bounds the data that a command capsule may carry.
 nvmet_port() {
   local port=$NVMET/ports/${2:-1}
   mkdir "$port" || return 1
   echo rdma >"$port/addr_trtype"
-  echo ipv4 >"$port/addr_adrfam"
+  echo "${ADRFAM:-ipv4}" >"$port/addr_adrfam"
   echo "$ADDR" >"$port/addr_traddr"
   echo "$1" >"$port/addr_trsvcid"
   if [ -n "${INLINE_DATA_SIZE:-}" ]; then echo "$INLINE_DATA_SIZE" >"$port/param_inline_data_size"; fi

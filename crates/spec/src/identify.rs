@@ -58,6 +58,12 @@ pub const LPA_TELEMETRY: u8 = 1 << 3;
 pub const CTRATT_FDP: u32 = 1 << 19;
 /// OACS bit 0: Security Send and Security Receive are supported.
 pub const OACS_SECURITY: u16 = 1 << 0;
+/// OACS bit 1: Format NVM is supported.
+pub const OACS_FORMAT: u16 = 1 << 1;
+/// OACS bit 2: Firmware Commit and Firmware Image Download are supported.
+pub const OACS_FIRMWARE: u16 = 1 << 2;
+/// OACS bit 3: Namespace Management and Namespace Attachment are supported.
+pub const OACS_NAMESPACES: u16 = 1 << 3;
 /// OACS bit 5: directives are supported.
 pub const OACS_DIRECTIVES: u16 = 1 << 5;
 /// OACS bit 8: Doorbell Buffer Config is supported.

@@ -68,6 +68,11 @@ impl Core {
                 }
                 Ok(Step::SendBytes { bytes, remote, completion: success })
             }
+            AdminOpcode::FORMAT_NVM
+            | AdminOpcode::NAMESPACE_MANAGEMENT
+            | AdminOpcode::NAMESPACE_ATTACHMENT
+            | AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD
+            | AdminOpcode::FIRMWARE_COMMIT => self.manage(cntlid, command, data?),
             _ => Err(Status::INVALID_OPCODE.with_dnr(true)),
         }
     }

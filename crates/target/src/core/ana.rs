@@ -86,7 +86,7 @@ impl Subsystem {
     pub(super) fn ana_page(&self, controller: &Controller, command: &Command) -> Vec<u8> {
         let mut groups: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (nsid, namespace) in (1..).zip(&self.namespaces) {
-            if let Some(namespace) = namespace {
+            if let Some(namespace) = namespace.as_ref().filter(|namespace| namespace.attached) {
                 groups.entry(namespace.group).or_default().push(nsid);
             }
         }

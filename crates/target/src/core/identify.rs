@@ -5,13 +5,11 @@ use spec::fabrics::DISCOVERY_NQN;
 use spec::feature::async_events::{ANA_CHANGE, DISCOVERY_LOG_CHANGE, NAMESPACE_ATTRIBUTE};
 use spec::identify::{
     CMIC_ANA, CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerImage,
-    FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, ONCS_COMPARE, ONCS_COPY, ONCS_DATASET_MANAGEMENT,
-    ONCS_RESERVATIONS, ONCS_SAVE_AND_SELECT, ONCS_VERIFY, ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES,
-    SGLS_KEYED, SGLS_OFFSET, SGLS_SUPPORTED,
+    FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, OACS_FIRMWARE, OACS_FORMAT, OACS_NAMESPACES, ONCS_COMPARE,
+    ONCS_COPY, ONCS_DATASET_MANAGEMENT, ONCS_RESERVATIONS, ONCS_SAVE_AND_SELECT, ONCS_VERIFY,
+    ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES, SGLS_KEYED, SGLS_OFFSET, SGLS_SUPPORTED,
 };
-use spec::namespace::{
-    LbaFormat, NamespaceId, NamespaceImage, encode_namespace_descriptors, encode_namespace_list,
-};
+use spec::namespace::{NamespaceId, NamespaceImage, encode_namespace_descriptors, encode_namespace_list};
 use spec::reservation::RESCAP_ALL_TYPES;
 use spec::{Command, Status};
 
@@ -19,6 +17,7 @@ use super::ana::{ANA_GROUPS, CAPABILITIES, TRANSITION_SECONDS};
 use super::facts::{ASYNC_EVENT_REQUESTS, FIRMWARE};
 use super::fused::COMPARE_AND_WRITE_BLOCKS;
 use super::io::{COPY_BLOCKS, COPY_RANGE_BLOCKS, COPY_RANGES};
+use super::management::{FIRMWARE_SLOTS, FORMATS};
 use super::properties::VERSION;
 use super::{Controller, Core, Limits, Namespace, Subsystem};
 
@@ -51,6 +50,9 @@ impl Core {
         let data: [u8; IDENTIFY_SIZE] = match (Cns(command.cdw10() as u8), subsystem) {
             (Cns::CONTROLLER, subsystem) => controller_data(controller, subsystem, &self.limits),
             (Cns::NAMESPACE, Some(subsystem)) => {
+                if nsid == NSID_ALL {
+                    return Ok(common_data().to_vec());
+                }
                 if nsid == 0 || nsid > subsystem.namespace_count() {
                     return Err(invalid_namespace);
                 }
@@ -95,7 +97,7 @@ fn controller_data(
         .set_ver(VERSION)
         .set_acl(3)
         .set_aerl((ASYNC_EVENT_REQUESTS - 1) as u8)
-        .set_frmw(1 << 1 | 1)
+        .set_frmw(FIRMWARE_SLOTS << 1 | 1)
         .set_lpa(1 << 2 | 1 << 1)
         .set_kas(KAS)
         .set_maxcmd(limits.queue_entries)
@@ -114,6 +116,8 @@ fn controller_data(
             image
                 .set_sn(&format!("{:016X}", subsystem.fingerprint(0)))
                 .set_cntrltype(CNTRLTYPE_IO)
+                .set_fr(subsystem.firmware.revision.as_deref().unwrap_or(FIRMWARE))
+                .set_oacs(OACS_FORMAT | OACS_FIRMWARE | OACS_NAMESPACES)
                 .set_cmic(1 << 1 | CMIC_ANA)
                 .set_oaes(NAMESPACE_ATTRIBUTE | ANA_CHANGE)
                 .set_anatt(TRANSITION_SECONDS)
@@ -157,13 +161,29 @@ fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u
         .set_msrc(COPY_RANGES - 1)
         .set_nguid(nguid)
         .set_eui64(eui64)
-        .set_lba_format(0, LbaFormat { ms: namespace.metadata, lbads: namespace.block_shift, rp: 0 });
-    if namespace.metadata > 0 {
-        image.set_flbas(METADATA_EXTENDS_DATA).set_mc(METADATA_CAN_EXTEND_DATA);
-    }
-    if namespace.protection > 0 {
+        .set_nlbaf(FORMATS.len() as u8)
+        .set_mc(METADATA_CAN_EXTEND_DATA)
         // It is the last of the metadata.
-        image.set_dpc(PROTECTION_TYPES | PROTECTION_LAST).set_dps(namespace.protection);
+        .set_dpc(PROTECTION_TYPES | PROTECTION_LAST)
+        .set_dps(namespace.protection)
+        .set_flbas(namespace.format | if namespace.metadata > 0 { METADATA_EXTENDS_DATA } else { 0 });
+    for number in 0..=FORMATS.len() {
+        if let Some(format) = namespace.format(number) {
+            image.set_lba_format(number as u8, format);
+        }
+    }
+    image.0
+}
+
+/// What all namespaces have in common: the formats that one can be made with.
+fn common_data() -> [u8; IDENTIFY_SIZE] {
+    let mut image = NamespaceImage::default();
+    image
+        .set_nlbaf((FORMATS.len() - 1) as u8)
+        .set_mc(METADATA_CAN_EXTEND_DATA)
+        .set_dpc(PROTECTION_TYPES | PROTECTION_LAST);
+    for (number, format) in (0..).zip(FORMATS) {
+        image.set_lba_format(number, format);
     }
     image.0
 }

@@ -10,7 +10,7 @@ use spec::log::{
 use spec::{AdminOpcode, Command, NvmOpcode, Status};
 
 use super::facts::FIRMWARE;
-use super::{Core, Queue};
+use super::{Core, Queue, Subsystem};
 
 impl Core {
     pub(super) fn log_page(&self, cntlid: u16, queue: &Queue, command: &Command) -> Result<Vec<u8>, Status> {
@@ -21,7 +21,7 @@ impl Core {
             LogPageId::ERROR => Ok(vec![0; ERROR_ENTRY_SIZE]),
             LogPageId::DISCOVERY if discovery => Ok(self.discovery_page(queue.local)),
             LogPageId::SMART if !discovery => Ok(smart()),
-            LogPageId::FIRMWARE_SLOT if !discovery => Ok(firmware_slot()),
+            LogPageId::FIRMWARE_SLOT if !discovery => Ok(firmware_slot(subsystem)),
             LogPageId::CHANGED_NAMESPACES if !discovery => Ok(controller.changed_namespaces()),
             LogPageId::RESERVATION_NOTIFICATION if !discovery => Ok(controller.notification_page()),
             LogPageId::ASYMMETRIC_NAMESPACE_ACCESS if !discovery => {
@@ -90,10 +90,14 @@ fn smart() -> Vec<u8> {
     page
 }
 
-/// Firmware slot information: slot 1 is active and the only one (Base figure 208).
-fn firmware_slot() -> Vec<u8> {
-    let mut page = vec![1, 0, 0, 0, 0, 0, 0, 0];
-    page.extend(FIRMWARE.bytes().chain(std::iter::repeat(b' ')).take(8));
+/// Firmware slot information: slot 1, which is read only, and slot 2 once something was put there (Base figure 208).
+fn firmware_slot(subsystem: Option<&Subsystem>) -> Vec<u8> {
+    let second = subsystem.and_then(|subsystem| subsystem.firmware.revision.as_deref());
+    let mut page = vec![if second.is_some() { 2 } else { 1 }, 0, 0, 0, 0, 0, 0, 0];
+    for revision in [FIRMWARE, second.unwrap_or_default()] {
+        let fill = if revision.is_empty() { 0 } else { b' ' };
+        page.extend(revision.bytes().chain(std::iter::repeat(fill)).take(8));
+    }
     page.resize(FIRMWARE_SLOT_SIZE, 0);
     page
 }
@@ -108,6 +112,11 @@ fn effects() -> Vec<u8> {
         AdminOpcode::GET_FEATURES,
         AdminOpcode::ASYNC_EVENT_REQUEST,
         AdminOpcode::KEEP_ALIVE,
+        AdminOpcode::FORMAT_NVM,
+        AdminOpcode::NAMESPACE_MANAGEMENT,
+        AdminOpcode::NAMESPACE_ATTACHMENT,
+        AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD,
+        AdminOpcode::FIRMWARE_COMMIT,
     ];
     let changing = [
         NvmOpcode::WRITE,

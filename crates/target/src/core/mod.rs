@@ -14,6 +14,7 @@ mod fused;
 mod identify;
 mod io;
 mod logs;
+mod management;
 mod marks;
 mod namespaces;
 mod notifications;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use spec::fabrics::ConnectData;
+use spec::namespace::LbaFormat;
 use spec::registers::{Cc, Csts};
 use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
 
@@ -41,6 +43,8 @@ use connect::begin_connect;
 use events::{Event, Events};
 use features::Values;
 use fused::FirstHalf;
+pub use management::Birth;
+use management::Firmware;
 use marks::Marks;
 pub use namespaces::NamespaceError;
 use notifications::Notifications;
@@ -63,6 +67,9 @@ pub struct Core {
     generation: u64,
     ended: Vec<Ended>,
     releases: Vec<Release>,
+    /// Namespaces that were made and have no store yet, and stores of those that were deleted.
+    births: Vec<Birth>,
+    deaths: Vec<usize>,
     rules: Rules,
     pub(crate) lies: Lies,
 }
@@ -116,6 +123,7 @@ struct Subsystem {
     births: u64,
     /// Saved features.
     saved: Values,
+    firmware: Firmware,
 }
 
 /// A namespace: where its store is, how it is cut into blocks, and what its blocks are apart from their data.
@@ -130,6 +138,11 @@ struct Namespace {
     protection: u8,
     /// Bytes of data, to which it can grow.
     room: u64,
+    /// The number of its format, and the format that it was made with, which is the first.
+    format: u8,
+    made_as: LbaFormat,
+    /// Whether the controllers of its subsystem have it.
+    attached: bool,
     /// ANA group.
     group: u32,
     /// Which one it is of those that came later, 0 for one that was there at the start.
@@ -281,6 +294,8 @@ impl Core {
             generation: 1,
             ended: Vec::new(),
             releases: Vec::new(),
+            births: Vec::new(),
+            deaths: Vec::new(),
             rules: Rules::default(),
             lies: Lies::default(),
         }
@@ -340,7 +355,10 @@ impl Core {
 
     /// Takes the data that [`Step::FetchBytes`] asked for.
     pub fn supplied(&mut self, queue: &mut Queue, tag: usize, command: &Command, bytes: &[u8]) -> Step {
-        let step = self.io_supplied(queue, command, bytes);
+        let step = match queue.qid {
+            0 => self.managed(queue, command, bytes),
+            _ => self.io_supplied(queue, command, bytes),
+        };
         self.told(queue, tag, command, step)
     }
 
@@ -586,6 +604,9 @@ impl Namespace {
             metadata: options.metadata,
             protection: options.protection,
             room: options.room,
+            format: 0,
+            made_as: LbaFormat { ms: options.metadata, lbads: block_shift, rp: 0 },
+            attached: true,
             group: options.group,
             birth,
             marks: Marks::default(),
@@ -609,6 +630,7 @@ impl Subsystem {
             ana: Ana::default(),
             births: 0,
             saved: Values::new(),
+            firmware: Firmware::default(),
             present: true,
         }
     }
@@ -616,12 +638,12 @@ impl Subsystem {
     /// The active namespace with this id.
     fn namespace(&self, nsid: u32) -> Option<&Namespace> {
         let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
-        self.namespaces.get(index)?.as_ref()
+        self.namespaces.get(index)?.as_ref().filter(|namespace| namespace.attached)
     }
 
     fn namespace_mut(&mut self, nsid: u32) -> Option<&mut Namespace> {
         let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
-        self.namespaces.get_mut(index)?.as_mut()
+        self.namespaces.get_mut(index)?.as_mut().filter(|namespace| namespace.attached)
     }
 
     /// NN: the highest namespace id.

@@ -118,7 +118,14 @@ impl Core {
     }
 
     fn namespace_changed(&mut self, index: usize, nsid: u32) {
-        let its = |controller: &&mut Controller| controller.subsystem == Some(index);
+        self.namespace_changed_but(index, nsid, None);
+    }
+
+    /// Tells the subsystem's controllers, but for the one whose host did it.
+    pub(super) fn namespace_changed_but(&mut self, index: usize, nsid: u32, but: Option<u16>) {
+        let its = |controller: &&mut Controller| {
+            controller.subsystem == Some(index) && Some(controller.cntlid) != but
+        };
         for controller in self.controllers.values_mut().filter(its) {
             controller.namespace_changed(nsid, &mut self.releases);
         }
@@ -126,7 +133,8 @@ impl Core {
 }
 
 impl Subsystem {
-    fn place(&mut self, nsid: u32) -> Option<&mut Option<Namespace>> {
+    /// The place of a namespace, attached or not.
+    pub(super) fn place(&mut self, nsid: u32) -> Option<&mut Option<Namespace>> {
         let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
         self.namespaces.get_mut(index)
     }

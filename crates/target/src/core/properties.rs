@@ -37,7 +37,12 @@ impl Core {
             return Err(Status::INVALID_FIELD.with_dnr(true));
         }
         let completion = Completion::new(0, command.cid(), Status::SUCCESS);
-        if !controller.configure(Cc(command.property_value() as u32)) {
+        let (index, cc) = (controller.subsystem, Cc(command.property_value() as u32));
+        if !controller.configure(cc) {
+            let subsystem = index.and_then(|index| self.subsystems.get_mut(index));
+            if cc.en() && cc.shn() == 0 {
+                subsystem.into_iter().for_each(|subsystem| subsystem.firmware.activate());
+            }
             return Ok(Step::Respond(completion));
         }
         let saved = controller.subsystem.and_then(|index| self.subsystems.get(index));

@@ -462,6 +462,12 @@ fn identify_namespaces() {
     assert_eq!((NamespaceView(&third).nsze(), NamespaceView(&third).block_size()), (512, Some(4096)));
     assert_ne!(NamespaceView(&first).nguid(), NamespaceView(&third).nguid());
     assert_eq!(page(Cns::NAMESPACE, 2), [0; 4096], "inactive");
+    let all = page(Cns::NAMESPACE, u32::MAX);
+    assert_eq!(
+        (NamespaceView(&all).nsze(), NamespaceView(&all).nlbaf()),
+        (0, 4),
+        "the formats to make one with"
+    );
     assert_eq!(namespace_list(&page(Cns::ACTIVE_NAMESPACE_LIST, 0)).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(namespace_list(&page(Cns::ACTIVE_NAMESPACE_LIST, 1)).collect::<Vec<_>>(), [3]);
     let ids = page(Cns::NAMESPACE_DESCRIPTORS, 3);
@@ -476,7 +482,6 @@ fn identify_namespaces() {
     for (cns, nsid) in [
         (Cns::NAMESPACE, 0),
         (Cns::NAMESPACE, 4),
-        (Cns::NAMESPACE, u32::MAX),
         (Cns::ACTIVE_NAMESPACE_LIST, 0xffff_fffe),
         (Cns::ACTIVE_NAMESPACE_LIST, u32::MAX),
         (Cns::NAMESPACE_DESCRIPTORS, 2),

@@ -211,6 +211,7 @@ impl Target {
             now,
         };
         work += self.connections.iter_mut().map(|connection| connection.poll(&mut turn)).sum::<usize>();
+        self.serve_management();
         self.core.look_at_delays(now);
         if self.core.has_releases() {
             work += self.release(now);

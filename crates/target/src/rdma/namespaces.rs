@@ -36,12 +36,7 @@ impl Target {
     ) -> Result<(), Error> {
         namespace.check()?;
         self.core.free_nsid(nqn, wanted)?;
-        let memory = memory(namespace)?;
-        let store = self.stores.len();
-        for device in &self.devices {
-            device.add_store(store, &memory)?;
-        }
-        self.stores.push(Some(memory));
+        let store = self.add_store(namespace)?;
         let nsid = self.core.add_namespace(nqn, wanted, namespace, store)?;
         tracing::info!(nqn, nsid, size = namespace.size, "namespace added");
         Ok(())
@@ -58,10 +53,36 @@ impl Target {
 
     pub(super) fn remove_namespace(&mut self, nqn: &str, nsid: u32) -> Result<(), Error> {
         let store = self.core.remove_namespace(nqn, nsid)?;
+        self.remove_store(store);
+        Ok(())
+    }
+
+    /// Gives memory to the namespaces that hosts have made, and takes that of those which they deleted. One that there is no memory
+    /// for answers each command with Internal Error.
+    pub(super) fn serve_management(&mut self) {
+        for birth in self.core.take_births() {
+            match self.add_store(&birth.options) {
+                Ok(store) => self.core.give_store(&birth, store),
+                Err(error) => tracing::error!(birth.nqn, birth.nsid, %error, "a namespace without memory"),
+            }
+        }
+        self.core.take_deaths().into_iter().for_each(|store| self.remove_store(store));
+    }
+
+    fn add_store(&mut self, namespace: &NamespaceOptions) -> Result<usize, Error> {
+        let memory = memory(namespace)?;
+        let store = self.stores.len();
+        for device in &self.devices {
+            device.add_store(store, &memory)?;
+        }
+        self.stores.push(Some(memory));
+        Ok(store)
+    }
+
+    fn remove_store(&mut self, store: usize) {
         self.devices.iter().for_each(|device| device.remove_store(store));
         if let Some(memory) = self.stores.get_mut(store) {
             *memory = None;
         }
-        Ok(())
     }
 }

@@ -21,13 +21,19 @@ fn any_command_at_any_time_gets_an_answer() {
         state ^= state << 17;
         state
     };
-    let mut world = world(&["nqn.a,ns=1M,ns=none,ns=1M:4K,ns=1M:512+8:pi1"]);
-    let admin = world.admin("nqn.a");
-    let io = world.io(&admin, 1, "nqn.a");
-    let fresh = queue(2);
-    let mut queues = [admin, io, fresh];
+    let begin = || {
+        let mut world = world(&["nqn.a,ns=1M,ns=none,ns=1M:4K,ns=1M:512+8:pi1"]);
+        let admin = world.admin("nqn.a");
+        let io = world.io(&admin, 1, "nqn.a");
+        (world, [admin, io, queue(2)])
+    };
+    let (mut world, mut queues) = begin();
     let (mut lists, mut supplied, mut changed, mut protected) = (0, 0, 0, 0);
     for round in 0..50_000 {
+        // Namespaces are deleted among other things.
+        if round % 500 == 0 {
+            (world, queues) = begin();
+        }
         if round % 50 == 0 {
             world.set_cc(&mut queues[0], Cc::default());
             world.set_cc(&mut queues[0], Cc::enabled(Cc::CSS_NVM));
