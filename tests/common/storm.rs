@@ -342,6 +342,11 @@ impl Storm {
         result
     }
 
+    /// How long a detach may take that takes `most` of its own: a target that lies may say that it shuts down, and for how long.
+    pub fn with_shutdown(&self, most: Duration) -> Duration {
+        most + if self.lies.get() { SHUTDOWN } else { Duration::ZERO }
+    }
+
     /// Time passes, and the other side gets its turns.
     pub fn turns(&self, count: usize) {
         self.call("turns", Duration::from_secs(1), || (0..count).for_each(|_| turn()));
@@ -547,6 +552,9 @@ pub fn is_loud() -> bool {
     let seeds = replay::seeds(0..0);
     replay::is_chosen() && seeds.end - seeds.start == 1
 }
+
+/// The most that a controller has to shut down.
+const SHUTDOWN: Duration = Duration::from_secs(120);
 
 /// How long calls may take. Those that do not wait take no time.
 pub const NONE: Duration = Duration::ZERO;
