@@ -245,6 +245,10 @@ impl Storm {
                     "fail fabrics:1 0x4183 1",
                     "resume all",
                 ]);
+                // A namespace that cannot be identified is inactive, whatever the target has.
+                if how.starts_with("fail identify") {
+                    self.lies.set(true);
+                }
                 self.tell(world, how);
             }
             _ => {
