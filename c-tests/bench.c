@@ -35,6 +35,7 @@ struct kind {
 	uint32_t queue_size; /* 0: room for all */
 	uint32_t depth;      /* 0: all of them */
 	bool vector;         /* in two pieces that are not next to each other */
+	bool tagged;         /* by the entries that take metadata and tags */
 };
 
 static const struct kind g_kinds[] = {
@@ -44,6 +45,9 @@ static const struct kind g_kinds[] = {
 	/* Half of the requests wait in the host for room in the queue. */
 	{.name = "waiting", .bytes = 4096, .queue_size = 16, .depth = 32},
 	{.name = "readv", .bytes = 4096, .vector = true},
+	/* What SPDK's perf and block device call, whatever the namespace. */
+	{.name = "tagged", .bytes = 4096, .tagged = true},
+	{.name = "taggedv", .bytes = 4096, .vector = true, .tagged = true},
 	/* Eight commands for each. */
 	{.name = "split", .bytes = 8 * BENCH_LARGEST_TRANSFER, .depth = 1},
 };
@@ -142,6 +146,7 @@ static void one_case(struct session *session, const struct kind *kind, const str
 	load.depth = depth;
 	load.bytes = kind->bytes;
 	load.vector = kind->vector;
+	load.tagged = kind->tagged;
 	load_open(&load);
 	if (cycles) {
 		time_case(&load, name);

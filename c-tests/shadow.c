@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Random mixed I/O against a copy in memory: reads, writes, both in pieces, and write zeroes, of one block to 256 KiB, anywhere, from
- * buffers that begin anywhere, many at a time on several qpairs. What is read is compared with the copy byte by byte; at the end all of it is.
+ * Random mixed I/O against a copy in memory: reads, writes, compares, all of them in pieces as well and by each of the entries that there
+ * are for them, and write zeroes, of one block to 256 KiB, anywhere, from buffers that begin anywhere, in memory for I/O and in any
+ * other, many at a time on several qpairs. What is read is compared with the copy byte by byte; at the end all of it is.
  *
  * SHADOW_BYTES=n is how much is moved in all, K, M and G at the end allowed (default 64M); SHADOW_SEED=n another order of things. On any target.
  */
@@ -27,14 +28,19 @@
 /* Places that are tried for the next I/O before others have to end. */
 #define TRIES 8u
 
-enum what { READ, READ_PIECES, WRITE, WRITE_PIECES, ZEROES };
+enum what { READ, READ_PIECES, COMPARE, COMPARE_PIECES, WRITE, WRITE_PIECES, ZEROES };
+/* By which of the entries: the plain one (an iovec, for pieces), or what takes metadata and tags, options, or functions for the pieces. */
+enum form { PLAIN, WITH_MD, EXT, FUNCTIONS, FORMS };
 
 struct slot {
 	struct spdk_nvme_qpair *qpair;
 	uint8_t *room, *buffer;
 	struct iovec pieces[MOST_PIECES];
-	unsigned count;
+	unsigned count, next;
+	uint32_t skip; /* of the next piece */
 	enum what what;
+	enum form form;
+	bool is_foreign; /* the memory is the program's own, and not for I/O */
 	uint64_t lba;
 	uint32_t blocks;
 	bool busy;
@@ -47,7 +53,8 @@ static uint8_t *g_shadow;
 static uint64_t g_random = 0x9e3779b97f4a7c15ull, g_sectors, g_moved, g_done[ZEROES + 1];
 /* What the length of a piece is a multiple of. */
 static uint32_t g_unit;
-static bool g_zeroes, g_failed;
+static bool g_zeroes, g_compares, g_failed;
+static struct spdk_nvme_ns_cmd_ext_io_opts g_options = {.size = sizeof(g_options)};
 
 static uint64_t roll(uint64_t below)
 {
@@ -116,7 +123,7 @@ static void on_complete(void *argument, const struct spdk_nvme_cpl *cpl)
 	}
 	slot->busy = false;
 	g_done[slot->what]++;
-	if (is_write(slot->what)) {
+	if (slot->what != READ && slot->what != READ_PIECES) {
 		return;
 	}
 	for (index = 0; index < slot->count; index++) {
@@ -131,23 +138,104 @@ static void on_complete(void *argument, const struct spdk_nvme_cpl *cpl)
 	}
 }
 
-static int submit(struct slot *slot)
+static void reset_sgl(void *argument, uint32_t offset)
+{
+	struct slot *slot = argument;
+
+	for (slot->next = 0; offset >= slot->pieces[slot->next].iov_len; slot->next++) {
+		offset -= (uint32_t)slot->pieces[slot->next].iov_len;
+	}
+	slot->skip = offset;
+}
+
+static int next_sge(void *argument, void **address, uint32_t *length)
+{
+	struct slot *slot = argument;
+	const struct iovec *piece = &slot->pieces[slot->next++];
+
+	*address = (uint8_t *)piece->iov_base + slot->skip;
+	*length = (uint32_t)piece->iov_len - slot->skip;
+	slot->skip = 0;
+	return 0;
+}
+
+/* One buffer. There is no compare with options. */
+static int submit_whole(struct slot *slot)
 {
 	struct spdk_nvme_ns *ns = g_session.ns;
+	struct spdk_nvme_qpair *q = slot->qpair;
+	uint64_t lba = slot->lba;
+	uint32_t blocks = slot->blocks;
+	void *data = slot->buffer;
 
 	switch (slot->what) {
 	case READ:
-		return spdk_nvme_ns_cmd_read(ns, slot->qpair, slot->buffer, slot->lba, slot->blocks, on_complete, slot, 0);
-	case READ_PIECES:
-		return spdk_nvme_ns_cmd_read_iov(ns, slot->qpair, slot->lba, slot->blocks, on_complete, slot, slot->pieces,
-						 slot->count, NULL);
-	case WRITE:
-		return spdk_nvme_ns_cmd_write(ns, slot->qpair, slot->buffer, slot->lba, slot->blocks, on_complete, slot, 0);
-	case WRITE_PIECES:
-		return spdk_nvme_ns_cmd_write_iov(ns, slot->qpair, slot->lba, slot->blocks, on_complete, slot, slot->pieces,
-						  slot->count, NULL);
+		return slot->form == WITH_MD ? spdk_nvme_ns_cmd_read_with_md(ns, q, data, NULL, lba, blocks, on_complete, slot, 0, 0, 0)
+		       : slot->form == EXT   ? spdk_nvme_ns_cmd_read_ext(ns, q, data, lba, blocks, on_complete, slot, &g_options)
+					     : spdk_nvme_ns_cmd_read(ns, q, data, lba, blocks, on_complete, slot, 0);
+	case COMPARE:
+		return slot->form == WITH_MD
+			       ? spdk_nvme_ns_cmd_compare_with_md(ns, q, data, NULL, lba, blocks, on_complete, slot, 0, 0, 0)
+			       : spdk_nvme_ns_cmd_compare(ns, q, data, lba, blocks, on_complete, slot, 0);
 	default:
-		return spdk_nvme_ns_cmd_write_zeroes(ns, slot->qpair, slot->lba, slot->blocks, on_complete, slot, 0);
+		return slot->form == WITH_MD ? spdk_nvme_ns_cmd_write_with_md(ns, q, data, NULL, lba, blocks, on_complete, slot, 0, 0, 0)
+		       : slot->form == EXT   ? spdk_nvme_ns_cmd_write_ext(ns, q, data, lba, blocks, on_complete, slot, &g_options)
+					     : spdk_nvme_ns_cmd_write(ns, q, data, lba, blocks, on_complete, slot, 0);
+	}
+}
+
+/* Of a compare the pieces are always given by functions. */
+static int submit_pieces(struct slot *slot)
+{
+	struct spdk_nvme_ns *ns = g_session.ns;
+	struct spdk_nvme_qpair *q = slot->qpair;
+	uint64_t lba = slot->lba;
+	uint32_t blocks = slot->blocks;
+	bool read = slot->what == READ_PIECES;
+
+	if (slot->what == COMPARE_PIECES) {
+		return slot->form == WITH_MD ? spdk_nvme_ns_cmd_comparev_with_md(ns, q, lba, blocks, on_complete, slot, 0, reset_sgl,
+										next_sge, NULL, 0, 0)
+					     : spdk_nvme_ns_cmd_comparev(ns, q, lba, blocks, on_complete, slot, 0, reset_sgl, next_sge);
+	}
+	switch (slot->form) {
+	case WITH_MD:
+		return read ? spdk_nvme_ns_cmd_readv_with_md(ns, q, lba, blocks, on_complete, slot, 0, reset_sgl, next_sge, NULL, 0, 0)
+			    : spdk_nvme_ns_cmd_writev_with_md(ns, q, lba, blocks, on_complete, slot, 0, reset_sgl, next_sge, NULL, 0, 0);
+	case EXT:
+		return read ? spdk_nvme_ns_cmd_readv_ext(ns, q, lba, blocks, on_complete, slot, reset_sgl, next_sge, &g_options)
+			    : spdk_nvme_ns_cmd_writev_ext(ns, q, lba, blocks, on_complete, slot, reset_sgl, next_sge, &g_options);
+	case FUNCTIONS:
+		return read ? spdk_nvme_ns_cmd_readv(ns, q, lba, blocks, on_complete, slot, 0, reset_sgl, next_sge)
+			    : spdk_nvme_ns_cmd_writev(ns, q, lba, blocks, on_complete, slot, 0, reset_sgl, next_sge);
+	default:
+		return read ? spdk_nvme_ns_cmd_read_iov(ns, q, lba, blocks, on_complete, slot, slot->pieces, slot->count, NULL)
+			    : spdk_nvme_ns_cmd_write_iov(ns, q, lba, blocks, on_complete, slot, slot->pieces, slot->count, NULL);
+	}
+}
+
+static bool is_in_pieces(enum what what)
+{
+	return what == READ_PIECES || what == COMPARE_PIECES || what == WRITE_PIECES;
+}
+
+static int submit(struct slot *slot)
+{
+	if (slot->what == ZEROES) {
+		return spdk_nvme_ns_cmd_write_zeroes(g_session.ns, slot->qpair, slot->lba, slot->blocks, on_complete, slot, 0);
+	}
+	return is_in_pieces(slot->what) ? submit_pieces(slot) : submit_whole(slot);
+}
+
+/* The buffer is what the copy is. */
+static void copy_shadow(struct slot *slot)
+{
+	const uint8_t *shadow = shadow_of(slot->lba);
+	unsigned index;
+
+	for (index = 0; index < slot->count; index++) {
+		memcpy(slot->pieces[index].iov_base, shadow, slot->pieces[index].iov_len);
+		shadow += slot->pieces[index].iov_len;
 	}
 }
 
@@ -169,15 +257,27 @@ static void fill(struct slot *slot)
 	}
 }
 
+static enum what what_next(void)
+{
+	static const enum what kinds[] = {READ, READ, READ_PIECES, READ_PIECES, WRITE, WRITE, WRITE_PIECES, WRITE_PIECES,
+					  COMPARE, COMPARE_PIECES, ZEROES};
+	enum what what;
+
+	do {
+		what = kinds[roll(sizeof(kinds) / sizeof(kinds[0]))];
+	} while ((what == ZEROES && !g_zeroes) || ((what == COMPARE || what == COMPARE_PIECES) && !g_compares));
+	return what;
+}
+
 /* Puts an I/O on its way, if there is a place for it. */
 static void begin(struct slot *slot)
 {
-	static const enum what kinds[] = {READ, READ, READ_PIECES, WRITE, WRITE, WRITE_PIECES, ZEROES};
 	uint32_t size = g_session.sector_size, most = MOST_BYTES / size, bytes;
 	unsigned tries;
 	int rc;
 
-	slot->what = kinds[roll(sizeof(kinds) / sizeof(kinds[0]) - (g_zeroes ? 0 : 1))];
+	slot->what = what_next();
+	slot->form = (enum form)roll(FORMS);
 	for (tries = 0; tries < TRIES; tries++) {
 		/* As many small ones as large ones. */
 		slot->blocks = 1 + (uint32_t)roll(1 + (most >> roll(10)));
@@ -192,7 +292,7 @@ static void begin(struct slot *slot)
 	}
 	bytes = slot->blocks * size;
 	slot->buffer = slot->room + 4 * roll(1024);
-	if (slot->what == READ_PIECES || slot->what == WRITE_PIECES) {
+	if (is_in_pieces(slot->what)) {
 		cut(slot, bytes);
 	} else {
 		whole(slot, bytes);
@@ -201,6 +301,8 @@ static void begin(struct slot *slot)
 		memset(shadow_of(slot->lba), 0, bytes);
 	} else if (is_write(slot->what)) {
 		fill(slot);
+	} else if (slot->what == COMPARE || slot->what == COMPARE_PIECES) {
+		copy_shadow(slot);
 	} else {
 		memset(slot->buffer, 0x5a, bytes);
 	}
@@ -324,6 +426,7 @@ int main(int argc, char **argv)
 	/* A block cannot be in more pieces than a command's data. */
 	g_unit = spdk_nvme_ctrlr_get_max_sges(g_session.ctrlr) == 1 ? g_session.sector_size : 4;
 	g_zeroes = (spdk_nvme_ns_get_flags(g_session.ns) & SPDK_NVME_NS_WRITE_ZEROES_SUPPORTED) != 0;
+	g_compares = spdk_nvme_ctrlr_get_data(g_session.ctrlr)->oncs.nvmcmps;
 	g_shadow = calloc(g_sectors, g_session.sector_size);
 	g_group = spdk_nvme_poll_group_create(NULL, NULL);
 	REQUIRE(g_shadow != NULL && g_group != NULL);
@@ -332,23 +435,31 @@ int main(int argc, char **argv)
 	}
 	for (index = 0; index < SLOTS; index++) {
 		g_slots[index].qpair = qpairs[index % QPAIRS];
-		g_slots[index].room = spdk_dma_zmalloc(ROOM, 4096, NULL);
+		g_slots[index].is_foreign = index % 4 == 3;
+		g_slots[index].room = g_slots[index].is_foreign ? calloc(1, ROOM) : spdk_dma_zmalloc(ROOM, 4096, NULL);
 		REQUIRE(g_slots[index].room != NULL);
 	}
 	begin_with_zeroes();
 	mix(bytes);
 	read_all();
-	printf("%s moved: %llu reads, %llu in pieces, %llu writes, %llu in pieces, %llu write zeroes; seed %llu\n",
+	printf("%s moved: %llu reads, %llu in pieces, %llu compares, %llu in pieces, %llu writes, %llu in pieces, %llu write zeroes; "
+	       "seed %llu\n",
 	       binary_size((double)g_moved), (unsigned long long)g_done[READ], (unsigned long long)g_done[READ_PIECES],
+	       (unsigned long long)g_done[COMPARE], (unsigned long long)g_done[COMPARE_PIECES],
 	       (unsigned long long)g_done[WRITE], (unsigned long long)g_done[WRITE_PIECES],
 	       (unsigned long long)g_done[ZEROES], (unsigned long long)seed);
 	CHECK(g_done[READ] > 0 && g_done[READ_PIECES] > 0 && g_done[WRITE_PIECES] > 0);
+	CHECK(!g_compares || (g_done[COMPARE] > 0 && g_done[COMPARE_PIECES] > 0));
 	for (index = 0; index < QPAIRS; index++) {
 		CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(qpairs[index]), 0);
 	}
 	CHECK_INT(spdk_nvme_poll_group_destroy(g_group), 0);
 	for (index = 0; index < SLOTS; index++) {
-		spdk_dma_free(g_slots[index].room);
+		if (g_slots[index].is_foreign) {
+			free(g_slots[index].room);
+		} else {
+			spdk_dma_free(g_slots[index].room);
+		}
 	}
 	free(g_shadow);
 	session_close(&g_session);

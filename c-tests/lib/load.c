@@ -150,6 +150,12 @@ static int submit_with(struct load *load, struct load_request *request, uint64_t
 {
 	struct spdk_nvme_ns *ns = load->session->ns;
 
+	if (load->tagged) {
+		return load->vector ? spdk_nvme_ns_cmd_readv_with_md(ns, load->qpair, lba, load->blocks, on_complete, request, 0,
+								     on_reset, on_next, NULL, 0, 0)
+				    : spdk_nvme_ns_cmd_read_with_md(ns, load->qpair, request->buffer, NULL, lba, load->blocks,
+								    on_complete, request, 0, 0, 0);
+	}
 	if (load->vector) {
 		return spdk_nvme_ns_cmd_readv(ns, load->qpair, lba, load->blocks, on_complete, request, 0, on_reset, on_next);
 	}

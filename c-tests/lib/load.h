@@ -63,6 +63,7 @@ struct load {
 	struct spdk_nvme_poll_group *group; /* what is polled instead of the qpair, if not NULL */
 	bool write;
 	bool vector;    /* a read in two pieces, the second half of the data before the first */
+	bool tagged;    /* a read by the entries that take metadata and tags */
 	uint32_t depth; /* 1 to MAX_DEPTH */
 	uint32_t bytes;
 

@@ -55,8 +55,8 @@ function each_outstanding(case, how,    none, most) {
 }
 
 END {
-	split("read write keyed waiting readv split", kinds)
-	split("read|write, in the capsule|write, by key (8 KiB)|read, half of them wait|read, in two pieces|read of 64 KiB, in eight commands", called, "|")
+	split("read write keyed waiting readv tagged taggedv split", kinds)
+	split("read|write, in the capsule|write, by key (8 KiB)|read, half of them wait|read, in two pieces|read, with tags|read, with tags, in two pieces|read of 64 KiB, in eight commands", called, "|")
 	split("1 32 128", depths)
 	split("plain delay group group+delay", modes)
 	ios("instructions", "Instructions of the host for one I/O of 4 KiB:")

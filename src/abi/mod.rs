@@ -15,6 +15,7 @@
 #![allow(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod at_once;
 mod attached;
 mod attaching;
 mod callback;

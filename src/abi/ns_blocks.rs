@@ -5,6 +5,7 @@
 //! controller knows the command is for it to say.
 
 use super::{
+    at_once::sent_at_once,
     callback::context,
     error::submission,
     ns_cmd::on_namespace,
@@ -30,6 +31,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
+    let request = Request::new(Transfer::Compare, lba, lba_count).with(io_flags, 0, 0);
+    // SAFETY: as for this entry.
+    if unsafe { sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg)) } {
+        return 0;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_compare(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags),
         ns,
@@ -37,7 +43,6 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare(
         |object, namespace| {
             let (name, context) = (ns.cast_const().cast(), context(cb_fn, cb_arg));
             let host = object.host();
-            let request = Request { flags: io_flags, ..Request::new(Transfer::Compare, lba, lba_count) };
             submission(host.transfer(name, namespace, &request, &mut Data::Contiguous(payload), context))
         }
     )

@@ -1,12 +1,10 @@
-//! Commands on namespaces: the way of an I/O begins here. A few instructions each, no lock, no allocation.
-//!
-//! The short way cannot unwind, so it goes without the guard that all other bodies have: it has no call but that of the provider.
+//! Plain reads and writes of a namespace: the way of an I/O begins here, or with one of its kin in `ns_transfers`, `ns_vectors` and
+//! `ns_blocks`. All take the short way of `at_once` first.
 
 use super::{
+    at_once::sent_at_once,
     callback::context,
     error::submission,
-    handles::{is_live, live},
-    qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_qpair},
 };
 use crate::host::{Data, Request, Transfer};
@@ -60,13 +58,10 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    if is_live::<Qpair>(qpair) {
-        // SAFETY: this entry's contract, and the handle is live.
-        let object = unsafe { live::<Qpair>(qpair) };
-        let context = context(cb_fn, cb_arg);
-        if object.host().read_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
-            return 0;
-        }
+    let request = Request::new(Transfer::Read, lba, lba_count).with(io_flags, 0, 0);
+    // SAFETY: as for this entry.
+    if unsafe { sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg)) } {
+        return 0;
     }
     // SAFETY: as for this entry.
     unsafe { read_otherwise(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags) }
@@ -121,13 +116,10 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write(
     cb_arg: *mut c_void,
     io_flags: u32,
 ) -> c_int {
-    if is_live::<Qpair>(qpair) {
-        // SAFETY: this entry's contract, and the handle is live.
-        let object = unsafe { live::<Qpair>(qpair) };
-        let context = context(cb_fn, cb_arg);
-        if object.host().write_named(ns.cast_const().cast(), payload, lba, lba_count, io_flags, context) {
-            return 0;
-        }
+    let request = Request::new(Transfer::Write, lba, lba_count).with(io_flags, 0, 0);
+    // SAFETY: as for this entry.
+    if unsafe { sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg)) } {
+        return 0;
     }
     // SAFETY: as for this entry.
     unsafe { write_otherwise(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, io_flags) }

@@ -4,6 +4,7 @@
 //! data of each block they are in the buffer, and a pointer to others is not looked at.
 
 use super::{
+    at_once::{sent_at_once, tags, with_whole_options},
     callback::context,
     error::{invalid, submission},
     ns::Ns,
@@ -28,11 +29,6 @@ pub(super) fn send(
     // What the short way knows the namespace by.
     let name = ns.cast_const().cast();
     submission(qpair.host().transfer(name, namespace, &request, &mut data, context(cb_fn, cb_arg)))
-}
-
-/// An application tag and its mask, as command dword 15 has them.
-pub(super) fn tags(apptag_mask: u16, apptag: u16) -> u32 {
-    u32::from(apptag_mask) << 16 | u32::from(apptag)
 }
 
 /// The options of an I/O, up to the size that they say; those of NULL are zeros. An error value if they ask for what there is not: memory
@@ -111,6 +107,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read_with_md(
     apptag_mask: u16,
     apptag: u16,
 ) -> c_int {
+    let request = Request::new(Transfer::Read, lba, lba_count).with(io_flags, 0, tags(apptag_mask, apptag));
+    // SAFETY: as for this entry.
+    if unsafe { sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg)) } {
+        return 0;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_read_with_md(
             ns,
@@ -128,11 +129,6 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read_with_md(
         ns,
         qpair,
         |object, namespace| {
-            let request = Request {
-                flags: io_flags,
-                cdw15: tags(apptag_mask, apptag),
-                ..Request::new(Transfer::Read, lba, lba_count)
-            };
             send(object, ns, namespace, request, Data::Contiguous(payload), cb_fn, cb_arg)
         }
     )
@@ -157,6 +153,11 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_with_md(
     apptag_mask: u16,
     apptag: u16,
 ) -> c_int {
+    let request = Request::new(Transfer::Write, lba, lba_count).with(io_flags, 0, tags(apptag_mask, apptag));
+    // SAFETY: as for this entry.
+    if unsafe { sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg)) } {
+        return 0;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_write_with_md(
             ns,
@@ -174,11 +175,6 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_with_md(
         ns,
         qpair,
         |object, namespace| {
-            let request = Request {
-                flags: io_flags,
-                cdw15: tags(apptag_mask, apptag),
-                ..Request::new(Transfer::Write, lba, lba_count)
-            };
             send(object, ns, namespace, request, Data::Contiguous(payload), cb_fn, cb_arg)
         }
     )
@@ -203,6 +199,12 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare_with_md(
     apptag_mask: u16,
     apptag: u16,
 ) -> c_int {
+    let request =
+        Request::new(Transfer::Compare, lba, lba_count).with(io_flags, 0, tags(apptag_mask, apptag));
+    // SAFETY: as for this entry.
+    if unsafe { sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg)) } {
+        return 0;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_compare_with_md(
             ns,
@@ -220,11 +222,6 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_compare_with_md(
         ns,
         qpair,
         |object, namespace| {
-            let request = Request {
-                flags: io_flags,
-                cdw15: tags(apptag_mask, apptag),
-                ..Request::new(Transfer::Compare, lba, lba_count)
-            };
             send(object, ns, namespace, request, Data::Contiguous(payload), cb_fn, cb_arg)
         }
     )
@@ -248,6 +245,15 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_read_ext(
     cb_arg: *mut c_void,
     opts: *mut spdk_nvme_ns_cmd_ext_io_opts,
 ) -> c_int {
+    let request = Request::new(Transfer::Read, lba, lba_count);
+    // SAFETY: the caller vouches for the options, and as for this entry.
+    unsafe {
+        if let Some(request) = with_whole_options(request, opts)
+            && sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg))
+        {
+            return 0;
+        }
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_read_ext(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, opts),
         ns,
@@ -323,6 +329,15 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_write_ext(
     cb_arg: *mut c_void,
     opts: *mut spdk_nvme_ns_cmd_ext_io_opts,
 ) -> c_int {
+    let request = Request::new(Transfer::Write, lba, lba_count);
+    // SAFETY: the caller vouches for the options, and as for this entry.
+    unsafe {
+        if let Some(request) = with_whole_options(request, opts)
+            && sent_at_once(ns, qpair, request, payload, context(cb_fn, cb_arg))
+        {
+            return 0;
+        }
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_write_ext(ns, qpair, payload, lba, lba_count, cb_fn, cb_arg, opts),
         ns,

@@ -5,23 +5,19 @@
 //! rest as `ns_transfers` has it; -EPERM (-1) says that next_sge_fn failed.
 
 use super::{
+    at_once::{pieces_sent_at_once, tags, with_whole_options},
     callback::context,
-    error::{invalid, submission},
-    handles::{is_live, live, share},
+    error::invalid,
     ns::Ns,
     ns_cmd::on_namespace,
-    ns_transfers::{send, tags, with_options},
+    ns_transfers::{send, with_options},
     qpair::Qpair,
     types::{
         spdk_nvme_cmd_cb, spdk_nvme_ns, spdk_nvme_ns_cmd_ext_io_opts, spdk_nvme_qpair,
         spdk_nvme_req_next_sge_cb, spdk_nvme_req_reset_sgl_cb,
     },
 };
-use crate::{
-    host::{Data, Error, Gathered, Request, Scatter, Transfer, gather},
-    transport::Context,
-};
-use arrayvec::ArrayVec;
+use crate::host::{Data, Request, Scatter, Transfer};
 use libc::{c_int, c_void};
 use std::ptr;
 
@@ -30,19 +26,16 @@ pub(super) struct Sgl {
     reset: unsafe extern "C" fn(*mut c_void, u32),
     next: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int,
     argument: *mut c_void,
-    /// Where next_sge_fn says what the next piece is.
-    address: *mut c_void,
-    length: u32,
 }
 
 impl Sgl {
     #[inline(always)]
-    fn new(
+    pub(super) fn new(
         reset: unsafe extern "C" fn(*mut c_void, u32),
         next: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int,
         argument: *mut c_void,
     ) -> Self {
-        Self { reset, next, argument, address: ptr::null_mut(), length: 0 }
+        Self { reset, next, argument }
     }
 
     /// Both of them, or an error value.
@@ -68,41 +61,10 @@ impl Scatter for Sgl {
 
     #[inline(always)]
     fn next(&mut self) -> Option<(u64, u64)> {
-        self.length = 0;
+        let (mut address, mut length) = (ptr::null_mut(), 0);
         // SAFETY: the program gave the function to be called with its argument and places for a piece.
-        let rc = unsafe { (self.next)(self.argument, &raw mut self.address, &raw mut self.length) };
-        (rc == 0).then(|| (self.address.addr() as u64, u64::from(self.length)))
-    }
-}
-
-/// Sends a transfer if nothing about it is unusual; None if something is. The program's functions are called with nothing borrowed, and may
-/// do anything.
-///
-/// # Safety
-///
-/// As for the entries that call it.
-#[inline(always)]
-unsafe fn goes_the_short_way(
-    transfer: Transfer,
-    ns: *mut spdk_nvme_ns,
-    qpair: *mut spdk_nvme_qpair,
-    (lba, lba_count, io_flags): (u64, u32, u32),
-    (reset, next): (spdk_nvme_req_reset_sgl_cb, spdk_nvme_req_next_sge_cb),
-    context: Context,
-) -> Option<c_int> {
-    let name = ns.cast_const().cast();
-    let (Some(reset), Some(next)) = (reset, next) else { return None };
-    if !is_live::<Qpair>(qpair) {
-        return None;
-    }
-    // SAFETY: the handle is live, and by the entry's contract no other thread frees it; the program's functions may, hence a share.
-    let object = unsafe { share(live::<Qpair>(qpair)) };
-    let expected = object.host().expected_named(transfer, name, lba, lba_count, io_flags)?;
-    let mut pieces = ArrayVec::new();
-    match gather(&mut Sgl::new(reset, next, context.argument.cast()), expected.length, &mut pieces) {
-        Gathered::All => object.host().scattered(transfer, expected, &pieces, context).then_some(0),
-        Gathered::Unusual => None,
-        Gathered::Failed => Some(submission(Err(Error::Scatter))),
+        let rc = unsafe { (self.next)(self.argument, &raw mut address, &raw mut length) };
+        (rc == 0).then(|| (address.addr() as u64, u64::from(length)))
     }
 }
 
@@ -142,10 +104,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv(
 ) -> c_int {
     // SAFETY: as for this entry.
     unsafe {
-        let (functions, context) = ((reset_sgl_fn, next_sge_fn), context(cb_fn, cb_arg));
-        if let Some(rc) =
-            goes_the_short_way(Transfer::Read, ns, qpair, (lba, lba_count, io_flags), functions, context)
-        {
+        let request = Request::new(Transfer::Read, lba, lba_count).with(io_flags, 0, 0);
+        let functions = (reset_sgl_fn, next_sge_fn);
+        if let Some(rc) = pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg)) {
             return rc;
         }
         readv_otherwise(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn)
@@ -202,6 +163,12 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_with_md(
     apptag_mask: u16,
     apptag: u16,
 ) -> c_int {
+    let request = Request::new(Transfer::Read, lba, lba_count).with(io_flags, 0, tags(apptag_mask, apptag));
+    let functions = (reset_sgl_fn, next_sge_fn);
+    // SAFETY: as for this entry.
+    if let Some(rc) = unsafe { pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg)) } {
+        return rc;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_readv_with_md(
             ns,
@@ -220,11 +187,6 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_with_md(
         ns,
         qpair as share,
         |object, namespace| {
-            let request = Request {
-                flags: io_flags,
-                cdw15: tags(apptag_mask, apptag),
-                ..Request::new(Transfer::Read, lba, lba_count)
-            };
             let sgl = Sgl::of("spdk_nvme_ns_cmd_readv_with_md", reset_sgl_fn, next_sge_fn, cb_arg);
             send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
@@ -249,6 +211,16 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_readv_ext(
     next_sge_fn: spdk_nvme_req_next_sge_cb,
     opts: *mut spdk_nvme_ns_cmd_ext_io_opts,
 ) -> c_int {
+    let request = Request::new(Transfer::Read, lba, lba_count);
+    // SAFETY: the caller vouches for the options, and as for this entry.
+    unsafe {
+        let functions = (reset_sgl_fn, next_sge_fn);
+        if let Some(request) = with_whole_options(request, opts)
+            && let Some(rc) = pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg))
+        {
+            return rc;
+        }
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_readv_ext(ns, qpair, lba, lba_count, cb_fn, cb_arg, reset_sgl_fn, next_sge_fn, opts),
         ns,
@@ -286,10 +258,9 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev(
 ) -> c_int {
     // SAFETY: as for this entry.
     unsafe {
-        let (functions, context) = ((reset_sgl_fn, next_sge_fn), context(cb_fn, cb_arg));
-        if let Some(rc) =
-            goes_the_short_way(Transfer::Write, ns, qpair, (lba, lba_count, io_flags), functions, context)
-        {
+        let request = Request::new(Transfer::Write, lba, lba_count).with(io_flags, 0, 0);
+        let functions = (reset_sgl_fn, next_sge_fn);
+        if let Some(rc) = pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg)) {
             return rc;
         }
         writev_otherwise(ns, qpair, lba, lba_count, cb_fn, cb_arg, io_flags, reset_sgl_fn, next_sge_fn)
@@ -356,6 +327,12 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_with_md(
     apptag_mask: u16,
     apptag: u16,
 ) -> c_int {
+    let request = Request::new(Transfer::Write, lba, lba_count).with(io_flags, 0, tags(apptag_mask, apptag));
+    let functions = (reset_sgl_fn, next_sge_fn);
+    // SAFETY: as for this entry.
+    if let Some(rc) = unsafe { pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg)) } {
+        return rc;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_writev_with_md(
             ns,
@@ -374,11 +351,6 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_with_md(
         ns,
         qpair as share,
         |object, namespace| {
-            let request = Request {
-                flags: io_flags,
-                cdw15: tags(apptag_mask, apptag),
-                ..Request::new(Transfer::Write, lba, lba_count)
-            };
             let sgl = Sgl::of("spdk_nvme_ns_cmd_writev_with_md", reset_sgl_fn, next_sge_fn, cb_arg);
             send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }
@@ -403,6 +375,16 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_writev_ext(
     next_sge_fn: spdk_nvme_req_next_sge_cb,
     opts: *mut spdk_nvme_ns_cmd_ext_io_opts,
 ) -> c_int {
+    let request = Request::new(Transfer::Write, lba, lba_count);
+    // SAFETY: the caller vouches for the options, and as for this entry.
+    unsafe {
+        let functions = (reset_sgl_fn, next_sge_fn);
+        if let Some(request) = with_whole_options(request, opts)
+            && let Some(rc) = pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg))
+        {
+            return rc;
+        }
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_writev_ext(
             ns,
@@ -448,6 +430,12 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev(
     reset_sgl_fn: spdk_nvme_req_reset_sgl_cb,
     next_sge_fn: spdk_nvme_req_next_sge_cb,
 ) -> c_int {
+    let request = Request::new(Transfer::Compare, lba, lba_count).with(io_flags, 0, 0);
+    let functions = (reset_sgl_fn, next_sge_fn);
+    // SAFETY: as for this entry.
+    if let Some(rc) = unsafe { pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg)) } {
+        return rc;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_comparev(
             ns,
@@ -490,6 +478,13 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev_with_md(
     apptag_mask: u16,
     apptag: u16,
 ) -> c_int {
+    let request =
+        Request::new(Transfer::Compare, lba, lba_count).with(io_flags, 0, tags(apptag_mask, apptag));
+    let functions = (reset_sgl_fn, next_sge_fn);
+    // SAFETY: as for this entry.
+    if let Some(rc) = unsafe { pieces_sent_at_once(ns, qpair, request, functions, context(cb_fn, cb_arg)) } {
+        return rc;
+    }
     on_namespace!(
         spdk_nvme_ns_cmd_comparev_with_md(
             ns,
@@ -508,11 +503,6 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_comparev_with_md(
         ns,
         qpair as share,
         |object, namespace| {
-            let request = Request {
-                flags: io_flags,
-                cdw15: tags(apptag_mask, apptag),
-                ..Request::new(Transfer::Compare, lba, lba_count)
-            };
             let sgl = Sgl::of("spdk_nvme_ns_cmd_comparev_with_md", reset_sgl_fn, next_sge_fn, cb_arg);
             send_pieces(&object, ns, &namespace, request, sgl, cb_fn, cb_arg)
         }

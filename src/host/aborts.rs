@@ -95,8 +95,11 @@ impl Controller {
             match asked {
                 Ok(()) => {}
                 Err(error) if sent == 0 => return Err(error),
-                // The program hears of the others.
-                Err(_) => together.count(on_wire.len() - sent, true),
+                // The program hears of those before it.
+                Err(_) => {
+                    together.count(on_wire.len() - sent, true);
+                    break;
+                }
             }
         }
         Ok(true)
@@ -153,8 +156,9 @@ impl Together {
         if unsuccessful {
             self.unsuccessful.set(true);
         }
-        self.left.set(self.left.get().saturating_sub(ended));
-        if self.left.get() == 0 {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(ended));
+        if left > 0 && ended >= left {
             (self.told)(&outcome(self.unsuccessful.get()));
         }
     }

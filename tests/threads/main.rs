@@ -9,6 +9,7 @@
 #[path = "../common/face.rs"]
 mod face;
 mod meetings;
+mod storm;
 
 use {env as _, softverbs as _, spdk_nvme_rdma as _};
 
@@ -96,13 +97,14 @@ extern "C" fn ended(argument: *mut c_void, completion: *const [u8; 16]) {
 struct Peer {
     /// Where it listens: a port that nobody else has.
     port: u16,
-    stop: Option<mpsc::Sender<()>>,
+    /// Commands for it; it ends when there can be no more.
+    control: Option<mpsc::Sender<String>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Peer {
     fn start() -> Self {
-        let (stop, stopped) = mpsc::channel();
+        let (control, commands) = mpsc::channel::<String>();
         let (ready, up) = mpsc::channel();
         let thread = thread::spawn(move || {
             let options = Options {
@@ -113,18 +115,28 @@ impl Peer {
             let mut target = Target::new(options).unwrap();
             let begin = Instant::now();
             ready.send(target.addresses().next().unwrap().port()).unwrap();
-            while let Err(mpsc::TryRecvError::Empty) = stopped.try_recv() {
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => target.control(&command.parse().unwrap()).unwrap(),
+                    Err(mpsc::TryRecvError::Empty) => {}
+                    Err(mpsc::TryRecvError::Disconnected) => break,
+                }
                 target.poll(u64::try_from(begin.elapsed().as_nanos()).unwrap());
                 thread::yield_now();
             }
         });
         let port = up.recv().unwrap();
-        Self { port, stop: Some(stop), thread: Some(thread) }
+        Self { port, control: Some(control), thread: Some(thread) }
+    }
+
+    /// Has the target do something: see its control commands.
+    fn control(&self, command: &str) {
+        self.control.as_ref().unwrap().send(command.to_owned()).unwrap();
     }
 
     /// All of it is gone when this returns.
     fn end(&mut self) {
-        drop(self.stop.take());
+        drop(self.control.take());
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
@@ -259,7 +271,7 @@ fn f20_t122_a_controller_fails_on_one_thread_while_another_reads() {
     for poll_after_failure in [false, true] {
         let mut world = World::new();
         let (running, failed) = (AtomicU32::new(0), AtomicBool::new(false));
-        let mut peer = std::mem::replace(&mut world.peer, Peer { port: 0, stop: None, thread: None });
+        let mut peer = std::mem::replace(&mut world.peer, Peer { port: 0, control: None, thread: None });
         let shared = &world;
         thread::scope(|scope| {
             for _ in 0..2 {

@@ -50,7 +50,7 @@ pub(crate) fn gather(
     loop {
         let Some((address, bytes)) = scatter.next() else { return Gathered::Failed };
         let length = left.min(bytes as u32);
-        if !(1..=LONGEST).contains(&bytes) || pieces.try_push(Piece { address, length }).is_err() {
+        if length == 0 || pieces.try_push(Piece { address, length }).is_err() {
             return Gathered::Unusual;
         }
         left -= length;

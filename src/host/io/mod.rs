@@ -1,6 +1,6 @@
 //! I/O qpairs: reads and writes, polling, and the end.
 //!
-//! A read or write takes the short way ([`IoQpair::read_named`], in `seen`) if its namespace is the one that the qpair saw last and
+//! A read or write takes the short way ([`IoQpair::contiguous_named`], in `seen`) if its namespace is the one that the qpair saw last and
 //! nothing about it is unusual; the long way is here, and that of transfers that take several commands in `split`.
 
 mod data;
@@ -326,10 +326,10 @@ impl IoQpair {
         context: Context,
     ) -> Result<(), Error> {
         let name = std::ptr::from_ref(namespace).cast();
-        if self.read_named(name, buffer, lba, blocks, flags, context) {
+        let request = Request { flags, ..Request::new(Transfer::Read, lba, blocks) };
+        if self.contiguous_named(name, &request, buffer, context) {
             return Ok(());
         }
-        let request = Request { flags, ..Request::new(Transfer::Read, lba, blocks) };
         self.transfer(name, namespace, &request, &mut Data::Contiguous(buffer), context)
     }
 
@@ -344,10 +344,10 @@ impl IoQpair {
         context: Context,
     ) -> Result<(), Error> {
         let name = std::ptr::from_ref(namespace).cast();
-        if self.write_named(name, buffer, lba, blocks, flags, context) {
+        let request = Request { flags, ..Request::new(Transfer::Write, lba, blocks) };
+        if self.contiguous_named(name, &request, buffer, context) {
             return Ok(());
         }
-        let request = Request { flags, ..Request::new(Transfer::Write, lba, blocks) };
         self.transfer(name, namespace, &request, &mut Data::Contiguous(buffer), context)
     }
 
@@ -518,12 +518,19 @@ pub(crate) struct Request {
 
 impl Request {
     /// A plain one.
+    #[inline(always)]
     pub(crate) fn new(transfer: Transfer, lba: u64, blocks: u32) -> Self {
         Self { transfer, lba, blocks, flags: 0, cdw13: 0, cdw15: 0 }
     }
 
+    /// With flags, and these command dwords.
+    #[inline(always)]
+    pub(crate) fn with(self, flags: u32, cdw13: u32, cdw15: u32) -> Self {
+        Self { flags, cdw13, cdw15, ..self }
+    }
+
     /// Dwords 10 to 15 of its command for these blocks, 1 to 65,536 of them, two to a word, without protection information.
-    #[inline]
+    #[inline(always)]
     fn tail(&self, lba: u64, blocks: u32) -> [u64; 3] {
         let dword_12 = blocks.wrapping_sub(1) | self.flags & IO_FLAGS;
         [lba, u64::from(dword_12) | u64::from(self.cdw13) << 32, u64::from(self.cdw15) << 32]

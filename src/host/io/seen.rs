@@ -7,7 +7,7 @@
 //! What must hold: the name, and the keys that the wire remembers, are used in the epoch in which they were found, and in no later
 //! one.
 
-use super::{IO_FLAGS, IoQpair, Transfer};
+use super::{IO_FLAGS, IoQpair, Request, Transfer};
 use crate::{
     epoch,
     host::Namespace,
@@ -65,73 +65,56 @@ impl IoQpair {
         self.wire.forget_memory();
     }
 
-    /// Reads, if nothing is unusual, from the namespace that the caller calls `name`; otherwise false, and nothing was changed.
+    /// Sends a transfer of the namespace that the caller calls `name`, if nothing is unusual; otherwise false, and nothing was changed.
     #[inline(always)]
-    pub(crate) fn read_named(
+    pub(crate) fn contiguous_named(
         &self,
         name: *const (),
+        request: &Request,
         buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        flags: u32,
         context: Context,
     ) -> bool {
-        let Some(Shape { head, tail, length }) = self.shape(NvmOpcode::READ, name, lba, blocks, flags) else {
-            return false;
-        };
+        let Some(Shape { head, tail, length }) = self.shape(name, request) else { return false };
         let piece = Piece { address: buffer.addr() as u64, length };
-        self.wire.submit(head, tail, ToHost(piece), context)
+        match request.transfer {
+            Transfer::Read => self.wire.submit(head, tail, ToHost(piece), context),
+            Transfer::Write | Transfer::Compare => self.wire.submit(head, tail, ToController(piece), context),
+        }
     }
 
-    /// As [`IoQpair::read_named`], for a write.
+    /// The bytes of so many blocks, if a transfer of them may go the short way and there is room for it: then its pieces may be asked
+    /// for, for [`IoQpair::scattered_named`].
     #[inline(always)]
-    pub(crate) fn write_named(
+    pub(crate) fn length_named(&self, name: *const (), blocks: u32) -> Option<u32> {
+        let seen = &self.seen;
+        let is_short = self.has_seen(name) && blocks.wrapping_sub(1) < seen.most.get();
+        (is_short && self.wire.has_open_slot()).then(|| blocks.wrapping_mul(seen.block.get()))
+    }
+
+    /// As [`IoQpair::contiguous_named`], of data in these pieces, which have `length` bytes together.
+    #[inline(always)]
+    pub(crate) fn scattered_named(
         &self,
         name: *const (),
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        flags: u32,
+        request: &Request,
+        (pieces, length): (&[Piece], u32),
         context: Context,
     ) -> bool {
-        let Some(Shape { head, tail, length }) = self.shape(NvmOpcode::WRITE, name, lba, blocks, flags)
-        else {
+        let Some(Shape { head, tail, length: bytes }) = self.shape(name, request) else { return false };
+        if bytes != length {
             return false;
-        };
-        let piece = Piece { address: buffer.addr() as u64, length };
-        self.wire.submit(head, tail, ToController(piece), context)
-    }
-
-    /// What is known of a transfer, if it may go the short way and there is room for it: then its pieces may be asked for, for [`IoQpair::scattered`].
-    #[inline(always)]
-    pub(crate) fn expected_named(
-        &self,
-        transfer: Transfer,
-        name: *const (),
-        lba: u64,
-        blocks: u32,
-        flags: u32,
-    ) -> Option<Expected> {
-        let epoch = self.seen.epoch.get();
-        let Shape { head, tail, length } = self.shape(transfer.opcode(), name, lba, blocks, flags)?;
-        self.wire.has_open_slot().then_some(Expected { epoch, head, tail, length })
-    }
-
-    /// As [`IoQpair::read_named`], or a write, of data in these pieces, as long as was expected. The program may have done anything
-    /// since then.
-    #[inline(always)]
-    pub(crate) fn scattered(
-        &self,
-        transfer: Transfer,
-        expected: Expected,
-        pieces: &[Piece],
-        context: Context,
-    ) -> bool {
-        let Expected { epoch, head, tail, .. } = expected;
-        // In one epoch a namespace is what it is, and the keys of memory that was found are good.
-        epoch::current() == epoch
-            && self.seen.epoch.get() == epoch
-            && self.wire.submit(head, tail, InPieces(transfer, pieces), context)
+        }
+        let wire = &self.wire;
+        // Each of the ways by itself: one out of several would have to be put together again from memory.
+        match (request.transfer, pieces) {
+            (Transfer::Read, [piece]) => wire.submit(head, tail, ToHost(*piece), context),
+            (_, [piece]) => wire.submit(head, tail, ToController(*piece), context),
+            (Transfer::Read, several) if wire.submit(head, tail, SeveralToHost(several), context) => true,
+            (Transfer::Write, several) if wire.submit(head, tail, SeveralToController(several), context) => {
+                true
+            }
+            (transfer, several) => wire.submit(head, tail, InPieces(transfer, several), context),
+        }
     }
 
     /// What the commands on the namespace of that name begin with, if they may go the short way however they are made.
@@ -147,32 +130,27 @@ impl IoQpair {
     }
 
     /// Whether it remembers the namespace of that name as it is.
+    #[inline(always)]
     pub(super) fn has_seen(&self, name: *const ()) -> bool {
         self.seen.name.get() == name && self.seen.epoch.get() == epoch::current()
     }
 
-    /// A command on the namespace of that name. None if something is unusual.
+    /// The command of a transfer of the namespace of that name. None if something is unusual.
     #[inline(always)]
-    fn shape(
-        &self,
-        NvmOpcode(opcode): NvmOpcode,
-        name: *const (),
-        lba: u64,
-        blocks: u32,
-        flags: u32,
-    ) -> Option<Shape> {
+    fn shape(&self, name: *const (), request: &Request) -> Option<Shape> {
         let seen = &self.seen;
-        let nlb = blocks.wrapping_sub(1);
+        let Request { lba, blocks, flags, .. } = *request;
         if seen.name.get() != name
             || seen.epoch.get() != epoch::current()
-            || nlb >= seen.most.get()
+            || blocks.wrapping_sub(1) >= seen.most.get()
             || flags & !IO_FLAGS != 0
         {
             return None;
         }
+        let NvmOpcode(opcode) = request.transfer.opcode();
         Some(Shape {
             head: seen.head.get() + u64::from(opcode),
-            tail: [lba, u64::from(nlb | flags), 0],
+            tail: request.tail(lba, blocks),
             // No more than `most` blocks, so less than 4 GiB.
             length: blocks.wrapping_mul(seen.block.get()),
         })
@@ -189,20 +167,13 @@ impl Reach for InPieces<'_> {
         let Self(transfer, pieces) = self;
         match (transfer, pieces) {
             (Transfer::Read, [piece]) => ToHost(*piece).reach(wire, slot),
-            (Transfer::Read, several) => SeveralToHost(several).reach(wire, slot),
+            (Transfer::Read, several) => SeveralToHost(several).reach_in_two(wire, slot),
             (Transfer::Write | Transfer::Compare, [piece]) => ToController(*piece).reach(wire, slot),
-            (Transfer::Write | Transfer::Compare, several) => SeveralToController(several).reach(wire, slot),
+            (Transfer::Write | Transfer::Compare, several) => {
+                SeveralToController(several).reach_in_two(wire, slot)
+            }
         }
     }
-}
-
-/// What was known of a transfer before the program gave the pieces of its data.
-pub(crate) struct Expected {
-    epoch: u64,
-    head: u64,
-    tail: [u64; 3],
-    /// The bytes of its data.
-    pub(crate) length: u32,
 }
 
 /// A command but for its id and its data, as [`Wire::submit`](crate::transport::Wire) takes it, and the bytes of its data.

@@ -67,6 +67,7 @@ impl<const TO_HOST: bool> Keys for InOneRegion<'_, TO_HOST> {
 }
 
 impl<const TO_HOST: bool> Keys for InTwoRegions<'_, TO_HOST> {
+    #[inline(always)]
     fn key(&self, address: u64, length: u32) -> Option<u64> {
         let found = self.0.find_either(address, length)?;
         Some(if TO_HOST { found.writable } else { found.readable })
@@ -76,14 +77,30 @@ impl<const TO_HOST: bool> Keys for InTwoRegions<'_, TO_HOST> {
 impl Reach for SeveralToHost<'_> {
     #[inline(always)]
     fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known::<true>(slot, self.0)
+        wire.describe_known(slot, self.0, InOneRegion::<true>(&wire.cache))
     }
 }
 
 impl Reach for SeveralToController<'_> {
     #[inline(always)]
     fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known::<false>(slot, self.0)
+        wire.describe_known(slot, self.0, InOneRegion::<false>(&wire.cache))
+    }
+}
+
+impl SeveralToHost<'_> {
+    /// As [`Reach::reach`], where the pieces may lie in two regions.
+    #[inline(always)]
+    pub(crate) fn reach_in_two(self, wire: &Wire, slot: u32) -> Option<Resolved> {
+        wire.describe_known(slot, self.0, InTwoRegions::<true>(&wire.cache))
+    }
+}
+
+impl SeveralToController<'_> {
+    /// As [`Reach::reach`], where the pieces may lie in two regions.
+    #[inline(always)]
+    pub(crate) fn reach_in_two(self, wire: &Wire, slot: u32) -> Option<Resolved> {
+        wire.describe_known(slot, self.0, InTwoRegions::<false>(&wire.cache))
     }
 }
 
@@ -93,22 +110,11 @@ const IN_CAPSULE: u64 = 0x01 << 56;
 impl Wire {
     /// Pieces in memory that was looked up before.
     #[inline(always)]
-    fn describe_known<const TO_HOST: bool>(&self, slot: u32, pieces: &[Piece]) -> Option<Resolved> {
+    fn describe_known(&self, slot: u32, pieces: &[Piece], keys: impl Keys) -> Option<Resolved> {
         if pieces.len() > self.room_for_descriptors() as usize {
             return None;
         }
-        let found = self.rows.describe_known(slot, pieces, InOneRegion::<TO_HOST>(&self.cache));
-        let (sgl, row) = found.or_else(|| self.describe_in_two::<TO_HOST>(slot, pieces))?;
+        let (sgl, row) = self.rows.describe_known(slot, pieces, keys)?;
         Some((sgl, Some(row)))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn describe_in_two<const TO_HOST: bool>(
-        &self,
-        slot: u32,
-        pieces: &[Piece],
-    ) -> Option<([u64; 2], Segment)> {
-        self.rows.describe_known(slot, pieces, InTwoRegions::<TO_HOST>(&self.cache))
     }
 }

@@ -1,0 +1,113 @@
+//! The short way of the entries that transfer data of a namespace: what an I/O costs when nothing about it is unusual. A few
+//! instructions each, no lock, no allocation.
+//!
+//! It cannot unwind, so it goes without the guard that the bodies of all other entries have: it has no call but those of the provider
+//! and of the program's own functions.
+//!
+//! What must hold: where it gives up nothing was changed or said, so the entry's long way does all of its work. Nothing is borrowed or
+//! held while a function of the program runs.
+
+use super::{
+    error::submission,
+    handles::{is_live, is_still_live, live},
+    ns_vectors::Sgl,
+    qpair::Qpair,
+    types::{
+        spdk_nvme_ns, spdk_nvme_ns_cmd_ext_io_opts, spdk_nvme_qpair, spdk_nvme_req_next_sge_cb,
+        spdk_nvme_req_reset_sgl_cb,
+    },
+};
+use crate::{
+    host::{Error, Gathered, Request, gather},
+    transport::Context,
+};
+use arrayvec::ArrayVec;
+use libc::{c_int, c_void};
+use std::ptr;
+
+/// Sends a transfer of data in one piece. False if something about it is unusual, such as that its namespace was not the last one's.
+///
+/// # Safety
+///
+/// As for the entries: no other thread uses or frees qpair.
+#[inline(always)]
+pub(super) unsafe fn sent_at_once(
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    request: Request,
+    payload: *mut c_void,
+    context: Context,
+) -> bool {
+    if !is_live::<Qpair>(qpair) {
+        return false;
+    }
+    // SAFETY: the handle is live, and by the entry's contract no other thread frees it.
+    let object = unsafe { live::<Qpair>(qpair) };
+    object.host().contiguous_named(ns.cast_const().cast(), &request, payload, context)
+}
+
+/// As [`sent_at_once`], of data in pieces, which these functions give. None if something is unusual: then they are to be asked again.
+///
+/// # Safety
+///
+/// As for the entries: no other thread uses or frees qpair, and the functions take the context's argument.
+#[inline(always)]
+pub(super) unsafe fn pieces_sent_at_once(
+    ns: *mut spdk_nvme_ns,
+    qpair: *mut spdk_nvme_qpair,
+    request: Request,
+    (reset, next): (spdk_nvme_req_reset_sgl_cb, spdk_nvme_req_next_sge_cb),
+    context: Context,
+) -> Option<c_int> {
+    let name = ns.cast_const().cast();
+    let (Some(reset), Some(next)) = (reset, next) else { return None };
+    if !is_live::<Qpair>(qpair) {
+        return None;
+    }
+    // SAFETY: the handle is live, and by the entry's contract no other thread frees it.
+    let length = unsafe { live::<Qpair>(qpair) }.host().length_named(name, request.blocks)?;
+    let mut pieces = ArrayVec::new();
+    match gather(&mut Sgl::new(reset, next, context.argument.cast()), length, &mut pieces) {
+        Gathered::All => {}
+        Gathered::Unusual => return None,
+        Gathered::Failed => return Some(submission(Err(Error::Scatter))),
+    }
+    // The program's functions may have ended the queue pair, and anything else: all is looked at again.
+    // SAFETY: it was a handle before, so it is the address of a cell.
+    if !unsafe { is_still_live::<Qpair>(qpair) } {
+        return None;
+    }
+    // SAFETY: as above.
+    let object = unsafe { live::<Qpair>(qpair) };
+    object.host().scattered_named(name, &request, (&pieces, length), context).then_some(0)
+}
+
+/// A request with these options, if they are there, whole, and ask for nothing that there is not; see `ns_transfers::with_options`.
+///
+/// # Safety
+///
+/// `opts` is NULL, or as many bytes as it says can be read.
+#[inline(always)]
+pub(super) unsafe fn with_whole_options(
+    request: Request,
+    opts: *const spdk_nvme_ns_cmd_ext_io_opts,
+) -> Option<Request> {
+    if opts.is_null() {
+        return None;
+    }
+    // SAFETY: the size is the first member.
+    let size = unsafe { ptr::addr_of!((*opts).size).read() };
+    if size < size_of::<spdk_nvme_ns_cmd_ext_io_opts>() {
+        return None;
+    }
+    // SAFETY: so many bytes can be read.
+    let opts = unsafe { &*opts };
+    let is_plain = opts.memory_domain.is_null() && opts.accel_sequence.is_null();
+    is_plain.then(|| request.with(opts.io_flags, opts.cdw13, tags(opts.apptag_mask, opts.apptag)))
+}
+
+/// An application tag and its mask, as command dword 15 has them.
+#[inline(always)]
+pub(super) fn tags(apptag_mask: u16, apptag: u16) -> u32 {
+    u32::from(apptag_mask) << 16 | u32::from(apptag)
+}
