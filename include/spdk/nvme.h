@@ -387,8 +387,8 @@ void spdk_nvme_ctrlr_get_default_io_qpair_opts(struct spdk_nvme_ctrlr *ctrlr,
  * pair is left unconnected, so that it can be added to a poll group before. With async_mode connecting goes on while
  * it is polled.
  *
- * Returns NULL, after a log line, for options that cannot be, when no queue identifier is left, or when connecting
- * failed.
+ * Returns NULL: after a log line for options that cannot be, when no queue identifier is left, or when connecting failed, and without
+ * one while the controller is being reset or has failed.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching. opts is NULL or points to opts_size bytes.

@@ -467,8 +467,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_default_io_qpair_opts(
 /// pair is left unconnected, so that it can be added to a poll group before. With async_mode connecting goes on while
 /// it is polled.
 ///
-/// Returns NULL, after a log line, for options that cannot be, when no queue identifier is left, or when connecting
-/// failed.
+/// Returns NULL: after a log line for options that cannot be, when no queue identifier is left, or when connecting failed, and without
+/// one while the controller is being reset or has failed.
 ///
 /// # Safety
 ///

@@ -31,13 +31,14 @@ pub(super) enum Ending {
     Done,
 }
 
-/// How long a controller may take to shut down at least (Base 2.0, 3.6.1); one that says more has more (RTD3E).
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a controller may take to shut down (Base 2.0, 3.6.1): the first at least, and more if it says so (RTD3E), up to the second. What
+/// it can say goes up to 72 minutes, in which the program would have to wait for one that never ends.
+const SHUTDOWN_TIMEOUTS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(120)];
 /// How long to wait before CSTS is read again: twice as long each time, up to the last. A controller that takes its time is not asked
 /// without pause.
 const SHUTDOWN_INTERVALS: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(100)];
-/// Commands of a shutdown: what its time has room for, which is 72 minutes at most, and some.
-const SHUTDOWN_COMMANDS: u32 = 50_000;
+/// Commands of a shutdown: what its time has room for, and some.
+const SHUTDOWN_COMMANDS: u32 = 10_000;
 
 impl Controller {
     /// Begins to detach: I/O qpairs must be freed before. Call [`Controller::detach_poll`] until it is done. A second call does
@@ -110,7 +111,8 @@ impl Controller {
 
 /// How long a controller with this RTD3E, which is in microseconds, may take to shut down.
 fn shutdown_time(rtd3e: u32) -> Duration {
-    Duration::from_millis(u64::from(rtd3e.div_ceil(1000))).max(SHUTDOWN_TIMEOUT)
+    let [least, most] = SHUTDOWN_TIMEOUTS;
+    Duration::from_millis(u64::from(rtd3e.div_ceil(1000))).clamp(least, most)
 }
 
 /// Tells the controller that this host goes: with a notification, until it says that it has shut down, or by disabling it (Base 2.0,
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn a_shutdown_has_ten_seconds_or_what_the_controller_says() {
         for (rtd3e, expected) in
-            [(0, 10_000), (10_000_000, 10_000), (10_000_001, 10_001), (u32::MAX, 4_294_968)]
+            [(0, 10_000), (10_000_000, 10_000), (10_000_001, 10_001), (u32::MAX, 120_000)]
         {
             assert_eq!(shutdown_time(rtd3e), Duration::from_millis(expected), "{rtd3e}");
         }

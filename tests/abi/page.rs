@@ -33,6 +33,7 @@ What behaves otherwise than in SPDK, on purpose:
   it gets its Keep Alives, too;
 - an Asynchronous Event Request that fails is sent again, but no more than eight in a second;
 - a namespace that cannot be identified is left out with a line, whatever the error, where some errors cost SPDK the controller;
+- a controller that is detached has two minutes to shut down at most, however much more it claims (RTD3E);
 - a controller that reports a fatal status (CSTS.CFS) while it is enabled is given up at once, and not after CAP.TO;
 - `admin_queue_size` is 3 at least: one command is kept for Keep Alive.
 

@@ -111,7 +111,7 @@ impl Program {
             return;
         }
         call!(self.storm, NONE, spdk_nvme_ctrlr_reconnect_async(controller));
-        for _ in 0..self.storm.roll(40) {
+        for _ in 0..self.storm.roll(60) {
             let rc = call!(self.storm, NONE, spdk_nvme_ctrlr_reconnect_poll_async(controller));
             if rc != EAGAIN {
                 self.storm.say(&format!("the reset has ended: {rc}"));

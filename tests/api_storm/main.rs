@@ -250,7 +250,7 @@ impl Program {
             assert!(!context.is_null());
             self.context.set(context);
         } else {
-            assert_eq!(call!(self.storm, DETACH, spdk_nvme_detach(controller)), 0);
+            assert_eq!(call!(self.storm, self.storm.with_shutdown(DETACH), spdk_nvme_detach(controller)), 0);
             self.is_detached(|going| going.controller == controller);
         }
     }

@@ -245,6 +245,10 @@ impl Storm {
                     "fail fabrics:1 0x4183 1",
                     "resume all",
                 ]);
+                // A namespace that cannot be identified is inactive, whatever the target has.
+                if how.starts_with("fail identify") {
+                    self.lies.set(true);
+                }
                 self.tell(world, how);
             }
             _ => {
@@ -340,6 +344,11 @@ impl Storm {
         let most = most + self.jumps.get();
         assert!(own <= most, "{what} took {own:?}, and may take {most:?}");
         result
+    }
+
+    /// How long a detach may take that takes `most` of its own: a target that lies may say that it shuts down, and for how long.
+    pub fn with_shutdown(&self, most: Duration) -> Duration {
+        most + if self.lies.get() { SHUTDOWN } else { Duration::ZERO }
     }
 
     /// Time passes, and the other side gets its turns.
@@ -547,6 +556,9 @@ pub fn is_loud() -> bool {
     let seeds = replay::seeds(0..0);
     replay::is_chosen() && seeds.end - seeds.start == 1
 }
+
+/// The most that a controller has to shut down.
+const SHUTDOWN: Duration = Duration::from_secs(120);
 
 /// How long calls may take. Those that do not wait take no time.
 pub const NONE: Duration = Duration::ZERO;

@@ -189,13 +189,13 @@ impl Program {
             }
         }
         // The waiting is the program's own, and no time of the poll that called it back.
-        self.storm.call("ends that were begun", DETACH, || {
+        self.storm.call("ends that were begun", self.storm.with_shutdown(DETACH), || {
             until("the ends that were begun", || {
                 self.finish_frees();
                 !self.ending.borrow().iter().any(|found| Rc::ptr_eq(&found.controller, &controller))
             })
         });
-        self.storm.call("detach", DETACH, || common::detach(&controller));
+        self.storm.call("detach", self.storm.with_shutdown(DETACH), || common::detach(&controller));
         if self.storm.is_inside() {
             count("controllers detached in callbacks");
         }
