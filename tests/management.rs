@@ -158,13 +158,22 @@ impl Scene {
         ENDED.take().unwrap()
     }
 
-    fn memory(&self, length: usize) -> &mut [u8] {
+    /// Fills the beginning of the world's memory.
+    fn put(&self, bytes: &[u8]) {
+        assert!(bytes.len() <= 4 << 20);
         // SAFETY: the world's memory has 4 MiB, and no device uses it between two commands.
-        unsafe { std::slice::from_raw_parts_mut(self.world.buffer().cast::<u8>(), length) }
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.world.buffer().cast(), bytes.len()) };
+    }
+
+    /// So many bytes of the world's memory.
+    fn get(&self, length: usize) -> Vec<u8> {
+        assert!(length <= 4 << 20);
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(self.world.buffer().cast::<u8>(), length) }.to_vec()
     }
 
     fn write(&self, id: u32, lba: u64, bytes: &[u8]) {
-        self.memory(bytes.len()).copy_from_slice(bytes);
+        self.put(bytes);
         let blocks = bytes.len() as u32 / self.shape(id).1;
         let (ns, buffer) = (self.namespace(id), self.world.buffer());
         // SAFETY: the handles are live, and the buffer is large enough.
@@ -173,13 +182,13 @@ impl Scene {
     }
 
     fn read(&self, id: u32, lba: u64, length: usize) -> Vec<u8> {
-        self.memory(length).fill(0xa5);
+        self.put(&vec![0xa5; length]);
         let blocks = length as u32 / self.shape(id).1;
         let (ns, buffer) = (self.namespace(id), self.world.buffer());
         // SAFETY: as above.
         let rc = unsafe { spdk_nvme_ns_cmd_read(ns, self.qpair, buffer, lba, blocks, done, null_mut(), 0) };
         assert_eq!(self.wait(rc), Status::SUCCESS);
-        self.memory(length).to_vec()
+        self.get(length)
     }
 
     /// What is written there can be read, and was not there before.

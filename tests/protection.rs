@@ -215,10 +215,18 @@ impl Scene<'_> {
         [bytes, &crc(bytes).to_be_bytes(), &TAG.to_be_bytes(), &reference.to_be_bytes()].concat()
     }
 
-    fn memory(&self, length: usize) -> &mut [u8] {
+    /// Fills the beginning of the world's memory.
+    fn put(&self, bytes: &[u8]) {
+        assert!(bytes.len() <= 4 << 20);
+        // SAFETY: the world's memory has 4 MiB, and no device uses it between two commands.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.world.buffer().cast(), bytes.len()) };
+    }
+
+    /// So many bytes of the world's memory.
+    fn get(&self, length: usize) -> Vec<u8> {
         assert!(length <= 4 << 20);
-        // SAFETY: the world's memory has 4 MiB, which one scene uses at a time, and no device outside of a call of [`Scene::run`].
-        unsafe { std::slice::from_raw_parts_mut(self.world.buffer().cast::<u8>(), length) }
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(self.world.buffer().cast::<u8>(), length) }.to_vec()
     }
 
     /// What becomes of a command.
@@ -256,27 +264,27 @@ impl Scene<'_> {
     }
 
     fn write(&self, bytes: &[u8], blocks: usize, flags: u32) -> Status {
-        self.memory(bytes.len()).copy_from_slice(bytes);
+        self.put(bytes);
         self.run(spdk_nvme_ns_cmd_write_with_md, blocks, flags, MASK, TAG)
     }
 
     fn compare(&self, bytes: &[u8], blocks: usize, flags: u32) -> Status {
-        self.memory(bytes.len()).copy_from_slice(bytes);
+        self.put(bytes);
         self.run(spdk_nvme_ns_cmd_compare_with_md, blocks, flags, MASK, TAG)
     }
 
     /// Reads so many bytes, which are all of the blocks, or that error.
     fn read(&self, length: usize, blocks: usize, flags: u32) -> Result<Vec<u8>, Status> {
-        self.memory(length).fill(0xa5);
+        self.put(&vec![0xa5; length]);
         match self.run(spdk_nvme_ns_cmd_read_with_md, blocks, flags, MASK, TAG) {
-            Status::SUCCESS => Ok(self.memory(length).to_vec()),
+            Status::SUCCESS => Ok(self.get(length)),
             status => Err(status),
         }
     }
 
     /// The same, in pieces.
     fn read_in_pieces(&self, length: usize, blocks: usize, flags: u32) -> Vec<u8> {
-        self.memory(length).fill(0xa5);
+        self.put(&vec![0xa5; length]);
         PIECES.replace((self.world.buffer().expose_provenance(), 0));
         // SAFETY: the handles are live, and the pieces are large enough.
         let rc = unsafe {
@@ -296,7 +304,7 @@ impl Scene<'_> {
             )
         };
         assert_eq!(self.wait(rc), Status::SUCCESS);
-        self.memory(length).to_vec()
+        self.get(length)
     }
 
     /// The checks that a namespace of this type has.
