@@ -30,7 +30,7 @@
 	X(spdk_nvme_transport_id_parse) X(spdk_nvme_connect) X(spdk_nvme_probe) X(spdk_nvme_detach) \
 	X(spdk_nvme_ctrlr_get_ns) X(spdk_nvme_ctrlr_alloc_io_qpair) X(spdk_nvme_ctrlr_free_io_qpair) \
 	X(spdk_nvme_ns_cmd_write) X(spdk_nvme_ns_cmd_read) X(spdk_nvme_qpair_process_completions) \
-	X(spdk_nvme_rdma_set_wait_hook)
+	X(spdk_nvme_rdma_set_wait_hook) X(spdk_nvme_scan_attached)
 #define ENV_FUNCTIONS(X) \
 	X(spdk_env_opts_init) X(spdk_env_init) X(spdk_env_fini) X(spdk_dma_zmalloc) X(spdk_dma_free) X(spdk_log_open) \
 	X(spdk_log_close)

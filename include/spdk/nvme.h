@@ -268,7 +268,7 @@ struct spdk_nvme_probe_ctx *spdk_nvme_connect_async(const struct spdk_nvme_trans
 
 /**
  * Says that this process has attached controllers of the transport, which only local ones can be without being probed: -ENOTSUP, after
- * a log line, for RDMA.
+ * a log line, for RDMA. For PCIe 0 where no other library is, whatever the number of calls: there is none attached.
  *
  * What must hold:
  * trid is NULL, which is refused with -EINVAL, or points to a transport id.

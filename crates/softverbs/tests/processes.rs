@@ -205,6 +205,20 @@ fn a_server_that_does_not_poll_answers_reads_and_writes() {
     assert!(server.status.success(), "{}", text(&server));
 }
 
+/// That a message found no receive is told after the data of a READ before it, however long these wait for room: the peer would take no
+/// notice of it else, and never send the message again.
+#[test]
+fn a_refusal_does_not_overtake_what_is_read() {
+    let port = port().to_string();
+    let server = server(&["late-server", "127.0.0.1", &port], &[]);
+    let client =
+        preloaded(verbs_program(), &["late-client", "127.0.0.1", &port]).env("SOFTVERBS_STRICT", "1").spawn();
+    let client = finish(client.unwrap());
+    assert!(client.status.success(), "{}", text(&client));
+    let server = finish(server);
+    assert!(server.status.success(), "{}", text(&server));
+}
+
 #[test]
 fn delays_by_environment_and_by_socket() {
     let port = port().to_string();

@@ -86,6 +86,10 @@ pub struct Inbound {
 pub enum Response {
     /// All requests up to this one are done.
     Ack(u64),
+    /// There is no receive for this one.
+    NotReady(u64),
+    /// There is one now.
+    Ready(u64),
     /// What an RDMA READ asked for.
     Read {
         /// The request.

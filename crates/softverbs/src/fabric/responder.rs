@@ -225,7 +225,7 @@ impl Fabric {
         };
         match done {
             Ok(()) => {}
-            Err(Refused::NotReady) => self.not_ready(key, link, header.seq),
+            Err(Refused::NotReady) => self.not_ready(key, header.seq),
             Err(Refused::Wrong { told, own }) => {
                 let Some(qp) = self.qps.get_mut(key) else { return };
                 let nak = Header { word: told, ..Header::new(Kind::Nak, qp.attr.dest_qp_num, header.seq) };
@@ -235,13 +235,15 @@ impl Fabric {
         }
     }
 
-    fn not_ready(&mut self, key: Key<Qp>, link: Key<Link>, seq: u64) {
+    /// The peer hears of it after what it has asked to read before: an answer that came too soon would mean nothing to it.
+    fn not_ready(&mut self, key: Key<Qp>, seq: u64) {
         let Some(qp) = self.qps.get_mut(key) else { return };
         qp.inbound.active = false;
         qp.wait_for_receive(&mut self.shared);
-        let timer = u32::from(qp.attr.min_rnr_timer);
-        let header = Header { word: timer, ..Header::new(Kind::ReceiverNotReady, qp.attr.dest_qp_num, seq) };
-        self.send(link, &header, |_| ());
+        // The last word on it is all that counts, however often a peer that does not listen asks.
+        qp.responses.retain(|r| !matches!(r, Response::NotReady(_) | Response::Ready(_)));
+        qp.responses.push_back(Response::NotReady(seq));
+        self.respond(key);
     }
 
     /// A part of a SEND or RDMA WRITE, the next one that is expected.
@@ -372,6 +374,16 @@ impl Fabric {
                     qp.responses.pop_front();
                     self.send(link, &Header::new(Kind::Ack, to, seq), |_| ());
                 }
+                Some(&mut Response::NotReady(seq)) => {
+                    let timer = u32::from(qp.attr.min_rnr_timer);
+                    qp.responses.pop_front();
+                    let header = Header { word: timer, ..Header::new(Kind::ReceiverNotReady, to, seq) };
+                    self.send(link, &header, |_| ());
+                }
+                Some(&mut Response::Ready(seq)) => {
+                    qp.responses.pop_front();
+                    self.send(link, &Header::new(Kind::ReceiverReady, to, seq), |_| ());
+                }
                 Some(Response::Read { seq, address, rkey, offset, total }) => {
                     if !self.links.get(link).is_some_and(Link::has_room) {
                         return;
@@ -412,10 +424,8 @@ impl Fabric {
             if !std::mem::take(&mut qp.owes_ready) {
                 continue;
             }
-            let header = Header::new(Kind::ReceiverReady, qp.attr.dest_qp_num, qp.expected);
-            if let Some(link) = qp.link {
-                self.send(link, &header, |_| ());
-            }
+            qp.responses.push_back(Response::Ready(qp.expected));
+            self.respond(key);
         }
     }
 

@@ -8,6 +8,8 @@
  *   verbs_program unacked      destroys an identifier whose event it did not acknowledge
  *   verbs_program server ADDR PORT     serves one connection until it is disconnected: answers nothing, polls nothing
  *   verbs_program client ADDR PORT     writes, reads and verifies through a server that does not poll
+ *   verbs_program late-server ADDR PORT     has much to read, and no receive until it is asked for a second connection
+ *   verbs_program late-client ADDR PORT     reads much, sends behind that, and asks for a second connection once it has read
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -267,6 +269,102 @@ static int client(const char *address, int port)
 	return 0;
 }
 
+/* More than waits for a socket at a time. */
+#define MUCH (8 << 20)
+
+static int serve_late(const char *address, int port)
+{
+	struct rdma_event_channel *channel = rdma_create_event_channel();
+	struct sockaddr_in at = address_of(address, port);
+	struct rdma_cm_id *listener, *id, *second;
+	struct rdma_conn_param param = {.responder_resources = 4, .initiator_depth = 4, .rnr_retry_count = 7};
+	struct rdma_cm_event *event;
+	struct target target;
+	char *memory = malloc(MUCH);
+	struct ibv_mr *mr;
+	struct ibv_wc wc;
+
+	for (int i = 0; i < MUCH; i++) {
+		memory[i] = i % 251;
+	}
+	CHECK(rdma_create_id(channel, &listener, NULL, RDMA_PS_TCP) == 0);
+	CHECK(rdma_bind_addr(listener, (struct sockaddr *)&at) == 0);
+	CHECK(rdma_listen(listener, 2) == 0);
+	printf("ready\n");
+	fflush(stdout);
+	event = expect(channel, RDMA_CM_EVENT_CONNECT_REQUEST);
+	id = event->id;
+	rdma_ack_cm_event(event);
+	make_qp(id);
+	CHECK((mr = ibv_reg_mr(id->pd, memory, MUCH, ALL)) != NULL);
+	target.address = (uintptr_t)memory;
+	target.rkey = mr->rkey;
+	param.private_data = &target;
+	param.private_data_len = sizeof(target);
+	CHECK(rdma_accept(id, &param) == 0);
+	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_ESTABLISHED));
+	event = expect(channel, RDMA_CM_EVENT_CONNECT_REQUEST);
+	second = event->id;
+	rdma_ack_cm_event(event);
+	CHECK(rdma_post_recv(id, NULL, memory, 64, mr) == 0);
+	CHECK(rdma_reject(second, NULL, 0) == 0);
+	CHECK(rdma_destroy_id(second) == 0);
+	CHECK(rdma_get_recv_comp(id, &wc) == 1 && wc.status == IBV_WC_SUCCESS && wc.byte_len == 64);
+	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
+	CHECK(rdma_disconnect(id) == 0);
+	rdma_dereg_mr(mr);
+	finish(id);
+	CHECK(rdma_destroy_id(listener) == 0);
+	rdma_destroy_event_channel(channel);
+	free(memory);
+	return 0;
+}
+
+static int client_of_late(const char *address, int port)
+{
+	struct rdma_event_channel *channel = rdma_create_event_channel();
+	struct sockaddr_in to = address_of(address, port);
+	struct rdma_cm_id *id = resolve(channel, &to), *second;
+	struct rdma_conn_param param = {.responder_resources = 4, .initiator_depth = 4, .retry_count = 7, .rnr_retry_count = 7};
+	struct rdma_conn_param asking = {.qp_num = 5};
+	struct rdma_cm_event *event;
+	struct target target;
+	struct ibv_wc wc;
+	char *memory = malloc(MUCH + 64);
+	struct ibv_mr *mr;
+
+	make_qp(id);
+	CHECK((mr = ibv_reg_mr(id->pd, memory, MUCH + 64, ALL)) != NULL);
+	memset(memory, 0xff, MUCH + 64);
+	CHECK(rdma_connect(id, &param) == 0);
+	event = expect(channel, RDMA_CM_EVENT_ESTABLISHED);
+	memcpy(&target, event->param.conn.private_data, sizeof(target));
+	rdma_ack_cm_event(event);
+
+	struct ibv_sge from = {(uintptr_t)memory + MUCH, 64, mr->lkey}, into = {(uintptr_t)memory, MUCH, mr->lkey};
+	struct ibv_send_wr send = {.sg_list = &from, .num_sge = 1, .opcode = IBV_WR_SEND}, *bad;
+	struct ibv_send_wr read = {.next = &send, .sg_list = &into, .num_sge = 1, .opcode = IBV_WR_RDMA_READ};
+	read.wr.rdma.remote_addr = target.address;
+	read.wr.rdma.rkey = target.rkey;
+	CHECK(ibv_post_send(id->qp, &read, &bad) == 0);
+	CHECK(rdma_get_send_comp(id, &wc) == 1 && wc.status == IBV_WC_SUCCESS && wc.opcode == IBV_WC_RDMA_READ);
+	for (int i = 0; i < MUCH; i++) {
+		CHECK(memory[i] == (char)(i % 251));
+	}
+	second = resolve(channel, &to);
+	CHECK(rdma_connect(second, &asking) == 0);
+	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_REJECTED));
+	CHECK(rdma_destroy_id(second) == 0);
+	CHECK(rdma_get_send_comp(id, &wc) == 1 && wc.status == IBV_WC_SUCCESS && wc.opcode == IBV_WC_SEND);
+	CHECK(rdma_disconnect(id) == 0);
+	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
+	rdma_dereg_mr(mr);
+	finish(id);
+	rdma_destroy_event_channel(channel);
+	free(memory);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "check";
@@ -276,6 +374,12 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(what, "client") == 0 && argc == 4) {
 		return client(argv[2], atoi(argv[3]));
+	}
+	if (strcmp(what, "late-server") == 0 && argc == 4) {
+		return serve_late(argv[2], atoi(argv[3]));
+	}
+	if (strcmp(what, "late-client") == 0 && argc == 4) {
+		return client_of_late(argv[2], atoi(argv[3]));
 	}
 	if (strcmp(what, "pairs") == 0 && argc == 3) {
 		return check(atol(argv[2]));
