@@ -1498,7 +1498,7 @@ uint32_t spdk_nvme_ns_get_format_index(const struct spdk_nvme_ns_data *nsdata);
  *
  * payload stays untouched until then. It may be any memory of the program: what the program has registered, or what came from
  * spdk_dma_malloc() and its kin, is used in place; other memory is copied, or registered for the length of the command, which
- * costs more. Returns 0; -EINVAL for flags or a length that cannot be; -EFAULT for a payload that is no memory, or not writable;
+ * costs more. Returns 0; -EINVAL for flags or a length that cannot be; -1 for a payload that is no memory, or not writable;
  * -ENOMEM if no request is free, so try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
  *
  * What must hold:
@@ -1995,7 +1995,8 @@ int spdk_nvme_ctrlr_cmd_io_raw(struct spdk_nvme_ctrlr *ctrlr,
                                void *cb_arg);
 
 /**
- * As spdk_nvme_ctrlr_cmd_io_raw(). There are no metadata apart from the data over RDMA: md_buf is not looked at.
+ * As spdk_nvme_ctrlr_cmd_io_raw(). There are no metadata apart from the data over RDMA: what md_buf points to is not looked at. A command
+ * with metadata is one of a namespace: -EINVAL if the controller can have none of its NSID.
  *
  * What must hold:
  * As for spdk_nvme_ctrlr_cmd_io_raw().

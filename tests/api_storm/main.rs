@@ -524,7 +524,7 @@ impl Program {
             libc::EINVAL => Err(Refusal::Invalid),
             libc::ENOMEM => Err(Refusal::Busy),
             libc::ENXIO => Err(Refusal::NotConnected),
-            libc::EFAULT => Err(Refusal::BadMemory),
+            libc::EPERM => Err(Refusal::BadMemory),
             // The first of them has memory for descriptors registered, which the device may refuse.
             libc::EIO if shape.scattered => Err(Refusal::Device),
             errno => panic!("no answer to a submission: errno {errno}"),

@@ -368,10 +368,7 @@ impl IoQpair {
         let Some(mut data) = data else { return self.submit(command, Payload::None, context) };
         let cut = Source::new(&mut data).cut(length, 1, self.most_pieces())?;
         if cut.length < length {
-            let most = self.most_pieces();
-            return Err(Error::InvalidArgument(format!(
-                "data in more than the {most} pieces of one command"
-            )));
+            return Err(transport::Error::TooManyPieces(self.most_pieces()).into());
         }
         self.submit_pieces(&command, &cut.pieces, Completer::Upcall(context))
     }
