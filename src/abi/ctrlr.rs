@@ -160,12 +160,7 @@ impl Ctrlr {
 
     /// What a queue pair gets unless the program says otherwise.
     fn default_io_qpair_opts(&self) -> spdk_nvme_io_qpair_opts {
-        options::default_io_qpair_opts(&self.admin(|host| {
-            let mut defaults = host.default_io_qpair_options();
-            defaults.queue_size =
-                defaults.queue_size.min(u32::from(host.capabilities().mqes()).saturating_add(1));
-            defaults
-        }))
+        options::default_io_qpair_opts(&self.admin(|host| host.default_io_qpair_options()))
     }
 
     /// Attaches once more. False if it is being detached.

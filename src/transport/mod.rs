@@ -37,7 +37,7 @@ pub use hooks::{DomainHook, Hooks, set_hooks};
 pub use injections::Injection;
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
-pub use qpair::Qpair;
+pub use qpair::{MOST_REQUESTS, Qpair};
 pub use rows::PIECES;
 pub use slots::Split;
 pub use state::FailureReason;

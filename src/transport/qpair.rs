@@ -35,8 +35,9 @@ use std::{
     time::Duration,
 };
 
-/// The largest number of requests of one qpair.
-const MAXIMUM_REQUESTS: u16 = 4095;
+/// The largest number of requests of one qpair: with the one for Fabrics Connect half as many as there are command ids, which leaves a bit
+/// to tell two commands of a slot apart.
+pub const MOST_REQUESTS: u16 = (1 << 15) - 2;
 /// How often the event channel of a live qpair is looked at.
 const CM_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -68,6 +69,8 @@ pub struct Qpair {
     stale_attempts: Cell<u8>,
     held_attempts: Cell<u8>,
     controller_id: Cell<u16>,
+    /// The program wants a larger queue than the controller had for one: it is asked for as it is.
+    oversized: bool,
     counted_busy: Cell<bool>,
     counted_ended: Cell<bool>,
     /// The qpair is not to be used again: its end does not wait for the peer.
@@ -78,12 +81,13 @@ pub struct Qpair {
 impl Qpair {
     /// A qpair that is not connected, and that connects with this association unless it is told another.
     pub fn new(configuration: QpairConfiguration, association: &Arc<Association>) -> Result<Rc<Self>, Error> {
-        let count = configuration.requests.clamp(1, MAXIMUM_REQUESTS);
+        let count = configuration.requests.clamp(1, MOST_REQUESTS);
         let depth = configuration.queue_size.saturating_sub(1).max(1);
         // What is put off goes out with one doorbell, however much it is; a full row would not wait for the poll.
         let row = if configuration.delay_submit { depth.min(count) + 1 } else { 0 };
         let parts = Parts::new(count, depth, row, configuration.queue_id)?;
         let label = label_of(configuration.queue_id, association);
+        let oversized = u32::from(configuration.queue_size) > association.queue_entries;
         Ok(Rc::new_cyclic(|me| Self {
             me: me.clone(),
             wire: Wire::new(parts, me.clone(), configuration.delay_submit, configuration.upcall),
@@ -91,6 +95,7 @@ impl Qpair {
             configuration,
             label: Cell::new(label),
             controller_id: Cell::new(association.controller_id),
+            oversized,
             association: Mutex::new(association.clone()),
             state: Cell::new(State::Idle),
             lanes: Lanes::new(false),
@@ -140,8 +145,11 @@ impl Qpair {
         self.association.lock().clone()
     }
 
-    /// The entries of the queue: no more than the controller has for one.
+    /// The entries of the queue: no more than a controller has for one that was reset since, and is another now.
     fn queue_size(&self) -> u16 {
+        if self.oversized {
+            return self.configuration.queue_size;
+        }
         let most = u16::try_from(self.association().queue_entries).unwrap_or(u16::MAX);
         self.configuration.queue_size.min(most.max(2))
     }

@@ -169,7 +169,7 @@ impl Slots {
         SendQueue::<Request, 4>::memory_for(usize::from(count) + 1)
     }
 
-    /// `count` slots for requests, at most 32,767, and one more for Fabrics Connect, which no request can take (T79).
+    /// `count` slots for requests, at most 32,766, and one more for Fabrics Connect, which no request can take (T79).
     /// At most `depth` commands are out at a time; a row that is put off can hold at least `row` SENDs. The gate is shut.
     pub(super) fn new(
         memory: Rc<Memory>,

@@ -311,7 +311,7 @@ impl Program {
         }
         let QpairOptions { asynchronous, requests, .. } = options;
         let (group, life) = (None, self.storm.born());
-        let requests = requests.min(4095);
+        let requests = requests.min(32_766);
         let new = Place { qpair, controller, requests, asynchronous, group, life };
         // Nothing was outstanding on it, so allocating runs no callback: the place is as it was.
         assert!(self.qpairs.borrow_mut()[place].replace(new).is_none());

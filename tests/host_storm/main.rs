@@ -225,8 +225,10 @@ impl Program {
             return;
         }
         let Some(controller) = self.controller(self.storm.roll(PAIRS)) else { return };
+        let queue_size: u32 = self.storm.dice.pick(&[2, 4, 16, 64, 5000]);
         let options = IoQpairOptions {
-            queue_size: self.storm.dice.pick(&[2, 4, 16, 64, 5000]),
+            // A larger one than the controller has would be refused.
+            queue_size: queue_size.min(controller.default_io_qpair_options().queue_size),
             queue_requests: self.storm.dice.pick(&[1, 8, 64, 9000]),
             delay_cmd_submit: self.storm.once_in(2),
             async_mode: self.storm.once_in(2),
@@ -368,7 +370,7 @@ impl Program {
 
     fn submit_to(&self, found: &Place) -> bool {
         let Some(namespace) = found.controller.namespace(1) else { return false };
-        let requests = found.qpair.options().queue_requests.min(4095);
+        let requests = found.qpair.options().queue_requests.min(transport::MOST_REQUESTS.into());
         let shape = self.storm.shape(self.world.buffer(), requests);
         let connected = found.qpair.is_connected();
         let number = self.storm.submit(found.life, &shape);

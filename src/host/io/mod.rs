@@ -93,6 +93,10 @@ const WRONG_FLAGS: &str = "I/O flags outside of command dword 12, bits 31:16";
 
 impl IoQpair {
     pub(super) fn new(qpair: Rc<Qpair>, shared: Arc<Shared>, options: IoQpairOptions) -> Rc<Self> {
+        let (asked, there) = (options.queue_requests, qpair.request_count());
+        if asked > there {
+            tracing::warn!("{}: has {there} requests, not {asked}: a queue can have no more", qpair.label());
+        }
         Rc::new(Self {
             wire: qpair.wire().clone(),
             seen: Seen::nothing(),
