@@ -39,7 +39,7 @@ pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
 pub use qpair::{MOST_REQUESTS, Qpair};
 pub use rows::PIECES;
-pub use slots::Split;
+pub use slots::{Failure, FailureListener, Split};
 pub use state::FailureReason;
 pub use statistics::DeviceStatistics;
 pub(crate) use wire::{Reach, Resolved, SeveralToController, SeveralToHost, ToController, ToHost};

@@ -242,6 +242,7 @@ impl PollGroup {
             qpair.wire().ask();
         }
         if at_rest {
+            qpair.sum_up_failures();
             qpair.count_busy();
         }
         Polled::new(callbacks, failed)

@@ -18,7 +18,7 @@ use super::{
     injections::Injection,
     parting::Parting,
     poller::Lanes,
-    slots::{Place, Split},
+    slots::{FailureListener, Place, Split},
     state::{Action, End, Event, FailureReason, State},
     wire::{self, BATCH, Parts, Ways, Wire},
 };
@@ -424,7 +424,26 @@ impl Qpair {
     /// The deliver half: runs the callbacks of at most `most` finished requests, each off every list and holding
     /// nothing. Returns how many.
     pub fn deliver(&self, most: u32) -> u32 {
-        self.wire.deliver(most)
+        let delivered = self.wire.deliver(most);
+        if self.wire.slots.has_left_out() {
+            self.sum_up_failures();
+        }
+        delivered
+    }
+
+    /// Sets who is told of commands that end with an error, right before their callbacks run; nobody is before that.
+    pub fn listen_to_failures(&self, listener: Option<Weak<dyn FailureListener>>) {
+        self.wire.slots.listen_to_failures(listener);
+    }
+
+    /// With the connection over and all callbacks run: how many commands ended with an error of which nothing was told.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn sum_up_failures(&self) {
+        let slots = &self.wire.slots;
+        if slots.has_left_out() && !slots.has_finished() && self.is_at_rest() {
+            slots.tell_of_others();
+        }
     }
 
     /// Whether a callback is due.

@@ -63,6 +63,18 @@ pub enum Standing {
     Freed,
 }
 
+impl Standing {
+    /// Of a qpair that was not freed.
+    pub(super) fn of(qpair: &Qpair) -> Self {
+        match () {
+            () if qpair.is_connected() => Self::Connected,
+            () if qpair.is_at_rest() => Self::Disconnected,
+            () if qpair.is_draining() => Self::Disconnecting,
+            () => Self::Connecting,
+        }
+    }
+}
+
 /// What a namespace command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transfer {
@@ -254,13 +266,7 @@ impl IoQpair {
 
     /// Where it stands.
     pub fn standing(&self) -> Standing {
-        match () {
-            () if self.is_freed() => Standing::Freed,
-            () if self.is_connected() => Standing::Connected,
-            () if self.qpair.is_at_rest() => Standing::Disconnected,
-            () if self.qpair.is_draining() => Standing::Disconnecting,
-            () => Standing::Connecting,
-        }
+        if self.is_freed() { Standing::Freed } else { Standing::of(&self.qpair) }
     }
 
     /// Whether there was a connection, or an attempt, and it is over.
