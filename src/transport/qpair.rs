@@ -69,6 +69,8 @@ pub struct Qpair {
     stale_attempts: Cell<u8>,
     held_attempts: Cell<u8>,
     controller_id: Cell<u16>,
+    /// The failure reason when the last attempt to connect began.
+    reason_before: Cell<FailureReason>,
     /// The program wants a larger queue than the controller had for one: it is asked for as it is.
     oversized: bool,
     counted_busy: Cell<bool>,
@@ -95,6 +97,7 @@ impl Qpair {
             configuration,
             label: Cell::new(label),
             controller_id: Cell::new(association.controller_id),
+            reason_before: Cell::new(FailureReason::None),
             oversized,
             association: Mutex::new(association.clone()),
             state: Cell::new(State::Idle),
@@ -186,12 +189,15 @@ impl Qpair {
         self.with(|state| matches!(state, State::Draining(_, end) if *end != End::Retry))
     }
 
-    /// Why the qpair is not connected.
+    /// Why the qpair is not connected. An attempt to connect again that fails leaves the reason that there was before.
     pub fn failure_reason(&self) -> FailureReason {
         self.with(|state| match state {
             State::Disconnected(end) | State::Draining(_, end) => match end {
                 End::Requested | End::Retry => FailureReason::None,
-                End::NotConnected(_) => FailureReason::Unknown,
+                End::NotConnected(_) => match self.reason_before.get() {
+                    FailureReason::None => FailureReason::Unknown,
+                    reason => reason,
+                },
                 End::Failed(reason) => *reason,
             },
             _ => FailureReason::None,

@@ -52,6 +52,7 @@ impl Qpair {
                 error => Error::Connect(as_connect_error(&error)),
             }
         })?;
+        self.reason_before.set(self.failure_reason());
         self.apply(Event::Connect(Box::new(resolver)));
         self.connect_result().unwrap_or(Ok(()))
     }
