@@ -395,7 +395,9 @@ impl Program {
     fn poll(&self, place: usize) {
         let Some(found) = self.qpair(place) else { return };
         let most = self.storm.roll(5) as u32;
-        let polled = self.storm.call("process_completions", NONE, || found.qpair.process_completions(most));
+        // One that is not in asynchronous mode is brought to its end within the poll that finds it lost.
+        let time = if found.qpair.options().async_mode { NONE } else { DISCONNECT };
+        let polled = self.storm.call("process_completions", time, || found.qpair.process_completions(most));
         if polled.is_err() && found.qpair.has_ended() {
             // It need not be polled any more: all that was due was told, whatever the budget (T108).
             self.storm.owes_nothing(found.life);

@@ -285,14 +285,29 @@ impl IoQpair {
     }
 
     /// Runs the callbacks of at most `most` finished requests (0: no limit); returns how many ran. An error says
-    /// that the qpair is not connected; callbacks of aborted requests ran nevertheless.
+    /// that the qpair is not connected; callbacks of aborted requests ran nevertheless. A qpair whose connection is on its way to its end
+    /// is brought there within the call; in asynchronous mode polls go on with that and return 0 until it is over, unless the controller
+    /// has failed.
     pub fn process_completions(&self, most: u32) -> Result<u32, Error> {
         self.notice_changes();
         let polled = self.qpair.process_completions(most);
         if self.qpair.is_watched() {
             self.tell_late();
         }
-        Ok(polled?)
+        match polled {
+            Err(_) if self.qpair.is_draining() && !self.is_freed() => self.poll_draining(),
+            polled => Ok(polled?),
+        }
+    }
+
+    #[cold]
+    fn poll_draining(&self) -> Result<u32, Error> {
+        if !self.options.async_mode {
+            self.finish();
+        } else if !self.shared.has_failed() {
+            return Ok(0);
+        }
+        Err(transport::Error::NotConnected.into())
     }
 
     /// As [`IoQpair::process_completions`], for when there is nothing but completions. None if there is something else, or may
