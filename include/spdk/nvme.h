@@ -2177,11 +2177,12 @@ int spdk_nvme_poll_group_remove(struct spdk_nvme_poll_group *group,
                                 struct spdk_nvme_qpair *qpair);
 
 /**
- * Polls all queue pairs of a group; calls disconnected_qpair_cb for each that is found disconnected.
+ * Polls all queue pairs of a group; calls disconnected_qpair_cb, before anything else, for each whose connection is over.
  *
- * Each queue pair completes at most completions_per_qpair commands; 0 is no limit. Callbacks may do anything. Returns
+ * Each queue pair completes at most completions_per_qpair commands; 0 is 128. Callbacks may do anything. Returns
  * how many commands were completed, 0 if called from a callback of this group's own poll, -EINVAL without a callback,
- * or the negated errno of the first queue pair that failed.
+ * -ENXIO if a queue pair was found to have lost its connection, unless a failed work request told that, or -EIO if a
+ * completion queue cannot be polled; all others were polled nevertheless.
  *
  * What must hold:
  * group is a handle that no other thread uses.

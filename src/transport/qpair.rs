@@ -9,6 +9,8 @@
 
 mod life;
 
+pub(super) use life::Loss;
+
 use super::{
     Error,
     completer::{Completer, Context, Payload, Upcall},
@@ -635,10 +637,10 @@ impl Qpair {
         }
         if let Some(group) = self.group.take() {
             if self.counted_busy.replace(false) {
-                group.count_busy(false);
+                group.count_unusual(false);
             }
             if self.counted_ended.replace(false) {
-                group.count_ended(false);
+                group.count_unusual(false);
             }
         }
         Ok(())
@@ -670,14 +672,14 @@ impl Qpair {
             && let Some(group) = self.group()
         {
             self.counted_busy.set(busy);
-            group.count_busy(busy);
+            group.count_unusual(busy);
         }
         let ended = self.has_ended();
         if self.counted_ended.get() != ended
             && let Some(group) = self.group()
         {
             self.counted_ended.set(ended);
-            group.count_ended(ended);
+            group.count_unusual(ended);
         }
     }
 
