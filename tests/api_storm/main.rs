@@ -529,6 +529,9 @@ impl Program {
             libc::EIO if shape.scattered => Err(Refusal::Device),
             errno => panic!("no answer to a submission: errno {errno}"),
         };
+        // A submission may find that the controller's association has ended, and end the connection.
+        let connected =
+            connected && (rc == 0 || call!(self.storm, NONE, spdk_nvme_qpair_is_connected(qpair)));
         self.storm.submitted(number, &shape, connected, result);
         rc == 0
     }

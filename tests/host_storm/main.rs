@@ -388,6 +388,8 @@ impl Program {
             Error::Transport(transport::Error::NotRegistered { .. }) => Refusal::BadMemory,
             error => panic!("no answer to a submission: {error}"),
         });
+        // A submission may find that the controller's association has ended, and end the connection.
+        let connected = connected && (result.is_ok() || found.qpair.is_connected());
         self.storm.submitted(number, &shape, connected, result);
         result.is_ok()
     }

@@ -378,6 +378,7 @@ impl IoQpair {
 
     /// Sends a command that the caller has built, with the data that the payload names.
     pub fn submit(&self, command: Command, payload: Payload, context: Context) -> Result<(), Error> {
+        self.notice_changes();
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
@@ -391,6 +392,7 @@ impl IoQpair {
         context: Context,
     ) -> Result<(), Error> {
         let Some(mut data) = data else { return self.submit(command, Payload::None, context) };
+        self.notice_changes();
         let cut = Source::new(&mut data).cut(length, 1, self.most_pieces())?;
         if cut.length < length {
             return Err(transport::Error::TooManyPieces(self.most_pieces()).into());
@@ -409,6 +411,8 @@ impl IoQpair {
     ) -> Result<(), Error> {
         let most = self.shared.largest_transfer();
         if !self.has_seen(name) {
+            // What is new of the controller is the same for commands from here on as for those that the next poll finds.
+            self.notice_changes();
             self.look_at(name, namespace, most);
         }
         let invalid = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
