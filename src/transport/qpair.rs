@@ -238,6 +238,11 @@ impl Qpair {
     }
 
     /// Whether requests that end with the connection say that they are not to be tried again (DNR).
+    pub fn abort_dnr(&self) -> bool {
+        self.wire.slots.abort_dnr()
+    }
+
+    /// Sets whether requests that end with the connection say that they are not to be tried again (DNR).
     pub fn set_abort_dnr(&self, dnr: bool) {
         self.wire.slots.set_abort_dnr(dnr);
     }
@@ -494,7 +499,7 @@ impl Qpair {
             if let Err(error) = pushed {
                 // It was accepted, so it is told by its callback (T109).
                 tracing::error!("{}: a request that waited cannot be sent: {error}", self.label());
-                self.wire.slots.finish(slot, Status::DATA_TRANSFER_ERROR);
+                self.wire.slots.finish(slot, Status::INTERNAL_ERROR.with_dnr(true));
             }
         }
         self.wire.slots.settle();

@@ -574,6 +574,11 @@ impl Slots {
         }
     }
 
+    /// Whether requests that are aborted are not to be tried again.
+    pub(super) fn abort_dnr(&self) -> bool {
+        self.abort_dnr.get()
+    }
+
     /// Whether requests that are aborted from now on are not to be tried again.
     pub(super) fn set_abort_dnr(&self, dnr: bool) {
         self.abort_dnr.set(dnr);

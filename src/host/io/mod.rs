@@ -493,14 +493,15 @@ impl IoQpair {
             let text = format!("{blocks} blocks, of 1 to 65,536 that one command can have");
             return Err(Error::InvalidArgument(text));
         }
-        if flags & !IO_FLAGS != 0 {
+        if flags & !(IO_FLAGS | FUSE) != 0 {
             return Err(Error::InvalidArgument(String::from(WRONG_FLAGS)));
         }
         let mut command = Command::new(opcode.0);
         command.set_nsid(namespace.id());
         command.set_lba(lba);
         command.set_block_count(blocks);
-        command.set_io_flags(flags);
+        command.set_io_flags(flags & IO_FLAGS);
+        command.set_fuse((flags & FUSE) as u8);
         self.submit(command, Payload::None, context)
     }
 
