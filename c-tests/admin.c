@@ -67,7 +67,7 @@ static void raw(void)
 	/* Memory of the environment is used in place; other memory does, too. */
 	succeeds(spdk_nvme_ctrlr_cmd_admin_raw(g_session.ctrlr, &cmd, foreign, 4096, single_done, &copied), &copied);
 	CHECK(memcmp(foreign, data, 4096) == 0);
-	CHECK_INT(spdk_nvme_ctrlr_cmd_admin_raw(g_session.ctrlr, &cmd, (void *)0x1000, 4096, single_done, &none), -EFAULT);
+	CHECK_INT(spdk_nvme_ctrlr_cmd_admin_raw(g_session.ctrlr, &cmd, (void *)0x1000, 4096, single_done, &none), -1);
 	CHECK_INT(spdk_nvme_ctrlr_cmd_admin_raw(g_session.ctrlr, NULL, room, 4096, single_done, &none), -EINVAL);
 	CHECK_INT(spdk_nvme_ctrlr_cmd_admin_raw(g_session.ctrlr, &cmd, NULL, 4096, single_done, &none), -EINVAL);
 

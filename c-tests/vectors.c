@@ -287,7 +287,15 @@ static void raw(void)
 	CHECK_INT(spdk_nvme_ctrlr_cmd_iov_raw_with_md(ctrlr, g_qpair, &read, bytes, NULL, single_done, &none, NULL, next_sge), -EINVAL);
 	cut(&pieces, g_in, 17 * 4, 4, 4, false);
 	CHECK_INT(spdk_nvme_ctrlr_cmd_iov_raw_with_md(ctrlr, g_qpair, &read, 17 * 4, NULL, single_done, &pieces, reset_sgl, next_sge),
+		  -1);
+	/* How long metadata are goes by the namespace: one that can be, active or not. */
+	read.nsid = spdk_nvme_ctrlr_get_num_ns(ctrlr) + 1;
+	CHECK_INT(spdk_nvme_ctrlr_cmd_io_raw_with_md(ctrlr, g_qpair, &read, g_in, bytes, g_out, single_done, &none), -EINVAL);
+	cut(&pieces, g_in, bytes, bytes, sector, false);
+	CHECK_INT(spdk_nvme_ctrlr_cmd_iov_raw_with_md(ctrlr, g_qpair, &read, bytes, g_out, single_done, &pieces, reset_sgl, next_sge),
 		  -EINVAL);
+	read.nsid = 0;
+	CHECK_INT(spdk_nvme_ctrlr_cmd_io_raw_with_md(ctrlr, g_qpair, &read, g_in, bytes, g_out, single_done, &none), -EINVAL);
 	CHECK_INT(none.calls, 0);
 }
 

@@ -8,7 +8,7 @@
 //! - `verbs` (a crate): owners of libibverbs and librdmacm objects.
 //!
 //! Beside them: [`memory`] (which key covers a buffer), [`clock`] (the one clock and the one wait), `epoch` (when what was
-//! remembered is void), and the crate
+//! remembered is void), `repeated` (lines about what happens again and again), and the crate
 //! `spec` (NVMe as data). See `docs/architecture.md`.
 
 pub mod abi;
@@ -16,6 +16,7 @@ pub mod clock;
 mod epoch;
 pub mod host;
 pub mod memory;
+mod repeated;
 pub mod transport;
 
 // The environment's symbols, and RDMA without a device: both are the program's to bring, and so a test's.

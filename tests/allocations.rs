@@ -79,7 +79,7 @@ fn watch(least: usize, fails: u32, work: impl FnOnce()) -> u32 {
 /// no memory even for that.
 #[test]
 fn f08_t90_a_qpair_for_which_there_is_no_memory() {
-    let world = World::new();
+    let world = World::with(target::Options { queue_entries: 256, ..target::Options::default() });
     let controller = world.controller();
     let rest = softverbs::ledger();
     connected(&controller).free();

@@ -280,8 +280,7 @@ fn l3_a_transfer_of_more_parts_than_there_are_requests_is_invalid() {
     let world = World::with(target::Options { mdts: 1, ..target::Options::default() });
     let controller = world.controller();
     let namespace = world.namespace(&controller);
-    // More requests than a qpair has at most; it gets 4,095.
-    let options = IoQpairOptions { queue_requests: 8192, ..synchronous(&controller) };
+    let options = IoQpairOptions { queue_requests: 4095, ..synchronous(&controller) };
     let qpair = controller.alloc_io_qpair(options).unwrap();
     qpair.connect().unwrap();
     let context = context(|_, _| panic!("it was refused"), 0);

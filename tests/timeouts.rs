@@ -120,6 +120,59 @@ fn late_commands_are_told_of_once_and_in_order() {
     }
 }
 
+/// From the moment that the program says so, also for commands of which the first is submitted before any poll.
+#[test]
+fn a_watch_holds_for_the_next_command() {
+    for in_group in [false, true] {
+        let world = World::new();
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let group = poll_group();
+        let qpair = controller.alloc_io_qpair(synchronous(&controller)).unwrap();
+        if in_group {
+            group.add(&qpair).unwrap();
+        }
+        qpair.connect().unwrap();
+        let poll = || {
+            if in_group {
+                let _ = group.process_completions(0, &nobody);
+            } else {
+                let _ = qpair.process_completions(0);
+            }
+        };
+        for _ in 0..2 {
+            // The next one knows the short way.
+            let read = world.read(&qpair, &namespace);
+            until("a read", || {
+                poll();
+                status(read).is_some()
+            });
+            world.control("misbehave silent");
+            let before = world.read(&qpair, &namespace);
+            controller.watch_timeouts(watch(LIMIT, LIMIT));
+            let after = world.read_many(&qpair, &namespace, 2);
+            sleep(LIMIT + Duration::from_millis(1));
+            poll();
+            assert_eq!(HEARD.take().len(), 2, "those behind the watch");
+            // Nobody listens any more.
+            controller.watch_timeouts(None);
+            let last = world.read(&qpair, &namespace);
+            sleep(LIMIT * 2);
+            poll();
+            assert_eq!(heard(), 0);
+            world.control("behave silent");
+            until("the reads", || {
+                poll();
+                all_ended(&after) && all_ended(&[before, last])
+            });
+        }
+        qpair.free();
+        group.destroy().unwrap();
+        drop((qpair, namespace, group));
+        world.finish(Some(controller));
+    }
+}
+
 /// The callback may do what it likes: submit, abort, reset, free.
 #[test]
 fn who_is_told_may_do_anything() {

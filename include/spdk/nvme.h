@@ -1497,7 +1497,7 @@ uint32_t spdk_nvme_ns_get_format_index(const struct spdk_nvme_ns_data *nsdata);
  *
  * payload stays untouched until then. It may be any memory of the program: what the program has registered, or what came from
  * spdk_dma_malloc() and its kin, is used in place; other memory is copied, or registered for the length of the command, which
- * costs more. Returns 0; -EINVAL for flags or a length that cannot be; -EFAULT for a payload that is no memory, or not writable;
+ * costs more. Returns 0; -EINVAL for flags or a length that cannot be; -1 for a payload that is no memory, or not writable;
  * -ENOMEM if no request is free, so try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
  *
  * What must hold:
@@ -1994,7 +1994,8 @@ int spdk_nvme_ctrlr_cmd_io_raw(struct spdk_nvme_ctrlr *ctrlr,
                                void *cb_arg);
 
 /**
- * As spdk_nvme_ctrlr_cmd_io_raw(). There are no metadata apart from the data over RDMA: md_buf is not looked at.
+ * As spdk_nvme_ctrlr_cmd_io_raw(). There are no metadata apart from the data over RDMA: what md_buf points to is not looked at. A command
+ * with metadata is one of a namespace: -EINVAL if the controller can have none of its NSID.
  *
  * What must hold:
  * As for spdk_nvme_ctrlr_cmd_io_raw().
@@ -2175,11 +2176,12 @@ int spdk_nvme_poll_group_remove(struct spdk_nvme_poll_group *group,
                                 struct spdk_nvme_qpair *qpair);
 
 /**
- * Polls all queue pairs of a group; calls disconnected_qpair_cb for each that is found disconnected.
+ * Polls all queue pairs of a group; calls disconnected_qpair_cb, before anything else, for each whose connection is over.
  *
- * Each queue pair completes at most completions_per_qpair commands; 0 is no limit. Callbacks may do anything. Returns
+ * Each queue pair completes at most completions_per_qpair commands; 0 is 128. Callbacks may do anything. Returns
  * how many commands were completed, 0 if called from a callback of this group's own poll, -EINVAL without a callback,
- * or the negated errno of the first queue pair that failed.
+ * -ENXIO if a queue pair was found to have lost its connection, unless a failed work request told that, or -EIO if a
+ * completion queue cannot be polled; all others were polled nevertheless.
  *
  * What must hold:
  * group is a handle that no other thread uses.

@@ -9,7 +9,7 @@ use super::{
     ctrlr::Ctrlr,
     error::AttachError,
     handles::{self, Kind, Object, shared_by},
-    options, transport_id,
+    options, print, transport_id,
     types::{
         spdk_nvme_attach_cb, spdk_nvme_attach_fail_cb, spdk_nvme_ctrlr_opts, spdk_nvme_probe_ctx,
         spdk_nvme_transport_id,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{self, Moment},
-    host,
+    host, transport,
 };
 use libc::{EAGAIN, c_int, c_void};
 use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
@@ -101,7 +101,16 @@ fn begin(wanted: &mut Wanted) -> Result<Rc<host::Controller>, AttachError> {
     let trid = &wanted.trid;
     let id = transport_id::to_host(trid).ok_or(AttachError::AddressFamily(trid.adrfam.0))?;
     options::settle(&mut wanted.opts);
-    Ok(host::Controller::begin(id, options::controller_options(&wanted.opts))?)
+    let (asked, most) = (wanted.opts.io_queue_requests, u32::from(transport::MOST_REQUESTS));
+    if asked > most {
+        tracing::warn!(
+            "{}: io_queue_requests is {asked}; a qpair has at most {most}",
+            transport_id::describe(trid)
+        );
+    }
+    let controller = host::Controller::begin(id, options::controller_options(&wanted.opts))?;
+    print::print_admin_failures(&controller, &wanted.opts);
+    Ok(controller)
 }
 
 /// Whom a context tells.

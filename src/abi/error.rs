@@ -5,10 +5,10 @@
 
 use crate::{
     host::Error,
+    repeated::{Line, Repeated},
     transport::{ConnectError, Error as TransportError},
 };
 use libc::c_int;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// 0, or the negated errno.
 #[inline]
@@ -33,7 +33,7 @@ pub(super) fn submission(result: Result<(), Error>) -> c_int {
 fn refused(error: &Error) -> c_int {
     match error {
         Error::InvalidArgument(_) => tracing::error!("{error}"),
-        Error::Transport(TransportError::NotRegistered { .. }) => {
+        Error::Transport(TransportError::NotRegistered { .. } | TransportError::TooManyPieces(_)) => {
             static REFUSED: Repeated = Repeated::new();
             match REFUSED.next() {
                 Line::None => {}
@@ -44,38 +44,6 @@ fn refused(error: &Error) -> c_int {
         _ => {}
     }
     negated_errno(error)
-}
-
-/// What is said of a mistake that a program may repeat with each I/O.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    None,
-    Plain,
-    /// With how often it happened.
-    Sum(u64),
-}
-
-/// How often a program made a mistake that it may repeat without end.
-pub(super) struct Repeated(AtomicU64);
-
-impl Repeated {
-    pub(super) const fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
-    /// It happened once more: what is said of that.
-    pub(super) fn next(&self) -> Line {
-        worth_a_line(self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1))
-    }
-}
-
-/// The first three times have a line, then each power of two has one that sums up.
-fn worth_a_line(nth: u64) -> Line {
-    match nth {
-        0..=3 => Line::Plain,
-        nth if nth.is_power_of_two() => Line::Sum(nth),
-        _ => Line::None,
-    }
 }
 
 /// The status of adding a qpair to a poll group or removing it, which a qpair that is connected is refused.
@@ -180,8 +148,8 @@ fn of_transport(error: &TransportError) -> c_int {
         TransportError::FirstReceives(errno) => *errno,
         TransportError::NoRequests | TransportError::NoMemory | TransportError::NoBuffers => libc::ENOMEM,
         TransportError::NoMap(_) => libc::ENOSYS,
-        TransportError::NotRegistered { .. } => libc::EFAULT,
-        TransportError::TooManyPieces(_) => libc::EINVAL,
+        // What SPDK answers to data that a command cannot describe: -1.
+        TransportError::NotRegistered { .. } | TransportError::TooManyPieces(_) => libc::EPERM,
         // Whatever the device says: "no memory" would ask the program to try again.
         TransportError::NoRow(_) => libc::EIO,
         TransportError::NoDevice(error) => of_device_search(error.errno),
@@ -230,15 +198,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_that_is_not_registered_is_told_a_few_times() {
+    fn data_that_no_command_can_describe_are_minus_one() {
         let error = TransportError::NotRegistered { address: 0x1000, length: 512 };
         let text = error.to_string();
         assert!(text.contains("512 bytes at 0x1000"), "{text}");
         assert!(text.contains("not registered") && text.contains("is that memory there"), "{text}");
-        assert_eq!(submission(Err(error.into())), -libc::EFAULT);
-        let said: Vec<_> = (1..=1000).filter(|nth| worth_a_line(*nth) != Line::None).collect();
-        assert_eq!(said, [1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512]);
-        assert_eq!((worth_a_line(3), worth_a_line(4)), (Line::Plain, Line::Sum(4)));
+        assert_eq!(submission(Err(error.into())), -1);
+        assert_eq!(submission(Err(TransportError::TooManyPieces(4).into())), -1);
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_io_raw(
     )
 }
 
-/// As spdk_nvme_ctrlr_cmd_io_raw(). There are no metadata apart from the data over RDMA: md_buf is not looked at.
+/// As spdk_nvme_ctrlr_cmd_io_raw(). There are no metadata apart from the data over RDMA: what md_buf points to is not looked at. A command
+/// with metadata is one of a namespace: -EINVAL if the controller can have none of its NSID.
 ///
 /// # Safety
 ///
@@ -105,6 +106,10 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_io_raw_with_md(
                 return -EINVAL;
             }
             // SAFETY: the caller vouches for the command.
+            if let Err(rc) = unsafe { has_namespace(ENTRY, object, cmd, md_buf) } {
+                return rc;
+            }
+            // SAFETY: as above.
             unsafe { send(ENTRY, object, cmd, buf, len, cb_fn, cb_arg) }
         }
     )
@@ -154,6 +159,10 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_iov_raw_with_md(
             if cmd.is_null() {
                 return invalid(format!("{ENTRY}: the command is NULL"));
             }
+            // SAFETY: the caller vouches for the command.
+            if let Err(rc) = unsafe { has_namespace(ENTRY, &object, cmd, md_buf) } {
+                return rc;
+            }
             let mut sgl = match Sgl::of(ENTRY, reset_sgl_fn, next_sge_fn, cb_arg) {
                 Ok(sgl) => sgl,
                 Err(rc) => return rc,
@@ -164,6 +173,30 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_iov_raw_with_md(
             submission(object.host().submit_raw(command, data, len, context(cb_fn, cb_arg)))
         }
     )
+}
+
+/// Whether a command with metadata is one of a namespace that the controller can have: how long they are would go by that.
+///
+/// # Safety
+/// `cmd` is NULL or points to a command.
+unsafe fn has_namespace(
+    entry: &str,
+    qpair: &Qpair,
+    cmd: *const spdk_nvme_cmd,
+    md_buf: *const c_void,
+) -> Result<(), c_int> {
+    if cmd.is_null() || md_buf.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the caller vouches for the command.
+    let nsid = unsafe { command(cmd) }.nsid();
+    let most = qpair.ctrlr().summary().namespace_count();
+    if (1..=most).contains(&nsid) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "{entry}: there is no namespace {nsid} whose metadata these could be; the highest is {most}"
+    )))
 }
 
 /// Sends a command with data in one piece, or none.

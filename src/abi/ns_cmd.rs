@@ -41,7 +41,7 @@ pub(super) use on_namespace;
 ///
 /// payload stays untouched until then. It may be any memory of the program: what the program has registered, or what came from
 /// spdk_dma_malloc() and its kin, is used in place; other memory is copied, or registered for the length of the command, which
-/// costs more. Returns 0; -EINVAL for flags or a length that cannot be; -EFAULT for a payload that is no memory, or not writable;
+/// costs more. Returns 0; -EINVAL for flags or a length that cannot be; -1 for a payload that is no memory, or not writable;
 /// -ENOMEM if no request is free, so try again after a poll; -ENXIO if the queue pair is not connected. cb_fn is called if, and only if, this returns 0.
 ///
 /// # Safety

@@ -13,7 +13,7 @@ use super::{
         spdk_nvme_accel_fn_table, spdk_nvme_disconnected_qpair_cb, spdk_nvme_poll_group, spdk_nvme_qpair,
     },
 };
-use crate::{abi::entry::guard_plain, host, transport};
+use crate::{abi::entry::guard_plain, host};
 use libc::{EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, c_int, c_void};
 use std::{
     cell::Cell,
@@ -142,11 +142,12 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_remove(
     })
 }
 
-/// Polls all queue pairs of a group; calls disconnected_qpair_cb for each that is found disconnected.
+/// Polls all queue pairs of a group; calls disconnected_qpair_cb, before anything else, for each whose connection is over.
 ///
-/// Each queue pair completes at most completions_per_qpair commands; 0 is no limit. Callbacks may do anything. Returns
+/// Each queue pair completes at most completions_per_qpair commands; 0 is 128. Callbacks may do anything. Returns
 /// how many commands were completed, 0 if called from a callback of this group's own poll, -EINVAL without a callback,
-/// or the negated errno of the first queue pair that failed.
+/// -ENXIO if a queue pair was found to have lost its connection, unless a failed work request told that, or -EIO if a
+/// completion queue cannot be polled; all others were polled nevertheless.
 ///
 /// # Safety
 ///
@@ -231,27 +232,41 @@ impl PollGroup {
         let Some(_polling) = self.begin_poll() else {
             return 0;
         };
+        if self.host.has_unusual() {
+            return self.poll_unusual(completions_per_qpair, disconnected);
+        }
         let ours = self.host.poll(completions_per_qpair);
         if ours.is_plain() && self.inner.get().is_null() {
             return ours.callbacks() as i64; // no more than there are requests
         }
-        self.tell(ours, completions_per_qpair, disconnected)
+        self.poll_inner(host::PollGroup::result(ours), completions_per_qpair, disconnected)
     }
 
-    /// What a poll returns of which there is more to tell, or where the next library has a group, too, which is polled now.
+    /// A poll that begins with the queue pairs that are disconnected, or are about to be.
     #[cold]
     #[inline(never)]
-    fn tell(
+    fn poll_unusual(
         &self,
-        ours: transport::Polled,
         completions_per_qpair: u32,
         disconnected: unsafe extern "C" fn(*mut spdk_nvme_qpair, *mut c_void),
     ) -> i64 {
         let context = self.context;
-        let ours = self.host.tell(ours, &|qpair| {
+        let ours = self.host.process_completions(completions_per_qpair, &|qpair| {
             // SAFETY: the program gave the function to be called with a queue pair's handle and its context.
             unsafe { disconnected(qpair.tag().cast(), context) };
         });
+        self.poll_inner(ours, completions_per_qpair, disconnected)
+    }
+
+    /// What a poll returns, with that of the next library's group, if there is one, which is polled now.
+    #[cold]
+    #[inline(never)]
+    fn poll_inner(
+        &self,
+        ours: Result<u64, host::Error>,
+        completions_per_qpair: u32,
+        disconnected: unsafe extern "C" fn(*mut spdk_nvme_qpair, *mut c_void),
+    ) -> i64 {
         let ours = match ours {
             Ok(count) => i64::try_from(count).unwrap_or(i64::MAX),
             Err(error) => i64::from(negated_errno(&error)),

@@ -4,10 +4,14 @@ use super::{
     entry::{entry, guard_plain},
     qpair::Qpair,
     text::text,
-    types::{spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_qpair},
+    types::{spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr_opts, spdk_nvme_qpair},
 };
-use crate::host::Standing;
-use spec::{Command, Completion, command::COMMAND_SIZE, completion::COMPLETION_SIZE};
+use crate::host::{self, Failure, FailureListener, Standing};
+use spec::{Command, Completion, command::COMMAND_SIZE, completion::COMPLETION_SIZE, printable};
+use std::{
+    ptr,
+    rc::{Rc, Weak},
+};
 
 /// Writes a command as a notice to the log, as one of the queue with this identifier; 0 is the admin queue.
 ///
@@ -147,6 +151,50 @@ fn print_completion(prefix: &str, completion: &Completion, qid: u16, opcode: u8)
     tracing::info!("{prefix}{}", completion.line(qid, opcode));
 }
 
+/// From now on the commands of a queue pair that end with an error are written to the log, and their completions, unless the options of its
+/// controller say otherwise.
+pub(super) fn print_failures(object: &Rc<Qpair>) {
+    if object.ctrlr().opts().disable_error_logging != 0 {
+        return;
+    }
+    let listener: Weak<dyn FailureListener> = Rc::downgrade(object) as _;
+    object.host().listen_to_failures(Some(listener));
+}
+
+/// As [`print_failures`], of the admin queue of a controller with these options.
+pub(super) fn print_admin_failures(host: &Rc<host::Controller>, opts: &spdk_nvme_ctrlr_opts) {
+    if opts.disable_error_logging != 0 {
+        return;
+    }
+    let listener: Weak<dyn FailureListener> = Rc::downgrade(host) as _;
+    host.listen_to_failures(Some(listener));
+}
+
+impl FailureListener for Qpair {
+    fn hear(&self, failure: Failure<'_>) {
+        print_failure(&prefix(self), failure, self.host().id());
+    }
+}
+
+/// Of its Admin Queue.
+impl FailureListener for host::Controller {
+    fn hear(&self, failure: Failure<'_>) {
+        print_failure(&admin_prefix(self), failure, 0);
+    }
+}
+
+fn print_failure(prefix: &str, failure: Failure<'_>, qid: u16) {
+    match failure {
+        Failure::Command(command, completion) => {
+            print_command(prefix, command, qid);
+            print_completion(prefix, completion, qid, command.opcode());
+        }
+        Failure::Others(count) => {
+            tracing::info!("{prefix}{count} more commands ended with an error, too many to be written here");
+        }
+    }
+}
+
 /// What a queue pair is, as its log lines begin.
 fn prefix(object: &Qpair) -> String {
     let (ctrlr, handle, qid) = (object.ctrlr(), object.handle(), object.host().id());
@@ -154,6 +202,15 @@ fn prefix(object: &Qpair) -> String {
     let (host, subsystem, address) = (text(&opts.hostnqn), text(&trid.subnqn), text(&trid.traddr));
     let (cntlid, state) = (ctrlr.summary().controller_id(), state(object.host().standing()));
     format!("[{host},{subsystem},{address},cntlid:{cntlid},qid:{qid},qpair:{handle:p},{state}] ")
+}
+
+/// As [`prefix`], of an admin queue, which has no handle: its place in memory tells it from others.
+fn admin_prefix(controller: &host::Controller) -> String {
+    let (id, cntlid) = (controller.transport_id(), controller.controller_id());
+    let host = printable(&controller.options().hostnqn);
+    let (subsystem, address) = (printable(&id.subnqn), printable(&id.traddr));
+    let (place, state) = (ptr::from_ref(controller), state(controller.admin_standing()));
+    format!("[{host},{subsystem},{address},cntlid:{cntlid},qid:0,qpair:{place:p},{state}] ")
 }
 
 /// What SPDK calls where a queue pair stands. Its two names for one that is connected differ in whether it was used since.

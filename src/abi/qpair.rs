@@ -5,6 +5,7 @@ use super::{
     entry::{entry, guard, next_or_complain},
     error::negated_errno,
     handles::{self, AfterCall, Begin, Claim, Kind, LongCall, Object, shared_by},
+    print,
     types::{
         spdk_event_handler_opts, spdk_nvme_ctrlr, spdk_nvme_poll_group, spdk_nvme_qp_failure_reason,
         spdk_nvme_qpair,
@@ -38,6 +39,7 @@ impl Qpair {
         let (handle, call) = handles::insert_in_call::<Self>(qpair.clone())?;
         qpair.handle.set(handle);
         qpair.host.set_tag(handle.cast());
+        print::print_failures(&qpair);
         Some((call, qpair))
     }
 
@@ -55,6 +57,7 @@ impl Qpair {
     }
 
     /// A poll with more to see to than completions.
+    #[cold]
     #[inline(never)]
     fn poll_otherwise(&self, max_completions: u32) -> i32 {
         match self.host.process_completions(max_completions) {

@@ -5,10 +5,8 @@
 //! an object of ours, and gives the table's value for that; what is another library's goes to the next definition of the
 //! symbol, with all arguments as they came. Lines that a program repeats get fewer.
 
-use super::{
-    error::{Line, Repeated},
-    handles::{self, Whose},
-};
+use super::handles::{self, Whose};
+use crate::repeated::{Line, Repeated};
 use libc::c_void;
 
 /// A pointer to whatever it may be: a stub follows none, and in C's calling convention all are the same.
@@ -27,7 +25,7 @@ macro_rules! stub {
                     return answer;
                 }
             }
-            static TOLD: $crate::abi::error::Repeated = $crate::abi::error::Repeated::new();
+            static TOLD: $crate::repeated::Repeated = $crate::repeated::Repeated::new();
             $crate::abi::entry::guard_plain(stringify!($symbol), (), || {
                 $crate::abi::stub::refuse(stringify!($symbol), whose, &TOLD);
             });

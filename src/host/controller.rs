@@ -346,7 +346,7 @@ impl Controller {
     pub fn default_io_qpair_options(&self) -> IoQpairOptions {
         IoQpairOptions {
             queue_size: self.options.io_queue_size.min(u32::from(self.capabilities().mqes()) + 1),
-            queue_requests: self.options.io_queue_requests,
+            queue_requests: self.options.io_queue_requests.min(u32::from(transport::MOST_REQUESTS)),
             delay_cmd_submit: false,
             create_only: false,
             async_mode: false,
@@ -359,7 +359,7 @@ impl Controller {
     }
 
     /// Makes an I/O qpair, with a queue id of its own; connecting is the caller's next step. A queue larger than
-    /// the controller offers is made smaller.
+    /// the controller offers is the controller's to refuse.
     pub fn alloc_io_qpair(&self, options: IoQpairOptions) -> Result<Rc<IoQpair>, Error> {
         let association = match self.shared.availability() {
             Availability::There(association) => association,
@@ -370,7 +370,7 @@ impl Controller {
             let text = format!("queue size {}, {} requests", options.queue_size, options.queue_requests);
             return Err(Error::InvalidArgument(text));
         }
-        let queue_size = u16::try_from(options.queue_size.min(association.queue_entries)).unwrap_or(u16::MAX);
+        let queue_size = u16::try_from(options.queue_size).unwrap_or(u16::MAX);
         // Nothing fails from here on that does not give the id back.
         let id = self.shared.graveyard().take_queue_id().ok_or(Error::NoQueueId)?;
         let configuration = QpairConfiguration {

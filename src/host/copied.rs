@@ -97,6 +97,7 @@ impl IoQpair {
         told: impl Fn(&Completion, &Received) + 'static,
     ) -> Result<(), Error> {
         let (payload, completer) = copied(self.transport(), &command, data, name, told)?;
+        self.notice_changes();
         Ok(self.transport().submit(&command, payload, completer)?)
     }
 }

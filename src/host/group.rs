@@ -90,7 +90,7 @@ impl PollGroup {
         self.members.add(qpair)?;
         self.used.set(true);
         qpair.notice_changes();
-        self.watches.set(self.watches.get() || qpair.transport().is_watched());
+        self.set_watches(self.watches.get() || qpair.transport().is_watched());
         Ok(())
     }
 
@@ -104,45 +104,81 @@ impl PollGroup {
         self.members.remove(qpair)
     }
 
-    /// Polls all members: at most `per_qpair` callbacks of each (0: no limit), then `disconnected` for each member
-    /// whose connection is over and released. That repeats at each poll until the member is connected again,
-    /// removed or freed, each of which the callback may do (I22). An error says that a member lost its connection in
-    /// this poll; all others were polled nevertheless (T53).
+    /// Polls all members: first `disconnected` for each whose connection is over and released, then at most `per_qpair` callbacks of
+    /// each (0: 128). The former repeats at each poll until the member is connected again, removed or freed, each of which the
+    /// callback may do (I22). An error says that a member was found to have lost its connection, unless a completion told that, or that a
+    /// completion queue cannot be polled; all others were polled nevertheless (T53).
     pub fn process_completions(
         &self,
         per_qpair: u32,
         disconnected: &dyn Fn(&Rc<IoQpair>),
     ) -> Result<u64, Error> {
-        let polled = self.poll(per_qpair);
-        self.tell(polled, disconnected)
+        let polled = if self.has_unusual() {
+            self.poll_unusual(per_qpair, disconnected)
+        } else {
+            self.poll(per_qpair)
+        };
+        Self::result(polled)
     }
 
-    /// As [`PollGroup::process_completions`], which leaves [`PollGroup::tell`] to the caller, unless the poll was a plain one.
+    /// Polls look for commands that are late, or need not.
+    fn set_watches(&self, watches: bool) {
+        if self.watches.replace(watches) != watches {
+            self.group.count_unusual(watches);
+        }
+    }
+
+    /// Whether members connect, end, have ended, or are watched: then a poll is [`PollGroup::process_completions`], and not [`PollGroup::poll`].
+    #[inline(always)]
+    pub(crate) fn has_unusual(&self) -> bool {
+        self.group.has_unusual()
+    }
+
+    /// As [`PollGroup::process_completions`], where nothing is unusual. [`PollGroup::result`] says what a poll returns that was no plain one.
     #[inline(always)]
     pub(crate) fn poll(&self, per_qpair: u32) -> transport::Polled {
         let changes = changes();
         if changes != self.changes.get() {
-            self.notice_changes(changes);
+            return self.poll_changed(changes, per_qpair);
         }
-        let polled = self.group.process_completions(per_qpair);
+        self.group.process_completions(per_qpair)
+    }
+
+    /// A poll that finds what has changed, which may have cost members their connections.
+    #[cold]
+    #[inline(never)]
+    fn poll_changed(&self, changes: u32, per_qpair: u32) -> transport::Polled {
+        let lost = self.notice_changes(changes);
+        let polled = self.poll(per_qpair);
         if self.watches.get() {
             self.tell_late();
         }
-        polled
+        if lost { transport::Polled::failed().and(polled) } else { polled }
     }
 
-    /// What a poll came to, and `disconnected` for each member whose connection is over and released.
     #[cold]
     #[inline(never)]
-    pub(crate) fn tell(
-        &self,
-        polled: transport::Polled,
-        disconnected: &dyn Fn(&Rc<IoQpair>),
-    ) -> Result<u64, Error> {
-        if polled.has_ended() {
-            self.tell_of_ended(disconnected);
+    fn poll_unusual(&self, per_qpair: u32, disconnected: &dyn Fn(&Rc<IoQpair>)) -> transport::Polled {
+        // Members may have more callbacks due than that.
+        let per_qpair = if per_qpair == 0 { 128 } else { per_qpair };
+        let ending = self.group.see_to_ending(per_qpair);
+        self.tell_of_ended(disconnected);
+        let polled = self.poll(per_qpair);
+        if self.watches.get() {
+            self.tell_late();
         }
-        if polled.has_failed() { Err(transport::Error::NotConnected.into()) } else { Ok(polled.callbacks()) }
+        ending.and(polled).and(self.group.see_to_busy(per_qpair))
+    }
+
+    /// What a poll returns.
+    pub(crate) fn result(polled: transport::Polled) -> Result<u64, Error> {
+        match polled {
+            polled if polled.has_failed() => Err(transport::Error::NotConnected.into()),
+            polled if polled.is_broken() => {
+                Err(transport::Error::Verbs(verbs::Error::new("ibv_poll_cq", libc::EIO)).into())
+            }
+            polled => Ok(polled.callbacks()),
+        }
     }
 
     fn tell_of_ended(&self, disconnected: &dyn Fn(&Rc<IoQpair>)) {
@@ -182,13 +218,20 @@ impl PollGroup {
         if self.is_empty() { Ok(()) } else { Err(transport::Error::GroupBusy.into()) }
     }
 
-    /// Something of a controller has changed since the last look: perhaps of that of a member.
+    /// Something of a controller has changed since the last look: perhaps of that of a member. Whether one lost its connection by that.
     #[cold]
     #[inline(never)]
-    fn notice_changes(&self, changes: u32) {
+    fn notice_changes(&self, changes: u32) -> bool {
         self.changes.set(changes);
-        self.members.with(|members| members.iter().for_each(|qpair| qpair.notice_changes()));
-        self.watches
-            .set(self.members.with(|members| members.iter().any(|qpair| qpair.transport().is_watched())));
+        let noticed = |qpair: &Rc<IoQpair>| {
+            let was_connected = qpair.is_connected();
+            qpair.notice_changes();
+            was_connected && !qpair.is_connected()
+        };
+        let lost = self.members.with(|members| members.iter().filter(|qpair| noticed(qpair)).count());
+        self.set_watches(
+            self.members.with(|members| members.iter().any(|qpair| qpair.transport().is_watched())),
+        );
+        lost > 0
     }
 }

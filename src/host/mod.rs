@@ -16,6 +16,7 @@ mod discovery;
 mod discovery_page;
 mod error;
 mod events;
+mod failures;
 mod graveyard;
 mod group;
 mod identity;
@@ -33,7 +34,9 @@ mod task;
 mod timeouts;
 mod work;
 
-pub use crate::transport::{Completer, Context, FailureReason, Injection, Payload, Upcall, tell_nobody};
+pub use crate::transport::{
+    Completer, Context, Failure, FailureListener, FailureReason, Injection, Payload, Upcall, tell_nobody,
+};
 pub(crate) use aborts::outcome as abort_outcome;
 pub use access::Access;
 pub use budget::{BRING_UP_TIMEOUT, DISCOVERY_TIMEOUT};

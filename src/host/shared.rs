@@ -112,6 +112,8 @@ impl Shared {
     pub(super) fn set_watch(&self, watch: Option<Watch>) {
         *self.watch.lock() = watch;
         self.change();
+        // The next command of a qpair is to take the long way, where that is noticed.
+        crate::epoch::advance();
     }
 
     /// Whether a qpair can connect.

@@ -23,19 +23,14 @@ const QUEUE_ENTRIES: u32 = 4096;
 pub(super) struct GroupCore {
     lanes: Rc<Lanes>,
     events: EventSet,
-    busy: Cell<usize>,
-    ended: Cell<usize>,
+    /// Members that are busy, those that have ended, and reasons of the layer above: for one look.
+    unusual: Cell<usize>,
 }
 
 impl GroupCore {
     /// Of a group with no members.
     pub(super) fn new() -> Result<Rc<Self>, Error> {
-        Ok(Rc::new(Self {
-            lanes: Lanes::new(true),
-            events: EventSet::new()?,
-            busy: Cell::new(0),
-            ended: Cell::new(0),
-        }))
+        Ok(Rc::new(Self { lanes: Lanes::new(true), events: EventSet::new()?, unusual: Cell::new(0) }))
     }
 
     #[inline]
@@ -57,15 +52,10 @@ impl GroupCore {
         Ok(ready)
     }
 
-    /// Whether members connect, drain, are at rest with callbacks that are due, or have ended.
+    /// Whether members connect, drain, are at rest with callbacks that are due, or have ended, or the layer above has something to see to.
     #[inline(always)]
     pub(super) fn has_unusual(&self) -> bool {
-        self.busy.get() | self.ended.get() != 0
-    }
-
-    /// Whether members have ended, and were not connected again or removed since.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.get() > 0
+        self.unusual.get() != 0
     }
 
     /// A poller of the group on the device with room for another member: one that others use already, if its
@@ -92,15 +82,9 @@ impl GroupCore {
         self.events.add(channel, u64::from(owner.index) << 32 | u64::from(owner.generation))
     }
 
-    /// One member more, or less, is to be visited at each poll.
-    pub(super) fn count_busy(&self, more: bool) {
-        let busy = self.busy.get();
-        self.busy.set(if more { busy + 1 } else { busy.saturating_sub(1) });
-    }
-
-    /// One member more, or less, has ended.
-    pub(super) fn count_ended(&self, more: bool) {
-        let ended = self.ended.get();
-        self.ended.set(if more { ended + 1 } else { ended.saturating_sub(1) });
+    /// One thing more, or less, that polls are to see to: a member that is to be visited or has ended, or something of the layer above.
+    pub(super) fn count_unusual(&self, more: bool) {
+        let unusual = self.unusual.get();
+        self.unusual.set(if more { unusual + 1 } else { unusual.saturating_sub(1) });
     }
 }

@@ -37,9 +37,9 @@ pub use hooks::{DomainHook, Hooks, set_hooks};
 pub use injections::Injection;
 pub use parting::Parting;
 pub use poll_group::{Members, PollGroup, Polled};
-pub use qpair::Qpair;
+pub use qpair::{MOST_REQUESTS, Qpair};
 pub use rows::PIECES;
-pub use slots::Split;
+pub use slots::{Failure, FailureListener, Split};
 pub use state::FailureReason;
 pub use statistics::DeviceStatistics;
 pub(crate) use wire::{Reach, Resolved, SeveralToController, SeveralToHost, ToController, ToHost};
@@ -79,8 +79,8 @@ pub enum Error {
     /// All memory that data which are not registered go through is in use: the request waits.
     #[error("no memory is free for data that are not registered")]
     NoBuffers,
-    /// The data of a command lie in more pieces than a capsule of the connection has room for.
-    #[error("data in {0} pieces, which the connection's capsules have no room for")]
+    /// The data of a command lie in more pieces than one may have.
+    #[error("data in more than the {0} pieces of one command")]
     TooManyPieces(u32),
     /// The device refuses the memory in which the descriptors of several pieces are to lie. Nothing that ends would change that.
     #[error("no descriptors for data in several pieces: {0}")]

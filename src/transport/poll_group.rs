@@ -7,7 +7,14 @@
 //! Joining and leaving carry no transport work (T46): what a member needs of the group it acquires when it connects,
 //! and holds by itself until its release (T43, I16).
 
-use super::{Error, group_core::GroupCore, qpair::Qpair, statistics::DeviceStatistics, wire::Wire};
+use super::{
+    Error,
+    group_core::GroupCore,
+    poller::said,
+    qpair::{Loss, Qpair},
+    statistics::DeviceStatistics,
+    wire::Wire,
+};
 use crate::clock::{self, Moment};
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -20,6 +27,8 @@ pub struct PollGroup {
     next_events: Cell<Moment>,
     /// Polls with completions until one looks at the clock.
     busy_polls: Cell<u8>,
+    /// A member may have more callbacks that are due than one poll runs.
+    crowded: Cell<bool>,
     members: Rc<Members>,
 }
 
@@ -35,39 +44,49 @@ pub struct Polled(u64);
 
 impl Polled {
     const FAILED: u64 = 1 << 63;
-    const ENDED: u64 = 1 << 62;
+    const BROKEN: u64 = 1 << 62;
 
-    fn new(callbacks: u32, failed: bool) -> Self {
-        Self(u64::from(callbacks) | if failed { Self::FAILED } else { 0 })
+    fn new(callbacks: u32, loss: Loss) -> Self {
+        let bits = match loss {
+            Loss::Told => Self::FAILED,
+            Loss::Queue => Self::BROKEN,
+            Loss::None | Loss::Completion => 0,
+        };
+        Self(u64::from(callbacks) | bits)
     }
 
     /// Of two parts of a poll.
     #[inline(always)]
-    fn and(self, other: Self) -> Self {
-        let bits = (self.0 | other.0) & (Self::FAILED | Self::ENDED);
+    pub(crate) fn and(self, other: Self) -> Self {
+        let bits = (self.0 | other.0) & (Self::FAILED | Self::BROKEN);
         Self((self.callbacks() + other.callbacks()) | bits)
+    }
+
+    /// Of a poll before which members were found to have lost their connections.
+    pub(crate) fn failed() -> Self {
+        Self(Self::FAILED)
     }
 
     /// Whether there is nothing but callbacks to tell of.
     #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
-        self.0 < Self::ENDED
+        self.0 < Self::BROKEN
     }
 
     /// Callbacks that ran.
     #[inline(always)]
     pub fn callbacks(self) -> u64 {
-        self.0 & !(Self::FAILED | Self::ENDED)
+        self.0 & !(Self::FAILED | Self::BROKEN)
     }
 
-    /// Whether a member lost its connection in this poll.
+    /// Whether a member was found in this poll to have lost its connection, otherwise than by a completion.
     pub fn has_failed(self) -> bool {
         self.0 & Self::FAILED != 0
     }
 
-    /// Whether members have ended, now or earlier, and were not connected again or removed since.
-    pub fn has_ended(self) -> bool {
-        self.0 & Self::ENDED != 0
+    /// Whether a completion queue could not be polled.
+    pub fn is_broken(self) -> bool {
+        self.0 & Self::BROKEN != 0
     }
 }
 
@@ -109,10 +128,13 @@ impl Members {
         empty
     }
 
-    /// Those that connect or drain, held by shares, since their callbacks may change the list.
-    fn busy(&self) -> Vec<Rc<Qpair>> {
+    /// Those that are on their way to their end, or at it with callbacks that are due; or else those that connect, or hold requests back. Held
+    /// by shares, since their callbacks may change the list.
+    fn busy(&self, ending: bool) -> Vec<Rc<Qpair>> {
         let members = self.all.take();
-        let busy = members.iter().filter(|qpair| qpair.is_busy()).cloned().collect();
+        let is_ending = |qpair: &Qpair| qpair.is_draining() || qpair.is_at_rest();
+        let is_meant = |qpair: &&Rc<Qpair>| qpair.is_busy() && is_ending(qpair) == ending;
+        let busy = members.iter().filter(is_meant).cloned().collect();
         self.all.set(members);
         busy
     }
@@ -123,7 +145,13 @@ impl PollGroup {
     pub fn new() -> Result<Self, Error> {
         let core = GroupCore::new()?;
         let members = Rc::new(Members { core: core.clone(), all: Cell::default() });
-        Ok(Self { core, next_events: Cell::new(Moment::START), busy_polls: Cell::new(0), members })
+        Ok(Self {
+            core,
+            next_events: Cell::new(Moment::START),
+            busy_polls: Cell::new(0),
+            crowded: Cell::new(false),
+            members,
+        })
     }
 
     /// The members.
@@ -136,17 +164,29 @@ impl PollGroup {
         self.core.lanes().statistics()
     }
 
-    /// One poll of all members: at most `per_qpair` callbacks of each (0: no limit), aborted requests apart.
+    /// Whether members connect, drain, hold requests back, or have ended: then a poll begins with [`PollGroup::see_to_ending`] and
+    /// ends with [`PollGroup::see_to_busy`]. Or whether the layer above [has something to see to](PollGroup::count_unusual).
+    #[inline(always)]
+    pub fn has_unusual(&self) -> bool {
+        self.core.has_unusual()
+    }
+
+    /// There is one thing more, or less, that the layer above has to see to in polls.
+    pub fn count_unusual(&self, more: bool) {
+        self.core.count_unusual(more);
+    }
+
+    /// One poll of all members: at most `per_qpair` callbacks of each (0: 128), aborted requests apart.
     /// Callbacks may do anything, also poll this group again or free any member.
     #[inline(always)]
     pub fn process_completions(&self, per_qpair: u32) -> Polled {
-        // No limit becomes the largest one.
-        let limit = per_qpair.wrapping_sub(1);
+        // What is not said becomes the largest one, until there are many completions.
+        let mut limit = per_qpair.wrapping_sub(1);
         let lanes = self.core.lanes();
         // Those who ask from here on, unless a completion does it for them, wait for the next poll.
         lanes.begin_poll();
         let recent = lanes.recent();
-        let found = lanes.account(recent.as_deref(), limit);
+        let found = lanes.account(recent.as_deref(), &mut limit);
         let mut polled = Polled::default();
         if let Some(wire) = recent {
             wire.refill();
@@ -166,9 +206,6 @@ impl PollGroup {
         self.busy_polls.set(left);
         if found == 0 || none {
             polled = polled.and(self.look_for_events(limit));
-        }
-        if self.core.has_unusual() {
-            polled = polled.and(self.see_to_unusual(limit));
         }
         polled
     }
@@ -209,9 +246,8 @@ impl PollGroup {
     #[inline(never)]
     fn look_after(&self, wire: &Rc<Wire>, limit: u32) -> Polled {
         let Some(qpair) = wire.qpair() else { return Polled::default() };
-        let was_live = qpair.is_connected();
-        qpair.progress_without_look(clock::now());
-        self.after_progress(&qpair, was_live, limit)
+        let loss = qpair.progress_without_look(clock::now());
+        self.after_progress(&qpair, loss, limit)
     }
 
     /// What callbacks left: sends that were put off, requests that wait, or callbacks beyond the limit. One that ended the
@@ -226,25 +262,34 @@ impl PollGroup {
             qpair.flush();
             if qpair.has_finished() {
                 wire.ask();
+                self.crowd();
             }
+        }
+    }
+
+    /// A member has more callbacks that are due: the next poll is to begin as one where something is unusual, which knows their limit.
+    fn crowd(&self) {
+        if !self.crowded.replace(true) {
+            self.core.count_unusual(true);
         }
     }
 
     /// Delivers and flushes. A member that came to rest is not visited again, so whatever was aborted is told now,
     /// whatever the budget.
-    fn after_progress(&self, qpair: &Qpair, was_live: bool, limit: u32) -> Polled {
-        let failed = was_live && !qpair.is_connected();
+    fn after_progress(&self, qpair: &Qpair, loss: Loss, limit: u32) -> Polled {
         let at_rest = qpair.is_at_rest();
         let limit = if at_rest { u32::MAX } else { limit };
         let callbacks = qpair.wire().deliver_up_to(limit);
         qpair.flush();
         if qpair.has_finished() {
             qpair.wire().ask();
+            self.crowd();
         }
         if at_rest {
+            qpair.sum_up_failures();
             qpair.count_busy();
         }
-        Polled::new(callbacks, failed)
+        Polled::new(callbacks, loss)
     }
 
     #[inline(never)]
@@ -265,32 +310,62 @@ impl PollGroup {
         });
         let mut polled = Polled::default();
         for qpair in owners.into_iter().filter_map(|owner| self.core.lanes().qpair(owner)) {
-            let was_live = qpair.is_connected();
-            qpair.look_for_events(now);
-            polled = polled.and(self.after_progress(&qpair, was_live, limit));
+            let loss = qpair.look_for_events(now);
+            polled = polled.and(self.after_progress(&qpair, loss, limit));
         }
         polled
     }
 
-    /// Visits members that connect, drain, or hold requests back, and says whether some have ended.
+    /// The beginning of a poll where there is something [unusual](PollGroup::has_unusual): goes on with members that are on their way to
+    /// their end, and runs the callbacks of those that are there.
     #[cold]
     #[inline(never)]
-    fn see_to_unusual(&self, limit: u32) -> Polled {
+    pub fn see_to_ending(&self, per_qpair: u32) -> Polled {
+        let mut limit = said(per_qpair.wrapping_sub(1));
+        if self.crowded.replace(false) {
+            self.core.count_unusual(false);
+        }
+        let lanes = self.core.lanes();
+        // What was heard comes before any deadline. Whoever it is for is looked after in the poll that follows.
+        lanes.begin_poll();
+        let recent = lanes.recent();
+        lanes.account(recent.as_deref(), &mut limit);
+        let now = clock::now();
+        // What was held back for long enough is told of in that poll, too.
+        for qpair in self.members.busy(false).iter().filter(|qpair| qpair.is_connected()) {
+            qpair.finish_held(now);
+            if qpair.has_finished() {
+                qpair.wire().ask();
+            }
+        }
+        let mut polled = Polled::default();
+        for qpair in self.members.busy(true) {
+            qpair.progress(now);
+            polled = polled.and(self.after_progress(&qpair, Loss::None, limit));
+        }
+        polled
+    }
+
+    /// The end of a poll where there is something unusual: visits members that connect, or hold requests back.
+    #[cold]
+    #[inline(never)]
+    pub fn see_to_busy(&self, per_qpair: u32) -> Polled {
+        let limit = said(per_qpair.wrapping_sub(1));
         let now = clock::now();
         let mut polled = Polled::default();
-        for qpair in self.members.busy() {
+        for qpair in self.members.busy(false) {
             let was_live = qpair.is_connected();
-            qpair.progress(now);
-            if was_live && qpair.is_connected() && limit != u32::MAX {
+            let loss = qpair.progress(now);
+            if was_live && qpair.is_connected() {
                 // It has had its callbacks in this poll.
                 if qpair.has_finished() {
                     qpair.wire().ask();
                 }
                 continue;
             }
-            polled = polled.and(self.after_progress(&qpair, was_live, limit));
+            polled = polled.and(self.after_progress(&qpair, loss, limit));
         }
-        if self.core.has_ended() { polled.and(Polled(Polled::ENDED)) } else { polled }
+        polled
     }
 }
 
@@ -300,18 +375,18 @@ mod tests {
 
     #[test]
     fn parts_of_a_poll_add_up() {
-        let ended = Polled(Polled::ENDED);
-        let failed = Polled::new(2, true);
-        for (left, right) in [(failed, ended), (ended, failed), (failed, failed.and(ended))] {
+        let broken = Polled::new(1, Loss::Queue);
+        let failed = Polled::new(2, Loss::Told);
+        for (left, right) in [(failed, broken), (broken, failed), (failed, failed.and(broken))] {
             let both = left.and(right);
             assert_eq!(both.callbacks(), left.callbacks() + right.callbacks());
-            assert!(both.has_failed() && both.has_ended(), "{both:?}");
+            assert!(both.has_failed() && both.is_broken(), "{both:?}");
         }
         let twice = failed.and(failed);
-        assert_eq!((twice.callbacks(), twice.has_failed(), twice.has_ended()), (4, true, false));
-        let plain = Polled::new(3, false).and(Polled::new(4, false));
+        assert_eq!((twice.callbacks(), twice.has_failed(), twice.is_broken()), (4, true, false));
+        let plain = Polled::new(3, Loss::None).and(Polled::new(4, Loss::Completion));
         assert_eq!((plain.callbacks(), plain.is_plain()), (7, true));
-        assert!(Polled::default().is_plain());
-        assert!(!failed.is_plain() && !ended.is_plain() && !plain.and(ended).is_plain());
+        assert!(Polled::default().is_plain() && Polled::failed().has_failed());
+        assert!(!failed.is_plain() && !broken.is_plain() && !plain.and(broken).is_plain());
     }
 }

@@ -143,12 +143,12 @@ impl Lanes {
         self.pollers.all().filter_map(PollerPlace::poller).find(roomy)
     }
 
-    /// The account half of a poll, for all of a group: of each queue, what it holds, or about `limit` completions. Returns how many
-    /// there were.
+    /// The account half of a poll, for all of a group: of each queue, what it holds, or about `limit` completions, which becomes what the
+    /// caller [said](said) if there are many. Returns how many there were.
     #[inline(always)]
-    pub(super) fn account(&self, recent: Option<&Wire>, limit: u32) -> usize {
+    pub(super) fn account(&self, recent: Option<&Wire>, limit: &mut u32) -> usize {
         let place = &self.pollers;
-        let Some(poller) = place.poller.take() else { return self.account_further(limit) };
+        let Some(poller) = place.poller.take() else { return self.account_further(*limit) };
         let mut batch = Batch::<BATCH>::new();
         let mut count = 0;
         match poller.queue.poll_batch(&mut batch) {
@@ -161,11 +161,17 @@ impl Lanes {
             None => poller.fail_all(),
         }
         if count == BATCH {
-            count += poller.account_up_to(limit);
+            // Only so many may lead to more callbacks than there are to be where the caller does not say.
+            *limit = said(*limit);
+            count += poller.account_up_to(*limit);
         }
         // What is replaced is the None from above.
         std::mem::forget(place.poller.replace(Some(poller)));
-        if place.next.get().is_none() { count } else { count + self.account_further(limit) }
+        if place.next.get().is_none() {
+            return count;
+        }
+        *limit = said(*limit);
+        count + self.account_further(*limit)
     }
 
     /// As [`Lanes::account`], for all pollers but the first.
@@ -421,8 +427,17 @@ impl Lanes {
 #[cold]
 #[inline(never)]
 fn is_enough(all: usize, limit: u32) -> bool {
-    all > limit.min(MOST_OF_A_QUEUE) as usize
+    all > if limit < AMPLE { limit } else { MOST_OF_A_QUEUE } as usize
 }
+
+/// The limit of a poll of a group, less by one, where the caller said 0: 128, as with SPDK.
+pub(super) fn said(limit: u32) -> u32 {
+    if limit == u32::MAX { AMPLE } else { limit }
+}
+
+/// From here on a limit of a poll, which is for each member and less by one, bounds callbacks, and not what is heard: a command has two
+/// completions.
+pub(super) const AMPLE: u32 = 127;
 
 /// Completions that one poll takes off a queue, about, whatever its limit.
 const MOST_OF_A_QUEUE: u32 = 4096;

@@ -9,6 +9,8 @@
 
 mod life;
 
+pub(super) use life::Loss;
+
 use super::{
     Error,
     completer::{Completer, Context, Payload, Upcall},
@@ -18,7 +20,7 @@ use super::{
     injections::Injection,
     parting::Parting,
     poller::Lanes,
-    slots::{Place, Split},
+    slots::{FailureListener, Place, Split},
     state::{Action, End, Event, FailureReason, State},
     wire::{self, BATCH, Parts, Ways, Wire},
 };
@@ -35,8 +37,9 @@ use std::{
     time::Duration,
 };
 
-/// The largest number of requests of one qpair.
-const MAXIMUM_REQUESTS: u16 = 4095;
+/// The largest number of requests of one qpair: with the one for Fabrics Connect half as many as there are command ids, which leaves a bit
+/// to tell two commands of a slot apart.
+pub const MOST_REQUESTS: u16 = (1 << 15) - 2;
 /// How often the event channel of a live qpair is looked at.
 const CM_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -68,6 +71,10 @@ pub struct Qpair {
     stale_attempts: Cell<u8>,
     held_attempts: Cell<u8>,
     controller_id: Cell<u16>,
+    /// The failure reason when the last attempt to connect began.
+    reason_before: Cell<FailureReason>,
+    /// The program wants a larger queue than the controller had for one: it is asked for as it is.
+    oversized: bool,
     counted_busy: Cell<bool>,
     counted_ended: Cell<bool>,
     /// The qpair is not to be used again: its end does not wait for the peer.
@@ -78,12 +85,13 @@ pub struct Qpair {
 impl Qpair {
     /// A qpair that is not connected, and that connects with this association unless it is told another.
     pub fn new(configuration: QpairConfiguration, association: &Arc<Association>) -> Result<Rc<Self>, Error> {
-        let count = configuration.requests.clamp(1, MAXIMUM_REQUESTS);
+        let count = configuration.requests.clamp(1, MOST_REQUESTS);
         let depth = configuration.queue_size.saturating_sub(1).max(1);
         // What is put off goes out with one doorbell, however much it is; a full row would not wait for the poll.
         let row = if configuration.delay_submit { depth.min(count) + 1 } else { 0 };
         let parts = Parts::new(count, depth, row, configuration.queue_id)?;
         let label = label_of(configuration.queue_id, association);
+        let oversized = u32::from(configuration.queue_size) > association.queue_entries;
         Ok(Rc::new_cyclic(|me| Self {
             me: me.clone(),
             wire: Wire::new(parts, me.clone(), configuration.delay_submit, configuration.upcall),
@@ -91,6 +99,8 @@ impl Qpair {
             configuration,
             label: Cell::new(label),
             controller_id: Cell::new(association.controller_id),
+            reason_before: Cell::new(FailureReason::None),
+            oversized,
             association: Mutex::new(association.clone()),
             state: Cell::new(State::Idle),
             lanes: Lanes::new(false),
@@ -140,8 +150,11 @@ impl Qpair {
         self.association.lock().clone()
     }
 
-    /// The entries of the queue: no more than the controller has for one.
+    /// The entries of the queue: no more than a controller has for one that was reset since, and is another now.
     fn queue_size(&self) -> u16 {
+        if self.oversized {
+            return self.configuration.queue_size;
+        }
         let most = u16::try_from(self.association().queue_entries).unwrap_or(u16::MAX);
         self.configuration.queue_size.min(most.max(2))
     }
@@ -178,12 +191,15 @@ impl Qpair {
         self.with(|state| matches!(state, State::Draining(_, end) if *end != End::Retry))
     }
 
-    /// Why the qpair is not connected.
+    /// Why the qpair is not connected. An attempt to connect again that fails leaves the reason that there was before.
     pub fn failure_reason(&self) -> FailureReason {
         self.with(|state| match state {
             State::Disconnected(end) | State::Draining(_, end) => match end {
                 End::Requested | End::Retry => FailureReason::None,
-                End::NotConnected(_) => FailureReason::Unknown,
+                End::NotConnected(_) => match self.reason_before.get() {
+                    FailureReason::None => FailureReason::Unknown,
+                    reason => reason,
+                },
                 End::Failed(reason) => *reason,
             },
             _ => FailureReason::None,
@@ -222,6 +238,11 @@ impl Qpair {
     }
 
     /// Whether requests that end with the connection say that they are not to be tried again (DNR).
+    pub fn abort_dnr(&self) -> bool {
+        self.wire.slots.abort_dnr()
+    }
+
+    /// Sets whether requests that end with the connection say that they are not to be tried again (DNR).
     pub fn set_abort_dnr(&self, dnr: bool) {
         self.wire.slots.set_abort_dnr(dnr);
     }
@@ -421,7 +442,26 @@ impl Qpair {
     /// The deliver half: runs the callbacks of at most `most` finished requests, each off every list and holding
     /// nothing. Returns how many.
     pub fn deliver(&self, most: u32) -> u32 {
-        self.wire.deliver(most)
+        let delivered = self.wire.deliver(most);
+        if self.wire.slots.has_left_out() {
+            self.sum_up_failures();
+        }
+        delivered
+    }
+
+    /// Sets who is told of commands that end with an error, right before their callbacks run; nobody is before that.
+    pub fn listen_to_failures(&self, listener: Option<Weak<dyn FailureListener>>) {
+        self.wire.slots.listen_to_failures(listener);
+    }
+
+    /// With the connection over and all callbacks run: how many commands ended with an error of which nothing was told.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn sum_up_failures(&self) {
+        let slots = &self.wire.slots;
+        if slots.has_left_out() && !slots.has_finished() && self.is_at_rest() {
+            slots.tell_of_others();
+        }
     }
 
     /// Whether a callback is due.
@@ -464,7 +504,7 @@ impl Qpair {
             if let Err(error) = pushed {
                 // It was accepted, so it is told by its callback (T109).
                 tracing::error!("{}: a request that waited cannot be sent: {error}", self.label());
-                self.wire.slots.finish(slot, Status::DATA_TRANSFER_ERROR);
+                self.wire.slots.finish(slot, Status::INTERNAL_ERROR.with_dnr(true));
             }
         }
         self.wire.slots.settle();
@@ -607,10 +647,10 @@ impl Qpair {
         }
         if let Some(group) = self.group.take() {
             if self.counted_busy.replace(false) {
-                group.count_busy(false);
+                group.count_unusual(false);
             }
             if self.counted_ended.replace(false) {
-                group.count_ended(false);
+                group.count_unusual(false);
             }
         }
         Ok(())
@@ -642,14 +682,14 @@ impl Qpair {
             && let Some(group) = self.group()
         {
             self.counted_busy.set(busy);
-            group.count_busy(busy);
+            group.count_unusual(busy);
         }
         let ended = self.has_ended();
         if self.counted_ended.get() != ended
             && let Some(group) = self.group()
         {
             self.counted_ended.set(ended);
-            group.count_ended(ended);
+            group.count_unusual(ended);
         }
     }
 

@@ -40,12 +40,15 @@ use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 use verbs::{COMMAND_WORDS, Memory, ProtectionDomain, Registration, Seat, SendQueue, Slot};
 
 mod beside;
+mod failed;
 mod injected;
 mod slab;
 
 use beside::Beside;
 pub use beside::Split;
 pub(super) use beside::{Ending, Told};
+use failed::Failures;
+pub use failed::{Failure, FailureListener};
 
 /// Where a slot is.
 mod phase {
@@ -133,7 +136,8 @@ pub(super) struct Slots {
     /// The gate is open and nothing is lent: slots that come back are open.
     plain: Cell<bool>,
     live: Cell<bool>,
-    /// The bits of a command id that are the slot.
+    /// The bits of a command id that are the slot, and all above a command id: what stands there beside a response's, a status, is of
+    /// no slot.
     mask: u32,
     /// What tells a slot's command id from that of its next command: the unit of the generation.
     step: u16,
@@ -153,6 +157,9 @@ pub(super) struct Slots {
     /// When the next one may be late.
     next_late: Cell<Moment>,
     beside: Beside,
+    failures: Failures,
+    /// Requests without a function are looked at before they are told: some ended with an error, or there are injections.
+    looks: Cell<bool>,
     /// While there are some the gate stays shut, too.
     injections: Injections,
     /// The requests that are not sent because of them.
@@ -169,7 +176,7 @@ impl Slots {
         SendQueue::<Request, 4>::memory_for(usize::from(count) + 1)
     }
 
-    /// `count` slots for requests, at most 32,767, and one more for Fabrics Connect, which no request can take (T79).
+    /// `count` slots for requests, at most 32,766, and one more for Fabrics Connect, which no request can take (T79).
     /// At most `depth` commands are out at a time; a row that is put off can hold at least `row` SENDs. The gate is shut.
     pub(super) fn new(
         memory: Rc<Memory>,
@@ -183,7 +190,7 @@ impl Slots {
         let mut scratch = Vec::new();
         scratch.try_reserve_exact(usize::from(depth.min(count))).map_err(|_| Error::NoMemory)?;
         // The index of all ones is no slot, so that FFFFh is no command id (Base 2.0, 3.3.3.1, CID).
-        let mask = ((total + 1).next_power_of_two() - 1) as u32;
+        let mask = !u32::from(u16::MAX) | ((total + 1).next_power_of_two() - 1) as u32;
         let queue = SendQueue::new(memory, total, usize::from(row.max(ROW)), seat, |slot| Request {
             function: Cell::new(std::ptr::null()),
             argument: Cell::new(std::ptr::null_mut()),
@@ -209,6 +216,8 @@ impl Slots {
             abort_dnr: Cell::new(false),
             next_late: Cell::new(Moment::START),
             beside: Beside::default(),
+            failures: Failures::default(),
+            looks: Cell::new(false),
             injections: Injections::default(),
             held: Cell::default(),
             has_held: Cell::new(false),
@@ -565,6 +574,11 @@ impl Slots {
         }
     }
 
+    /// Whether requests that are aborted are not to be tried again.
+    pub(super) fn abort_dnr(&self) -> bool {
+        self.abort_dnr.get()
+    }
+
     /// Whether requests that are aborted from now on are not to be tried again.
     pub(super) fn set_abort_dnr(&self, dnr: bool) {
         self.abort_dnr.set(dnr);
@@ -704,7 +718,7 @@ impl Slots {
     fn sent_late(&self, slot: Place<'_>) -> bool {
         let late = slot.user().phase.get() == phase::ANSWERED;
         if late {
-            self.make_finished(slot);
+            self.finish_answered(slot);
         }
         late
     }
@@ -719,11 +733,11 @@ impl Slots {
         slot.user().phase.set(phase::SENT);
     }
 
-    /// A response came, as two words. False if it is not simply that of a command whose SEND is accounted for: then
+    /// A response came, as two words. False if it is not simply the success of a command whose SEND is accounted for: then
     /// [`Slots::answered_otherwise`] is to be asked.
     #[inline(always)]
     pub(super) fn answered(&self, low: u64, high: u64) -> bool {
-        // What stands beside the id is above the mask.
+        // A status that is not zero stands above the id, and there is no slot of that number.
         let id = (high >> 32) as u32;
         let Some(slot) = self.queue.slot(id & self.mask) else { return false };
         let request = slot.user();
@@ -735,15 +749,25 @@ impl Slots {
         true
     }
 
-    /// A response came before the completion of its SEND, or belongs to no command.
+    /// A response came before the completion of its SEND, or with an error, or belongs to no command.
     pub(super) fn answered_otherwise(&self, low: u64, high: u64) -> Result<(), BadCommandId> {
         let id = (high >> 32) as u16;
         let slot = self.queue.slot(u32::from(id) & self.mask).ok_or(BadCommandId::OutOfRange(id))?;
         let request = slot.user();
-        if request.phase.get() == phase::OUT && request.id.get() == id {
-            request.completion.set([low, high]);
-            request.phase.set(phase::ANSWERED);
-            return Ok(());
+        if request.id.get() == id {
+            match request.phase.get() {
+                phase::OUT => {
+                    request.completion.set([low, high]);
+                    request.phase.set(phase::ANSWERED);
+                    return Ok(());
+                }
+                phase::SENT => {
+                    request.completion.set([low, high]);
+                    self.finish_answered(slot);
+                    return Ok(());
+                }
+                _ => {}
+            }
         }
         Err(if request.is_outstanding() { BadCommandId::Repeated(id) } else { BadCommandId::Idle(id) })
     }
@@ -758,7 +782,7 @@ impl Slots {
     pub(super) fn finish(&self, slot: Place<'_>, status: Status) {
         let id = slot.user().id.get();
         slot.user().completion.set(words(Completion::new(self.queue_id, id, status)));
-        self.make_finished(slot);
+        self.finish_answered(slot);
     }
 
     /// As [`Slots::finish`], of one that waited, and so had no room on the wire: its callback pays none back.
@@ -795,7 +819,7 @@ impl Slots {
         let aborted = Status::ABORTED_SQ_DELETION.with_dnr(self.abort_dnr.get());
         for slot in outstanding.drain(..).filter_map(|index| self.queue.slot(u32::from(index))) {
             if slot.user().phase.get() == phase::ANSWERED {
-                self.make_finished(slot);
+                self.finish_answered(slot);
             } else {
                 self.finish(slot, aborted);
             }

@@ -428,7 +428,7 @@ impl Wire {
 
     #[inline(never)]
     fn deliver_otherwise(&self, completion: &Completion) {
-        let completion = self.slots.injected(completion);
+        let completion = self.slots.looked_at(completion);
         match self.slots.take_part(completion.cid()) {
             Some(split) => self.parts_ended(split, 1, &completion),
             None => self.deliver_ending(&completion),

@@ -27,15 +27,20 @@ What behaves otherwise than in SPDK, on purpose:
 
 - a stale or NULL handle, or one of the wrong kind, gets an error and one log line, where SPDK reads freed memory;
 - `fabrics_connect_timeout_us` = 0 means 10 s, and `admin_timeout_ms` = 0 means 5 minutes, where SPDK waits without end;
-- one qpair is polled by a synchronous connect or disconnect, never the whole group that it is in;
-- `traddr` must be numeric: names are not looked up, since that could block;
+- one qpair is polled by a synchronous connect or disconnect, and by `spdk_nvme_qpair_process_completions`, never the whole group that it is
+  in: a poll of the group would run callbacks of others where nobody waits for them, and could tell nobody which of them are disconnected;
+- a transfer that takes several commands ends with the first error that one of them had, not the last: what follows is often its consequence;
+- a command that ends with an error is printed with its completion, but no more than 128 of a queue at once and one more each second: then a line
+  says how many were left out. A Connect command that is refused has one line of its own;
+- `io_queue_requests` above 32,766 are 32,766, with a warning, as the controller's options say then;
 - a controller that does not answer a Keep Alive within its timeout is given up, once the timeout callback has heard of it; while one is brought up
   it gets its Keep Alives, too;
 - an Asynchronous Event Request that fails is sent again, but no more than eight in a second;
 - a namespace that cannot be identified is left out with a line, whatever the error, where some errors cost SPDK the controller;
 - a controller that is detached has two minutes to shut down at most, however much more it claims (RTD3E);
 - a controller that reports a fatal status (CSTS.CFS) while it is enabled is given up at once, and not after CAP.TO;
-- `admin_queue_size` is 3 at least: one command is kept for Keep Alive.
+- `admin_queue_size` is 3 at least: one command is kept for Keep Alive;
+- `traddr` must be numeric: names are not looked up, since that could block.
 
 ";
 

@@ -311,7 +311,7 @@ impl Program {
         }
         let QpairOptions { asynchronous, requests, .. } = options;
         let (group, life) = (None, self.storm.born());
-        let requests = requests.min(4095);
+        let requests = requests.min(32_766);
         let new = Place { qpair, controller, requests, asynchronous, group, life };
         // Nothing was outstanding on it, so allocating runs no callback: the place is as it was.
         assert!(self.qpairs.borrow_mut()[place].replace(new).is_none());
@@ -524,11 +524,14 @@ impl Program {
             libc::EINVAL => Err(Refusal::Invalid),
             libc::ENOMEM => Err(Refusal::Busy),
             libc::ENXIO => Err(Refusal::NotConnected),
-            libc::EFAULT => Err(Refusal::BadMemory),
+            libc::EPERM => Err(Refusal::BadMemory),
             // The first of them has memory for descriptors registered, which the device may refuse.
             libc::EIO if shape.scattered => Err(Refusal::Device),
             errno => panic!("no answer to a submission: errno {errno}"),
         };
+        // A submission may find that the controller's association has ended, and end the connection.
+        let connected =
+            connected && (rc == 0 || call!(self.storm, NONE, spdk_nvme_qpair_is_connected(qpair)));
         self.storm.submitted(number, &shape, connected, result);
         rc == 0
     }
@@ -536,7 +539,9 @@ impl Program {
     fn poll(&self, place: usize) {
         let Some(found) = self.qpair(place) else { return };
         let most = self.storm.roll(5) as u32;
-        let rc = call!(self.storm, NONE, spdk_nvme_qpair_process_completions(found.qpair, most));
+        // One that is not in async_mode is brought to its end within the poll that finds it lost.
+        let time = if found.asynchronous { NONE } else { DISCONNECT };
+        let rc = call!(self.storm, time, spdk_nvme_qpair_process_completions(found.qpair, most));
         assert!(rc >= 0 || rc == -libc::ENXIO, "{rc}");
         assert!(most == 0 || rc <= most as i32, "{rc} callbacks, and at most {most} were asked for");
     }
@@ -545,7 +550,8 @@ impl Program {
         let Some(group) = self.group(pair) else { return };
         let most = self.storm.roll(4) as u32;
         let rc = call!(self.storm, NONE, spdk_nvme_poll_group_process_completions(group, most, disconnected));
-        assert!(rc >= 0 || rc == -i64::from(libc::ENXIO), "{rc}");
+        // A queue that cannot be polled is told apart.
+        assert!(rc >= 0 || [libc::ENXIO, libc::EIO].contains(&-(rc as i32)), "{rc}");
     }
 
     fn is_disconnected(&self, qpair: Handle, pair: usize) {

@@ -187,14 +187,15 @@ pub struct QpairOptions {
     pub asynchronous: bool,
 }
 
-/// An I/O qpair with these options. NULL is a failure.
+/// An I/O qpair with these options, but for a queue that is larger than what it would get by itself. NULL is a failure.
 pub fn alloc_with(controller: Handle, of: QpairOptions) -> Handle {
     let mut options: Room = [0; 512];
     // SAFETY: the options have room for IO_QPAIR_OPTIONS bytes, and their members lie within; they need not be aligned.
     unsafe {
         let options = options.as_mut_ptr().cast::<u8>();
         spdk_nvme_ctrlr_get_default_io_qpair_opts(controller, options.cast(), IO_QPAIR_OPTIONS);
-        options.add(IO_QUEUE_SIZE).cast::<u32>().write_unaligned(of.queue_size);
+        let queue_size = options.add(IO_QUEUE_SIZE).cast::<u32>();
+        queue_size.write_unaligned(of.queue_size.min(queue_size.read_unaligned()));
         options.add(IO_QUEUE_REQUESTS).cast::<u32>().write_unaligned(of.requests);
         options.add(DELAY_CMD_SUBMIT).write(of.delay_submit.into());
         options.add(CREATE_ONLY).write(of.create_only.into());

@@ -305,3 +305,65 @@ fn h18_a_queue_pair_that_does_not_stop_is_destroyed_first() {
         world.finish(Some(controller));
     }
 }
+
+/// What a poll of a qpair alone returns while its connection ends: nothing until it is over, and then that it is not connected; a qpair
+/// that is not in asynchronous mode is brought to its end within the poll.
+#[test]
+fn a_poll_says_that_the_connection_is_lost_once_it_is_over() {
+    for (asynchronous_mode, lost) in [(true, false), (true, true), (false, true)] {
+        let world = World::new();
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let polled = Polled::connected(&controller, false, options(&controller, asynchronous_mode));
+        let qpair = &polled.qpair;
+        world.control("misbehave silent");
+        let reads = world.read_many(qpair, &namespace, 70); // some of them wait
+        qpair.process_completions(0).unwrap();
+        faults(&format!("wc recv qp {NUMBER} always late 100ms"));
+        if lost {
+            faults(&format!("cm inject DISCONNECTED on qp {NUMBER}"));
+        } else {
+            qpair.disconnect();
+        }
+        let mut draining = 0;
+        until("the end", || {
+            let result = qpair.process_completions(1);
+            assert_eq!(result.is_err(), qpair.has_ended());
+            assert_eq!(all_ended(&reads), qpair.has_ended(), "told with the end");
+            assert!(result.is_err() || result == Ok(0));
+            draining += u32::from(!qpair.is_connected() && !qpair.has_ended());
+            qpair.has_ended()
+        });
+        assert_eq!(draining > 1, asynchronous_mode, "{draining}");
+        assert_eq!(count_with(&reads, Status::ABORTED_SQ_DELETION), reads.len());
+        assert!(qpair.process_completions(0).is_err());
+        polled.free();
+        no_faults();
+        world.control("behave silent");
+        world.finish(Some(controller));
+    }
+}
+
+/// Of a controller that has failed each poll says so, and goes on with the end.
+#[test]
+fn polls_of_a_failed_controllers_qpair_say_so_at_once() {
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let polled = Polled::connected(&controller, false, asynchronous(&controller));
+    world.control("misbehave silent");
+    let reads = world.read_many(&polled.qpair, &namespace, 5);
+    faults(&format!("wc recv qp {NUMBER} always late 100ms"));
+    controller.fail();
+    let mut polls = 0;
+    until("the end", || {
+        polls += 1;
+        assert!(polled.qpair.process_completions(0).is_err());
+        polled.qpair.has_ended()
+    });
+    assert!(polls > 1 && all_ended(&reads));
+    polled.free();
+    no_faults();
+    world.control("behave silent");
+    world.finish(Some(controller));
+}

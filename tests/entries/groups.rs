@@ -1,7 +1,10 @@
 //! Poll groups: what members share, what they tell, and what they leave alone.
 
 use super::*;
-use spdk_nvme_rdma::host::FailureReason;
+use spdk_nvme_rdma::{
+    host::{Error, FailureReason},
+    transport,
+};
 use spec::Status;
 
 #[test]
@@ -239,5 +242,172 @@ fn t159_s10_synchronous_calls_deliver_nothing_of_others() {
     busy.free();
     group.destroy().unwrap();
     drop((busy, other, group));
+    world.finish(Some(controller));
+}
+
+/// What the CM tells fails the poll, and so does the end of a controller; what a completion tells does not. Either way the callback of the
+/// member comes in a later poll, before all else in it, and in each.
+#[test]
+fn the_disconnected_are_told_of_first_and_in_a_later_poll() {
+    enum By {
+        Event,
+        Completion,
+        Controller,
+    }
+    for by in [By::Event, By::Completion, By::Controller] {
+        let world = World::new();
+        let controllers = [world.controller(), world.controller()];
+        let namespace = world.namespace(&controllers[0]);
+        let group = poll_group();
+        let other = member(&controllers[0], &group, asynchronous(&controllers[0]));
+        let lost = numbered(NUMBER, || member(&controllers[1], &group, asynchronous(&controllers[1])));
+        world.control("misbehave silent");
+        let aborted = world.read_many(&lost, &namespace, 3);
+        let _ = group.process_completions(0, &nobody);
+        match by {
+            By::Event => faults(&format!("cm inject DISCONNECTED on qp {NUMBER}")),
+            By::Completion => faults(&format!("wc recv qp {NUMBER} 1 error RETRY_EXC_ERR")),
+            By::Controller => controllers[1].fail(),
+        }
+        world.control("behave silent");
+        let reads = world.read_many(&other, &namespace, 3);
+        let (mut failed, mut told) = (0, 0);
+        until("the end", || {
+            let had_ended = lost.has_ended();
+            take_order();
+            let here = Count::default();
+            let result = group.process_completions(0, &|qpair| {
+                assert!(Rc::ptr_eq(qpair, &lost));
+                let before = take_order();
+                assert!(before.iter().all(|read| aborted.contains(read)), "{before:?} were told of before");
+                here.up();
+            });
+            failed += u32::from(result.is_err());
+            assert!(had_ended || here.get() == 0 || all_ended(&aborted));
+            told += here.get();
+            told >= 3
+        });
+        assert_eq!(failed, u32::from(!matches!(by, By::Completion)));
+        assert_eq!(told, 3, "once in each poll");
+        // Whoever connects again is not told of.
+        if !matches!(by, By::Controller) {
+            lost.connect().unwrap();
+            until("the connection", || {
+                group.process_completions(0, &|_| panic!("it is connecting")).unwrap();
+                lost.is_connected()
+            });
+        }
+        poll_until(&group, "the reads", || all_ended(&reads));
+        [&lost, &other].into_iter().for_each(|qpair| qpair.free());
+        group.destroy().unwrap();
+        drop((lost, other, group));
+        no_faults();
+        let [first, second] = controllers;
+        detach(&second);
+        drop(second);
+        world.finish(Some(first));
+    }
+}
+
+/// Answers that are there are delivered after those who are told of their end.
+#[test]
+fn completions_come_after_the_disconnected() {
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let group = poll_group();
+    let other = member(&controller, &group, synchronous(&controller));
+    let ended = member(&controller, &group, synchronous(&controller));
+    ended.disconnect();
+    let reads = world.read_many(&other, &namespace, 20);
+    turns(1_000); // answered, not polled
+    take_order();
+    let told = Count::default();
+    let result = group.process_completions(0, &|qpair| {
+        assert!(Rc::ptr_eq(qpair, &ended) && take_order().is_empty());
+        told.up();
+    });
+    assert_eq!((result, told.get()), (Ok(20), 1));
+    assert!(all_ended(&reads));
+    [&ended, &other].into_iter().for_each(|qpair| qpair.free());
+    drop((ended, other));
+    group.destroy().unwrap();
+    drop(group);
+    world.finish(Some(controller));
+}
+
+#[test]
+fn a_poll_without_a_number_delivers_128_of_each_member() {
+    let world = World::with(target::Options { queue_entries: 256, ..target::Options::default() });
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let group = poll_group();
+    let options = IoQpairOptions { queue_size: 256, queue_requests: 256, ..synchronous(&controller) };
+    let members = [0, 1].map(|_| member(&controller, &group, options));
+    let reads: Vec<_> = members.iter().flat_map(|qpair| world.read_many(qpair, &namespace, 200)).collect();
+    turns(10_000); // answered, not polled
+    assert_eq!(group.process_completions(0, &nobody), Ok(256));
+    assert_eq!(group.process_completions(0, &nobody), Ok(144));
+    assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
+    members.iter().for_each(|qpair| qpair.free());
+    drop(members);
+    group.destroy().unwrap();
+    drop(group);
+    world.finish(Some(controller));
+}
+
+/// A queue that cannot be polled is another error than a connection that was lost.
+#[test]
+fn a_queue_that_cannot_be_polled_is_an_io_error() {
+    let world = World::new();
+    let controller = world.controller();
+    let group = poll_group();
+    let qpair = member(&controller, &group, synchronous(&controller));
+    faults("fail ibv_poll_cq 1 EIO");
+    let mut errors = Vec::new();
+    until("the end", || {
+        errors.extend(group.process_completions(0, &nobody).err());
+        qpair.has_ended()
+    });
+    let broken =
+        matches!(&errors[..], [Error::Transport(transport::Error::Verbs(error))] if error.errno == libc::EIO);
+    assert!(broken, "{errors:?}");
+    qpair.free();
+    drop(qpair);
+    group.destroy().unwrap();
+    drop(group);
+    no_faults();
+    world.finish(Some(controller));
+}
+
+/// An attempt to connect again that fails says nothing new of why the qpair is not connected.
+#[test]
+fn a_failed_attempt_leaves_the_reason_that_there_was() {
+    let world = World::new();
+    let controller = world.controller();
+    let polled = Polled::connected(&controller, false, synchronous(&controller));
+    let qpair = &polled.qpair;
+    faults(&format!("cm inject DISCONNECTED on qp {NUMBER}"));
+    until("the end", || qpair.process_completions(0).is_err());
+    no_faults();
+    assert_eq!(qpair.failure_reason(), FailureReason::Remote);
+    world.control("misbehave reject-connections");
+    for _ in 0..2 {
+        assert!(qpair.connect().is_err());
+        assert_eq!(qpair.failure_reason(), FailureReason::Remote);
+    }
+    let first = controller.alloc_io_qpair(synchronous(&controller)).unwrap();
+    assert!(first.connect().is_err());
+    assert_eq!(first.failure_reason(), FailureReason::Unknown, "there was none before");
+    world.control("behave reject-connections");
+    qpair.connect().unwrap();
+    assert_eq!(qpair.failure_reason(), FailureReason::None);
+    qpair.disconnect();
+    world.control("misbehave reject-connections");
+    assert!(qpair.connect().is_err());
+    assert_eq!(qpair.failure_reason(), FailureReason::Unknown);
+    first.free();
+    drop(first);
+    polled.free();
     world.finish(Some(controller));
 }

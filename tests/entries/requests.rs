@@ -1,8 +1,11 @@
 //! Requests: refused, waiting, split, aborted, and those whose work request the device does not take.
 
 use super::{memory::Region, *};
-use spdk_nvme_rdma::host::{Context, FailureReason};
-use spec::{NvmOpcode, Status};
+use spdk_nvme_rdma::{
+    host::{Context, Error, FailureReason},
+    transport::{self, ConnectError},
+};
+use spec::{Completion, NvmOpcode, Status};
 use std::cell::RefCell;
 
 thread_local! {
@@ -126,6 +129,8 @@ fn t109_t110_a_request_that_waited_cannot_be_sent() {
         assert_eq!(ended().len(), 3, "the parts are one transfer");
         assert!(ended().iter().all(|status| *status != Status::SUCCESS), "{:?}", ended());
         if sent_parts == 0 {
+            let never = Status::INTERNAL_ERROR.with_dnr(true);
+            assert!(ended().iter().all(|status| *status == never), "{:?}", ended());
             assert_eq!(count_with(&after, Status::SUCCESS), 3, "what came behind them is sent");
         }
         polled.free();
@@ -243,13 +248,108 @@ fn commands_without_data_have_bounds() {
         (0x1_0000, 0, true),
         (0, 0, false),
         (0x1_0001, 0, false),
-        (1, 1, false),
+        (1, 4, false),
         (1, FUA | 1 << 15, false),
     ] {
         assert_eq!(send(blocks, flags).is_ok(), is_good, "{blocks} blocks, flags {flags:#x}");
         assert_eq!(qpair.requests_in_use(), usize::from(is_good));
         until("the answer", || qpair.process_completions(0).is_ok() && qpair.requests_in_use() == 0);
     }
+    qpair.free();
+    drop(qpair);
+    world.finish(Some(controller));
+}
+
+/// T111: parts of a long transfer are on their way when another one cannot be sent.
+#[test]
+fn t111_the_rest_of_a_transfer_cannot_be_sent() {
+    for dnr in [false, true] {
+        let world = World::with(target::Options { mdts: 1, ..target::Options::default() });
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let polled = Polled::connected(&controller, false, synchronous(&controller));
+        let (first, second) = Region::register_pair();
+        second.unregister();
+        ENDED.take();
+        polled.qpair.set_abort_dnr(dnr);
+        // Parts of 8 KiB: two before the end of what is there.
+        let start = first.end().wrapping_byte_sub(16 << 10);
+        polled.qpair.read(&namespace, start, 0, 64, 0, noting()).unwrap();
+        polled.until("the transfer", |_| !ended().is_empty());
+        assert_eq!(ended(), [Status::INTERNAL_ERROR.with_dnr(dnr)]);
+        assert_eq!(polled.qpair.requests_in_use(), 0);
+        polled.free();
+        world.finish(Some(controller));
+    }
+}
+
+/// What the program says of fused commands is the controller's to judge, also where no data are.
+#[test]
+fn commands_without_data_may_be_fused() {
+    let world = World::new();
+    let controller = world.controller();
+    let namespace = world.namespace(&controller);
+    let qpair = connected(&controller);
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let noted = seen.clone();
+    world.set_liar(move |answer| {
+        if answer.qid != 0 {
+            noted.borrow_mut().push((answer.command.opcode(), answer.command.fuse(), answer.command.cdw12()));
+            answer.completion = Completion::new(answer.qid, answer.command.cid(), Status::SUCCESS);
+        }
+    });
+    ENDED.take();
+    for (opcode, flags) in [(NvmOpcode::VERIFY, 2), (NvmOpcode::WRITE_ZEROES, 0x4000_0002)] {
+        qpair.on_blocks(opcode, &namespace, 3, 5, flags, noting()).unwrap();
+        let wrong = qpair.on_blocks(opcode, &namespace, 3, 5, 4, noting());
+        assert!(wrong.is_err(), "no such flag");
+    }
+    until("the commands", || qpair.process_completions(0).is_ok() && ended().len() == 2);
+    let wanted = [(NvmOpcode::VERIFY.0, 2, 4), (NvmOpcode::WRITE_ZEROES.0, 2, 0x4000_0004)];
+    assert_eq!(seen.take(), wanted);
+    qpair.free();
+    drop((qpair, namespace));
+    world.finish(Some(controller));
+}
+
+/// As many requests as the program asks for, as long as there are command ids for them; a line says where there are fewer.
+#[test]
+fn a_qpair_has_as_many_requests_as_it_is_asked_for() {
+    let most = u32::from(transport::MOST_REQUESTS);
+    for (asked, there) in [(5_000, 5_000), (most, most), (70_000, most)] {
+        let world = World::new();
+        let controller = world.controller();
+        let namespace = world.namespace(&controller);
+        let options = IoQpairOptions { queue_requests: asked, ..synchronous(&controller) };
+        let (qpair, lines) = lines::record(|| controller.alloc_io_qpair(options).unwrap());
+        let told = lines.iter().filter(|(level, _)| *level == tracing::Level::WARN).count();
+        assert_eq!(told, usize::from(asked > there), "{lines:?}");
+        qpair.connect().unwrap();
+        let reads = world.read_many(&qpair, &namespace, there as usize);
+        assert!(!world.try_read(&qpair, &namespace).1, "one more");
+        until("the reads", || qpair.process_completions(0).is_ok() && all_ended(&reads));
+        assert_eq!(count_with(&reads, Status::SUCCESS), reads.len());
+        qpair.free();
+        drop((qpair, namespace));
+        world.finish(Some(controller));
+    }
+}
+
+/// Where the program asks for a larger queue than the controller has, that says no; what it gets by itself is as large as can be.
+#[test]
+fn a_queue_that_is_too_large_is_refused_by_the_controller() {
+    let world = World::with(target::Options { queue_entries: 64, ..target::Options::default() });
+    let controller = world.controller();
+    let defaults = controller.default_io_qpair_options();
+    assert_eq!(defaults.queue_size, 64);
+    let qpair = controller.alloc_io_qpair(defaults).unwrap();
+    qpair.connect().unwrap();
+    qpair.free();
+    let larger = IoQpairOptions { queue_size: 65, ..defaults };
+    let qpair = controller.alloc_io_qpair(larger).unwrap();
+    let refused = qpair.connect();
+    let invalid = ConnectError::Status(Status::CONNECT_INVALID_PARAMETERS.with_dnr(true));
+    assert_eq!(refused, Err(Error::Transport(transport::Error::Connect(invalid))));
     qpair.free();
     drop(qpair);
     world.finish(Some(controller));

@@ -225,8 +225,10 @@ impl Program {
             return;
         }
         let Some(controller) = self.controller(self.storm.roll(PAIRS)) else { return };
+        let queue_size: u32 = self.storm.dice.pick(&[2, 4, 16, 64, 5000]);
         let options = IoQpairOptions {
-            queue_size: self.storm.dice.pick(&[2, 4, 16, 64, 5000]),
+            // A larger one than the controller has would be refused.
+            queue_size: queue_size.min(controller.default_io_qpair_options().queue_size),
             queue_requests: self.storm.dice.pick(&[1, 8, 64, 9000]),
             delay_cmd_submit: self.storm.once_in(2),
             async_mode: self.storm.once_in(2),
@@ -368,7 +370,7 @@ impl Program {
 
     fn submit_to(&self, found: &Place) -> bool {
         let Some(namespace) = found.controller.namespace(1) else { return false };
-        let requests = found.qpair.options().queue_requests.min(4095);
+        let requests = found.qpair.options().queue_requests.min(transport::MOST_REQUESTS.into());
         let shape = self.storm.shape(self.world.buffer(), requests);
         let connected = found.qpair.is_connected();
         let number = self.storm.submit(found.life, &shape);
@@ -386,6 +388,8 @@ impl Program {
             Error::Transport(transport::Error::NotRegistered { .. }) => Refusal::BadMemory,
             error => panic!("no answer to a submission: {error}"),
         });
+        // A submission may find that the controller's association has ended, and end the connection.
+        let connected = connected && (result.is_ok() || found.qpair.is_connected());
         self.storm.submitted(number, &shape, connected, result);
         result.is_ok()
     }
@@ -393,7 +397,9 @@ impl Program {
     fn poll(&self, place: usize) {
         let Some(found) = self.qpair(place) else { return };
         let most = self.storm.roll(5) as u32;
-        let polled = self.storm.call("process_completions", NONE, || found.qpair.process_completions(most));
+        // One that is not in asynchronous mode is brought to its end within the poll that finds it lost.
+        let time = if found.qpair.options().async_mode { NONE } else { DISCONNECT };
+        let polled = self.storm.call("process_completions", time, || found.qpair.process_completions(most));
         if polled.is_err() && found.qpair.has_ended() {
             // It need not be polled any more: all that was due was told, whatever the budget (T108).
             self.storm.owes_nothing(found.life);

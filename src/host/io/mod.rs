@@ -63,6 +63,18 @@ pub enum Standing {
     Freed,
 }
 
+impl Standing {
+    /// Of a qpair that was not freed.
+    pub(super) fn of(qpair: &Qpair) -> Self {
+        match () {
+            () if qpair.is_connected() => Self::Connected,
+            () if qpair.is_at_rest() => Self::Disconnected,
+            () if qpair.is_draining() => Self::Disconnecting,
+            () => Self::Connecting,
+        }
+    }
+}
+
 /// What a namespace command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transfer {
@@ -93,6 +105,10 @@ const WRONG_FLAGS: &str = "I/O flags outside of command dword 12, bits 31:16";
 
 impl IoQpair {
     pub(super) fn new(qpair: Rc<Qpair>, shared: Arc<Shared>, options: IoQpairOptions) -> Rc<Self> {
+        let (asked, there) = (options.queue_requests, qpair.request_count());
+        if asked > there {
+            tracing::warn!("{}: has {there} requests, not {asked}: a queue can have no more", qpair.label());
+        }
         Rc::new(Self {
             wire: qpair.wire().clone(),
             seen: Seen::nothing(),
@@ -250,13 +266,7 @@ impl IoQpair {
 
     /// Where it stands.
     pub fn standing(&self) -> Standing {
-        match () {
-            () if self.is_freed() => Standing::Freed,
-            () if self.is_connected() => Standing::Connected,
-            () if self.qpair.is_at_rest() => Standing::Disconnected,
-            () if self.qpair.is_draining() => Standing::Disconnecting,
-            () => Standing::Connecting,
-        }
+        if self.is_freed() { Standing::Freed } else { Standing::of(&self.qpair) }
     }
 
     /// Whether there was a connection, or an attempt, and it is over.
@@ -275,14 +285,29 @@ impl IoQpair {
     }
 
     /// Runs the callbacks of at most `most` finished requests (0: no limit); returns how many ran. An error says
-    /// that the qpair is not connected; callbacks of aborted requests ran nevertheless.
+    /// that the qpair is not connected; callbacks of aborted requests ran nevertheless. A qpair whose connection is on its way to its end
+    /// is brought there within the call; in asynchronous mode polls go on with that and return 0 until it is over, unless the controller
+    /// has failed.
     pub fn process_completions(&self, most: u32) -> Result<u32, Error> {
         self.notice_changes();
         let polled = self.qpair.process_completions(most);
         if self.qpair.is_watched() {
             self.tell_late();
         }
-        Ok(polled?)
+        match polled {
+            Err(_) if self.qpair.is_draining() && !self.is_freed() => self.poll_draining(),
+            polled => Ok(polled?),
+        }
+    }
+
+    #[cold]
+    fn poll_draining(&self) -> Result<u32, Error> {
+        if !self.options.async_mode {
+            self.finish();
+        } else if !self.shared.has_failed() {
+            return Ok(0);
+        }
+        Err(transport::Error::NotConnected.into())
     }
 
     /// As [`IoQpair::process_completions`], for when there is nothing but completions. None if there is something else, or may
@@ -353,6 +378,7 @@ impl IoQpair {
 
     /// Sends a command that the caller has built, with the data that the payload names.
     pub fn submit(&self, command: Command, payload: Payload, context: Context) -> Result<(), Error> {
+        self.notice_changes();
         Ok(self.qpair.submit(&command, payload, Completer::Upcall(context))?)
     }
 
@@ -366,12 +392,10 @@ impl IoQpair {
         context: Context,
     ) -> Result<(), Error> {
         let Some(mut data) = data else { return self.submit(command, Payload::None, context) };
+        self.notice_changes();
         let cut = Source::new(&mut data).cut(length, 1, self.most_pieces())?;
         if cut.length < length {
-            let most = self.most_pieces();
-            return Err(Error::InvalidArgument(format!(
-                "data in more than the {most} pieces of one command"
-            )));
+            return Err(transport::Error::TooManyPieces(self.most_pieces()).into());
         }
         self.submit_pieces(&command, &cut.pieces, Completer::Upcall(context))
     }
@@ -387,6 +411,8 @@ impl IoQpair {
     ) -> Result<(), Error> {
         let most = self.shared.largest_transfer();
         if !self.has_seen(name) {
+            // What is new of the controller is the same for commands from here on as for those that the next poll finds.
+            self.notice_changes();
             self.look_at(name, namespace, most);
         }
         let invalid = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
@@ -467,14 +493,15 @@ impl IoQpair {
             let text = format!("{blocks} blocks, of 1 to 65,536 that one command can have");
             return Err(Error::InvalidArgument(text));
         }
-        if flags & !IO_FLAGS != 0 {
+        if flags & !(IO_FLAGS | FUSE) != 0 {
             return Err(Error::InvalidArgument(String::from(WRONG_FLAGS)));
         }
         let mut command = Command::new(opcode.0);
         command.set_nsid(namespace.id());
         command.set_lba(lba);
         command.set_block_count(blocks);
-        command.set_io_flags(flags);
+        command.set_io_flags(flags & IO_FLAGS);
+        command.set_fuse((flags & FUSE) as u8);
         self.submit(command, Payload::None, context)
     }
 

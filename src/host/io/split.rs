@@ -117,7 +117,8 @@ impl IoQpair {
                     // Parts are on their way, so the transfer was accepted: it ends as failed once they are
                     // done (T111).
                     tracing::error!("{}: part of a long transfer: {error}", self.qpair.label());
-                    let never_sent = Completion::new(self.id(), 0, Status::INTERNAL_ERROR);
+                    let status = Status::INTERNAL_ERROR.with_dnr(self.qpair.abort_dnr());
+                    let never_sent = Completion::new(self.id(), 0, status);
                     self.qpair.parts_ended(split, count - sent, &never_sent);
                     return Ok(());
                 }

@@ -29,6 +29,19 @@ const REJECT_STALE: i32 = 10;
 /// CM REJECTED status: the peer's program rejected, with private data (code 28).
 const REJECT_CONSUMER: i32 = 28;
 
+/// How a poll found that a live connection is live no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Loss {
+    /// It is live, or was not.
+    None,
+    /// By what the CM told, or by what was noticed on this side.
+    Told,
+    /// By a completion, or what could not be posted.
+    Completion,
+    /// Its completion queue cannot be polled.
+    Queue,
+}
+
 impl Qpair {
     /// Begins to connect. The result of the attempt shows in the state: poll until it is live or at rest.
     pub fn connect(&self) -> Result<(), Error> {
@@ -52,6 +65,7 @@ impl Qpair {
                 error => Error::Connect(as_connect_error(&error)),
             }
         })?;
+        self.reason_before.set(self.failure_reason());
         self.apply(Event::Connect(Box::new(resolver)));
         self.connect_result().unwrap_or(Ok(()))
     }
@@ -160,43 +174,47 @@ impl Qpair {
 
     /// Sees to what is neither submission nor completion: CM events, faults, deadlines, draining.
     #[inline]
-    pub fn progress(&self, now: Moment) {
+    pub(in crate::transport) fn progress(&self, now: Moment) -> Loss {
         self.finish_held(now);
         let look = if self.is_connected() {
             now.has_reached(self.next_cm_look.get())
         } else {
             self.with(|state| !matches!(state, State::Idle | State::Disconnected(_) | State::Building))
         };
-        if look || self.wire.is_faulty() {
-            self.progress_slowly(now);
-        }
+        if look || self.wire.is_faulty() { self.progress_slowly(now) } else { Loss::None }
     }
 
     /// As [`Qpair::progress`], for a live member of a group: its events are found by the group.
-    pub(in crate::transport) fn progress_without_look(&self, now: Moment) {
-        if self.wire.is_faulty() {
-            self.progress_slowly(now);
-        }
+    pub(in crate::transport) fn progress_without_look(&self, now: Moment) -> Loss {
+        if self.wire.is_faulty() { self.progress_slowly(now) } else { Loss::None }
     }
 
     /// A CM event waits.
-    pub(in crate::transport) fn look_for_events(&self, now: Moment) {
-        self.progress_slowly(now);
+    pub(in crate::transport) fn look_for_events(&self, now: Moment) -> Loss {
+        self.progress_slowly(now)
     }
 
     /// What was heard comes first: an answer that is there, then the CM's events, which know the peer's reason, then
-    /// faults, then deadlines.
+    /// faults, then deadlines. How a live connection ended in that.
     #[cold]
-    pub(super) fn progress_slowly(&self, now: Moment) {
+    pub(super) fn progress_slowly(&self, now: Moment) -> Loss {
+        let was_live = self.is_connected();
         // What was not there when the poll accounted for completions waits for the next poll.
         let fault = self.with(|state| connection(state).and_then(|_| self.wire.fault()));
         self.hear_connect_answer();
         self.read_cm_events();
         self.next_cm_look.set(now.after(CM_INTERVAL));
+        let is_live = self.is_connected();
         if let Some(fault) = fault {
             self.fault_ended_connection(fault);
         }
         self.check_deadline(now);
+        match fault {
+            _ if !was_live || self.is_connected() => Loss::None,
+            Some(Fault::Poll(_)) if is_live => Loss::Queue,
+            Some(_) if is_live => Loss::Completion,
+            _ => Loss::Told,
+        }
     }
 
     fn hear_connect_answer(&self) {

@@ -28,6 +28,7 @@ impl Slots {
             }
         }
         self.injections.set(injection)?;
+        self.looks.set(true);
         self.shut();
         Ok(())
     }
@@ -130,8 +131,7 @@ impl Slots {
     }
 
     /// What the program hears of a finished request that has not been given out yet: its completion, or an injected error.
-    #[inline(always)]
-    pub(in crate::transport) fn injected(&self, completion: &Completion) -> Completion {
+    pub(super) fn injected(&self, completion: &Completion) -> Completion {
         if self.injections.any() && completion.is_success() {
             self.as_injected(completion)
         } else {
@@ -139,8 +139,6 @@ impl Slots {
         }
     }
 
-    #[cold]
-    #[inline(never)]
     fn as_injected(&self, completion: &Completion) -> Completion {
         let index = u32::from(completion.cid()) & self.mask;
         let slot = self.queue.slot(index).filter(|_| index != self.connect_slot());

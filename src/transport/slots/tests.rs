@@ -1,8 +1,11 @@
 //! The slots of one qpair without a device: what a SEND, a response and an end do to them, and the account of room.
 
 use super::*;
-use crate::{memory, transport::completer::tell_nobody};
-use std::cell::RefCell;
+use crate::{
+    memory,
+    transport::{MOST_REQUESTS, completer::tell_nobody},
+};
+use std::{cell::RefCell, rc::Weak};
 
 fn slots(count: u16) -> Slots {
     let memory = Memory::new(Slots::memory_for(count)).unwrap();
@@ -73,7 +76,7 @@ fn t11_a_slot_is_free_only_after_its_send_and_its_response() {
 
 #[test]
 fn h10_a_response_with_a_bad_command_id_is_refused() {
-    for count in [1, 3, 4, 127, 128, 1023, 4095] {
+    for count in [1, 3, 4, 127, 128, 1023, 4095, MOST_REQUESTS] {
         let slots = open(count);
         let (slot, id) = outstanding(&slots).unwrap();
         assert_eq!(answer(&slots, 0xffff), Err(BadCommandId::OutOfRange(0xffff)), "{count}");
@@ -96,9 +99,76 @@ fn h10_a_response_with_a_bad_command_id_is_refused() {
     }
 }
 
+type Heard = Rc<RefCell<Vec<(u16, Status)>>>;
+
+struct Listener(Heard);
+
+impl FailureListener for Listener {
+    fn hear(&self, failure: Failure<'_>) {
+        match failure {
+            Failure::Command(command, completion) => {
+                self.0.borrow_mut().push((command.cid(), completion.status()));
+            }
+            Failure::Others(count) => panic!("{count} others"),
+        }
+    }
+}
+
+/// Whoever sent it is told by the function that it gave, whether somebody listens or not; success and error may come in either order.
+#[test]
+fn an_error_is_told_of_beside_and_ends_as_it_would_without() {
+    clock::test_clock::install();
+    for (listens, response_first) in [(false, false), (false, true), (true, false), (true, true)] {
+        let slots = open(2);
+        let told = Heard::default();
+        let listener = Rc::new(Listener(told.clone()));
+        if listens {
+            let listener: Weak<dyn FailureListener> = Rc::downgrade(&listener) as _;
+            slots.listen_to_failures(Some(listener));
+        }
+        let (failing, failing_id) = outstanding(&slots).unwrap();
+        let fine = outstanding(&slots).unwrap();
+        complete(&slots, fine);
+        let [low, high] = words(Completion::new(1, failing_id, Status::INVALID_FIELD));
+        if !response_first {
+            assert!(slots.sent(failing));
+        }
+        assert!(!slots.answered(low, high), "an error goes no short way");
+        assert_eq!(slots.answered_otherwise(low, high), Ok(()));
+        if response_first {
+            assert!(slots.sent(failing));
+        }
+        assert!(!slots.answered(low, high));
+        assert!(slots.answered_otherwise(low, high).is_err(), "twice");
+        let first = slots.take_finished().unwrap();
+        assert_eq!((first.context.function, first.completion.cid()), (tell_nobody as *const (), fine.1));
+        let second = slots.take_finished().unwrap();
+        assert_eq!(
+            (second.completion.cid(), second.completion.status()),
+            (failing_id, Status::INVALID_FIELD)
+        );
+        assert_eq!(second.context.function.is_null(), listens);
+        if listens {
+            assert_eq!(slots.looked_at(&second.completion), second.completion);
+            let Otherwise::Ends(Ending { told: Told::Upcall(context), held: None }) =
+                slots.otherwise(failing_id)
+            else {
+                panic!("the function is gone");
+            };
+            assert_eq!(context.function, tell_nobody as *const ());
+        }
+        assert_eq!(told.take(), vec![(failing_id, Status::INVALID_FIELD); usize::from(listens)]);
+        assert!(!slots.looks.get() && slots.has_nothing_beside());
+        assert_eq!(slots.in_use(), 0);
+        assert!(
+            outstanding(&slots).is_some() && outstanding(&slots).is_some() && outstanding(&slots).is_none()
+        );
+    }
+}
+
 #[test]
 fn no_command_id_is_the_reserved_one() {
-    for count in [1, 2, 3, 4095] {
+    for count in [1, 2, 3, 4095, MOST_REQUESTS] {
         let slots = open(count);
         for _ in 0..3 * 65536_u32 / u32::from(count) {
             let slot = slots.connect().unwrap();

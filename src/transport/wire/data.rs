@@ -10,11 +10,12 @@
 use super::{Piece, Wire};
 use crate::{
     memory::{Covered, Held, Keys, Lack, Lent, Pool, program},
+    repeated::{Line, Repeated},
     transport::{Error, PIECES, completer::Payload, device::DeviceShare, slots::Place},
 };
 use arrayvec::ArrayVec;
 use spec::{Command, Completion, Sgl, Status, opcode::DataTransfer};
-use std::rc::Rc;
+use std::{fmt::Display, rc::Rc};
 use verbs::{Access, Segment};
 
 /// From so many bytes on memory is registered for the length of a request rather than copied: a registration costs some
@@ -104,8 +105,9 @@ impl Wire {
                 self.reach(device, self.slots.index(slot), DataTransfer::of(command.opcode()), &pieces)
             }
             Payload::Row { pieces } => {
-                if pieces > self.room_for_descriptors() {
-                    return Err(Error::TooManyPieces(pieces));
+                let room = self.room_for_descriptors();
+                if pieces > room {
+                    return Err(Error::TooManyPieces(room));
                 }
                 let slot = self.slots.index(slot);
                 let pieces = self.rows.pieces(slot, pieces)?;
@@ -128,7 +130,7 @@ impl Wire {
                 return self.reach_otherwise(device, slot, direction, pieces);
             };
             let part = part_of(device, *piece, keys, direction)?;
-            parts.try_push(part).map_err(|_| Error::TooManyPieces(pieces.len() as u32))?;
+            parts.try_push(part).map_err(|_| Error::TooManyPieces(PIECES as u32))?;
         }
         self.count(|ways| &mut ways.in_place);
         self.describe(device, slot, direction, &parts, None)
@@ -306,7 +308,7 @@ impl Wire {
             Lack::InUse => Error::NoBuffers,
             Lack::TooLong => refused.clone(),
             Lack::Refused(error) => {
-                tracing::error!("memory for {bytes} bytes of data that are not registered: {error}");
+                complain_of_lack(bytes, &error);
                 refused.clone()
             }
         })?;
@@ -336,6 +338,25 @@ impl Wire {
     }
 }
 
+/// Data that were not registered and for which there was no memory, and such as could not be copied to where the program wants them.
+static LACKING: Repeated = Repeated::new();
+static LOST: Repeated = Repeated::new();
+
+#[cold]
+fn complain_of_lack(bytes: usize, error: &dyn Display) {
+    complain(&LACKING, &format_args!("memory for {bytes} bytes of data that are not registered: {error}"));
+}
+
+/// Says what may be the same for each command, until the device or the program is another.
+#[cold]
+fn complain(repeated: &Repeated, what: &dyn Display) {
+    match repeated.next() {
+        Line::None => {}
+        Line::Plain => tracing::error!("{what}"),
+        Line::Sum(nth) => tracing::error!("{what} ({nth} times so far)"),
+    }
+}
+
 /// What a request held is given up: its data, if some were to be copied, are where the program wants them before it is told. What it
 /// hears then.
 #[cold]
@@ -343,7 +364,7 @@ pub(super) fn given_back(held: Held, completion: Completion) -> Completion {
     match held.end(completion.is_success()) {
         Ok(()) => completion,
         Err(error) => {
-            tracing::error!("{error}");
+            complain(&LOST, &error);
             completion.with_status(Status::DATA_TRANSFER_ERROR)
         }
     }
