@@ -3,7 +3,7 @@
 //! What must hold: each is taken from its count once, when a request is held back or when a success becomes an error; nothing is
 //! borrowed while somebody is called.
 
-use super::Error;
+use super::{Error, seldom::Seldom};
 use spec::Status;
 use std::{cell::Cell, time::Duration};
 
@@ -24,7 +24,7 @@ pub struct Injection {
 #[derive(Default)]
 pub(super) struct Injections {
     any: Cell<bool>,
-    all: Cell<Vec<Injection>>,
+    all: Seldom<Injection>,
 }
 
 impl Injections {
@@ -77,10 +77,8 @@ impl Injections {
     }
 
     fn with<T>(&self, use_all: impl FnOnce(&mut Vec<Injection>) -> T) -> T {
-        let mut all = self.all.take();
-        let result = use_all(&mut all);
-        self.any.set(!all.is_empty());
-        self.all.set(all);
+        let result = self.all.with(use_all);
+        self.any.set(self.all.any());
         result
     }
 }

@@ -23,6 +23,7 @@ mod poll_group;
 mod poller;
 mod qpair;
 mod rows;
+mod seldom;
 mod slots;
 mod srq;
 mod state;

@@ -31,6 +31,7 @@ use super::{
     Error,
     completer::{Completer, Context, Payload},
     injections::{Injection, Injections},
+    seldom::Seldom,
     token::Token,
 };
 use crate::clock::{self, Moment};
@@ -163,7 +164,7 @@ pub(super) struct Slots {
     /// While there are some the gate stays shut, too.
     injections: Injections,
     /// The requests that are not sent because of them.
-    held: Cell<Vec<Held>>,
+    held: Seldom<Held>,
     has_held: Cell<bool>,
     /// Room to bring aborted requests in order, so that an end allocates nothing.
     scratch: Cell<Vec<u16>>,
@@ -219,7 +220,7 @@ impl Slots {
             failures: Failures::default(),
             looks: Cell::new(false),
             injections: Injections::default(),
-            held: Cell::default(),
+            held: Seldom::default(),
             has_held: Cell::new(false),
             scratch: Cell::new(scratch),
             queue_id,

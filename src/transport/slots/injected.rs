@@ -68,10 +68,8 @@ impl Slots {
     }
 
     fn with_held<T>(&self, use_held: impl FnOnce(&mut Vec<Held>) -> T) -> T {
-        let mut held = self.held.take();
-        let result = use_held(&mut held);
-        self.has_held.set(!held.is_empty());
-        self.held.set(held);
+        let result = self.held.with(use_held);
+        self.has_held.set(self.held.any());
         result
     }
 
