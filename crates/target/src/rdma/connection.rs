@@ -305,9 +305,9 @@ impl Connection {
                 }
             }
             Token::Response(index) => {
-                let slot = self.slots.get_mut(index).ok_or(Failure::Token)?;
-                slot.posted = slot.posted.checked_sub(1).ok_or(Failure::Token)?;
-                self.slots.release(index);
+                if !self.slots.response_completed(index) {
+                    return Err(Failure::Token);
+                }
                 if self.closes_after == Some(index) {
                     self.close(turn.core, turn.now);
                     return Ok(());
@@ -608,6 +608,7 @@ impl Connection {
         if let Some(qp) = &self.qp {
             qp.post_receives(&self.io.receives)?;
             qp.post_sends(&self.io.sends)?;
+            self.slots.end_round();
         }
         Ok(())
     }

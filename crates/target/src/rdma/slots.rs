@@ -9,6 +9,7 @@
 //! yet waits for reads before it or has its own work request under way, whose completion brings it on. So every transfer
 //! ends, however few spare ones there are.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -131,8 +132,10 @@ pub(super) struct Slot {
     pub is_io: bool,
     /// Work requests posted and not completed.
     pub posted: u16,
-    /// The slot's own work request for data is one of them.
-    own_posted: bool,
+    /// The round in which the slot's own work request for data was pushed, if it is one of them.
+    own_posted: Option<u64>,
+    /// The same of its response.
+    response: Option<u64>,
     /// The data that is not posted yet.
     transfer: Transfer,
     /// The slot's response work request carries an invalidation.
@@ -160,9 +163,12 @@ pub(super) struct Part {
 pub(super) struct Slots {
     slots: Vec<Slot>,
     free: Vec<usize>,
-    /// For each spare work request the slot that it is posted for.
-    spares: Vec<Option<usize>>,
+    /// For each spare work request the slot that it is posted for, and the round in which it was pushed.
+    spares: Vec<Option<(usize, u64)>>,
     free_spares: Vec<usize>,
+    /// What is pushed in a round is posted at its end, and can complete only then. A device that completes a work request twice would
+    /// otherwise make it free while it waits to be posted again.
+    round: Cell<u64>,
 }
 
 impl Slots {
@@ -172,7 +178,8 @@ impl Slots {
             cid: 0,
             is_io: false,
             posted: 0,
-            own_posted: false,
+            own_posted: None,
+            response: None,
             transfer: Transfer::default(),
             invalidates: false,
             buffer: None,
@@ -185,6 +192,7 @@ impl Slots {
             free: (0..count).rev().collect(),
             spares: vec![None; spares],
             free_spares: (0..spares).rev().collect(),
+            round: Cell::new(0),
         }
     }
 
@@ -194,6 +202,16 @@ impl Slots {
 
     pub(super) fn take(&mut self) -> Option<usize> {
         self.free.pop()
+    }
+
+    /// What was pushed so far is posted.
+    pub(super) fn end_round(&self) {
+        self.round.set(self.round.get().wrapping_add(1));
+    }
+
+    /// Whether what was pushed in that round may have completed.
+    fn is_out(&self, pushed: Option<u64>) -> bool {
+        pushed.is_some_and(|round| round != self.round.get())
     }
 
     /// A command takes its slot.
@@ -209,6 +227,7 @@ impl Slots {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.stage = Stage::Free;
             slot.posted = 0;
+            slot.response = None;
             slot.kept = None;
             slot.store = None;
             slot.invalidate_later = None;
@@ -284,16 +303,20 @@ impl Slots {
     /// The next part of the slot's data, which is to be posted now. None if all is posted, or if there is no work request
     /// for it before one of the slot's own has completed.
     pub(super) fn next_part(&mut self, index: usize) -> Option<Part> {
+        let round = self.round.get();
         let slot = self.slots.get_mut(index).filter(|slot| !slot.transfer.is_done())?;
-        let token =
-            if slot.own_posted { Token::Spare(*self.free_spares.last()?) } else { Token::Data(index) };
+        let token = if slot.own_posted.is_some() {
+            Token::Spare(*self.free_spares.last()?)
+        } else {
+            Token::Data(index)
+        };
         let (local, remote) = slot.transfer.next()?;
         match token {
             Token::Spare(spare) => {
                 self.free_spares.pop();
-                *self.spares.get_mut(spare)? = Some(index);
+                *self.spares.get_mut(spare)? = Some((index, round));
             }
-            _ => slot.own_posted = true,
+            _ => slot.own_posted = Some(round),
         }
         slot.posted = slot.posted.saturating_add(1);
         Some(Part { token, local, remote })
@@ -301,26 +324,43 @@ impl Slots {
 
     /// One of the work requests for data has completed: the slot that it was for. None if it was not posted.
     pub(super) fn part_completed(&mut self, token: Token) -> Option<usize> {
-        let index = match token {
-            Token::Data(index) => index,
-            Token::Spare(spare) => self.spares.get_mut(spare)?.take()?,
+        let (index, pushed) = match token {
+            Token::Data(index) => (index, self.slots.get(index)?.own_posted),
+            Token::Spare(spare) => (*self.spares.get(spare)?).map(|(index, round)| (index, Some(round)))?,
             _ => return None,
         };
-        let slot = self.slots.get_mut(index)?;
-        match token {
-            Token::Spare(spare) => self.free_spares.push(spare),
-            _ if std::mem::take(&mut slot.own_posted) => {}
-            _ => return None,
+        if !self.is_out(pushed) {
+            return None;
         }
+        let slot = self.slots.get_mut(index)?;
         slot.posted = slot.posted.checked_sub(1)?;
+        match token {
+            Token::Spare(spare) => {
+                self.spares.get_mut(spare)?.take();
+                self.free_spares.push(spare);
+            }
+            _ => slot.own_posted = None,
+        }
         Some(index)
     }
 
-    /// The slot's response is posted.
+    /// The slot's response is pushed.
     pub(super) fn response_posted(&mut self, index: usize) {
+        let round = self.round.get();
         if let Some(slot) = self.slots.get_mut(index) {
             slot.posted = slot.posted.saturating_add(1);
+            slot.response = Some(round);
         }
+    }
+
+    /// A response has completed: its slot is free. False if it was not posted.
+    #[must_use]
+    pub(super) fn response_completed(&mut self, index: usize) -> bool {
+        let is_out = self.slots.get(index).is_some_and(|slot| self.is_out(slot.response));
+        if is_out {
+            self.release(index);
+        }
+        is_out
     }
 
     /// Whether the slot's response work request must be rewritten: it invalidates a key, or did so the last time.
@@ -367,8 +407,37 @@ mod tests {
         Transfer::new(Segment { address: 0, length: pieces as u32, local_key: 0 }, remote)
     }
 
+    /// The next part is posted.
     fn next(slots: &mut Slots, slot: usize) -> Option<Token> {
-        slots.next_part(slot).map(|part| part.token)
+        let token = slots.next_part(slot).map(|part| part.token);
+        slots.end_round();
+        token
+    }
+
+    #[test]
+    fn what_waits_to_be_posted_has_not_completed() {
+        let mut slots = Slots::new(1, 1);
+        slots.set_transfer(0, transfer(4));
+        for _ in 0..2 {
+            assert_eq!(next(&mut slots, 0), Some(Token::Data(0)));
+            assert_eq!(next(&mut slots, 0), Some(Token::Spare(0)));
+            for token in [Token::Data(0), Token::Spare(0)] {
+                assert_eq!(slots.part_completed(token), Some(0));
+                assert_eq!(slots.part_completed(token), None, "{token:?} once more");
+            }
+        }
+        // Pushed again, in the poll in which they completed.
+        slots.set_transfer(0, transfer(2));
+        let pushed = [slots.next_part(0), slots.next_part(0)].map(|part| part.unwrap().token);
+        for token in pushed {
+            assert_eq!(slots.part_completed(token), None, "{token:?} once more");
+        }
+        slots.end_round();
+        assert_eq!(pushed.map(|token| slots.part_completed(token)), [Some(0); 2]);
+        slots.response_posted(0);
+        assert!(!slots.response_completed(0));
+        slots.end_round();
+        assert!(slots.response_completed(0) && !slots.response_completed(0));
     }
 
     #[test]
