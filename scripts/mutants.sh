@@ -4,7 +4,7 @@
 # cargo mutants, to run some of them:
 #
 #	scripts/mutants.sh --re src/transport/slots.rs
-#	CAUGHT=90 scripts/mutants.sh --file "src/host/**/*.rs" --file "src/abi/**/*.rs" --shard 1/40 --sharding round-robin
+#	CAUGHT=90 scripts/mutants.sh -e "src/transport/**" -e "src/memory/**" -e "crates/**" --shard 1/40 --sharding round-robin
 #	scripts/mutants.sh --list
 #
 # JOBS mutants at a time (1), each with a copy of the tree in TMPDIR (--in-place has none, and must not be killed by force).

@@ -32,6 +32,7 @@ mod shared;
 mod summary;
 mod task;
 mod timeouts;
+mod turn;
 mod work;
 
 pub use crate::transport::{

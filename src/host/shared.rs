@@ -5,7 +5,7 @@
 //! is gone *before* its end is counted, and a qpair reads the count *before* the association, so that none connects with an association
 //! whose end it does not notice.
 
-use super::{graveyard::Graveyard, timeouts::Watch};
+use super::{graveyard::Graveyard, timeouts::Watch, turn::Turns};
 use crate::transport::Association;
 use parking_lot::Mutex;
 use std::sync::{
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     most_pieces: AtomicU32,
     association: Mutex<Availability>,
     graveyard: Graveyard,
+    turns: Turns,
 }
 
 /// Whether an I/O qpair can connect.
@@ -64,7 +65,13 @@ impl Shared {
             most_pieces: AtomicU32::new(1),
             association: Mutex::new(Availability::NotThere),
             graveyard: Graveyard::new(),
+            turns: Turns::default(),
         })
+    }
+
+    /// Whose turn it is to connect a queue pair synchronously.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// How often its association has ended. A qpair that was connected before the last of these ends at its next poll.

@@ -476,6 +476,27 @@ fn f20_a_qpair_moves_from_thread_to_thread() {
 }
 
 /// The environment's clock is one for all threads, as exactly as deadlines need it: to a millisecond.
+/// Synchronous connects of one controller's qpairs go one after the other, so that each has its deadline for itself: where each message
+/// of a connection manager is late, all together take as long as one by one.
+#[test]
+fn f20_synchronous_connects_take_turns() {
+    const THREADS: u32 = 3;
+    const LATE: Duration = Duration::from_millis(50);
+    let world = World::new();
+    softverbs::control(&format!("delay cm rx {}ms", LATE.as_millis())).unwrap();
+    let begin = Instant::now();
+    let qpairs: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| world.alloc())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let took = begin.elapsed();
+    softverbs::control("delay off").unwrap();
+    // A request, and the answer to it.
+    assert!(took >= THREADS * 2 * LATE, "{took:?}");
+    qpairs.into_iter().for_each(|qpair| world.free(qpair));
+    world.finish();
+}
+
 #[test]
 fn f20_the_clock_is_the_same_on_all_threads() {
     // SAFETY: as env.h describes it.

@@ -182,6 +182,8 @@ impl IoQpair {
 
     /// As [`IoQpair::connect`], and asks at each turn of the wait whether the attempt is to be given up.
     pub fn connect_unless(&self, give_up: &dyn Fn() -> bool) -> Result<(), Error> {
+        let waits = !self.options.async_mode;
+        let _turn = waits.then(|| self.shared.turns().wait_for(give_up)).flatten();
         if self.freed.get() {
             return Err(Error::ControllerFailed);
         }
@@ -199,7 +201,7 @@ impl IoQpair {
             Err(error) => return Err(error.into()),
         }
         self.qpair.connect()?;
-        if !self.options.async_mode {
+        if waits {
             self.qpair.wait_until_connected(give_up)?;
         }
         Ok(())
