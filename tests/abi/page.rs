@@ -36,6 +36,8 @@ What behaves otherwise than in SPDK, on purpose:
 - a controller that does not answer a Keep Alive within its timeout is given up, once the timeout callback has heard of it; while one is brought up
   it gets its Keep Alives, too;
 - an Asynchronous Event Request that fails is sent again, but no more than eight in a second;
+- requests for events go out even where the controller has refused to be told which;
+- a reset asks for the Keep Alive Timeout that the program wanted, not for the one that the controller granted before;
 - a namespace that cannot be identified is left out with a line, whatever the error, where some errors cost SPDK the controller;
 - a controller that is detached has two minutes to shut down at most, however much more it claims (RTD3E);
 - a controller that reports a fatal status (CSTS.CFS) while it is enabled is given up at once, and not after CAP.TO;
