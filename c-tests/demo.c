@@ -512,11 +512,10 @@ static bool stream_open(struct stream *stream, struct spdk_nvme_ctrlr *ctrlr, st
 	}
 	spdk_nvme_ctrlr_get_default_io_qpair_opts(ctrlr, &qpair_options, sizeof(qpair_options));
 	if (qpair_options.io_queue_size <= options->depth) {
-		/* A queue of N entries holds N - 1 commands. */
-		qpair_options.io_queue_size = options->depth + 1;
+		qpair_options.io_queue_size = queue_entries(ctrlr, options->depth);
 	}
-	if (qpair_options.io_queue_requests < qpair_options.io_queue_size) {
-		qpair_options.io_queue_requests = qpair_options.io_queue_size;
+	if (qpair_options.io_queue_requests <= options->depth) {
+		qpair_options.io_queue_requests = options->depth + 1;
 	}
 	/* In a group: made first, added, then connected. */
 	qpair_options.create_only = stream->group != NULL;

@@ -129,7 +129,7 @@ static void depth_of(uint32_t depth)
 	double deadline = deadline_in(STEP_SECONDS);
 
 	spdk_nvme_ctrlr_get_default_io_qpair_opts(g_session.ctrlr, &opts, sizeof(opts));
-	opts.io_queue_size = depth + 1 < 2 ? 2 : depth + 1;
+	opts.io_queue_size = queue_entries(g_session.ctrlr, depth);
 	opts.io_queue_requests = depth;
 	qpair = spdk_nvme_ctrlr_alloc_io_qpair(g_session.ctrlr, &opts, sizeof(opts));
 	REQUIRE(qpair != NULL);

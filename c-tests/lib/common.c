@@ -206,3 +206,11 @@ const char *binary_size(double bytes)
 	snprintf(text, size, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
 	return text;
 }
+
+uint32_t queue_entries(struct spdk_nvme_ctrlr *ctrlr, uint32_t commands)
+{
+	uint32_t most = spdk_nvme_ctrlr_get_regs_cap(ctrlr).bits.mqes + 1u;
+	uint32_t wanted = commands < 1 ? 2 : commands + 1;
+
+	return wanted < most ? wanted : most;
+}

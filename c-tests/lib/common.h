@@ -38,6 +38,12 @@ bool trid_read(struct spdk_nvme_transport_id *trid, const char *text);
 struct spdk_nvme_ctrlr *connect_patiently(const struct spdk_nvme_transport_id *trid);
 
 /*
+ * The entries of a queue for so many commands at a time, one more than these, but no more than the controller has for a queue: it refuses
+ * one that is larger. What does not fit then waits in the host.
+ */
+uint32_t queue_entries(struct spdk_nvme_ctrlr *ctrlr, uint32_t commands);
+
+/*
  * The same as another host: its Host NQN and Host Identifier are made of the number, from 1. Two controllers at one transport id
  * need it, since the same host that connects again gets the controller that it has.
  */
