@@ -144,7 +144,7 @@ impl Lanes {
     }
 
     /// The account half of a poll, for all of a group: of each queue, what it holds, or about `limit` completions, which becomes what the
-    /// caller [said](said) if there are many. Returns how many there were.
+    /// caller [said] if there are many. Returns how many there were.
     #[inline(always)]
     pub(super) fn account(&self, recent: Option<&Wire>, limit: &mut u32) -> usize {
         let place = &self.pollers;
