@@ -37,9 +37,7 @@ impl Controller {
             (watch.tell)(watch.context, std::ptr::null_mut(), id);
         }
     }
-}
 
-impl Controller {
     /// Tells of a Keep Alive whose answer is overdue: its limit is the Keep Alive Timeout, whatever that of others is.
     pub(super) fn tell_silent(&self) {
         let Some(watch) = self.shared.watch() else { return };

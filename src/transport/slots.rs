@@ -166,7 +166,7 @@ pub(super) struct Slots {
     /// The requests that are not sent because of them.
     held: Seldom<Held>,
     has_held: Cell<bool>,
-    /// Room to bring aborted requests in order, so that an end allocates nothing.
+    /// Room to bring aborted requests in order, so that no end fails for want of memory.
     scratch: Cell<Vec<u16>>,
     queue_id: u16,
 }

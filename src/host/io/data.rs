@@ -49,7 +49,7 @@ pub(crate) fn gather(
     scatter.reset(0);
     loop {
         let Some((address, bytes)) = scatter.next() else { return Gathered::Failed };
-        let length = left.min(bytes as u32);
+        let length = u64::from(left).min(bytes) as u32;
         if length == 0 || pieces.try_push(Piece { address, length }).is_err() {
             return Gathered::Unusual;
         }
