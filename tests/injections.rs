@@ -51,16 +51,6 @@ unsafe extern "C" {
     ) -> i32;
     fn spdk_nvme_ctrlr_reset(controller: Handle) -> i32;
     fn spdk_nvme_qpair_set_abort_dnr(qpair: Handle, dnr: bool);
-    fn spdk_nvme_ns_cmd_compare(
-        namespace: Handle,
-        qpair: Handle,
-        buffer: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        done: Done,
-        argument: *mut c_void,
-        flags: u32,
-    ) -> i32;
 }
 
 const PORT: u16 = 4420;

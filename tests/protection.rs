@@ -12,10 +12,7 @@ mod common;
 mod face;
 
 use common::{World, turn, until, with_namespaces};
-use face::{
-    Done, Handle, Next, Reset, alloc, connect, spdk_nvme_ctrlr_free_io_qpair, spdk_nvme_ctrlr_get_ns,
-    spdk_nvme_detach,
-};
+use face::*;
 use spec::{Completion, Status};
 use std::{
     cell::{Cell, RefCell},
@@ -31,60 +28,6 @@ unsafe extern "C" {
     fn spdk_nvme_ns_get_pi_type(namespace: Handle) -> u32;
     fn spdk_nvme_ns_supports_extended_lba(namespace: Handle) -> bool;
     fn spdk_nvme_ns_get_flags(namespace: Handle) -> u32;
-    fn spdk_nvme_qpair_process_completions(qpair: Handle, most: u32) -> i32;
-    fn spdk_nvme_ns_cmd_read_with_md(
-        namespace: Handle,
-        qpair: Handle,
-        buffer: *mut c_void,
-        metadata: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        done: Done,
-        argument: *mut c_void,
-        flags: u32,
-        mask: u16,
-        tag: u16,
-    ) -> c_int;
-    fn spdk_nvme_ns_cmd_write_with_md(
-        namespace: Handle,
-        qpair: Handle,
-        buffer: *mut c_void,
-        metadata: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        done: Done,
-        argument: *mut c_void,
-        flags: u32,
-        mask: u16,
-        tag: u16,
-    ) -> c_int;
-    fn spdk_nvme_ns_cmd_compare_with_md(
-        namespace: Handle,
-        qpair: Handle,
-        buffer: *mut c_void,
-        metadata: *mut c_void,
-        lba: u64,
-        blocks: u32,
-        done: Done,
-        argument: *mut c_void,
-        flags: u32,
-        mask: u16,
-        tag: u16,
-    ) -> c_int;
-    fn spdk_nvme_ns_cmd_readv_with_md(
-        namespace: Handle,
-        qpair: Handle,
-        lba: u64,
-        blocks: u32,
-        done: Done,
-        argument: *mut c_void,
-        flags: u32,
-        reset: Reset,
-        next: Next,
-        metadata: *mut c_void,
-        mask: u16,
-        tag: u16,
-    ) -> c_int;
     fn spdk_nvme_ns_cmd_verify(
         namespace: Handle,
         qpair: Handle,

@@ -16,15 +16,11 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#include "nvme_rdma_target.h"
-#include "spdk/env.h"
-#include "spdk/nvme.h"
+#include "in_process.h"
 #include "spdk/nvme_ocssd.h"
-#include "spdk/nvme_rdma.h"
 #include "spdk/nvme_zns.h"
 #include "spdk_internal/nvme_util.h"
 
-#define SUBSYSTEM "nqn.2016-06.io.spdk:cnode1"
 #define BLOCK 512
 /* What the largest size that an argument can say is, and a little more: nothing of it is there until somebody looks. */
 #define HUGE_BYTES ((UINT64_C(1) << 32) + (1 << 20))
@@ -35,8 +31,6 @@
 #define PATIENCE_US 30000000
 /* A piece of scattered data. */
 #define PIECE (1 << 20)
-
-static struct nvme_rdma_target *g_target;
 
 /* What the calls are made with; they may change it. */
 static struct {
@@ -79,21 +73,6 @@ static struct {
 static unsigned int g_done;
 /* Whether the call gave a function that is called at the command's end. */
 static bool g_tells;
-
-static void
-check(bool good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "cannot go on: %s\n", what);
-		exit(1);
-	}
-}
-
-static void
-poll_target(void *target)
-{
-	nvme_rdma_target_poll(target, (uint64_t)((double)spdk_get_ticks() * 1e9 / (double)spdk_get_ticks_hz()));
-}
 
 /* What the library may call --------------------------------------------------------------------------------------- */
 
@@ -359,26 +338,10 @@ mapped(size_t size)
 int
 main(void)
 {
-	static const char *const subsystems[] = {SUBSYSTEM};
-	struct nvme_rdma_target_options options;
-	struct spdk_env_opts env_opts;
 	struct spdk_nvme_ctrlr_opts opts;
-	char text[256];
 	size_t i;
 
-	env_opts.opts_size = sizeof(env_opts);
-	spdk_env_opts_init(&env_opts);
-	check(spdk_env_init(&env_opts) == 0, "the environment");
-	nvme_rdma_target_options_init(&options, sizeof(options));
-	options.listen = "127.0.0.1:0";
-	options.subsystems = subsystems;
-	options.subsystem_count = 1;
-	check(nvme_rdma_target_start(&options, &g_target) == 0, "the target");
-	spdk_nvme_rdma_set_wait_hook(poll_target, g_target);
-	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s",
-		 nvme_rdma_target_port(g_target, 0), SUBSYSTEM);
-	check(spdk_nvme_transport_id_parse(&g.trid, text) == 0, "the transport id");
-
+	begin_in_process(&g.trid);
 	g.huge = mapped(HUGE_BYTES);
 	g.iov = mapped(PIECES_BYTES);
 	g.buffer = spdk_zmalloc(4096, 4096, NULL, SPDK_ENV_NUMA_ID_ANY, SPDK_MALLOC_DMA);

@@ -7,15 +7,8 @@
  */
 
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "nvme_rdma_target.h"
-#include "spdk/env.h"
-#include "spdk/nvme.h"
-#include "spdk/nvme_rdma.h"
-
-#define SUBSYSTEM "nqn.2016-06.io.spdk:cnode1"
+#include "in_process.h"
 
 typedef uintptr_t (*call)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,
 			  uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t);
@@ -39,21 +32,6 @@ enum { CTRLR, NS, QPAIR, GROUP, DETACH, PROBE, KINDS };
 static const char g_letters[] = "cnqgdp";
 static void *g_live[KINDS];
 static void *g_stale[KINDS];
-
-static void
-check(int good, const char *what)
-{
-	if (!good) {
-		fprintf(stderr, "cannot prepare: %s\n", what);
-		exit(1);
-	}
-}
-
-static void
-poll_target(void *target)
-{
-	nvme_rdma_target_poll(target, (uint64_t)((double)spdk_get_ticks() * 1e9 / (double)spdk_get_ticks_hz()));
-}
 
 static void
 try_with(const struct entry *entry, const char *how, size_t place, void *handle, int others_live)
@@ -81,7 +59,6 @@ try_with(const struct entry *entry, const char *how, size_t place, void *handle,
 	fprintf(stderr, "RESULT %" PRIx64 " %" PRIx64 "\n", result & mask, entry->refused & mask);
 }
 
-static void *g_target;
 
 static void
 prepare(struct spdk_nvme_transport_id *trid)
@@ -120,29 +97,11 @@ int
 main(void)
 {
 	static char foreign[4096];
-	static const char *const subsystems[] = {SUBSYSTEM};
-	struct nvme_rdma_target_options options;
-	struct nvme_rdma_target *target;
-	struct spdk_env_opts env_opts;
 	struct spdk_nvme_transport_id trid;
-	char text[256];
 	size_t i, j;
 	int k;
 
-	env_opts.opts_size = sizeof(env_opts);
-	spdk_env_opts_init(&env_opts);
-	check(spdk_env_init(&env_opts) == 0, "the environment");
-	nvme_rdma_target_options_init(&options, sizeof(options));
-	options.listen = "127.0.0.1:0";
-	options.subsystems = subsystems;
-	options.subsystem_count = 1;
-	check(nvme_rdma_target_start(&options, &target) == 0, "the target");
-	g_target = target;
-	spdk_nvme_rdma_set_wait_hook(poll_target, target);
-	memset(&trid, 0, sizeof(trid));
-	snprintf(text, sizeof(text), "trtype:RDMA adrfam:IPv4 traddr:127.0.0.1 trsvcid:%d subnqn:%s",
-		 nvme_rdma_target_port(target, 0), SUBSYSTEM);
-	check(spdk_nvme_transport_id_parse(&trid, text) == 0, "the transport id");
+	begin_in_process(&trid);
 	prepare(&trid);
 
 	for (i = 0; i < sizeof(g_entries) / sizeof(g_entries[0]); i++) {
@@ -172,7 +131,7 @@ main(void)
 	check(spdk_nvme_ctrlr_free_io_qpair(g_live[QPAIR]) == 0, "the end of the qpair");
 	check(spdk_nvme_poll_group_destroy(g_live[GROUP]) == 0, "the end of the group");
 	check(spdk_nvme_detach(g_live[CTRLR]) == 0, "the end of the controller");
-	nvme_rdma_target_stop(target);
+	nvme_rdma_target_stop(g_target);
 	spdk_env_fini();
 	printf("done\n");
 	return 0;

@@ -134,7 +134,10 @@ impl Workshop {
         };
         fs::write(&source, text).unwrap();
         let mut compiler = language.compiler();
-        compiler.arg("-I").arg(root().join("include")).arg("-I").arg(&self.0).args(flags);
+        for folder in [root().join("include"), root().join("tests/abi"), self.0.clone()] {
+            compiler.arg("-I").arg(folder);
+        }
+        compiler.args(flags);
         compiler.arg(&source).args(["-x", "none"]);
         for library in libraries {
             self.provide(library);

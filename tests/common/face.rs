@@ -88,12 +88,171 @@ unsafe extern "C" {
         reset: Reset,
         next: Next,
     ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_compare(
+        namespace: Handle,
+        qpair: Handle,
+        buffer: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_comparev(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        reset: Reset,
+        next: Next,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_read_with_md(
+        namespace: Handle,
+        qpair: Handle,
+        buffer: *mut c_void,
+        metadata: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        apptag_mask: u16,
+        apptag: u16,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_write_with_md(
+        namespace: Handle,
+        qpair: Handle,
+        buffer: *mut c_void,
+        metadata: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        apptag_mask: u16,
+        apptag: u16,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_compare_with_md(
+        namespace: Handle,
+        qpair: Handle,
+        buffer: *mut c_void,
+        metadata: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        apptag_mask: u16,
+        apptag: u16,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_readv_with_md(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        reset: Reset,
+        next: Next,
+        metadata: *mut c_void,
+        apptag_mask: u16,
+        apptag: u16,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_writev_with_md(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        reset: Reset,
+        next: Next,
+        metadata: *mut c_void,
+        apptag_mask: u16,
+        apptag: u16,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_comparev_with_md(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        flags: u32,
+        reset: Reset,
+        next: Next,
+        metadata: *mut c_void,
+        apptag_mask: u16,
+        apptag: u16,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_read_ext(
+        namespace: Handle,
+        qpair: Handle,
+        buffer: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        options: *const IoOptions,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_write_ext(
+        namespace: Handle,
+        qpair: Handle,
+        buffer: *mut c_void,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        options: *const IoOptions,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_readv_ext(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        reset: Reset,
+        next: Next,
+        options: *const IoOptions,
+    ) -> c_int;
+    pub fn spdk_nvme_ns_cmd_writev_ext(
+        namespace: Handle,
+        qpair: Handle,
+        lba: u64,
+        blocks: u32,
+        done: Done,
+        argument: *mut c_void,
+        reset: Reset,
+        next: Next,
+        options: *const IoOptions,
+    ) -> c_int;
     pub fn spdk_nvme_ctrlr_get_default_io_qpair_opts(controller: Handle, options: *mut c_void, size: usize);
     pub fn spdk_nvme_poll_group_create(context: *mut c_void, table: *mut c_void) -> Handle;
     pub fn spdk_nvme_poll_group_destroy(group: Handle) -> c_int;
     pub fn spdk_nvme_poll_group_add(group: Handle, qpair: Handle) -> c_int;
     pub fn spdk_nvme_poll_group_remove(group: Handle, qpair: Handle) -> c_int;
     pub fn spdk_nvme_poll_group_process_completions(group: Handle, most: u32, ended: Disconnected) -> i64;
+}
+
+/// The options of an I/O, as the ABI has them (`tests/abi` compares the library's own).
+#[repr(C)]
+pub struct IoOptions {
+    pub size: usize,
+    pub memory_domain: *mut c_void,
+    pub memory_domain_ctx: *mut c_void,
+    pub io_flags: u32,
+    pub reserved: [u8; 4],
+    pub metadata: *mut c_void,
+    pub apptag_mask: u16,
+    pub apptag: u16,
+    pub cdw13: u32,
+    pub accel_sequence: *mut c_void,
 }
 
 /// A transport id, or another structure of options: large enough for each, and aligned.

@@ -192,41 +192,83 @@ static int check(long pairs)
 	return 0;
 }
 
-static int serve(const char *address, int port)
+/* Listens, says so, and accepts the first connection: `memory` is open to it, and it is told where that is. */
+static struct rdma_cm_id *accept_one(struct rdma_event_channel *channel, const char *address, int port, char *memory, size_t length,
+				     struct rdma_cm_id **listener, struct ibv_mr **mr)
 {
-	struct rdma_event_channel *channel = rdma_create_event_channel();
 	struct sockaddr_in at = address_of(address, port);
-	struct rdma_cm_id *listener, *id;
 	struct rdma_conn_param param = {.responder_resources = 4, .initiator_depth = 4, .rnr_retry_count = 7};
 	struct rdma_cm_event *event;
+	struct rdma_cm_id *id;
 	struct target target;
-	char *memory = calloc(1, LENGTH);
-	struct ibv_mr *mr;
 
-	CHECK(rdma_create_id(channel, &listener, NULL, RDMA_PS_TCP) == 0);
-	CHECK(rdma_bind_addr(listener, (struct sockaddr *)&at) == 0);
-	CHECK(rdma_listen(listener, 1) == 0);
+	CHECK(rdma_create_id(channel, listener, NULL, RDMA_PS_TCP) == 0);
+	CHECK(rdma_bind_addr(*listener, (struct sockaddr *)&at) == 0);
+	CHECK(rdma_listen(*listener, 2) == 0);
 	printf("ready\n");
 	fflush(stdout);
 	event = expect(channel, RDMA_CM_EVENT_CONNECT_REQUEST);
 	id = event->id;
 	rdma_ack_cm_event(event);
 	make_qp(id);
-	CHECK((mr = ibv_reg_mr(id->pd, memory, LENGTH, ALL)) != NULL);
+	CHECK((*mr = ibv_reg_mr(id->pd, memory, length, ALL)) != NULL);
 	target.address = (uintptr_t)memory;
-	target.rkey = mr->rkey;
+	target.rkey = (*mr)->rkey;
 	param.private_data = &target;
 	param.private_data_len = sizeof(target);
 	CHECK(rdma_accept(id, &param) == 0);
 	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_ESTABLISHED));
-	/* From here on this thread sleeps: whoever answers reads and writes is not this program. */
-	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
-	CHECK(memory[5] == 5 && memory[LENGTH - 1] == (char)((LENGTH - 1) % 251));
+	return id;
+}
+
+/* Connects to such a server, with memory of its own; `target` is where the server's is. */
+static struct rdma_cm_id *connect_one(struct rdma_event_channel *channel, struct sockaddr_in *to, char *memory, size_t length,
+				      struct ibv_mr **mr, struct target *target)
+{
+	struct rdma_conn_param param = {.responder_resources = 4, .initiator_depth = 4, .retry_count = 7, .rnr_retry_count = 7};
+	struct rdma_cm_id *id = resolve(channel, to);
+	struct rdma_cm_event *event;
+
+	make_qp(id);
+	CHECK((*mr = ibv_reg_mr(id->pd, memory, length, ALL)) != NULL);
+	CHECK(rdma_connect(id, &param) == 0);
+	event = expect(channel, RDMA_CM_EVENT_ESTABLISHED);
+	memcpy(target, event->param.conn.private_data, sizeof(*target));
+	rdma_ack_cm_event(event);
+	return id;
+}
+
+/* The ends of both. */
+static void end_of_server(struct rdma_event_channel *channel, struct rdma_cm_id *listener, struct rdma_cm_id *id, struct ibv_mr *mr)
+{
 	CHECK(rdma_disconnect(id) == 0);
 	rdma_dereg_mr(mr);
 	finish(id);
 	CHECK(rdma_destroy_id(listener) == 0);
 	rdma_destroy_event_channel(channel);
+}
+
+static void end_of_client(struct rdma_event_channel *channel, struct rdma_cm_id *id, struct ibv_mr *mr)
+{
+	CHECK(rdma_disconnect(id) == 0);
+	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
+	rdma_dereg_mr(mr);
+	finish(id);
+	rdma_destroy_event_channel(channel);
+}
+
+static int serve(const char *address, int port)
+{
+	struct rdma_event_channel *channel = rdma_create_event_channel();
+	struct rdma_cm_id *listener, *id;
+	char *memory = calloc(1, LENGTH);
+	struct ibv_mr *mr;
+
+	id = accept_one(channel, address, port, memory, LENGTH, &listener, &mr);
+	/* From here on this thread sleeps: whoever answers reads and writes is not this program. */
+	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
+	CHECK(memory[5] == 5 && memory[LENGTH - 1] == (char)((LENGTH - 1) % 251));
+	end_of_server(channel, listener, id, mr);
 	free(memory);
 	return 0;
 }
@@ -235,20 +277,12 @@ static int client(const char *address, int port)
 {
 	struct rdma_event_channel *channel = rdma_create_event_channel();
 	struct sockaddr_in to = address_of(address, port);
-	struct rdma_cm_id *id = resolve(channel, &to);
-	struct rdma_conn_param param = {.responder_resources = 4, .initiator_depth = 4, .retry_count = 7, .rnr_retry_count = 7};
-	struct rdma_cm_event *event;
 	struct target target;
 	struct ibv_wc wc;
 	char *memory = malloc(2 * LENGTH);
 	struct ibv_mr *mr;
+	struct rdma_cm_id *id = connect_one(channel, &to, memory, 2 * LENGTH, &mr, &target);
 
-	make_qp(id);
-	CHECK((mr = ibv_reg_mr(id->pd, memory, 2 * LENGTH, ALL)) != NULL);
-	CHECK(rdma_connect(id, &param) == 0);
-	event = expect(channel, RDMA_CM_EVENT_ESTABLISHED);
-	memcpy(&target, event->param.conn.private_data, sizeof(target));
-	rdma_ack_cm_event(event);
 	for (int i = 0; i < LENGTH; i++) {
 		memory[i] = i % 251;
 	}
@@ -260,11 +294,7 @@ static int client(const char *address, int port)
 		CHECK(rdma_get_send_comp(id, &wc) == 1 && wc.status == IBV_WC_SUCCESS && wc.opcode == IBV_WC_RDMA_READ);
 		CHECK(memcmp(memory, memory + LENGTH, LENGTH) == 0);
 	}
-	CHECK(rdma_disconnect(id) == 0);
-	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
-	rdma_dereg_mr(mr);
-	finish(id);
-	rdma_destroy_event_channel(channel);
+	end_of_client(channel, id, mr);
 	free(memory);
 	return 0;
 }
@@ -275,11 +305,8 @@ static int client(const char *address, int port)
 static int serve_late(const char *address, int port)
 {
 	struct rdma_event_channel *channel = rdma_create_event_channel();
-	struct sockaddr_in at = address_of(address, port);
 	struct rdma_cm_id *listener, *id, *second;
-	struct rdma_conn_param param = {.responder_resources = 4, .initiator_depth = 4, .rnr_retry_count = 7};
 	struct rdma_cm_event *event;
-	struct target target;
 	char *memory = malloc(MUCH);
 	struct ibv_mr *mr;
 	struct ibv_wc wc;
@@ -287,22 +314,7 @@ static int serve_late(const char *address, int port)
 	for (int i = 0; i < MUCH; i++) {
 		memory[i] = i % 251;
 	}
-	CHECK(rdma_create_id(channel, &listener, NULL, RDMA_PS_TCP) == 0);
-	CHECK(rdma_bind_addr(listener, (struct sockaddr *)&at) == 0);
-	CHECK(rdma_listen(listener, 2) == 0);
-	printf("ready\n");
-	fflush(stdout);
-	event = expect(channel, RDMA_CM_EVENT_CONNECT_REQUEST);
-	id = event->id;
-	rdma_ack_cm_event(event);
-	make_qp(id);
-	CHECK((mr = ibv_reg_mr(id->pd, memory, MUCH, ALL)) != NULL);
-	target.address = (uintptr_t)memory;
-	target.rkey = mr->rkey;
-	param.private_data = &target;
-	param.private_data_len = sizeof(target);
-	CHECK(rdma_accept(id, &param) == 0);
-	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_ESTABLISHED));
+	id = accept_one(channel, address, port, memory, MUCH, &listener, &mr);
 	event = expect(channel, RDMA_CM_EVENT_CONNECT_REQUEST);
 	second = event->id;
 	rdma_ack_cm_event(event);
@@ -311,11 +323,7 @@ static int serve_late(const char *address, int port)
 	CHECK(rdma_destroy_id(second) == 0);
 	CHECK(rdma_get_recv_comp(id, &wc) == 1 && wc.status == IBV_WC_SUCCESS && wc.byte_len == 64);
 	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
-	CHECK(rdma_disconnect(id) == 0);
-	rdma_dereg_mr(mr);
-	finish(id);
-	CHECK(rdma_destroy_id(listener) == 0);
-	rdma_destroy_event_channel(channel);
+	end_of_server(channel, listener, id, mr);
 	free(memory);
 	return 0;
 }
@@ -324,23 +332,15 @@ static int client_of_late(const char *address, int port)
 {
 	struct rdma_event_channel *channel = rdma_create_event_channel();
 	struct sockaddr_in to = address_of(address, port);
-	struct rdma_cm_id *id = resolve(channel, &to), *second;
-	struct rdma_conn_param param = {.responder_resources = 4, .initiator_depth = 4, .retry_count = 7, .rnr_retry_count = 7};
 	struct rdma_conn_param asking = {.qp_num = 5};
-	struct rdma_cm_event *event;
+	struct rdma_cm_id *id, *second;
 	struct target target;
 	struct ibv_wc wc;
 	char *memory = malloc(MUCH + 64);
 	struct ibv_mr *mr;
 
-	make_qp(id);
-	CHECK((mr = ibv_reg_mr(id->pd, memory, MUCH + 64, ALL)) != NULL);
 	memset(memory, 0xff, MUCH + 64);
-	CHECK(rdma_connect(id, &param) == 0);
-	event = expect(channel, RDMA_CM_EVENT_ESTABLISHED);
-	memcpy(&target, event->param.conn.private_data, sizeof(target));
-	rdma_ack_cm_event(event);
-
+	id = connect_one(channel, &to, memory, MUCH + 64, &mr, &target);
 	struct ibv_sge from = {(uintptr_t)memory + MUCH, 64, mr->lkey}, into = {(uintptr_t)memory, MUCH, mr->lkey};
 	struct ibv_send_wr send = {.sg_list = &from, .num_sge = 1, .opcode = IBV_WR_SEND}, *bad;
 	struct ibv_send_wr read = {.next = &send, .sg_list = &into, .num_sge = 1, .opcode = IBV_WR_RDMA_READ};
@@ -356,11 +356,7 @@ static int client_of_late(const char *address, int port)
 	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_REJECTED));
 	CHECK(rdma_destroy_id(second) == 0);
 	CHECK(rdma_get_send_comp(id, &wc) == 1 && wc.status == IBV_WC_SUCCESS && wc.opcode == IBV_WC_SEND);
-	CHECK(rdma_disconnect(id) == 0);
-	rdma_ack_cm_event(expect(channel, RDMA_CM_EVENT_DISCONNECTED));
-	rdma_dereg_mr(mr);
-	finish(id);
-	rdma_destroy_event_channel(channel);
+	end_of_client(channel, id, mr);
 	free(memory);
 	return 0;
 }
