@@ -152,8 +152,8 @@ static void out_of_range(struct spdk_nvme_qpair *qpair)
 	CHECK_INT(single_read(&g_session, qpair, &read, buffer, g_session.sectors, 1), 0);
 	CHECK(single_wait(NULL, qpair, &read));
 	CHECK_INT(read.cpl.status.sct, SPDK_NVME_SCT_GENERIC);
-	/* The kernel's target asks its device, whose error says no more than that it is one. */
-	if (memcmp(spdk_nvme_ctrlr_get_data(g_session.ctrlr)->mn, "Linux", 5) != 0 ||
+	/* The kernel's target asks its device, whose error says no more than that it is one. Ours names the reason. */
+	if (memcmp(spdk_nvme_ctrlr_get_data(g_session.ctrlr)->mn, "nvme-rdma-target", 16) == 0 ||
 	    read.cpl.status.sc != SPDK_NVME_SC_INTERNAL_DEVICE_ERROR) {
 		CHECK_INT(read.cpl.status.sc, SPDK_NVME_SC_LBA_OUT_OF_RANGE);
 	}
