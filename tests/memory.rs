@@ -8,10 +8,10 @@ mod common;
 
 use common::{lines::recorded, *};
 use spdk_nvme_rdma::{
-    host::{Context, Controller, Error, IoQpair, IoQpairOptions, Namespace},
+    host::{Context, Controller, CopiedData, Error, IoQpair, IoQpairOptions, Namespace, Received},
     transport::{self, Ways},
 };
-use spec::{Completion, Status};
+use spec::{Command, Completion, NvmOpcode, Status};
 use std::{cell::RefCell, ffi::c_void, rc::Rc, sync::Arc};
 
 const BLOCK: usize = 512;
@@ -418,5 +418,80 @@ fn memory_that_goes_away_is_an_error_of_its_request() {
     assert!(lines.iter().any(|line| line.contains("cannot be copied")), "{lines:?}");
     let good = Buffer::heap(4096);
     scene.round_trip(&good, &Buffer::heap(4096), 0);
+    scene.finish();
+}
+
+/// An I/O command whose data are a list, which says into `ENDED` what came of it and into `GIVEN` what the controller gave.
+fn copied(scene: &Scene, opcode: NvmOpcode, cdw11: u32, data: CopiedData<'_>) {
+    let mut command = Command::new(opcode.0);
+    command.set_nsid(scene.namespace.id());
+    command.set_cdw11(cdw11);
+    let told = |completion: &Completion, received: &Received| {
+        received.chunks(|_, bytes| GIVEN.with_borrow_mut(|given| given.extend(bytes)));
+        ENDED.with_borrow_mut(|ended| ended.push(completion.status()));
+    };
+    scene.qpair.submit_copied(command, data, std::ptr::null_mut(), told).unwrap();
+}
+
+thread_local! {
+    static GIVEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lists have buffers of the connection, each command one for itself, which the next commands have again: as many are registered as were
+/// on their way together, up to the bound of the pool; those beyond have registrations of their own, for as long as they are on their way.
+#[test]
+fn a_stream_of_lists_registers_no_more_than_are_on_their_way() {
+    const DEALLOCATE: u32 = 1 << 2;
+    let scene = Scene::new();
+    let blocks = 2 * 8 * 8;
+    let (written, found) = (Buffer::heap(blocks * BLOCK), Buffer::heap(blocks * BLOCK));
+    scene.round_trip(&written, &found, 0);
+    // The target, which is in this process, has buffers of its own.
+    let mut registered = Vec::new();
+    let list = |lba: u64| [[0; 4].as_slice(), &1_u32.to_le_bytes(), &lba.to_le_bytes()].concat();
+    for turn in 0..8 {
+        for place in 0..8 {
+            let list = list(2 * (8 * turn + place));
+            copied(&scene, NvmOpcode::DATASET_MANAGEMENT, DEALLOCATE, CopiedData::Given(&list));
+        }
+        assert_eq!(scene.ended(8), [Status::SUCCESS; 8]);
+        registered.push(softverbs::ledger().mrs);
+    }
+    assert_eq!(registered, vec![registered[0]; 8]);
+    scene.read(found.start(), 0, blocks * BLOCK).unwrap();
+    assert_eq!(scene.ended(1), [Status::SUCCESS]);
+    let mut wanted = pattern(blocks * BLOCK, 0);
+    wanted.chunks_mut(BLOCK).step_by(2).for_each(|block| block.fill(0));
+    found.is(&wanted);
+
+    let many = 100;
+    let round = || {
+        (0..many).for_each(|_| {
+            copied(&scene, NvmOpcode::DATASET_MANAGEMENT, DEALLOCATE, CopiedData::Given(&list(0)));
+        });
+        let together = softverbs::ledger().mrs;
+        assert_eq!(scene.ended(many), vec![Status::SUCCESS; many]);
+        (together, softverbs::ledger().mrs)
+    };
+    let (_, left) = round();
+    assert_eq!(round(), (left + many - 64, left));
+    scene.finish();
+}
+
+/// What a controller leaves out of its answer is zero, and not what another command left there.
+#[test]
+fn what_is_left_out_of_a_copied_answer_is_zero() {
+    let scene = Scene::new();
+    for given in [4096, 100] {
+        scene.world.set_liar(move |answer| {
+            if answer.qid != 0 {
+                answer.page = Some(vec![1; given]);
+                answer.completion = Completion::new(0, answer.command.cid(), Status::SUCCESS);
+            }
+        });
+        copied(&scene, NvmOpcode::RESERVATION_REPORT, 0, CopiedData::Room(4096));
+        assert_eq!(scene.ended(1), [Status::SUCCESS]);
+        assert_eq!(GIVEN.take(), [vec![1; given], vec![0; 4096 - given]].concat());
+    }
     scene.finish();
 }

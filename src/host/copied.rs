@@ -2,14 +2,19 @@
 //! data are lists and not blocks.
 //!
 //! Each command has a buffer of its own, registered for the one right that it needs: what a key of it opens is this command's
-//! data and nothing else. The buffer lives until the command has ended, however long a controller keeps it (T119, T120), and the
-//! program's memory is touched before the call returns, or right before its callback, and at no other time.
+//! data and nothing else. An I/O command borrows it from the pool of its connection, so that a stream of them registers nothing; one for
+//! which the pool has none, and each admin command, registers its own. The buffer is the command's until that has ended, however long
+//! a controller keeps it (T119, T120), and the program's memory is touched before the call returns, or right before its callback, and at
+//! no other time.
 
 use super::{Controller, Error, IoQpair, admin::Window};
-use crate::transport::{self, Completer, Payload, Qpair};
+use crate::{
+    memory::Lent,
+    transport::{self, Completer, Payload, Qpair},
+};
 use spec::{Command, Completion, opcode::DataTransfer};
 use std::rc::Rc;
-use verbs::{Access, RegisteredMemory};
+use verbs::{Access, Memory, RegisteredMemory};
 
 /// The data of a command, which go the way that its opcode says (Base 2.0, 3.3.3.1).
 #[derive(Clone, Copy)]
@@ -22,10 +27,44 @@ pub enum CopiedData<'a> {
     Room(u32),
 }
 
+impl CopiedData<'_> {
+    /// In bytes.
+    fn length(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Given(given) => given.len(),
+            Self::Room(length) => *length as usize,
+        }
+    }
+}
+
 /// What a controller has answered with.
+#[derive(Default)]
 pub struct Received {
-    memory: Option<RegisteredMemory>,
+    buffer: Option<Buffer>,
     length: usize,
+}
+
+/// Where the copy is.
+enum Buffer {
+    Lent(Lent),
+    Own(RegisteredMemory),
+}
+
+impl Buffer {
+    fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Lent(lent) => lent.memory(),
+            Self::Own(memory) => Some(memory),
+        }
+    }
+
+    fn remote_key(&self) -> Option<u32> {
+        match self {
+            Self::Lent(lent) => lent.keys().map(|(_, remote)| remote),
+            Self::Own(memory) => Some(memory.remote_key()),
+        }
+    }
 }
 
 /// Bytes that are copied at a time.
@@ -37,7 +76,7 @@ const LONGEST: usize = (1 << 24) - 1;
 impl Received {
     /// The data in pieces, each with where it begins. Nothing if the controller gave none.
     pub fn chunks(&self, mut each: impl FnMut(usize, &[u8])) {
-        let Some(memory) = &self.memory else { return };
+        let Some(memory) = self.buffer.as_ref().and_then(Buffer::memory) else { return };
         let mut chunk = [0; CHUNK];
         for begin in (0..self.length).step_by(CHUNK) {
             let length = CHUNK.min(self.length.saturating_sub(begin));
@@ -71,18 +110,21 @@ impl Controller {
         command: Command,
         data: CopiedData<'_>,
     ) -> Result<(Completion, Received), Error> {
-        let received = buffer(self.admin_queue().qpair(), command.opcode(), data)?;
-        let length = received.length as u32; // LONGEST at most
-        match received.memory {
-            None => Ok((self.ask(what, command, None)?, Received { memory: None, length: 0 })),
-            Some(memory) => {
-                let memory = Rc::new(memory);
-                let completion = self.ask(what, command, Some(Window::of(&memory, length)))?;
-                // The command has ended, and its share of the buffer with it.
-                let memory = Rc::into_inner(memory).filter(|_| comes_back(command.opcode()));
-                Ok((completion, Received { memory, length: length as usize }))
-            }
-        }
+        let qpair = self.admin_queue().qpair();
+        let memory = match Need::of(command.opcode(), data)? {
+            Some(need) => need.register(qpair)?,
+            None => None,
+        };
+        let Some(memory) = memory else {
+            let completion = self.ask(what, command, None)?;
+            return Ok((completion, Received::default()));
+        };
+        let length = data.length();
+        let memory = Rc::new(memory);
+        let completion = self.ask(what, command, Some(Window::of(&memory, length as u32)))?; // LONGEST at most
+        // The command has ended, and its share of the buffer with it.
+        let memory = Rc::into_inner(memory).filter(|_| comes_back(command.opcode()));
+        Ok((completion, Received { buffer: memory.map(Buffer::Own), length }))
     }
 }
 
@@ -110,18 +152,23 @@ fn copied(
     name: *mut (),
     told: impl Fn(&Completion, &Received) + 'static,
 ) -> Result<(Payload, Completer), Error> {
-    let received = buffer(qpair, command.opcode(), data)?;
-    let payload = received.memory.as_ref().map_or(Payload::None, |memory| Payload::Registered {
+    let buffer = match Need::of(command.opcode(), data)? {
+        Some(need) => need.meet(qpair)?,
+        None => None,
+    };
+    let received = Received { buffer, length: data.length() };
+    let place = received.buffer.as_ref().and_then(|buffer| Some((buffer.memory()?, buffer.remote_key()?)));
+    let payload = place.map_or(Payload::None, |(memory, remote_key)| Payload::Registered {
         address: memory.address(),
         length: received.length as u32, // LONGEST at most
-        remote_key: memory.remote_key(),
+        remote_key,
     });
     let is_answered = comes_back(command.opcode());
     let closure = move |completion: &Completion| {
         if is_answered && completion.is_success() {
             told(completion, &received);
         } else {
-            told(completion, &Received { memory: None, length: 0 });
+            told(completion, &Received::default());
         }
     };
     Ok((payload, Completer::Named(Rc::new(closure), name)))
@@ -132,34 +179,51 @@ fn comes_back(opcode: u8) -> bool {
     matches!(DataTransfer::of(opcode), DataTransfer::ControllerToHost | DataTransfer::Bidirectional)
 }
 
-/// A buffer for the data of a command, with a copy of what goes to the controller.
-fn buffer(qpair: &Qpair, opcode: u8, data: CopiedData<'_>) -> Result<Received, Error> {
-    let (given, length) = match data {
-        CopiedData::None => return Ok(Received { memory: None, length: 0 }),
-        CopiedData::Given(given) => (given, given.len()),
-        CopiedData::Room(length) => (&[][..], length as usize),
-    };
-    if length == 0 {
-        return Ok(Received { memory: None, length });
-    }
-    if length > LONGEST {
-        let text = format!("{length} bytes of data, of {LONGEST} that one command can have");
-        return Err(Error::InvalidArgument(text));
-    }
-    let access = match DataTransfer::of(opcode) {
-        DataTransfer::None => return Ok(Received { memory: None, length: 0 }),
-        DataTransfer::HostToController => Access::RemoteRead,
-        DataTransfer::ControllerToHost => Access::RemoteWrite,
-        DataTransfer::Bidirectional => Access::Remote,
-    };
-    if qpair.queue_id() == 0 && !qpair.is_connected() {
-        // What is accepted while the Admin Queue connects is aborted once it has: there is nothing to register its data with yet.
-        return Ok(Received { memory: None, length });
-    }
-    let domain = qpair.domain().ok_or(transport::Error::NotConnected)?;
-    let memory = RegisteredMemory::new(&domain, length, access).map_err(transport::Error::from)?;
-    if !memory.write(0, given) {
-        return Err(Error::Internal("a command's data lie outside of its buffer"));
-    }
-    Ok(Received { memory: Some(memory), length })
+/// The buffer that a command needs.
+struct Need<'a> {
+    given: &'a [u8],
+    length: usize,
+    access: Access,
 }
+
+impl<'a> Need<'a> {
+    /// None if the command has no data.
+    fn of(opcode: u8, data: CopiedData<'a>) -> Result<Option<Self>, Error> {
+        let length = data.length();
+        if length > LONGEST {
+            let text = format!("{length} bytes of data, of {LONGEST} that one command can have");
+            return Err(Error::InvalidArgument(text));
+        }
+        let given = if let CopiedData::Given(given) = data { given } else { &[] };
+        let access = match DataTransfer::of(opcode) {
+            DataTransfer::None => return Ok(None),
+            DataTransfer::HostToController => Access::RemoteRead,
+            DataTransfer::ControllerToHost => Access::RemoteWrite,
+            DataTransfer::Bidirectional => Access::Remote,
+        };
+        Ok((length > 0).then_some(Self { given, length, access }))
+    }
+
+    /// A buffer with a copy of what goes to the controller. None from an Admin Queue that still connects.
+    fn meet(self, qpair: &Qpair) -> Result<Option<Buffer>, Error> {
+        let lent = if qpair.queue_id() == 0 { None } else { qpair.lend(self.length, self.access) };
+        let Some(lent) = lent else { return Ok(self.register(qpair)?.map(Buffer::Own)) };
+        // What an earlier command left is nobody's answer.
+        let is_filled = |memory: &Memory| memory.clear(self.length) && memory.write(0, self.given);
+        if lent.memory().is_some_and(is_filled) { Ok(Some(Buffer::Lent(lent))) } else { Err(OUTSIDE) }
+    }
+
+    /// The same, always registered for this command alone.
+    fn register(self, qpair: &Qpair) -> Result<Option<RegisteredMemory>, Error> {
+        if qpair.queue_id() == 0 && !qpair.is_connected() {
+            // What is accepted while the Admin Queue connects is aborted once it has: there is nothing to register its data with yet.
+            return Ok(None);
+        }
+        let domain = qpair.domain().ok_or(transport::Error::NotConnected)?;
+        let memory =
+            RegisteredMemory::new(&domain, self.length, self.access).map_err(transport::Error::from)?;
+        if memory.write(0, self.given) { Ok(Some(memory)) } else { Err(OUTSIDE) }
+    }
+}
+
+const OUTSIDE: Error = Error::Internal("a command's data lie outside of its buffer");

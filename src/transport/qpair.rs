@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::{self, Moment},
-    memory::Piece,
+    memory::{Lent, Piece},
 };
 use parking_lot::Mutex;
 use spec::{Command, Completion, Status};
@@ -209,6 +209,12 @@ impl Qpair {
     /// The protection domain of the connection, if there is one.
     pub fn domain(&self) -> Option<std::sync::Arc<verbs::ProtectionDomain>> {
         self.with(|state| connection(state).map(|connection| connection.domain().clone()))
+    }
+
+    /// A buffer of the connection's pool, registered for this one right, with what an earlier request left in it. None if there is no
+    /// connection, or the pool has none for so many bytes.
+    pub fn lend(&self, length: usize, access: verbs::Access) -> Option<Lent> {
+        self.with(|state| self.wire.lend(connection(state)?.device(), length, access))
     }
 
     /// Ordinary commands that may be with the controller at a time; 0 without a connection. The device or the controller

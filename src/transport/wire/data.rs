@@ -319,6 +319,16 @@ impl Wire {
         if is_filled { Ok(lent) } else { Err(refused) }
     }
 
+    /// See [`Qpair::lend`](crate::transport::Qpair::lend).
+    pub(in crate::transport) fn lend(
+        &self,
+        device: &DeviceShare,
+        length: usize,
+        access: Access,
+    ) -> Option<Lent> {
+        self.pool(device).lend(length, access).ok()
+    }
+
     fn pool(&self, device: &DeviceShare) -> Rc<Pool> {
         let pool = self.pool.take().unwrap_or_else(|| Pool::new(device.domain()));
         self.pool.set(Some(pool.clone()));
