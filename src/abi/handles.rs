@@ -508,9 +508,13 @@ pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Shar
 #[cold]
 pub(super) fn complain(entry: &str, address: usize) {
     super::log::install();
+    tracing::error!("{entry}: {}", fault(address));
+}
+
+/// What is wrong with a handle.
+fn fault(address: usize) -> String {
     if address == 0 {
-        tracing::error!("{entry}: handle is NULL");
-        return;
+        return "handle is NULL".to_owned();
     }
     let tag = cell_at(address).map_or(0, |cell| cell.tag.load(Ordering::Relaxed));
     let name = match tag & !(FREED | ENDING | BUSY) {
@@ -520,15 +524,12 @@ pub(super) fn complain(entry: &str, address: usize) {
         tag if tag == Kind::PollGroup as u32 => "poll group",
         tag if tag == Kind::DetachContext as u32 => "detach context",
         tag if tag == Kind::ProbeContext as u32 => "probe context",
-        _ => {
-            tracing::error!("{entry}: {address:#x} was never a handle");
-            return;
-        }
+        _ => return format!("{address:#x} was never a handle"),
     };
     if tag & FREED == 0 {
-        tracing::error!("{entry}: {address:#x} is a {name}, which is not what is asked for here");
+        format!("{address:#x} is a {name}, which is not what is asked for here")
     } else {
-        tracing::error!("{entry}: {address:#x} is a {name} that was freed");
+        format!("{address:#x} is a {name} that was freed")
     }
 }
 
@@ -664,6 +665,39 @@ mod tests {
         assert!(is_invalid::<Probe>(handle));
         // SAFETY: the handle is used on this thread only.
         assert!(unsafe { remove::<Probe>(handle) }.is_none(), "a second removal finds nothing");
+    }
+
+    #[test]
+    fn a_fault_is_told_as_what_it_is() {
+        macro_rules! named {
+            ($($name:literal $kind:ident,)+) => {$({
+                struct Named;
+                impl Object for Named {
+                    type Handle = types::spdk_nvme_qpair;
+                    const KIND: Kind = Kind::$kind;
+                    shared_by!(Arc);
+                    fn fail(&self) {}
+                }
+                let handle = insert::<Named>(Arc::new(Named)).unwrap();
+                let address = handle.addr();
+                let wrong = format!("{address:#x} is a {}, which is not what is asked for here", $name);
+                assert_eq!(fault(address), wrong);
+                // SAFETY: the handle is used on this thread only.
+                unsafe { remove::<Named>(handle) }.unwrap();
+                assert_eq!(fault(address), format!("{address:#x} is a {} that was freed", $name));
+            })+};
+        }
+        named! {
+            "controller" Controller,
+            "namespace" Namespace,
+            "qpair" QueuePair,
+            "poll group" PollGroup,
+            "detach context" DetachContext,
+            "probe context" ProbeContext,
+        }
+        assert_eq!(fault(0), "handle is NULL");
+        let last = BASE.load(Ordering::Relaxed) + (CELLS - 1) * CELL_SIZE;
+        assert_eq!(fault(last), format!("{last:#x} was never a handle"));
     }
 
     #[test]
