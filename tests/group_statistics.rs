@@ -41,6 +41,11 @@ struct Stat {
 unsafe extern "C" {
     fn spdk_nvme_poll_group_get_stats(group: Handle, stats: *mut *mut Stat) -> i32;
     fn spdk_nvme_poll_group_free_stats(group: Handle, stats: *mut Stat);
+    fn spdk_nvme_poll_group_set_interrupt_callback(
+        group: Handle,
+        function: Option<Disconnected>,
+        context: *mut c_void,
+    ) -> i32;
 }
 
 const PORT: u16 = 4420;
@@ -305,4 +310,22 @@ fn shared_receives_are_counted_once() {
         assert_eq!(spdk_nvme_detach(controller), 0);
     }
     world.finish(None);
+}
+
+extern "C" fn interrupted(_: Handle, _: *mut c_void) {}
+
+/// Over RDMA nobody calls it; it is taken once at a time all the same, as programs that set it expect.
+#[test]
+fn a_function_for_interrupts_is_taken_once_at_a_time() {
+    let _world = World::new();
+    // SAFETY: nothing is asked of it.
+    let group = unsafe { spdk_nvme_poll_group_create(null_mut(), null_mut()) };
+    let set = |function| {
+        // SAFETY: the handle is live, and used here alone.
+        unsafe { spdk_nvme_poll_group_set_interrupt_callback(group, function, null_mut()) }
+    };
+    let some: Option<Disconnected> = Some(interrupted);
+    assert_eq!([some, some, None, None, some].map(set), [0, -libc::EEXIST, 0, 0, 0]);
+    // SAFETY: as above, and not used any more.
+    assert_eq!(unsafe { spdk_nvme_poll_group_destroy(group) }, 0);
 }

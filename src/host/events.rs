@@ -287,3 +287,32 @@ impl Events {
 pub(super) fn requests(aerl: u8, admin: &AdminQueue) -> u32 {
     REQUESTS.min(u32::from(aerl) + 1).min(admin.qpair().depth().saturating_sub(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An event of this type and with this information in Dword 0 (Base 2.0, figure 147), or the failure of its request.
+    fn event(kind: u32, information: u32, status: Status) -> Completion {
+        Completion::new(0, 0, status).with_result(u64::from(kind | information << 8))
+    }
+
+    #[test]
+    fn only_two_notices_have_something_read_again() {
+        let nothing = Concerns::default();
+        for (kind, information) in
+            (0..8).flat_map(|kind| (0..256).map(move |information| (kind, information)))
+        {
+            let wanted = match (kind, information) {
+                (2, 0) => Concerns { namespaces: true, ..nothing },
+                (2, 3) => Concerns { access: true, ..nothing },
+                _ => nothing,
+            };
+            let [heard, failed] =
+                [Status::SUCCESS, Status::INTERNAL_ERROR].map(|status| event(kind, information, status));
+            assert_eq!(Concerns::of(&heard), wanted, "type {kind}, information {information}");
+            assert_eq!(is_of_namespaces(&heard), wanted.namespaces);
+            assert_eq!(Concerns::of(&failed), nothing, "an error is no event");
+        }
+    }
+}
