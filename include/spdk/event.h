@@ -74,8 +74,8 @@ struct spdk_app_opts {
 SPDK_STATIC_ASSERT(sizeof(struct spdk_app_opts) == 253, "size of spdk_app_opts");
 
 /**
- * Makes opts_size bytes of the options 0, and then those that have no meaning as 0 what says "not given": -1 for shm_id,
- * mem_channel, main_core and mem_size, SPDK_LOG_INFO for print_level.
+ * Makes opts_size bytes of the options 0, but for these: shm_id, mem_channel, main_core and mem_size are -1, print_level is
+ * SPDK_LOG_INFO and rpc_log_level SPDK_LOG_DISABLED, enable_coredump is set, num_entries is SPDK's number of trace entries.
  */
 void spdk_app_opts_init(struct spdk_app_opts *opts, size_t opts_size);
 

@@ -46,6 +46,7 @@ pub struct DifError {
 /// # Safety
 /// `ctx` is NULL or writable; `opts` is NULL or readable for the bytes that it says it has.
 #[unsafe(no_mangle)]
+#[allow(clippy::too_many_arguments)]
 pub unsafe extern "C" fn spdk_dif_ctx_init(
     ctx: *mut DifCtx,
     block_size: u32,
