@@ -47,16 +47,21 @@ struct spdk_sock_impl_opts {
 	const char *tls_cipher_suites;
 };
 
-/** Returns -EINVAL, with a log line: there is no implementation of any name. */
+/*
+ * There is no implementation of any name: -EINVAL, with a log line. errno is set as well, which programs of older releases
+ * look at.
+ */
+
+/** Returns -EINVAL. */
 int spdk_sock_set_default_impl(const char *impl_name);
 
 /** Returns NULL: there is no implementation. */
 const char *spdk_sock_get_default_impl(void);
 
-/** Returns -ENOTSUP, with a log line. opts and len stay as they were. */
+/** Returns -EINVAL. opts and len stay as they were. */
 int spdk_sock_impl_get_opts(const char *impl_name, struct spdk_sock_impl_opts *opts, size_t *len);
 
-/** Returns -ENOTSUP, with a log line. */
+/** Returns -EINVAL. */
 int spdk_sock_impl_set_opts(const char *impl_name, const struct spdk_sock_impl_opts *opts, size_t len);
 
 #ifdef __cplusplus

@@ -166,8 +166,7 @@ pub extern "C" fn spdk_keyring_file_remove_key(_name: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_sock_set_default_impl(impl_name: *const c_char) -> c_int {
     // SAFETY: NULL or a string.
-    unsafe { no_sockets("made the default", impl_name) };
-    -libc::EINVAL
+    unsafe { no_sockets("made the default", impl_name) }
 }
 
 /// There is no implementation.
@@ -187,8 +186,7 @@ pub unsafe extern "C" fn spdk_sock_impl_get_opts(
     _len: *mut usize,
 ) -> c_int {
     // SAFETY: NULL or a string.
-    unsafe { no_sockets("asked for its options", impl_name) };
-    -libc::ENOTSUP
+    unsafe { no_sockets("asked for its options", impl_name) }
 }
 
 /// There is no implementation of any name.
@@ -202,8 +200,7 @@ pub unsafe extern "C" fn spdk_sock_impl_set_opts(
     _len: usize,
 ) -> c_int {
     // SAFETY: NULL or a string.
-    unsafe { no_sockets("given options", impl_name) };
-    -libc::ENOTSUP
+    unsafe { no_sockets("given options", impl_name) }
 }
 
 /// There are no trace points.
@@ -329,12 +326,16 @@ pub unsafe extern "C" fn spdk_app_setup_trace(opts: *mut AppOpts) -> c_int {
     }
 }
 
+/// Programs of older releases expect the error in errno.
+///
 /// # Safety
 /// `impl_name` is NULL or a string.
-unsafe fn no_sockets(what: &str, impl_name: *const c_char) {
+unsafe fn no_sockets(what: &str, impl_name: *const c_char) -> c_int {
     // SAFETY: NULL or a string.
     let name = unsafe { text(impl_name) };
     error!("socket implementation {name} cannot be {what}: this library has no sockets");
+    cstr::set_errno(libc::EINVAL);
+    -libc::EINVAL
 }
 
 /// # Safety
