@@ -86,7 +86,7 @@ const HEADERS: &[Header] = &[
         path: "spdk/nvme_ocssd.h",
         guard: "SPDK_NVME_OCSSD_H",
         about: "NVMe host: Open-Channel SSDs, which are not reached over fabrics.",
-        includes: &["spdk/nvme.h"],
+        includes: &["spdk/nvme.h", "spdk/nvme_ocssd_spec.h"],
         sources: &["ocssd.rs"],
     },
     Header {

@@ -29,6 +29,7 @@ for name in spdk_nvme_rdma spdk_env_rdma; do
 done
 
 install -m 644 include/spdk/*.h "$destdir$prefix/include/spdk/"
+install -D -m 644 -t "$destdir$prefix/include/spdk/module/keyring" include/spdk/module/keyring/*.h
 [ ! -d include/spdk_internal ] || install -D -m 644 -t "$destdir$prefix/include/spdk_internal" include/spdk_internal/*.h
 for header in crates/target/include/*.h crates/softverbs/include/*.h; do
 	[ ! -f "$header" ] || install -m 644 "$header" "$destdir$prefix/include/"

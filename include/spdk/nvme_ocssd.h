@@ -10,6 +10,7 @@
 /* Generated from src/abi by cbindgen; NVME_RDMA_UPDATE_HEADERS=1 cargo build writes it anew. */
 
 #include "spdk/nvme.h"
+#include "spdk/nvme_ocssd_spec.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -12,6 +12,10 @@
 //! - no pointer that a program gives is followed before it is checked against what this library gave out, where the
 //!   function's purpose allows that (freeing, resizing).
 
+// Its C names are part of this library.
+use util as _;
+
+mod absent;
 mod clock;
 mod cores;
 mod cstr;

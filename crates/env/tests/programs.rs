@@ -76,6 +76,35 @@ fn strings() {
 }
 
 #[test]
+fn checksums() {
+    assert_eq!(run("checksums"), ("ok\n".to_owned(), String::new()));
+}
+
+#[test]
+fn protection() {
+    assert_eq!(run("protection"), ("ok\n".to_owned(), String::new()));
+}
+
+#[test]
+fn pieces() {
+    assert_eq!(run("pieces"), ("ok\n".to_owned(), String::new()));
+}
+
+#[test]
+fn inlines() {
+    assert_eq!(run("inlines"), ("ok\n".to_owned(), String::new()));
+}
+
+#[test]
+fn absent() {
+    let (stdout, stderr) = run("absent");
+    let usage = " -y <groups>               trace points, which this library does not have: an error\n";
+    assert_eq!(stdout, format!("{usage}ok\n"));
+    let rest = without_expected_errors(&stderr);
+    assert!(rest.is_empty(), "{rest:#?}");
+}
+
+#[test]
 fn env() {
     let (stdout, stderr) = run("env");
     assert_eq!(stdout, "ok\n");

@@ -21,6 +21,7 @@ unsafe extern "C" {
         ...
     );
     fn spdk_sprintf_alloc(format: *const c_char, ...) -> *mut c_char;
+    fn spdk_crc16_t10dif(init_crc: u16, buf: *const c_void, len: usize) -> u16;
 }
 
 #[test]
@@ -46,5 +47,6 @@ fn the_c_names_are_there() {
         let text = spdk_sprintf_alloc(c"%d-%s".as_ptr(), 7 as c_int, c"x".as_ptr());
         assert_eq!(std::ffi::CStr::from_ptr(text), c"7-x");
         libc::free(text.cast());
+        assert_eq!(spdk_crc16_t10dif(0, c"123456789".as_ptr().cast(), 9), 0xd0db);
     }
 }
