@@ -39,7 +39,7 @@ export DIST
 
 LIBRARIES := spdk_nvme_rdma spdk_env_rdma softverbs nvme_rdma_target
 ARCHIVES := spdk_nvme_rdma spdk_env_rdma
-RUST_PROGRAMS := nvme-rdma-target
+RUST_PROGRAMS := nvme-rdma-target softverbs-run nvme-rdma-preload
 
 WARNINGS := -Wall -Wextra -Wpedantic -Werror
 C_FLAGS := -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -Iinclude -Ic-tests -Ic-tests/lib \

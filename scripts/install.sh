@@ -33,7 +33,9 @@ install -m 644 include/spdk/*.h "$destdir$prefix/include/spdk/"
 for header in crates/target/include/*.h crates/softverbs/include/*.h; do
 	[ ! -f "$header" ] || install -m 644 "$header" "$destdir$prefix/include/"
 done
-install -m 755 "$dist/bin/nvme-rdma-target" "$dist/bin/nvme-rdma-demo" "$destdir$prefix/bin/"
+for program in nvme-rdma-target nvme-rdma-demo softverbs-run nvme-rdma-preload; do
+	install -m 755 "$dist/bin/$program" "$destdir$prefix/bin/"
+done
 
 # pc NAME DESCRIPTION LIBS REQUIRES-PRIVATE
 pc() {
