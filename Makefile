@@ -38,7 +38,7 @@ OBJECTS := $(TARGET_DIR)/c-objects
 export DIST
 
 LIBRARIES := spdk_nvme_rdma spdk_env_rdma softverbs nvme_rdma_target
-ARCHIVES := spdk_nvme_rdma spdk_env_rdma
+ARCHIVES := spdk_nvme_rdma spdk_nvme_rdma_wrap spdk_env_rdma
 RUST_PROGRAMS := nvme-rdma-target softverbs-run nvme-rdma-preload
 
 WARNINGS := -Wall -Wextra -Wpedantic -Werror
