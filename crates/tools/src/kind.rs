@@ -20,7 +20,9 @@ use std::{
 };
 
 /// A symbol that every release of SPDK's host has, and a program that has the host in itself.
-const MARK: &str = "spdk_nvme_ctrlr_process_admin_completions";
+const MARK: &[u8] = b"spdk_nvme_ctrlr_process_admin_completions";
+/// A symbol that this host alone has.
+const OWN_MARK: &[u8] = b"spdk_nvme_rdma_set_wait_hook";
 /// What the names of SPDK's host begin with.
 const OF_SPDK: &[u8] = b"spdk_nvme_";
 /// Names of functions, which log lines have in them, as they stand in the data of a program without symbols; and how many of them
@@ -41,7 +43,7 @@ pub enum Kind {
     },
     /// It is linked with this project's host already.
     Ours {
-        /// The host's library.
+        /// The host's library, or the program itself.
         library: PathBuf,
     },
     /// SPDK's host is in the file itself.
@@ -178,12 +180,14 @@ pub fn of(path: &Path) -> Result<Kind, Unreadable> {
         return Ok(Kind::Privileged { by });
     }
     let interpreter = interpreter(&program);
-    if defines(&program) {
+    // Out of an archive: alone, or beside SPDK's.
+    if defines(&program, OWN_MARK) {
+        return Ok(Kind::Ours { library: path.to_path_buf() });
+    }
+    if defines(&program, MARK) {
         // SPDK's own library is what a preload comes before.
         return Ok(if interpreter.is_none() && is_named(path, "libspdk_nvme.so") {
             Kind::Shared { library: path.to_path_buf() }
-        } else if interpreter.is_none() && is_named(path, "libspdk_nvme_rdma.so") {
-            Kind::Ours { library: path.to_path_buf() }
         } else {
             Kind::Inside { by_symbols: true }
         });
@@ -249,12 +253,12 @@ fn needs_others(program: &Elf<'_>) -> object::Result<bool> {
     Ok(false)
 }
 
-/// Whether SPDK's host is in the file, by any of its tables of symbols.
-fn defines(program: &Elf<'_>) -> bool {
+/// Whether a function is in the file, by any of its tables of symbols.
+fn defines(program: &Elf<'_>, function: &[u8]) -> bool {
     program
         .symbols()
         .chain(program.dynamic_symbols())
-        .any(|symbol| symbol.is_definition() && symbol.name_bytes().is_ok_and(|name| name == MARK.as_bytes()))
+        .any(|symbol| symbol.is_definition() && symbol.name_bytes().is_ok_and(|name| name == function))
 }
 
 /// Whether it wants anything of SPDK's host of others.
@@ -277,7 +281,7 @@ fn names(data: &[u8]) -> usize {
 
 fn has_host(library: &Path) -> bool {
     fs::read(library)
-        .is_ok_and(|data| ElfFile64::<Endianness>::parse(&*data).is_ok_and(|library| defines(&library)))
+        .is_ok_and(|data| ElfFile64::<Endianness>::parse(&*data).is_ok_and(|library| defines(&library, MARK)))
 }
 
 /// The libraries that the dynamic linker would load. It names one a line, `NAME => PATH (ADDRESS)`.

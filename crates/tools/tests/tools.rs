@@ -217,6 +217,12 @@ fn check_tells_what_a_program_is_made_of() {
     let (text, _) = place.check(&place.compile("work/stripped", &text, &["-s"]));
     assert!(text.contains("by the names in its data"), "{text}");
 
+    // Linked again beside SPDK's archives.
+    let again = format!("{HOST}void spdk_nvme_rdma_set_wait_hook(void) {{}}\n{NOTHING}");
+    let (text, status) = place.check(&place.compile("work/again", &again, &[]));
+    assert!(text.contains("with this host already"), "{text}");
+    assert_eq!(status, Some(1));
+
     let (text, status) = place.check(&place.compile("work/nothing", NOTHING, &[]));
     assert!(text.contains("with no SPDK at all"), "{text}");
     assert_eq!(status, Some(1));
