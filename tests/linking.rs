@@ -223,7 +223,8 @@ fn a_user_may_leave_everything_to_the_next_library() {
         ),
     );
     // Called with as many words as the entry with the most takes; an address is as good as a number.
-    let calls: String = names.iter().map(|name| format!("\tcall({name:?}, &some);\n\tcall({name:?}, 0);\n")).collect();
+    let calls: String =
+        names.iter().map(|name| format!("\tcall({name:?}, &some);\n\tcall({name:?}, 0);\n")).collect();
     let program = format!(
         r#"
 #include <dlfcn.h>
@@ -264,7 +265,8 @@ main(void)
     command.env("LD_PRELOAD", library("spdk_nvme_rdma")).env("SPDK_NVME_RDMA_DISABLE", "1");
     let (stdout, stderr) = written(&command.output().unwrap());
     // NULL has nothing to be ended in any release, which is answered here.
-    let expected = "spdk_nvme_ctrlr_free_io_qpair got there 0 times\nspdk_nvme_detach_poll got there 0 times\n";
+    let expected =
+        "spdk_nvme_ctrlr_free_io_qpair got there 0 times\nspdk_nvme_detach_poll got there 0 times\n";
     assert_eq!((stdout.as_str(), stderr.as_str()), (expected, ""));
 }
 
@@ -274,7 +276,9 @@ fn a_program_with_spdk_in_it_is_linked_again_with_one_more_argument() {
     let workshop = workshop("wrapped");
     let compiler = |arguments: &[&str]| {
         let mut compiler = Command::new(std::env::var("CC").unwrap_or_else(|_| String::from("gcc")));
-        compiler.args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I"]).arg(root().join("include"));
+        compiler
+            .args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I"])
+            .arg(root().join("include"));
         written(&compiler.args(arguments).current_dir(workshop.path("")).output().unwrap());
     };
     let object = |name: &str, text: &str| {
@@ -287,7 +291,9 @@ fn a_program_with_spdk_in_it_is_linked_again_with_one_more_argument() {
     let rest = of_spdk().into_iter().filter(|name| !has.contains(name));
     object("rest", &format!("#include <stdlib.h>\n{}", definitions(rest, "abort();")));
     object("program", &source("program.c"));
-    let archived = Command::new("ar").args(["rcs", "libspdk_nvme.a", "standin.o", "rest.o"]).current_dir(workshop.path(""));
+    let archived = Command::new("ar")
+        .args(["rcs", "libspdk_nvme.a", "standin.o", "rest.o"])
+        .current_dir(workshop.path(""));
     written(&{ archived }.output().unwrap());
     archive(&workshop, "spdk_env_rdma");
 
@@ -297,7 +303,8 @@ fn a_program_with_spdk_in_it_is_linked_again_with_one_more_argument() {
     command.arg(shared.with_extension("a")).arg(&shared).arg(&wrapped).arg("--wrap");
     written(&command.output().unwrap());
     let mut arguments = Command::new(root().join("scripts/wrap-arguments.sh"));
-    let (arguments, _) = written(&arguments.args(["arguments", workshop.path("").to_str().unwrap()]).output().unwrap());
+    let (arguments, _) =
+        written(&arguments.args(["arguments", workshop.path("").to_str().unwrap()]).output().unwrap());
     fs::write(workshop.path("wrap.args"), arguments).unwrap();
 
     let spdk = ["libspdk_nvme.a", "libspdk_env_rdma.a", "-lpthread", "-ldl", "-lm"];
@@ -309,7 +316,14 @@ fn a_program_with_spdk_in_it_is_linked_again_with_one_more_argument() {
     let as_it_was = run(&[&["program.o"], &spdk[..]].concat(), "");
     assert_eq!(as_it_was, "all from the stand-in\n");
     // First or last, and with SPDK's libraries whole, as their makers have it.
-    let whole = ["-Wl,--whole-archive", "libspdk_nvme.a", "-Wl,--no-whole-archive", "libspdk_env_rdma.a", "-ldl", "-lm"];
+    let whole = [
+        "-Wl,--whole-archive",
+        "libspdk_nvme.a",
+        "-Wl,--no-whole-archive",
+        "libspdk_env_rdma.a",
+        "-ldl",
+        "-lm",
+    ];
     for arguments in [
         [&["program.o", "@wrap.args"], &spdk[..]].concat(),
         [&["program.o"], &spdk[..], &["@wrap.args", "libspdk_env_rdma.a"]].concat(),

@@ -8,7 +8,7 @@ use super::{
     entry::{entry, guard_plain, next, next_of, pass_on_if_disabled},
     env,
     error::{self, AttachError},
-    handles, options,
+    handles, log, options,
     text::text,
     transport_id,
     types::{
@@ -413,11 +413,11 @@ fn announce() {
     ANNOUNCED.call_once(|| {
         // Any of its functions would do; it is not called.
         if next_of!(spdk_nvme_connect((), (), ())).is_some() {
-            tracing::info!(
-                "libspdk_nvme_rdma {} serves RDMA here, SPDK's own library all other transports; \
+            log::tell(format_args!(
+                "version {} serves RDMA here, SPDK's own library all other transports; \
                  SPDK_NVME_RDMA_DISABLE=1 leaves RDMA to it, too",
                 env!("CARGO_PKG_VERSION")
-            );
+            ));
         }
     });
 }
