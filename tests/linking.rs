@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
-use table::table;
+use table::{Kind, table};
 use tools::{Language, Workshop, library, root};
 
 const LIBRARIES: [&str; 4] = ["spdk_nvme_rdma", "spdk_env_rdma", "nvme_rdma_target", "softverbs"];
@@ -291,10 +291,9 @@ fn a_program_with_spdk_in_it_is_linked_again_with_one_more_argument() {
     let rest = of_spdk().into_iter().filter(|name| !has.contains(name));
     object("rest", &format!("#include <stdlib.h>\n{}", definitions(rest, "abort();")));
     object("program", &source("program.c"));
-    let archived = Command::new("ar")
-        .args(["rcs", "libspdk_nvme.a", "standin.o", "rest.o"])
-        .current_dir(workshop.path(""));
-    written(&{ archived }.output().unwrap());
+    let mut archiver = Command::new("ar");
+    archiver.args(["rcs", "libspdk_nvme.a", "standin.o", "rest.o"]).current_dir(workshop.path(""));
+    written(&archiver.output().unwrap());
     archive(&workshop, "spdk_env_rdma");
 
     let shared = library("spdk_nvme_rdma");
