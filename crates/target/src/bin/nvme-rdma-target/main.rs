@@ -40,7 +40,9 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("nvme-rdma-target: {error}");
             if matches!(error.downcast_ref(), Some(Error::Verbs(error)) if error.errno == libc::ENODEV) {
-                eprintln!("There is no RDMA device. Without one, RDMA in user space does: softverbs-run nvme-rdma-target");
+                eprintln!(
+                    "There is no RDMA device. Without one, RDMA in user space does: softverbs-run nvme-rdma-target"
+                );
             }
             ExitCode::FAILURE
         }
