@@ -62,7 +62,7 @@ shared_libraries() {
 	printf 'lib%s 0 %s (>= %s)\n' spdk_nvme_rdma $runtime "$version" spdk_env_rdma $runtime "$version" \
 		>"$work/shlibs/debian/shlibs.local"
 	(cd "$work/shlibs" && dpkg-shlibdeps -O --ignore-missing-info "-l$work/$runtime$libdir" "-l$work/$development$libdir" "${files[@]}" 2>/dev/null) |
-		sed -n 's/^shlibs:Depends=//p'
+		sed -n "s/, $runtime ([^)]*)//; s/^shlibs:Depends=//p"
 }
 
 # package NAME SECTION DEPENDS SYNOPSIS <DESCRIPTION [FIELD: VALUE]...
