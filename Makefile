@@ -38,8 +38,8 @@ OBJECTS := $(TARGET_DIR)/c-objects
 export DIST
 
 LIBRARIES := spdk_nvme_rdma spdk_env_rdma softverbs nvme_rdma_target
-ARCHIVES := spdk_nvme_rdma spdk_env_rdma
-RUST_PROGRAMS := nvme-rdma-target
+ARCHIVES := spdk_nvme_rdma spdk_nvme_rdma_wrap spdk_env_rdma
+RUST_PROGRAMS := nvme-rdma-target softverbs-run nvme-rdma-preload
 
 WARNINGS := -Wall -Wextra -Wpedantic -Werror
 C_FLAGS := -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -Iinclude -Ic-tests -Ic-tests/lib \
@@ -72,14 +72,15 @@ help:
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
 	@echo 'make install    into DESTDIR/PREFIX (/usr/local)'
+	@echo 'make deb        Debian packages of the same, in target/deb: library, development files, tools'
 	@echo 'make clean      removes what was built'
 	@echo
 	@echo 'Missing Debian packages are installed, or only named with NO_INSTALL=1.'
 
 # What has to be on the machine ----------------------------------------------------------------------------------------
 
-.PHONY: packages-build packages-test packages-vm toolchain
-packages-build packages-test packages-vm: packages-%:
+.PHONY: packages-build packages-test packages-vm packages-deb toolchain
+packages-build packages-test packages-vm packages-deb: packages-%:
 	@scripts/install-packages.sh $*
 
 toolchain:
@@ -193,8 +194,8 @@ bench: all packages-test
 
 # What a reviewer would look at first ----------------------------------------------------------------------------------
 
-.PHONY: check check-format check-lints check-docs check-headers check-generated check-bench check-install
-check: check-format check-lints check-docs check-headers check-generated check-bench check-install
+.PHONY: check check-format check-lints check-docs check-headers check-generated check-bench check-install check-abi check-packages
+check: check-format check-lints check-docs check-headers check-generated check-bench check-install check-abi check-packages
 	@echo 'check: all good'
 
 check-format: toolchain
@@ -219,14 +220,26 @@ check-generated: packages-build packages-test toolchain
 check-bench:
 	scripts/check-bench.sh
 
-check-install: all
-	CC='$(CC)' scripts/check-install.sh
+check-install: all packages-test
+	CC='$(CC)' CXX='$(CXX)' scripts/check-install.sh
+
+# What the libraries export, against abi/; UPDATE_ABI=1 writes that anew.
+check-abi: all packages-test
+	scripts/check-abi.sh '$(DIST)'
+
+check-packages: deb
+	CLEAN_ROOT='$(TARGET_DIR)/clean-root' scripts/check-packages.sh '$(TARGET_DIR)/deb'
 
 # ----------------------------------------------------------------------------------------------------------------------
 
 .PHONY: install
 install: all
 	scripts/install.sh '$(DIST)' '$(DESTDIR)' '$(PREFIX)'
+
+.PHONY: deb
+deb: all packages-deb
+	rm -rf '$(TARGET_DIR)/deb'
+	scripts/deb.sh '$(DIST)' '$(TARGET_DIR)/deb'
 
 .PHONY: clean
 clean:

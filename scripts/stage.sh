@@ -1,7 +1,8 @@
 #!/bin/bash
 # stage.sh RELEASE DIST LIBRARIES ARCHIVES PROGRAMS: copies what cargo built from RELEASE into DIST/lib and DIST/bin, with
 # the links that the dynamic linker looks for (the soname). Those libraries that are ARCHIVES as well get one that can be
-# linked with anything. Files that are the same stay untouched, so make sees no change.
+# linked with anything; NAME_wrap is that of NAME for a program with SPDK in it. Files that are the same stay untouched, so
+# make sees no change.
 set -euo pipefail
 
 release=$1 dist=$2 scripts=$(dirname "$0")
@@ -21,10 +22,11 @@ for name in $3; do
 done
 for name in $4; do
 	# Made anew when what it is made of is; cargo touches no file that stays the same.
-	archive=$dist/lib/lib$name.a
-	for part in "$release/lib$name.a" "$release/lib$name.so" "$scripts/archive.sh"; do
+	archive=$dist/lib/lib$name.a library=${name%_wrap} how=()
+	[ "$library" = "$name" ] || how=(--wrap)
+	for part in "$release/lib$library.a" "$release/lib$library.so" "$scripts/archive.sh"; do
 		if [ ! "$archive" -nt "$part" ]; then
-			"$scripts/archive.sh" "$release/lib$name.a" "$release/lib$name.so" "$archive"
+			"$scripts/archive.sh" "$release/lib$library.a" "$release/lib$library.so" "$archive" "${how[@]}"
 			break
 		fi
 	done

@@ -168,25 +168,28 @@ fn preloaded_foreign_handles_and_other_transports_pass_through() {
         read("program.c").replace("int\nmain(void)", "int run_program(void);\n\nint\nrun_program(void)");
     let plugin = workshop.shared_with("plugin.so", &text, &libraries);
     let host = workshop.link(Language::C, "host_of_plugins", &read("host_of_plugins.c"), &[]);
-    let run = |program: &Path, argument: Option<&Path>, preload: Option<&Path>| {
+    let run = |program: &Path, argument: Option<&Path>, preload: Option<&Path>, disable: Option<&str>| {
         let mut command = workshop.command(program);
-        command.args(argument);
+        command.args(argument).env_remove("SPDK_NVME_RDMA_DISABLE").env_remove("SPDK_NVME_RDMA_LOG");
         if let Some(library) = preload {
             command.env("LD_PRELOAD", library);
         }
+        if let Some(value) = disable {
+            command.env("SPDK_NVME_RDMA_DISABLE", value);
+        }
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{}: {text}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        text
+        let notices = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{}: {text}{notices}", output.status);
+        let notices = notices.lines().filter(|line| line.contains("serves RDMA here")).count();
+        (text.trim_end().to_owned(), notices)
     };
     let ours = library("spdk_nvme_rdma");
+    let (all_theirs, both) = ("all from the stand-in".to_owned(), "ours and the stand-in's".to_owned());
     for (program, argument) in [(&program, None), (&host, Some(plugin.as_path()))] {
-        assert!(run(program, argument, None).contains("all from the stand-in"), "without our library");
-        assert!(run(program, argument, Some(&ours)).contains("ours and the stand-in's"), "with our library");
+        assert_eq!(run(program, argument, None, None), (all_theirs.clone(), 0), "without our library");
+        assert_eq!(run(program, argument, Some(&ours), None), (both.clone(), 1), "with our library");
+        assert_eq!(run(program, argument, Some(&ours), Some("0")), (both.clone(), 1), "not disabled");
+        assert_eq!(run(program, argument, Some(&ours), Some("1")), (all_theirs.clone(), 0), "disabled");
     }
 }

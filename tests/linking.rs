@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
-use table::table;
+use table::{Kind, table};
 use tools::{Language, Workshop, library, root};
 
 const LIBRARIES: [&str; 4] = ["spdk_nvme_rdma", "spdk_env_rdma", "nvme_rdma_target", "softverbs"];
@@ -195,5 +195,140 @@ fn archives_hold_entry_points_alone_and_link_whole_and_in_any_order() {
             let output = workshop.command(&output).env("LD_PRELOAD", library("softverbs")).output().unwrap();
             assert_eq!(written(&output), (String::from("used\n"), String::new()));
         }
+    }
+}
+
+/// Another library's definitions of entry points, each of which does what `body` says, as C. What SPDK's prototypes are makes no difference
+/// to a function that takes nothing.
+fn definitions(names: impl IntoIterator<Item = String>, body: &str) -> String {
+    names.into_iter().map(|name| format!("long {name}(void);\nlong {name}(void) {{ {body} }}\n")).collect()
+}
+
+/// SPDK's entry points: those of the table that are not this library's own.
+fn of_spdk() -> Vec<String> {
+    table().into_iter().filter(|(_, entry)| entry.kind != Kind::Extension).map(|(name, _)| name).collect()
+}
+
+/// With `SPDK_NVME_RDMA_DISABLE=1` each call reaches the next library, whatever its arguments are.
+#[test]
+fn a_user_may_leave_everything_to_the_next_library() {
+    let workshop = Workshop::new("disabled");
+    let names = of_spdk();
+    assert!(names.len() > 280, "{}", names.len());
+    let standin = workshop.shared(
+        "libspdk_nvme.so",
+        &format!(
+            "int reached_times(void);\nstatic int times;\nint reached_times(void) {{ return times; }}\n{}",
+            definitions(names.clone(), "times++; return 0;")
+        ),
+    );
+    // Called with as many words as the entry with the most takes; an address is as good as a number.
+    let calls: String =
+        names.iter().map(|name| format!("\tcall({name:?}, &some);\n\tcall({name:?}, 0);\n")).collect();
+    let program = format!(
+        r#"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+int reached_times(void);
+
+static void
+call(const char *name, void *word)
+{{
+	void *address = dlsym(RTLD_DEFAULT, name);
+	long (*function)(void *, void *, void *, void *, void *, void *, void *, void *, void *, void *, void *, void *, void *);
+	int before = reached_times();
+
+	if (address == NULL) {{
+		printf("there is no %s\n", name);
+		return;
+	}}
+	memcpy(&function, &address, sizeof(function));
+	function(word, word, word, word, word, word, word, word, word, word, word, word, word);
+	if (reached_times() != before + 1) {{
+		printf("%s got there %d times\n", name, reached_times() - before);
+	}}
+}}
+
+int
+main(void)
+{{
+	static long some[4096];
+
+{calls}	return 0;
+}}
+"#
+    );
+    let program = workshop.link(Language::C, "program", &program, &[standin]);
+    let mut command = workshop.command(&program);
+    command.env("LD_PRELOAD", library("spdk_nvme_rdma")).env("SPDK_NVME_RDMA_DISABLE", "1");
+    let (stdout, stderr) = written(&command.output().unwrap());
+    // NULL has nothing to be ended in any release, which is answered here.
+    let expected =
+        "spdk_nvme_ctrlr_free_io_qpair got there 0 times\nspdk_nvme_detach_poll got there 0 times\n";
+    assert_eq!((stdout.as_str(), stderr.as_str()), (expected, ""));
+}
+
+/// A program with SPDK's static libraries in it: what a preload does not see, the linker redirects.
+#[test]
+fn a_program_with_spdk_in_it_is_linked_again_with_one_more_argument() {
+    let workshop = workshop("wrapped");
+    let compiler = |arguments: &[&str]| {
+        let mut compiler = Command::new(std::env::var("CC").unwrap_or_else(|_| String::from("gcc")));
+        compiler
+            .args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I"])
+            .arg(root().join("include"));
+        written(&compiler.args(arguments).current_dir(workshop.path("")).output().unwrap());
+    };
+    let object = |name: &str, text: &str| {
+        fs::write(workshop.path(&format!("{name}.c")), text).unwrap();
+        compiler(&["-c", &format!("{name}.c")]);
+    };
+    // All of SPDK's: the stand-in has a few, the others must not be reached.
+    object("standin", &source("standin.c"));
+    let has = global(&workshop.path("standin.o"));
+    let rest = of_spdk().into_iter().filter(|name| !has.contains(name));
+    object("rest", &format!("#include <stdlib.h>\n{}", definitions(rest, "abort();")));
+    object("program", &source("program.c"));
+    let mut archiver = Command::new("ar");
+    archiver.args(["rcs", "libspdk_nvme.a", "standin.o", "rest.o"]).current_dir(workshop.path(""));
+    written(&archiver.output().unwrap());
+    archive(&workshop, "spdk_env_rdma");
+
+    let shared = library("spdk_nvme_rdma");
+    let wrapped = workshop.path("libspdk_nvme_rdma_wrap.a");
+    let mut command = Command::new(root().join("scripts/archive.sh"));
+    command.arg(shared.with_extension("a")).arg(&shared).arg(&wrapped).arg("--wrap");
+    written(&command.output().unwrap());
+    let mut arguments = Command::new(root().join("scripts/wrap-arguments.sh"));
+    let (arguments, _) =
+        written(&arguments.args(["arguments", workshop.path("").to_str().unwrap()]).output().unwrap());
+    fs::write(workshop.path("wrap.args"), arguments).unwrap();
+
+    let spdk = ["libspdk_nvme.a", "libspdk_env_rdma.a", "-lpthread", "-ldl", "-lm"];
+    let run = |arguments: &[&str], disable: &str| {
+        compiler(&[&["-o", "program"], arguments].concat());
+        let mut command = workshop.command(&workshop.path("program"));
+        written(&command.env("SPDK_NVME_RDMA_DISABLE", disable).output().unwrap()).0
+    };
+    let as_it_was = run(&[&["program.o"], &spdk[..]].concat(), "");
+    assert_eq!(as_it_was, "all from the stand-in\n");
+    // First or last, and with SPDK's libraries whole, as their makers have it.
+    let whole = [
+        "-Wl,--whole-archive",
+        "libspdk_nvme.a",
+        "-Wl,--no-whole-archive",
+        "libspdk_env_rdma.a",
+        "-ldl",
+        "-lm",
+    ];
+    for arguments in [
+        [&["program.o", "@wrap.args"], &spdk[..]].concat(),
+        [&["program.o"], &spdk[..], &["@wrap.args", "libspdk_env_rdma.a"]].concat(),
+        [&["@wrap.args", "program.o"], &whole[..]].concat(),
+    ] {
+        assert_eq!(run(&arguments, ""), "ours and the stand-in's\n", "{arguments:?}");
+        assert_eq!(run(&arguments, "1"), "all from the stand-in\n", "{arguments:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! callbacks run with it held, as programs rely on; it guards `Cell`s, so a callback may come back here.
 
 use super::{
-    entry::{entry, guard, next_or_complain},
+    entry::{entry, guard, next_or_complain, pass_on_if_disabled},
     error::negated_errno,
     handles::{self, Begin, Claim, Kind, LongCall, Object, is_mixed, shared_by},
     ns::Ns,
@@ -377,6 +377,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_default_ctrlr_opts(
     opts: *mut spdk_nvme_ctrlr_opts,
     opts_size: size_t,
 ) {
+    pass_on_if_disabled!(spdk_nvme_ctrlr_get_default_ctrlr_opts(opts, opts_size));
     guard_plain("spdk_nvme_ctrlr_get_default_ctrlr_opts", (), || {
         if opts.is_null() {
             tracing::error!("spdk_nvme_ctrlr_get_default_ctrlr_opts: options are NULL");

@@ -6,7 +6,7 @@
 use super::{
     attached::forget,
     ctrlr::Ctrlr,
-    entry::{entry, next, next_of},
+    entry::{entry, next, next_of, pass_on_if_disabled},
     env,
     handles::{self, Claim, Found, Kind, Object, find, share, shared_by},
     types::{spdk_nvme_ctrlr, spdk_nvme_detach_ctx},
@@ -81,6 +81,7 @@ pub unsafe extern "C" fn spdk_nvme_detach_async(
     ctrlr: *mut spdk_nvme_ctrlr,
     detach_ctx: *mut *mut spdk_nvme_detach_ctx,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_detach_async(ctrlr, detach_ctx));
     guard_plain("spdk_nvme_detach_async", -EINVAL, || {
         if detach_ctx.is_null() {
             tracing::error!(

@@ -1,7 +1,7 @@
 //! DH-HMAC-CHAP: names and identifiers of hash functions and Diffie-Hellman groups.
 
 use super::{
-    entry::guard_plain,
+    entry::{guard_plain, pass_on_if_disabled},
     text::{c_array, c_bytes},
 };
 use libc::{EINVAL, c_char, c_int};
@@ -47,6 +47,7 @@ static DHGROUPS: [[u8; ROOM]; 6] = {
 /// digest is NULL, which is not known, or a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_dhchap_get_digest_id(digest: *const c_char) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_dhchap_get_digest_id(digest));
     guard_plain("spdk_nvme_dhchap_get_digest_id", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let name = unsafe { c_bytes(digest) };
@@ -57,12 +58,14 @@ pub unsafe extern "C" fn spdk_nvme_dhchap_get_digest_id(digest: *const c_char) -
 /// The name of a hash function; NULL if it is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn spdk_nvme_dhchap_get_digest_name(id: c_int) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_dhchap_get_digest_name(id));
     find(&DIGESTS, id)
 }
 
 /// How many bytes a hash function gives; 0 if it is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn spdk_nvme_dhchap_get_digest_length(id: c_int) -> u8 {
+    pass_on_if_disabled!(spdk_nvme_dhchap_get_digest_length(id));
     u8::try_from(id).map_or(0, |id| Digest(id).length())
 }
 
@@ -74,6 +77,7 @@ pub extern "C" fn spdk_nvme_dhchap_get_digest_length(id: c_int) -> u8 {
 /// dhgroup is NULL, which is not known, or a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_dhchap_get_dhgroup_id(dhgroup: *const c_char) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_dhchap_get_dhgroup_id(dhgroup));
     guard_plain("spdk_nvme_dhchap_get_dhgroup_id", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let name = unsafe { c_bytes(dhgroup) };
@@ -84,6 +88,7 @@ pub unsafe extern "C" fn spdk_nvme_dhchap_get_dhgroup_id(dhgroup: *const c_char)
 /// The name of a Diffie-Hellman group; NULL if it is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn spdk_nvme_dhchap_get_dhgroup_name(id: c_int) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_dhchap_get_dhgroup_name(id));
     find(&DHGROUPS, id)
 }
 

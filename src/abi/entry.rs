@@ -108,6 +108,19 @@ macro_rules! next {
 }
 pub(super) use next;
 
+/// The first statement of each entry that no handle tells whose it is: where the user wants none of this library, the next definition
+/// answers.
+macro_rules! pass_on_if_disabled {
+    ($symbol:ident($($argument:expr),*)) => {
+        if $crate::abi::disabled::disabled() {
+            if let Some(answer) = $crate::abi::entry::next!($symbol($($argument),*)) {
+                return answer;
+            }
+        }
+    };
+}
+pub(super) use pass_on_if_disabled;
+
 /// As [`next!`], for a call that is told by a handle; without a next definition that is nobody's handle.
 macro_rules! next_or_complain {
     ($symbol:ident($($argument:expr),*), $handle:expr, $refused:expr) => {
@@ -152,6 +165,10 @@ unsafe extern "C" {
     /// A number that grows when something more is loaded into the process.
     safe fn nvme_rdma_loaded() -> u64;
 
+    /// The definition of `name` that a program was linked with in which this library's own goes by another name (`ld --wrap`). NULL in
+    /// all others.
+    fn nvme_rdma_real(name: *const c_char) -> *mut c_void;
+
     /// A definition of `name`, in whatever is loaded, that is not this library's: its symbols may be local, as those of what a
     /// plugin was linked with. NULL if there is none.
     fn nvme_rdma_definition(name: *const c_char) -> *mut c_void;
@@ -187,8 +204,12 @@ impl Next {
         if self.loaded.load(Ordering::Relaxed) == loaded {
             return None;
         }
-        // SAFETY: the name is a C string. RTLD_NEXT searches after the object that this code is in.
-        let mut address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+        // SAFETY: the name is a C string.
+        let mut address = unsafe { nvme_rdma_real(name.as_ptr()) };
+        if address.is_null() {
+            // SAFETY: as before. RTLD_NEXT searches after the object that this code is in.
+            address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+        }
         if address.is_null() {
             // SAFETY: as before.
             address = unsafe { nvme_rdma_definition(name.as_ptr()) };

@@ -18,6 +18,7 @@
 //! * Looking up takes no lock: a range check, a compare of the tag, a load of the object. The tag of a cell is written
 //!   after its object, and a thread that was given a handle was given it after both.
 
+use super::disabled::disabled;
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
@@ -246,15 +247,18 @@ fn cell_at(address: usize) -> Option<&'static Cell> {
     is_cell(address).then(|| unsafe { &*ptr::with_exposed_provenance::<Cell>(address) })
 }
 
-/// Whether an address is ours to answer for: NULL, or in the range.
+/// Whether an address is ours to answer for: NULL, or in the range. Where all calls are passed on, so is NULL.
 fn is_ours(address: usize) -> bool {
-    address == 0 || address.wrapping_sub(BASE.load(Ordering::Relaxed)) < CELLS * CELL_SIZE
+    if address == 0 {
+        return !disabled();
+    }
+    address.wrapping_sub(BASE.load(Ordering::Relaxed)) < CELLS * CELL_SIZE
 }
 
 /// Whose an address is, whatever kind of handle it may be. Takes no lock.
 pub(super) fn whose(address: usize) -> Whose {
     if address == 0 {
-        return Whose::Nobodys;
+        return if disabled() { Whose::Foreign } else { Whose::Nobodys };
     }
     match cell_at(address).map(|cell| cell.tag.load(Ordering::Acquire)) {
         Some(0) => Whose::Invalid(address),

@@ -1,7 +1,7 @@
 //! Host ids from text.
 
 use super::{
-    entry::guard_plain,
+    entry::{guard_plain, pass_on_if_disabled},
     error::invalid,
     pairs::{Pair, Pairs, ParseError, answer, shown},
     text::{CText, c_bytes, put_text},
@@ -28,6 +28,7 @@ pub unsafe extern "C" fn spdk_nvme_host_id_parse(
     hostid: *mut spdk_nvme_host_id,
     str: *const c_char,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_host_id_parse(hostid, str));
     guard_plain("spdk_nvme_host_id_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !hostid.is_null()) else {

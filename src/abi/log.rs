@@ -38,13 +38,22 @@ unsafe extern "C" {
 pub(super) fn install() {
     static INSTALLED: OnceCell<()> = OnceCell::new();
     INSTALLED.get_or_init(|| {
-        let level = match std::env::var("SPDK_NVME_RDMA_LOG") {
-            Ok(name) => level(&name).unwrap_or(LevelFilter::INFO),
-            Err(_) => LevelFilter::INFO,
-        };
         // An error means that the program has a subscriber of its own, which then gets the lines.
-        let _ = set_global_default(Delivery { level });
+        let _ = set_global_default(Delivery { level: wanted() });
     });
+}
+
+/// How much is to be said.
+fn wanted() -> LevelFilter {
+    std::env::var("SPDK_NVME_RDMA_LOG").ok().and_then(|name| level(&name)).unwrap_or(LevelFilter::INFO)
+}
+
+/// Says a line to whoever started the process, on stderr: what they have to know also if the program's own log, as SPDK's does at
+/// first, leaves out all but errors.
+pub(super) fn tell(text: fmt::Arguments<'_>) {
+    if wanted() >= LevelFilter::INFO {
+        let _ = writeln!(std::io::stderr(), "[{}] libspdk_nvme_rdma: *NOTICE*: {text}", now());
+    }
 }
 
 /// SPDK's notice lies between its warning and its information, so `tracing`'s levels from INFO on stand for one more.

@@ -31,6 +31,7 @@ pub mod ctrlr_manage;
 pub mod ctrlr_pcie;
 pub mod detach;
 pub mod dhchap;
+mod disabled;
 mod entry;
 mod env;
 mod error;

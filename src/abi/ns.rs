@@ -1,7 +1,7 @@
 //! Namespaces: what is known about one.
 
 use super::{
-    entry::{entry, guard_plain},
+    entry::{entry, guard_plain, pass_on_if_disabled},
     handles::{Kind, Object, shared_by},
     types::{
         spdk_nvme_ana_state, spdk_nvme_csi, spdk_nvme_ctrlr, spdk_nvme_dealloc_logical_block_read_value,
@@ -306,6 +306,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_supports_write_uncorrectable(ns: *mut spdk
 /// nsdata is NULL or points to Identify Namespace data.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ns_get_format_index(nsdata: *const spdk_nvme_ns_data) -> u32 {
+    pass_on_if_disabled!(spdk_nvme_ns_get_format_index(nsdata));
     guard_plain("spdk_nvme_ns_get_format_index", 0, || {
         // SAFETY: the caller vouches for the data, which are bytes, 4096 of them.
         let Some(data) = (unsafe { nsdata.cast::<[u8; IDENTIFY_SIZE]>().as_ref() }) else {

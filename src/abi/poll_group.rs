@@ -5,7 +5,7 @@
 //! for itself is passed on like any other handle.
 
 use super::{
-    entry::{entry, next, next_of},
+    entry::{entry, next, next_of, pass_on_if_disabled},
     error::{membership, negated_errno, status},
     handles::{self, Found, Kind, Object, find, shared_by},
     qpair::Qpair,
@@ -60,6 +60,7 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_create(
     ctx: *mut c_void,
     table: *mut spdk_nvme_accel_fn_table,
 ) -> *mut spdk_nvme_poll_group {
+    pass_on_if_disabled!(spdk_nvme_poll_group_create(ctx, table));
     guard_plain("spdk_nvme_poll_group_create", ptr::null_mut(), || {
         // SAFETY: the caller vouches for the table.
         let Some(table) = (unsafe { read_table(table) }) else {

@@ -1,7 +1,7 @@
 //! What is to be checked of protection information, as text.
 
 use super::{
-    entry::guard_plain,
+    entry::{guard_plain, pass_on_if_disabled},
     error::invalid,
     pairs::{Pair, Pairs, ParseError, answer, shown},
     text::c_bytes,
@@ -21,6 +21,7 @@ use std::{ffi::CStr, ptr};
 /// prchk_flags is NULL or points to flags that can be read and written. str is NULL or a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_prchk_flags_parse(prchk_flags: *mut u32, str: *const c_char) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_prchk_flags_parse(prchk_flags, str));
     guard_plain("spdk_nvme_prchk_flags_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !prchk_flags.is_null()) else {
@@ -41,6 +42,7 @@ pub unsafe extern "C" fn spdk_nvme_prchk_flags_parse(prchk_flags: *mut u32, str:
 /// if neither is set.
 #[unsafe(no_mangle)]
 pub extern "C" fn spdk_nvme_prchk_flags_str(prchk_flags: u32) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_prchk_flags_str(prchk_flags));
     describe(prchk_flags).map_or(ptr::null(), CStr::as_ptr)
 }
 

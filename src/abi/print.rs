@@ -1,7 +1,7 @@
 //! Commands and completions as notices in the log. People and scripts read these lines.
 
 use super::{
-    entry::{entry, guard_plain},
+    entry::{entry, guard_plain, pass_on_if_disabled},
     qpair::Qpair,
     text::text,
     types::{spdk_nvme_cmd, spdk_nvme_cpl, spdk_nvme_ctrlr_opts, spdk_nvme_qpair},
@@ -20,6 +20,7 @@ use std::{
 /// cmd is NULL, which a line in the log says, or points to a command.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_print_command(qid: u16, cmd: *mut spdk_nvme_cmd) {
+    pass_on_if_disabled!(spdk_nvme_print_command(qid, cmd));
     guard_plain("spdk_nvme_print_command", (), || {
         // SAFETY: the caller vouches for the command.
         if let Some(command) = unsafe { read_command("spdk_nvme_print_command", cmd) } {
@@ -35,6 +36,7 @@ pub unsafe extern "C" fn spdk_nvme_print_command(qid: u16, cmd: *mut spdk_nvme_c
 /// cpl is NULL, which a line in the log says, or points to a completion.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_print_completion(qid: u16, cpl: *mut spdk_nvme_cpl) {
+    pass_on_if_disabled!(spdk_nvme_print_completion(qid, cpl));
     guard_plain("spdk_nvme_print_completion", (), || {
         // SAFETY: the caller vouches for the completion.
         if let Some(completion) = unsafe { read_completion("spdk_nvme_print_completion", cpl) } {
@@ -51,6 +53,7 @@ pub unsafe extern "C" fn spdk_nvme_print_completion(qid: u16, cpl: *mut spdk_nvm
 /// cpl is NULL, which a line in the log says, or points to a completion.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_print_completion_ext(qid: u16, cpl: *const spdk_nvme_cpl, opc: u8) {
+    pass_on_if_disabled!(spdk_nvme_print_completion_ext(qid, cpl, opc));
     guard_plain("spdk_nvme_print_completion_ext", (), || {
         // SAFETY: the caller vouches for the completion.
         if let Some(completion) = unsafe { read_completion("spdk_nvme_print_completion_ext", cpl) } {

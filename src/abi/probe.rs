@@ -5,10 +5,10 @@
 use super::{
     attaching::{Attaching, ProbeContext, Program, Turn, Wanted, complain},
     ctrlr::Ctrlr,
-    entry::{entry, guard_plain, next},
+    entry::{entry, guard_plain, next, next_of, pass_on_if_disabled},
     env,
     error::{self, AttachError},
-    handles, options,
+    handles, log, options,
     text::text,
     transport_id,
     types::{
@@ -20,7 +20,13 @@ use super::{
 use crate::{clock, host};
 use libc::{c_int, c_void, size_t};
 use spec::{fabrics::DISCOVERY_NQN, printable};
-use std::{collections::VecDeque, ptr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    ptr,
+    rc::Rc,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 /// How long a synchronous call waits at most for the controllers that it attaches. Each has deadlines of its own, and all together one:
 /// this is for a fault in them.
@@ -48,6 +54,7 @@ pub unsafe extern "C" fn spdk_nvme_probe(
     attach_cb: spdk_nvme_attach_cb,
     remove_cb: spdk_nvme_remove_cb,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
     let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb: None };
     let next = || next!(spdk_nvme_probe(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
     // SAFETY: as for this function.
@@ -68,6 +75,7 @@ pub unsafe extern "C" fn spdk_nvme_probe_ext(
     attach_fail_cb: spdk_nvme_attach_fail_cb,
     remove_cb: spdk_nvme_remove_cb,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_probe_ext(trid, cb_ctx, probe_cb, attach_cb, attach_fail_cb, remove_cb));
     let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb };
     let next = || next!(spdk_nvme_probe_ext(trid, cb_ctx, probe_cb, attach_cb, attach_fail_cb, remove_cb));
     // SAFETY: as for this function.
@@ -90,6 +98,7 @@ pub unsafe extern "C" fn spdk_nvme_probe_async(
     attach_cb: spdk_nvme_attach_cb,
     remove_cb: spdk_nvme_remove_cb,
 ) -> *mut spdk_nvme_probe_ctx {
+    pass_on_if_disabled!(spdk_nvme_probe_async(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
     let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb: None };
     let next = || next!(spdk_nvme_probe_async(trid, cb_ctx, probe_cb, attach_cb, remove_cb));
     // SAFETY: as for this function.
@@ -110,6 +119,14 @@ pub unsafe extern "C" fn spdk_nvme_probe_async_ext(
     attach_fail_cb: spdk_nvme_attach_fail_cb,
     remove_cb: spdk_nvme_remove_cb,
 ) -> *mut spdk_nvme_probe_ctx {
+    pass_on_if_disabled!(spdk_nvme_probe_async_ext(
+        trid,
+        cb_ctx,
+        probe_cb,
+        attach_cb,
+        attach_fail_cb,
+        remove_cb
+    ));
     let asked = Asked { cb_ctx, probe_cb, attach_cb, attach_fail_cb };
     let next =
         || next!(spdk_nvme_probe_async_ext(trid, cb_ctx, probe_cb, attach_cb, attach_fail_cb, remove_cb));
@@ -147,6 +164,7 @@ pub unsafe extern "C" fn spdk_nvme_connect_async(
     opts: *const spdk_nvme_ctrlr_opts,
     attach_cb: spdk_nvme_attach_cb,
 ) -> *mut spdk_nvme_probe_ctx {
+    pass_on_if_disabled!(spdk_nvme_connect_async(trid, opts, attach_cb));
     let begun = guard_plain("spdk_nvme_connect_async", Err(error::UNWOUND), || {
         // SAFETY: the caller vouches for trid.
         if trid.is_null() || !unsafe { transport_id::is_rdma(trid) } {
@@ -173,6 +191,7 @@ pub unsafe extern "C" fn spdk_nvme_connect_async(
 /// trid is NULL, which is refused with -EINVAL, or points to a transport id.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_scan_attached(trid: *const spdk_nvme_transport_id) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_scan_attached(trid));
     guard_plain("spdk_nvme_scan_attached", -libc::EINVAL, || {
         if trid.is_null() {
             tracing::error!("spdk_nvme_scan_attached: no transport id given");
@@ -213,6 +232,7 @@ pub unsafe extern "C" fn spdk_nvme_connect(
     opts: *const spdk_nvme_ctrlr_opts,
     opts_size: size_t,
 ) -> *mut spdk_nvme_ctrlr {
+    pass_on_if_disabled!(spdk_nvme_connect(trid, opts, opts_size));
     let result = guard_plain("spdk_nvme_connect", Err(error::UNWOUND), || {
         // SAFETY: the caller vouches for trid.
         if trid.is_null() || !unsafe { transport_id::is_rdma(trid) } {
@@ -377,9 +397,29 @@ fn tried(trid: &spdk_nvme_transport_id, begun: Result<(), c_int>) -> Result<(), 
 
 /// Whether there is an environment to attach a controller with. Says why not.
 fn environment_is_ready(trid: &spdk_nvme_transport_id) -> bool {
-    env::install()
+    let ready = env::install()
         .inspect_err(|error| tracing::error!("{}: no controller: {error}", transport_id::describe(trid)))
-        .is_ok()
+        .is_ok();
+    if ready {
+        announce();
+    }
+    ready
+}
+
+/// Says once, when a controller is first asked for, that it will be ours: where there is another library that has RDMA as well, its user
+/// cannot see otherwise which of them it is.
+fn announce() {
+    static ANNOUNCED: Once = Once::new();
+    ANNOUNCED.call_once(|| {
+        // Any of its functions would do; it is not called.
+        if next_of!(spdk_nvme_connect((), (), ())).is_some() {
+            log::tell(format_args!(
+                "version {} serves RDMA here, SPDK's own library all other transports; \
+                 SPDK_NVME_RDMA_DISABLE=1 leaves RDMA to it, too",
+                env!("CARGO_PKG_VERSION")
+            ));
+        }
+    });
 }
 
 /// What a connect without a transport id, or with another transport's, comes to.

@@ -1,7 +1,7 @@
 //! A program's own protection domains and memory keys.
 
 use super::{
-    entry::guard_plain,
+    entry::{guard_plain, pass_on_if_disabled},
     transport_id,
     types::{spdk_nvme_rdma_hooks, spdk_nvme_transport_id, spdk_nvme_transport_type},
 };
@@ -28,6 +28,7 @@ use std::{mem::MaybeUninit, net::SocketAddr, ptr, sync::Arc};
 /// hooks is NULL or points to functions that can be called from any thread, as long as the process lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_rdma_init_hooks(hooks: *mut spdk_nvme_rdma_hooks) {
+    pass_on_if_disabled!(spdk_nvme_rdma_init_hooks(hooks));
     guard_plain("spdk_nvme_rdma_init_hooks", (), || {
         // SAFETY: the caller gives NULL or hooks, which are copied.
         let given = unsafe { hooks.as_ref() };

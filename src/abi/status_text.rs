@@ -1,6 +1,10 @@
 //! Statuses as text. Programs print and compare these texts.
 
-use super::{entry::guard_plain, text::c_array, types::spdk_nvme_status};
+use super::{
+    entry::{guard_plain, pass_on_if_disabled},
+    text::c_array,
+    types::spdk_nvme_status,
+};
 use libc::c_char;
 use spec::{AdminOpcode, Status, StatusCode, StatusCodeType};
 use std::ptr;
@@ -49,6 +53,7 @@ pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string_ext(
     status: *const spdk_nvme_status,
     opc: u8,
 ) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_cpl_get_status_string_ext(status, opc));
     guard_plain("spdk_nvme_cpl_get_status_string_ext", c"RESERVED".as_ptr(), || {
         // SAFETY: the caller vouches for the pointer.
         unsafe { read(status) }.map_or(c"RESERVED".as_ptr(), |status| status.c_text(opc))
@@ -62,6 +67,7 @@ pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string_ext(
 /// status is NULL, which gives "RESERVED", or points to a status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string(status: *const spdk_nvme_status) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_cpl_get_status_string(status));
     // SAFETY: the caller's contract is the same.
     unsafe { spdk_nvme_cpl_get_status_string_ext(status, 0) }
 }
@@ -75,6 +81,7 @@ pub unsafe extern "C" fn spdk_nvme_cpl_get_status_string(status: *const spdk_nvm
 pub unsafe extern "C" fn spdk_nvme_cpl_get_status_type_string(
     status: *const spdk_nvme_status,
 ) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_cpl_get_status_type_string(status));
     guard_plain("spdk_nvme_cpl_get_status_type_string", c"RESERVED".as_ptr(), || {
         // SAFETY: the caller vouches for the pointer.
         let status = unsafe { read(status) };

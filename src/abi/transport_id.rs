@@ -1,7 +1,7 @@
 //! Transport ids: from text, from a transport type, and to what the host takes.
 
 use super::{
-    entry::guard_plain,
+    entry::{guard_plain, pass_on_if_disabled},
     error::invalid,
     pairs::{Pair, Pairs, ParseError, answer, shown},
     text::{CText, c_bytes, put_text, text},
@@ -43,6 +43,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse(
     trid: *mut spdk_nvme_transport_id,
     str: *const c_char,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_transport_id_parse(trid, str));
     guard_plain("spdk_nvme_transport_id_parse", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let Some(text) = (unsafe { c_bytes(str) }).filter(|_| !trid.is_null()) else {
@@ -67,6 +68,7 @@ pub unsafe extern "C" fn spdk_nvme_trid_populate_transport(
     trid: *mut spdk_nvme_transport_id,
     trtype: spdk_nvme_transport_type,
 ) {
+    pass_on_if_disabled!(spdk_nvme_trid_populate_transport(trid, trtype));
     guard_plain("spdk_nvme_trid_populate_transport", (), || {
         if trid.is_null() {
             tracing::error!("spdk_nvme_trid_populate_transport: transport id is NULL");
@@ -89,6 +91,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_populate_trstring(
     trid: *mut spdk_nvme_transport_id,
     trstring: *const c_char,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_transport_id_populate_trstring(trid, trstring));
     guard_plain("spdk_nvme_transport_id_populate_trstring", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         let name = unsafe { c_bytes(trstring) };
@@ -118,6 +121,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_trtype(
     trtype: *mut spdk_nvme_transport_type,
     str: *const c_char,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_transport_id_parse_trtype(trtype, str));
     guard_plain("spdk_nvme_transport_id_parse_trtype", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         match unsafe { c_bytes(str) }.filter(|_| !trtype.is_null()) {
@@ -136,6 +140,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_trtype(
 /// The name of a transport type: "PCIe", "RDMA", "FC", "TCP", "VFIOUSER", "CUSTOM"; NULL if it has none.
 #[unsafe(no_mangle)]
 pub extern "C" fn spdk_nvme_transport_id_trtype_str(trtype: spdk_nvme_transport_type) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_transport_id_trtype_str(trtype));
     shown_name(trtype).map_or(ptr::null(), CStr::as_ptr)
 }
 
@@ -151,6 +156,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_adrfam(
     adrfam: *mut spdk_nvmf_adrfam,
     str: *const c_char,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_transport_id_parse_adrfam(adrfam, str));
     guard_plain("spdk_nvme_transport_id_parse_adrfam", -EINVAL, || {
         // SAFETY: the caller gives NULL or a C string, which nobody changes meanwhile.
         match unsafe { c_bytes(str) }.filter(|_| !adrfam.is_null()).map(address_family) {
@@ -170,6 +176,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_parse_adrfam(
 /// The name of an address family: "IPv4", "IPv6", "IB", "FC"; NULL if it has none.
 #[unsafe(no_mangle)]
 pub extern "C" fn spdk_nvme_transport_id_adrfam_str(adrfam: spdk_nvmf_adrfam) -> *const c_char {
+    pass_on_if_disabled!(spdk_nvme_transport_id_adrfam_str(adrfam));
     family_name(adrfam).map_or(ptr::null(), CStr::as_ptr)
 }
 

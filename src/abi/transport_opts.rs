@@ -3,7 +3,7 @@
 //! This library has RDMA. What else there is, the next library in the process has; options are for both.
 
 use super::{
-    entry::{guard_plain, next},
+    entry::{guard_plain, next, pass_on_if_disabled},
     error::invalid,
     options::{read, write},
     text::c_bytes,
@@ -49,6 +49,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_get_opts(
     opts: *mut spdk_nvme_transport_opts,
     opts_size: size_t,
 ) {
+    pass_on_if_disabled!(spdk_nvme_transport_get_opts(opts, opts_size));
     guard_plain("spdk_nvme_transport_get_opts", (), || {
         if opts.is_null() || opts_size == 0 {
             let _ =
@@ -83,6 +84,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_set_opts(
     opts: *const spdk_nvme_transport_opts,
     opts_size: size_t,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_transport_set_opts(opts, opts_size));
     guard_plain("spdk_nvme_transport_set_opts", -EINVAL, || {
         if opts.is_null() || opts_size == 0 {
             return invalid(format!(
@@ -114,6 +116,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_set_opts(
 /// Whether there is a transport of this type: RDMA, and what the next library has.
 #[unsafe(no_mangle)]
 pub extern "C" fn spdk_nvme_transport_available(trtype: spdk_nvme_transport_type) -> bool {
+    pass_on_if_disabled!(spdk_nvme_transport_available(trtype));
     guard_plain("spdk_nvme_transport_available", false, || match trtype {
         spdk_nvme_transport_type::SPDK_NVME_TRANSPORT_RDMA => true,
         // SPDK looks for the type's name, and one without has none to look for.
@@ -129,6 +132,7 @@ pub extern "C" fn spdk_nvme_transport_available(trtype: spdk_nvme_transport_type
 /// transport_name is NULL or a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_transport_available_by_name(transport_name: *const c_char) -> bool {
+    pass_on_if_disabled!(spdk_nvme_transport_available_by_name(transport_name));
     guard_plain("spdk_nvme_transport_available_by_name", false, || {
         // SAFETY: the caller vouches for the string.
         match unsafe { c_bytes(transport_name) } {

@@ -1,7 +1,7 @@
 //! Which of two transport ids comes first, and when they are the same.
 
 use super::{
-    entry::guard_plain,
+    entry::{guard_plain, pass_on_if_disabled},
     text::text,
     transport_id,
     types::{spdk_nvme_transport_id, spdk_nvme_transport_type as TransportType},
@@ -26,6 +26,7 @@ pub unsafe extern "C" fn spdk_nvme_transport_id_compare(
     trid1: *const spdk_nvme_transport_id,
     trid2: *const spdk_nvme_transport_id,
 ) -> c_int {
+    pass_on_if_disabled!(spdk_nvme_transport_id_compare(trid1, trid2));
     guard_plain("spdk_nvme_transport_id_compare", -EINVAL, || {
         if trid1.is_null() || trid2.is_null() {
             tracing::error!("spdk_nvme_transport_id_compare: transport id is NULL");

@@ -2,7 +2,7 @@
 
 use super::{
     ctrlr::Ctrlr,
-    entry::{entry, guard_plain},
+    entry::{entry, guard_plain, pass_on_if_disabled},
     handles::{self, Found, Whose, find},
     ns::Ns,
     ns_cmd::wrong_namespace,
@@ -19,6 +19,7 @@ use std::{ffi::CString, fmt::Write as _};
 /// f is an open stream. opts is a mask of enum spdk_nvme_trid_usage_opt.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_transport_id_usage(f: *mut FILE, opts: u32) {
+    pass_on_if_disabled!(spdk_nvme_transport_id_usage(f, opts));
     guard_plain("spdk_nvme_transport_id_usage", (), || {
         let Ok(text) = CString::new(usage(opts)) else {
             return;

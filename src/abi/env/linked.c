@@ -21,6 +21,10 @@ bool nvme_rdma_env_has_log(void);
 uint64_t nvme_rdma_loaded(void);
 void *nvme_rdma_definition(const char *name);
 
+/* Called by entry.rs: the definition that the program was linked with beside this library's, by the linker's --wrap. NULL here; wrapped.c
+ * has the other answer. */
+void *nvme_rdma_real(const char *name);
+
 #pragma GCC visibility pop
 
 __attribute__((weak)) uint64_t
@@ -31,6 +35,13 @@ nvme_rdma_loaded(void)
 
 __attribute__((weak)) void *
 nvme_rdma_definition(const char *name)
+{
+	(void)name;
+	return (void *)0;
+}
+
+__attribute__((weak)) void *
+nvme_rdma_real(const char *name)
 {
 	(void)name;
 	return (void *)0;

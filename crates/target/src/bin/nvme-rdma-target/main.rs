@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             eprintln!("nvme-rdma-target: {error}");
             if matches!(error.downcast_ref(), Some(Error::Verbs(error)) if error.errno == libc::ENODEV) {
                 eprintln!(
-                    "There is no RDMA device. Without one, RDMA in user space does: LD_PRELOAD=libsoftverbs.so"
+                    "There is no RDMA device. Without one, RDMA in user space does: softverbs-run nvme-rdma-target"
                 );
             }
             ExitCode::FAILURE
