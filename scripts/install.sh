@@ -33,7 +33,7 @@ install -m 644 include/spdk/*.h "$destdir$prefix/include/spdk/"
 for header in crates/target/include/*.h crates/softverbs/include/*.h; do
 	[ ! -f "$header" ] || install -m 644 "$header" "$destdir$prefix/include/"
 done
-install -m 755 "$dist/bin/nvme-rdma-target" "$dist/bin/nvme-rdma-demo" "$destdir$prefix/bin/"
+install -m 755 "$dist/bin/nvme-rdma-target" "$dist/bin/nvme-rdma-perf" "$destdir$prefix/bin/"
 
 # pc NAME DESCRIPTION LIBS REQUIRES-PRIVATE
 pc() {

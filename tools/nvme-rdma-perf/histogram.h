@@ -22,6 +22,12 @@ struct histogram {
 
 void histogram_record(struct histogram *histogram, uint64_t value);
 
+/* Adds what `other` has recorded. */
+void histogram_add(struct histogram *histogram, const struct histogram *other);
+
+/* The largest value that falls into a bucket. */
+uint64_t histogram_upper_end(unsigned bucket);
+
 /* The value that `percent` of 100 of the recorded ones do not exceed; 0 if nothing was recorded. */
 uint64_t histogram_percentile(const struct histogram *histogram, double percent);
 

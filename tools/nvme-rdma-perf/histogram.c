@@ -16,8 +16,7 @@ static unsigned bucket_of(uint64_t value)
 	return (magnitude + 1) * HISTOGRAM_STEPS + (unsigned)((value >> magnitude) - HISTOGRAM_STEPS);
 }
 
-/* The largest value that falls into a bucket. */
-static uint64_t upper_end(unsigned bucket)
+uint64_t histogram_upper_end(unsigned bucket)
 {
 	unsigned magnitude;
 	uint64_t step;
@@ -40,6 +39,20 @@ void histogram_record(struct histogram *histogram, uint64_t value)
 	histogram->buckets[bucket_of(value)]++;
 }
 
+void histogram_add(struct histogram *histogram, const struct histogram *other)
+{
+	unsigned bucket;
+
+	histogram->count += other->count;
+	histogram->sum += other->sum;
+	if (other->maximum > histogram->maximum) {
+		histogram->maximum = other->maximum;
+	}
+	for (bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
+		histogram->buckets[bucket] += other->buckets[bucket];
+	}
+}
+
 uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 {
 	uint64_t wanted = (uint64_t)((double)histogram->count * percent / 100.0 + 0.5);
@@ -49,7 +62,7 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 	for (bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
 		seen += histogram->buckets[bucket];
 		if (seen > 0 && seen >= wanted) {
-			uint64_t end = upper_end(bucket);
+			uint64_t end = histogram_upper_end(bucket);
 
 			return end < histogram->maximum ? end : histogram->maximum;
 		}
