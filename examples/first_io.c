@@ -9,7 +9,8 @@
  *   3. a qpair is made: requests are submitted to it, and it is polled for their ends
  *   4. all is given back, in the opposite order
  *
- * Nothing happens behind the program's back: there is no thread but yours, and callbacks come only while you poll.
+ * Nothing happens behind the program's back: there is no thread but yours, and callbacks come only while you poll. So a program that stays for more
+ * than a few seconds polls the controller's Admin Queue as well, or the target takes it for dead; see poll_group.c.
  */
 
 #include <stdbool.h>

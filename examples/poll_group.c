@@ -5,6 +5,9 @@
  *
  * A poll group is how one thread serves many connections: members that have nothing to say cost it nothing. A group and its members belong to
  * one thread at a time; a program with several threads gives each a group and qpairs of its own.
+ *
+ * The Admin Queue is no member, and is polled as well, now and then: the keep-alive goes out from there. A target ends a controller of which it
+ * has not heard for ten seconds or so.
  */
 
 #include <stdbool.h>
@@ -76,6 +79,20 @@ static void on_disconnected(struct spdk_nvme_qpair *qpair, void *context)
 	g_lost = true;
 }
 
+/* One turn. False if a connection was lost. */
+static bool poll_all(struct spdk_nvme_ctrlr *ctrlr, struct spdk_nvme_poll_group *group)
+{
+	static uint64_t next_admin;
+
+	if (spdk_get_ticks() >= next_admin) {
+		next_admin = spdk_get_ticks() + spdk_get_ticks_hz() / 10;
+		if (spdk_nvme_ctrlr_process_admin_completions(ctrlr) < 0) {
+			return false;
+		}
+	}
+	return spdk_nvme_poll_group_process_completions(group, 0, on_disconnected) >= 0;
+}
+
 static bool any_in_flight(void)
 {
 	unsigned index;
@@ -121,7 +138,7 @@ static bool run(struct spdk_nvme_ctrlr *ctrlr, struct spdk_nvme_ns *ns, struct s
 	}
 	/* -EAGAIN while some are on their way; the deadline of each is the library's. */
 	while ((rc = spdk_nvme_poll_group_all_connected(group)) != 0 && !g_lost) {
-		if (spdk_nvme_poll_group_process_completions(group, 0, on_disconnected) < 0) {
+		if (!poll_all(ctrlr, group)) {
 			break;
 		}
 	}
@@ -137,7 +154,7 @@ static bool run(struct spdk_nvme_ctrlr *ctrlr, struct spdk_nvme_ns *ns, struct s
 		submit(&g_requests[index]);
 	}
 	while (any_in_flight()) {
-		if (spdk_nvme_poll_group_process_completions(group, 0, on_disconnected) < 0) {
+		if (!poll_all(ctrlr, group)) {
 			break; /* whatever is still under way ends when the qpairs are freed */
 		}
 	}

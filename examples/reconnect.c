@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * reconnect -r TRID [NUMBER]: writes one block after the other, NUMBER of them (default 20000), and goes on when the target went away and came back,
+ * reconnect -r TRID [NUMBER]: writes one block after the other, NUMBER of them (default 5000), and goes on when the target went away and came back,
  * on the same handles.
  *
  * What has to be known about it:
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
 	struct program program = {0};
 	struct spdk_nvme_transport_id trid;
 	struct spdk_env_opts opts;
-	unsigned long number = 20000;
+	unsigned long number = 5000;
 	bool good = false;
 
 	memset(&trid, 0, sizeof(trid));

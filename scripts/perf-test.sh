@@ -63,6 +63,14 @@ refused() {
 	ok
 }
 
+# misfits WORDS ARGUMENTS...: what turns out to be wrong when the target is known.
+misfits() {
+	local words=$1
+	shift
+	perf 1 "$@"
+	grep -q -- "$words" "$WORK/words" || fails "it did not say '$words'"
+}
+
 # in_background ARGUMENTS...: starts it, with the report in $WORK/report.
 in_background() {
 	LAST="nvme-rdma-perf $*"
@@ -154,9 +162,17 @@ is '$1 + $2 == 2000 * 8192' total.read.bytes total.write.bytes
 perf 0 -r "$(trid 1)" --json -t 1 -q 1
 balanced
 is '$1 >= 1 && $1 < 60 && $2 > 0' seconds total.completed
-refused 'do not fit sectors' -r "$(trid 1)" -o 1000
-refused 'smaller than one request' -r "$(trid 1)" -o 8K -n 4K
-refused 'smaller than one request' -r "$(trid 1)" -o 32M
+misfits 'do not fit sectors' -r "$(trid 1)" -o 1000
+misfits 'smaller than one request' -r "$(trid 1)" -o 8K -n 4K
+misfits 'smaller than one request' -r "$(trid 1)" -o 32M
+
+# What a target says about itself may be anything, and goes neither to a terminal nor into the document as it is.
+tell_target 'lie control-characters'
+perf 0 -r "$(trid 1)" "${quick[@]}" -L
+is '$1 ~ /u00/' targets.0.model targets.0.serial_number
+! grep -q '[[:cntrl:]]' "$WORK/report" || fails 'a control character in the document'
+! tr -d '\n\t' <"$WORK/words" | grep -q '[[:cntrl:]]' || fails 'a control character for the terminal'
+tell_target 'truth all'
 
 echo 'Verification'
 perf 0 -r "$(trid 1)" --json -w verify -n 1000K -o 16K
@@ -164,7 +180,7 @@ balanced
 # 62 whole requests and one of 8 KiB, each way.
 is '$1 == 63 && $2 == 63 && $3 == 1024000 && $4 == 1024000' total.write.requests total.read.requests total.write.bytes total.read.bytes
 # All was written, and another one's data are there when it is read back. Four requests fill the queue and are held, of 256.
-tell_target 'stall io:read'
+tell_target 'stall read'
 in_background -r "$(trid 1)" -w verify -n 1M -q 4 --announce 256 --json
 says '^256 requests came back'
 (on_softverbs timeout -k 5 "$PATIENCE" "$PERF" -r "$(trid 1)" -w write -n 1M -d 16) >/dev/null 2>"$WORK/other" || die 'the other program failed'
@@ -191,7 +207,7 @@ if [ "${#cores[@]}" -gt 1 ]; then
 	perf 0 -r "$(trid 1)" --json -w verify -n 1000K -o 16K -c "[${cores[0]},${cores[1]}]"
 	is '$1 == 1024000 && $2 == 1024000' total.write.bytes total.read.bytes
 fi
-refused 'no thread on core' -r "$(trid 1)" -c '[1023]'
+misfits 'no thread on core' -r "$(trid 1)" -c '[1023]'
 
 echo 'For people'
 perf 0 -r "$(trid 1)" -q 8 -d 2000 -L
@@ -211,11 +227,11 @@ if command -v script >/dev/null; then
 fi
 
 echo 'Errors of the target'
-tell_target 'fail io:read 0x281 1'
+tell_target 'fail read 0x281 1'
 perf 3 -r "$(trid 1)" "${quick[@]}"
 is '$1 == "errors" && $2 == 1 && $3 < 2000 && $4 == 0 && $5 == 0' ended total.failed total.completed total.lost total.aborted
 grep -q '(02/81); no more requests' "$WORK/words" || fails 'it did not say which error'
-tell_target 'fail io:read 0x281 5'
+tell_target 'fail read 0x281 5'
 perf 3 -r "$(trid 1)" "${quick[@]}" -Q
 is '$1 == 5 && $2 == 1995 && $3 == 2000' total.failed total.completed total.submitted
 
