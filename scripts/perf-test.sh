@@ -248,6 +248,20 @@ kill -TERM "$TARGET"
 wait_end "$TARGET" "$PATIENCE"
 [ "$STATUS" = 0 ] || die "the target ended with $STATUS"
 
+echo 'As whom'
+host=nqn.2016-06.io.spdk:somebody
+start perf-host "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --subsystem "${NQN}1,ns=1M,host=$host"
+TARGET=$PID
+wait_for_line perf-host ^listening "$PATIENCE" "$TARGET"
+PORT=$(grep ^listening "$WORK/perf-host.out" | grep -oE ':[0-9]+(,|$)' | tr -dc 0-9)
+perf 2 -r "$(trid 1)" -d 10
+perf 0 -r "$(trid 1) hostnqn:$host" -d 10
+! grep -q hostnqn "$WORK/words" || fails 'the library was asked about hostnqn'
+refused 'hostnqn has 1 to' -r "$(trid 1) hostnqn:$(printf 'x%.0s' {1..300})"
+kill -TERM "$TARGET"
+wait_end "$TARGET" "$PATIENCE"
+[ "$STATUS" = 0 ] || die "the target ended with $STATUS"
+
 echo 'Targets that go away'
 # Another target, which stays.
 start_target 1 16M

@@ -190,7 +190,7 @@ static enum ending run_all(const struct options *options, FILE *out)
 	for (index = 0; index < options->target_count && ending == ENDED_WELL; index++) {
 		if (g_signalled) {
 			ending = ENDED_INTERRUPTED;
-		} else if (!target_connect(&run.targets[index], &options->trids[index], options, out)) {
+		} else if (!target_connect(&run.targets[index], index, options, out)) {
 			ending = ENDED_CONNECT;
 		} else {
 			target_describe(&run.targets[index]);

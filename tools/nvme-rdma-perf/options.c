@@ -46,7 +46,8 @@ static void usage(FILE *out)
 	      "Keeps NVMe/RDMA targets busy and says how fast they are. A pattern that writes OVERWRITES THE DATA on all their\n"
 	      "namespaces; the default one reads.\n"
 	      "\n"
-	      "  -r, --transport TRID      where: 'traddr:ADDRESS trsvcid:PORT subnqn:NQN'; again for each further target\n"
+	      "  -r, --transport TRID      where: 'traddr:ADDRESS trsvcid:PORT subnqn:NQN', and as whom, if that matters: 'hostnqn:NQN';\n"
+	      "                            again for each further target\n"
 	      "  -w, --io-pattern PATTERN  read, write, randread, randwrite, rw or randrw (default randread); or verify: a pattern is\n"
 	      "                            written over each namespace, once, read back and compared\n"
 	      "  -M, --rwmixread PERCENT   of rw and randrw: how much of it reads (default 50)\n"
@@ -96,6 +97,29 @@ static bool read_number(const char *option, const char *text, uint64_t minimum, 
 	return refuse("%s %s: a number from %s to %s is needed", option, text, digits(minimum), digits(maximum));
 }
 
+/* The key of a transport id that is no part of it: hostnqn:NQN. */
+static bool read_hostnqn(char *hostnqn, const char *text)
+{
+	const char *place = text;
+
+	hostnqn[0] = '\0';
+	while ((place = strcasestr(place, "hostnqn")) != NULL) {
+		bool begins = place == text || strchr(" \t\n", place[-1]) != NULL;
+
+		place += strlen("hostnqn");
+		if (begins && (*place == ':' || *place == '=')) {
+			size_t length = strcspn(place + 1, " \t\n");
+
+			if (length == 0 || length > SPDK_NVMF_NQN_MAX_LEN) {
+				return refuse("-r '%s': hostnqn has 1 to %d characters", text, SPDK_NVMF_NQN_MAX_LEN);
+			}
+			memcpy(hostnqn, place + 1, length);
+			hostnqn[length] = '\0';
+		}
+	}
+	return true;
+}
+
 static bool read_trid(struct options *options, const char *text)
 {
 	struct spdk_nvme_transport_id *trid = &options->trids[options->target_count];
@@ -119,6 +143,9 @@ static bool read_trid(struct options *options, const char *text)
 	}
 	if (trid->traddr[0] == '\0' || trid->trsvcid[0] == '\0' || trid->subnqn[0] == '\0') {
 		return refuse("-r '%s': traddr, trsvcid and subnqn are needed", text);
+	}
+	if (!read_hostnqn(options->hostnqns[options->target_count], text)) {
+		return false;
 	}
 	for (index = 0; index < options->target_count; index++) {
 		/* It would be the same controller, and the same handle. */

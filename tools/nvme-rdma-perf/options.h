@@ -38,6 +38,7 @@ enum pattern {
 
 struct options {
 	struct spdk_nvme_transport_id trids[MAX_TARGETS];
+	char hostnqns[MAX_TARGETS][SPDK_NVMF_NQN_MAX_LEN + 1]; /* as whom; empty: the library's default */
 	uint32_t target_count;
 	uint32_t depth;   /* requests in flight on each qpair */
 	uint32_t io_size; /* bytes of one request */

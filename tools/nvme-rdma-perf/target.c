@@ -26,19 +26,22 @@ const char *target_name(const struct target *target)
 	return text;
 }
 
-bool target_connect(struct target *target, const struct spdk_nvme_transport_id *trid, const struct options *options, FILE *out)
+bool target_connect(struct target *target, uint32_t index, const struct options *options, FILE *out)
 {
 	const struct spdk_nvme_ctrlr_data *data;
 	struct spdk_nvme_ctrlr_opts opts;
 
-	target->trid = trid;
+	target->trid = &options->trids[index];
 	target->options = options;
 	target->out = out;
 	atomic_store(&target->generation, 1);
 	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
 	opts.fabrics_connect_timeout_us = FABRICS_CONNECT_SECONDS * 1000 * 1000;
+	if (options->hostnqns[index][0] != '\0') {
+		snprintf(opts.hostnqn, sizeof(opts.hostnqn), "%s", options->hostnqns[index]);
+	}
 	errno = 0;
-	target->ctrlr = spdk_nvme_connect(trid, &opts, sizeof(opts));
+	target->ctrlr = spdk_nvme_connect(target->trid, &opts, sizeof(opts));
 	if (target->ctrlr == NULL) {
 		fprintf(stderr, PROGRAM ": cannot connect to %s: %s\n", target_name(target), strerror(errno));
 		return false;

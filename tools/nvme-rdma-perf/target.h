@@ -47,8 +47,8 @@ struct target {
 	double away; /* seconds of all outages */
 };
 
-/* Connects. False, after a message, if it cannot. Lines about its life go to `out`. */
-bool target_connect(struct target *target, const struct spdk_nvme_transport_id *trid, const struct options *options, FILE *out);
+/* Connects to the `index`th target of the options. False, after a message, if it cannot. Lines about its life go to `out`. */
+bool target_connect(struct target *target, uint32_t index, const struct options *options, FILE *out);
 
 /* Prints what the controller says about itself and its namespaces. */
 void target_describe(const struct target *target);
