@@ -194,6 +194,13 @@ perf 0 -r "$(trid 1)" -r "$(trid 2)" "${quick[@]}" -P 3
 balanced
 is '$1 == 2000 && $2 == 2000 && $3 == 4000 && $4 == 2' targets.0.completed targets.1.completed total.completed targets
 is '$1 == "'"${NQN}2"'"' targets.1.subnqn
+# Nine are held; the tenth of two times five goes on alone, until all others have come back.
+tell_target 'stall read 9'
+in_background -r "$(trid 1)" -q 5 -P 2 -d 50 --announce 41 --json
+says '^41 requests came back'
+tell_target 'resume all'
+ends 0
+balanced
 mapfile -t cores < <(awk '/^Cpus_allowed_list:/ { count = split($2, parts, ","); for (i = 1; i <= count; i++) { split(parts[i], ends, "-");
 	for (core = ends[1]; core <= (ends[2] == "" ? ends[1] : ends[2]); core++) print core } }' /proc/self/status)
 perf 0 -r "$(trid 1)" "${quick[@]}" -c "[${cores[0]}]"
@@ -248,15 +255,15 @@ kill -TERM "$TARGET"
 wait_end "$TARGET" "$PATIENCE"
 [ "$STATUS" = 0 ] || die "the target ended with $STATUS"
 
-echo 'As whom'
+echo 'As whom, and to how many queues'
 host=nqn.2016-06.io.spdk:somebody
-start perf-host "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --subsystem "${NQN}1,ns=1M,host=$host"
+start perf-host "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --io-queues 2 --subsystem "${NQN}1,ns=1M,host=$host"
 TARGET=$PID
 wait_for_line perf-host ^listening "$PATIENCE" "$TARGET"
 PORT=$(grep ^listening "$WORK/perf-host.out" | grep -oE ':[0-9]+(,|$)' | tr -dc 0-9)
 perf 2 -r "$(trid 1)" -d 10
-perf 0 -r "$(trid 1) hostnqn:$host" -d 10
-! grep -q hostnqn "$WORK/words" || fails 'the library was asked about hostnqn'
+perf 0 -r "$(trid 1) hostnqn:$host" -d 10 -P 2
+perf 2 -r "$(trid 1) hostnqn:$host" -d 10 -P 3
 refused 'hostnqn has 1 to' -r "$(trid 1) hostnqn:$(printf 'x%.0s' {1..300})"
 kill -TERM "$TARGET"
 wait_end "$TARGET" "$PATIENCE"
