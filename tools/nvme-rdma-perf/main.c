@@ -124,7 +124,9 @@ static enum ending judge(const struct run *run, bool answered)
 		ending = ENDED_ERRORS;
 	}
 	for (index = 0; index < run->options->target_count; index++) {
-		if (atomic_load(&run->targets[index].state) != TARGET_LIVE) {
+		/* One that was lost at the very end, by a queue that was freed with requests in flight, nobody has looked at since. */
+		if (atomic_load(&run->targets[index].state) != TARGET_LIVE ||
+		    atomic_load(&run->targets[index].lost) >= atomic_load(&run->targets[index].generation)) {
 			ending = ENDED_ERRORS;
 		}
 	}
