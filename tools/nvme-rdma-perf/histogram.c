@@ -4,18 +4,6 @@
 
 #include "histogram.h"
 
-/* Values below HISTOGRAM_STEPS have a bucket each; above, the bits after the leading one choose the step. */
-static unsigned bucket_of(uint64_t value)
-{
-	unsigned magnitude;
-
-	if (value < HISTOGRAM_STEPS) {
-		return (unsigned)value;
-	}
-	magnitude = 63u - (unsigned)__builtin_clzll(value) - HISTOGRAM_SHIFT;
-	return (magnitude + 1) * HISTOGRAM_STEPS + (unsigned)((value >> magnitude) - HISTOGRAM_STEPS);
-}
-
 uint64_t histogram_upper_end(unsigned bucket)
 {
 	unsigned magnitude;
@@ -27,16 +15,6 @@ uint64_t histogram_upper_end(unsigned bucket)
 	magnitude = bucket / HISTOGRAM_STEPS - 1;
 	step = bucket % HISTOGRAM_STEPS + HISTOGRAM_STEPS;
 	return ((step + 1) << magnitude) - 1;
-}
-
-void histogram_record(struct histogram *histogram, uint64_t value)
-{
-	histogram->count++;
-	histogram->sum += value;
-	if (value > histogram->maximum) {
-		histogram->maximum = value;
-	}
-	histogram->buckets[bucket_of(value)]++;
 }
 
 void histogram_add(struct histogram *histogram, const struct histogram *other)

@@ -20,7 +20,28 @@ struct histogram {
 	uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
-void histogram_record(struct histogram *histogram, uint64_t value);
+/* Values below HISTOGRAM_STEPS have a bucket each; above, the bits after the leading one choose the step. */
+static inline unsigned histogram_bucket(uint64_t value)
+{
+	unsigned magnitude;
+
+	if (value < HISTOGRAM_STEPS) {
+		return (unsigned)value;
+	}
+	magnitude = 63u - (unsigned)__builtin_clzll(value) - HISTOGRAM_SHIFT;
+	return (magnitude + 1) * HISTOGRAM_STEPS + (unsigned)((value >> magnitude) - HISTOGRAM_STEPS);
+}
+
+/* Here, not in the other file: it is called for each request. */
+static inline void histogram_record(struct histogram *histogram, uint64_t value)
+{
+	histogram->count++;
+	histogram->sum += value;
+	if (value > histogram->maximum) {
+		histogram->maximum = value;
+	}
+	histogram->buckets[histogram_bucket(value)]++;
+}
 
 /* Adds what `other` has recorded. */
 void histogram_add(struct histogram *histogram, const struct histogram *other);
