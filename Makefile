@@ -47,16 +47,23 @@ C_FLAGS := -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -Iinclude -Ic-t
 RPATH := -Wl,-rpath,'$$ORIGIN/../lib'
 HOST_LIBS := -lspdk_nvme_rdma -lspdk_env_rdma
 
-# C programs: every c-tests/NAME.c is a program NAME, except for the demo, whose name goes out into the world.
-C_SHARED := $(addprefix $(OBJECTS)/lib/,common.o histogram.o ledger.o)
+# C programs: every c-tests/NAME.c is a program NAME.
+C_SHARED := $(addprefix $(OBJECTS)/lib/,common.o ledger.o)
 C_TEST_SHARED := $(addprefix $(OBJECTS)/lib/,caught.o in_process.o load.o peer.o session.o ticks.o traffic.o)
 C_NAMES := $(patsubst c-tests/%.c,%,$(wildcard c-tests/*.c))
-C_PROGRAMS := $(patsubst %,$(DIST)/bin/%,$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(C_NAMES))))
+C_PROGRAMS := $(patsubst %,$(DIST)/bin/%,$(subst _,-,$(C_NAMES)))
+# Tools in C: every tools/NAME is a program NAME of all that is in there, over the public headers alone.
+C_TOOLS := $(notdir $(wildcard tools/*))
+TOOL_PROGRAMS := $(addprefix $(DIST)/bin/,$(C_TOOLS))
+# Programs to read: every examples/NAME.c is a program example-NAME, as a user would build it.
+EXAMPLE_NAMES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+EXAMPLES := $(addprefix $(DIST)/bin/example-,$(subst _,-,$(EXAMPLE_NAMES)))
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 # Programs that know verbs alone, and so run on any provider.
 VERBS_PROGRAMS := $(DIST)/bin/verbs-bench
 
 .PHONY: all
-all: $(C_PROGRAMS) $(VERBS_PROGRAMS)
+all: $(C_PROGRAMS) $(TOOL_PROGRAMS) $(EXAMPLES) $(VERBS_PROGRAMS)
 
 .PHONY: help
 help:
@@ -109,7 +116,7 @@ $(OBJECTS)/%.o: c-tests/%.c Makefile | libraries
 	@$(CC) $(C_FLAGS) -c $< -o $@
 
 define c_program
-$(DIST)/bin/$(subst _,-,$(patsubst demo,nvme-rdma-demo,$(1))): $(OBJECTS)/$(1).o $(C_SHARED) $(STAGED)
+$(DIST)/bin/$(subst _,-,$(1)): $(OBJECTS)/$(1).o $(C_SHARED) $(STAGED)
 	@mkdir -p $$(@D)
 	@echo "LINK  $$(@F)"
 	@$(CC) $(CFLAGS) $(OBJECTS)/$(1).o $(C_SHARED) -L$(DIST)/lib $$(RPATH) $$(MORE_$(1)) $$(HOST_LIBS) -o $$@
@@ -119,8 +126,31 @@ define c_test
 MORE_$(1) := $(C_TEST_SHARED) -lnvme_rdma_target
 $(DIST)/bin/$(subst _,-,$(1)): $(C_TEST_SHARED)
 endef
-$(foreach name,$(filter-out demo t43_seed send_command,$(C_NAMES)),$(eval $(call c_test,$(name))))
+$(foreach name,$(filter-out json_value t43_seed send_command,$(C_NAMES)),$(eval $(call c_test,$(name))))
 $(foreach name,$(C_NAMES),$(eval $(call c_program,$(name))))
+
+TOOL_FLAGS := -std=c11 $(WARNINGS) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -Iinclude -DNVME_RDMA_VERSION='"$(VERSION)"'
+$(OBJECTS)/tools/%.o: tools/%.c Makefile Cargo.toml | libraries
+	@mkdir -p $(@D)
+	@echo "CC    $<"
+	@$(CC) $(TOOL_FLAGS) -c $< -o $@
+
+define c_tool
+$(DIST)/bin/$(1): $(patsubst tools/%.c,$(OBJECTS)/tools/%.o,$(wildcard tools/$(1)/*.c)) $(STAGED)
+	@mkdir -p $$(@D)
+	@echo "LINK  $$(@F)"
+	@$(CC) $(CFLAGS) $$(filter %.o,$$^) -L$(DIST)/lib $$(RPATH) $$(HOST_LIBS) -pthread -lm -o $$@
+endef
+$(foreach name,$(C_TOOLS),$(eval $(call c_tool,$(name))))
+
+# No more flags than a user needs.
+define c_example
+$(DIST)/bin/example-$(subst _,-,$(1)): examples/$(1).c Makefile $(STAGED)
+	@mkdir -p $$(@D)
+	@echo "CC    $$<"
+	@$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $$< -L$(DIST)/lib $$(RPATH) $$(HOST_LIBS) -o $$@
+endef
+$(foreach name,$(EXAMPLE_NAMES),$(eval $(call c_example,$(name))))
 
 $(DIST)/bin/verbs-bench: crates/softverbs/benches/verbs_bench.c Makefile | libraries
 	@mkdir -p $(@D)
@@ -137,7 +167,7 @@ $(DIST)/bin/verbs-compare: $(wildcard $(COMPARE)/*.[ch]) Makefile | packages-bui
 	@echo "CC    $(@F)"
 	@$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(filter %.c,$^) -libverbs -lrdmacm -o $@
 
--include $(wildcard $(OBJECTS)/*.d $(OBJECTS)/lib/*.d)
+-include $(wildcard $(OBJECTS)/*.d $(OBJECTS)/lib/*.d $(OBJECTS)/tools/*/*.d)
 
 # To see it and to try it ----------------------------------------------------------------------------------------------
 
@@ -157,6 +187,7 @@ test-rust: packages-build packages-test toolchain
 
 test-c: all packages-test
 	scripts/c-tests.sh
+	scripts/perf-test.sh
 	scripts/t43.sh $(RUNS)
 	scripts/demo.sh
 

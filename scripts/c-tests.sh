@@ -112,11 +112,11 @@ with_a_hand() {
 	HAND=yes PEER_ASKS=$WORK/asks PEER_ANSWERS=$WORK/answers with_target "$@"
 }
 
-# target_dies NAME SECONDS LINE SUBSYSTEM COMMAND...: a program that gets -r TRID of a target with two subsystems, of
-# which SUBSYSTEM is 1, 2 or %d; when the program says LINE, the target is killed. It must say that, and end with 2.
+# target_dies NAME SECONDS LINE SUBSYSTEM EXPECTED COMMAND...: a program that gets -r TRID of a target with two subsystems, of
+# which SUBSYSTEM is 1, 2 or %d; when the program says LINE, the target is killed. It must say that, and end with EXPECTED.
 target_dies() {
-	local name=$1 seconds=$2 line=$3 subsystem=$4 begin reason=''
-	shift 4
+	local name=$1 seconds=$2 line=$3 subsystem=$4 expected=$5 begin reason=''
+	shift 5
 	wanted "$name" || return 0
 	begin=$(microseconds)
 	start_target 2 16M
@@ -126,7 +126,25 @@ target_dies() {
 	kill -KILL "$TARGET"
 	wait_end "$TARGET" "$PATIENCE"
 	[ "$STATUS" = 137 ] || reason="its target was not killed, but ended with $STATUS"
-	finish "$name" "$begin" 2 $((seconds * SLOWNESS)) no "$reason"
+	finish "$name" "$begin" "$expected" $((seconds * SLOWNESS)) no "$reason"
+}
+
+# target_returns NAME SECONDS LINE LOST COMMAND...: a program that gets -r TRID; when it says LINE, its target is killed, and started again when it has
+# said LOST. It must end with 0.
+target_returns() {
+	local name=$1 seconds=$2 line=$3 lost=$4 begin reason=''
+	shift 4
+	wanted "$name" || return 0
+	begin=$(microseconds)
+	start_target 1 16M
+	start program "${VALGRIND[@]}" "$@" -r "$(trid 1)"
+	PROGRAM=$PID
+	reached program "$line" $((PATIENCE * SLOWNESS)) "$PROGRAM" || reason="did not get as far as '$line'"
+	kill -KILL "$TARGET"
+	wait_end "$TARGET" "$PATIENCE"
+	reached program "$lost" $((PATIENCE * SLOWNESS)) "$PROGRAM" || reason=${reason:-"did not get as far as '$lost'"}
+	start_target 1 16M "$PORT"
+	finish "$name" "$begin" 0 $((seconds * SLOWNESS)) yes "$reason"
 }
 
 bin=$DIST/bin
@@ -197,10 +215,16 @@ with_target facts 180 16M "$bin/facts"
 SOFTVERBS_NO_DEVICE=1 alone no-device 60 "$bin/bad-input" --no-device -r "traddr:127.0.0.1 trsvcid:4420 subnqn:${NQN}1"
 with_target text 180 16M "$bin/text"
 SOFTVERBS_NO_DEVICE=1 alone text-no-device 60 "$bin/text"
-with_target demo-pattern 180 16M "$bin/nvme-rdma-demo" -n 8M
-with_target demo-load 180 16M "$bin/nvme-rdma-demo" -l -c 10000 -q 16
-target_dies demo-target-killed 180 '^2000 requests of the load' 1 "$bin/nvme-rdma-demo" -l -t 36000 -q 32 -a 2000
-target_dies t43-target-killed 180 '^running' %d "$bin/t43-seed" -t 36000 --subsystems 2
+with_target perf-verify 180 16M "$bin/nvme-rdma-perf" -w verify -n 8M
+with_target perf-load 180 16M "$bin/nvme-rdma-perf" -w randrw -d 10000 -q 16 -P 4
+target_dies perf-target-killed 180 '^2000 requests came back' 1 3 "$bin/nvme-rdma-perf" -w randrw -t 36000 -q 32 -P 4 --announce 2000
+target_returns perf-target-returns 180 '^2000 requests came back' 'was lost' \
+	"$bin/nvme-rdma-perf" -w randrw -d 20000 -q 32 -P 4 --announce 2000 --reconnect "$((PATIENCE * SLOWNESS))"
+with_target example-first-io 60 16M "$bin/example-first-io"
+with_target example-poll-group 60 16M "$bin/example-poll-group"
+with_target example-discovery 60 16M "$bin/example-discovery"
+target_returns example-reconnect 180 '^running' '^lost' "$bin/example-reconnect"
+target_dies t43-target-killed 180 '^running' %d 2 "$bin/t43-seed" -t 36000 --subsystems 2
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -23,41 +23,41 @@ echo "nvme-rdma-target runs as process $TARGET and listens on 127.0.0.1 port $PO
 
 headline '2. A C program writes a pattern over the namespace, reads it back and compares'
 status=0
-(on_softverbs timeout -k 5 600 "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)") || status=$?
-[ "$status" = 0 ] || die "the demo program ended with $status"
+(on_softverbs timeout -k 5 600 "$DIST/bin/nvme-rdma-perf" -r "$(trid 1)" -w verify) || status=$?
+[ "$status" = 0 ] || die "nvme-rdma-perf ended with $status"
 
 # load NAME OPTIONS...: under random load; returns when the target was killed, after $LOAD requests.
 load() {
 	local name=$1
 	shift
-	start "$name" "$DIST/bin/nvme-rdma-demo" -r "$(trid 1)" --load --announce "$LOAD" "$@"
+	start "$name" "$DIST/bin/nvme-rdma-perf" -r "$(trid 1)" -w randrw -P 4 --announce "$LOAD" "$@"
 	PROGRAM=$PID
-	wait_for_line "$name" "^$LOAD requests of the load" 300 "$PROGRAM"
+	wait_for_line "$name" "^$LOAD requests came back" 300 "$PROGRAM"
 	kill -KILL "$TARGET"
 	wait_end "$TARGET" "$PATIENCE"
 	[ "$STATUS" = 137 ] || die "the target was not killed, but ended with $STATUS"
 }
 
 headline "3. Random load; after $LOAD requests the target is killed with SIGKILL, and started again: the load goes on"
-load again --count $((3 * LOAD)) --reconnect "$PATIENCE"
-wait_for_line again '^The connection was lost' "$PATIENCE" "$PROGRAM"
+load again -d $((3 * LOAD)) --reconnect "$PATIENCE"
+wait_for_line again '^The connection to .* was lost' "$PATIENCE" "$PROGRAM"
 start_target 1 "$SIZE" "$PORT"
 wait_end "$PROGRAM" 300
-sed -n '/^Random load/,$p' "$WORK/again.out"
+sed -n '/^Load:/,$p' "$WORK/again.out"
 [ "$STATUS" = 0 ] || die "the program ended with $STATUS"
 grep -q '^Connected again' "$WORK/again.out" || die 'the program did not say that it was connected again'
 
 headline "4. The same once more, and now the target does not come back"
-load load --time 36000
+load load -t 36000
 wait_end "$PROGRAM" "$PATIENCE"
-sed -n '/^Random load/,$p' "$WORK/load.out"
+sed -n '/^Load:/,$p' "$WORK/load.out"
 
 case $STATUS in
-2) ;;
+3) ;;
 hang) die 'the program hangs' ;;
 0) die 'the program did not notice that its target is gone' ;;
 *) [ "$STATUS" -lt 128 ] || die "the program died of signal $((STATUS - 128))"
 	die "the program ended with $STATUS: something was lost or is still there" ;;
 esac
 echo
-echo "The program ended by itself with exit status 2: each request came back once, and all its RDMA objects are released."
+echo "The program ended by itself with exit status 3: each request came back once, and all its RDMA objects are released."

@@ -37,10 +37,9 @@ install -D -m 644 -t "$destdir$prefix/include/spdk/module/keyring" include/spdk/
 for header in crates/target/include/*.h crates/softverbs/include/*.h; do
 	[ ! -f "$header" ] || install -m 644 "$header" "$destdir$prefix/include/"
 done
-# What is not there was not built: nvme-rdma-perf is a program of make's beside the others.
-for program in nvme-rdma-target nvme-rdma-demo nvme-rdma-perf softverbs-run nvme-rdma-preload; do
-	[ ! -f "$dist/bin/$program" ] || install -m 755 "$dist/bin/$program" "$destdir$prefix/bin/"
-	[ ! -f "man/$program.1" ] || install -m 644 "man/$program.1" "$destdir$prefix/share/man/man1/"
+for program in nvme-rdma-target nvme-rdma-perf softverbs-run nvme-rdma-preload; do
+	install -m 755 "$dist/bin/$program" "$destdir$prefix/bin/"
+	install -m 644 "man/$program.1" "$destdir$prefix/share/man/man1/"
 done
 
 # pc FILE DESCRIPTION LIBS REQUIRES-PRIVATE [VERSION]

@@ -3,7 +3,7 @@
 # queue-ids, seed-bug) in the guest with the project's own programs, prints a PASS or FAIL line for each, and `N passed, N failed` as the
 # last line. Exit status 1 if one failed. Each scenario runs once.
 #
-#   ARTIFACTS  directory with bin/nvme-rdma-demo, bin/facts, bin/admin, bin/discovery, bin/blocks, bin/queue-ids, bin/t43-seed, bin/verbs-compare, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so,
+#   ARTIFACTS  directory with bin/nvme-rdma-perf, bin/facts, bin/admin, bin/discovery, bin/blocks, bin/queue-ids, bin/t43-seed, bin/verbs-compare, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so,
 #              lib/libsoftverbs.so; all of it may also lie in the directory itself. Default: $DIST, or dist/ in cargo's target directory,
 #              which is where `make` puts them
 #   RUNS       how often seed-bug is repeated, default 2
@@ -29,12 +29,12 @@ for scenario; do [ -e "$VM_DIR/scenarios/$scenario.sh" ] || die "there is no sce
 # programs_of SCENARIO: which of the project's programs it runs.
 programs_of() {
   case $1 in
-    first-light) echo nvme-rdma-demo facts admin discovery blocks ;;
+    first-light) echo nvme-rdma-perf facts admin discovery blocks ;;
     host) echo vectors sizes shadow groups crowd abort reset memory exclusive events restarts failover keep-alive readwrite ;;
     queue-ids) echo queue-ids ;;
     seed-bug) echo t43-seed ;;
     verbs | faults) echo verbs-compare ;;
-    own-target) echo nvme-rdma-target nvme-rdma-demo ;;
+    own-target) echo nvme-rdma-target nvme-rdma-perf ;;
   esac
 }
 

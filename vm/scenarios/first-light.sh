@@ -1,10 +1,10 @@
 #!/bin/bash
-# Runs in the guest. The demo program against the kernel's target: what it writes it reads back, a second time too and at once, and when the
+# Runs in the guest. nvme-rdma-perf against the kernel's target: what it writes it reads back, a second time too and at once, and when the
 # subsystem is taken away under load it ends by itself, with everything given back. What the host says of the kernel's controller and namespace is
 # what these say of themselves.
 #
-# Wants /share/bin/nvme-rdma-demo: -r TRID, -q depth, -n bytes, --load, -t seconds, --announce N; exit status 0 all well, 2 the target went
-# away and all ended as it should; prints a line "N requests of the load came back" when it is so. And /share/bin/facts, admin, discovery and blocks: -r TRID.
+# Wants /share/bin/nvme-rdma-perf: -r TRID, -w pattern, -q depth, -n bytes, -t seconds, --announce N; exit status 0 all well, 3 the target went
+# away and all ended as it should; prints a line "N requests came back" when it is so. And /share/bin/facts, admin, discovery and blocks: -r TRID.
 #
 # shellcheck disable=SC2317 # functions are called by `check`
 # shellcheck source-path=SCRIPTDIR/../guest source=rxe.sh
@@ -14,7 +14,7 @@
 # shellcheck source=checks.sh
 . /share/checks.sh
 
-DEMO=/share/bin/nvme-rdma-demo
+PERF=/share/bin/nvme-rdma-perf
 # A part of the namespace, for the sake of time: a thousand I/Os each way.
 BYTES=$((4 << 20))
 # So many requests make a load.
@@ -29,12 +29,12 @@ all_blocks_written() {
   [ "$zeros" -lt $((BYTES / 256 + 2000)) ]
 }
 
-must "the demo program is there" test -x "$DEMO"
+must "nvme-rdma-perf is there" test -x "$PERF"
 must "rxe over veth" rxe_up veth
 must "a subsystem of the kernel's target" nvmet_up null 64
 
 for turn in first second; do
-  run_program "$turn" "$DEMO" -r "$(nvmet_trid 1)" -q 32 -n "$BYTES"
+  run_program "$turn" "$PERF" -r "$(nvmet_trid 1)" -w verify -q 32 -n "$BYTES"
   wait $!
   show_log "$turn"
   ended "$turn" 0
@@ -51,13 +51,13 @@ for program in facts admin discovery blocks; do
   released "$program"
 done
 
-run_program load "$DEMO" -r "$(nvmet_trid 1)" -q 32 --load -t 3600 --announce "$ENOUGH"
+run_program load "$PERF" -r "$(nvmet_trid 1)" -q 32 -w randrw -P 4 -t 3600 --announce "$ENOUGH"
 load=$!
-check "the load runs" prints load "^ *$ENOUGH requests"
+check "the load runs" prints load "^$ENOUGH requests came back"
 check "the subsystem is unlinked under load" nvmet_unlink 1
 wait "$load"
 show_log load
-ended load 2
+ended load 3
 released load
 check "target removed" nvmet_down
 finish

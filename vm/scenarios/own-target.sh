@@ -2,7 +2,7 @@
 # Runs in the guest. Our own target on the kernel's RDMA stack, with a host that is not ours, the kernel's, and then with our own.
 #
 # Wants /share/bin/nvme-rdma-target: --listen ADDR:PORT, --subsystem NQN,ns=SIZE; prints "listening" when hosts can connect; SIGTERM ends it with
-# exit status 0. And /share/bin/nvme-rdma-demo, see first-light.sh.
+# exit status 0. And /share/bin/nvme-rdma-perf, see first-light.sh.
 #
 # shellcheck disable=SC2317 # functions are called by `check`
 # shellcheck source-path=SCRIPTDIR/../guest source=rxe.sh
@@ -40,7 +40,7 @@ check "the kernel's host connects" connect
 check "2 MiB written and read back" write_and_verify
 check "and disconnects" in_time nvme disconnect -n "$NQN"
 
-run_program pattern /share/bin/nvme-rdma-demo -r "trtype:RDMA adrfam:IPv4 traddr:$ADDR trsvcid:4420 subnqn:$NQN" -q 32 -n 8M
+run_program pattern /share/bin/nvme-rdma-perf -r "trtype:RDMA adrfam:IPv4 traddr:$ADDR trsvcid:4420 subnqn:$NQN" -w verify -q 32 -n 8M
 wait $!
 show_log pattern
 ended pattern 0

@@ -4,20 +4,7 @@
 
 #include "histogram.h"
 
-/* Values below HISTOGRAM_STEPS have a bucket each; above, the bits after the leading one choose the step. */
-static unsigned bucket_of(uint64_t value)
-{
-	unsigned magnitude;
-
-	if (value < HISTOGRAM_STEPS) {
-		return (unsigned)value;
-	}
-	magnitude = 63u - (unsigned)__builtin_clzll(value) - HISTOGRAM_SHIFT;
-	return (magnitude + 1) * HISTOGRAM_STEPS + (unsigned)((value >> magnitude) - HISTOGRAM_STEPS);
-}
-
-/* The largest value that falls into a bucket. */
-static uint64_t upper_end(unsigned bucket)
+uint64_t histogram_upper_end(unsigned bucket)
 {
 	unsigned magnitude;
 	uint64_t step;
@@ -30,14 +17,18 @@ static uint64_t upper_end(unsigned bucket)
 	return ((step + 1) << magnitude) - 1;
 }
 
-void histogram_record(struct histogram *histogram, uint64_t value)
+void histogram_add(struct histogram *histogram, const struct histogram *other)
 {
-	histogram->count++;
-	histogram->sum += value;
-	if (value > histogram->maximum) {
-		histogram->maximum = value;
+	unsigned bucket;
+
+	histogram->count += other->count;
+	histogram->sum += other->sum;
+	if (other->maximum > histogram->maximum) {
+		histogram->maximum = other->maximum;
 	}
-	histogram->buckets[bucket_of(value)]++;
+	for (bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
+		histogram->buckets[bucket] += other->buckets[bucket];
+	}
 }
 
 uint64_t histogram_percentile(const struct histogram *histogram, double percent)
@@ -49,7 +40,7 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 	for (bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
 		seen += histogram->buckets[bucket];
 		if (seen > 0 && seen >= wanted) {
-			uint64_t end = upper_end(bucket);
+			uint64_t end = histogram_upper_end(bucket);
 
 			return end < histogram->maximum ? end : histogram->maximum;
 		}
