@@ -127,13 +127,7 @@ pub const RULES: &[Rule] = &[
         Failed(&[-5]),
         "a command without data, which the controller refuses",
     ),
-    (
-        TRANSFERS,
-        "payload",
-        ONE,
-        Failed(&[-1]),
-        "memory that is none; its line is not repeated each time",
-    ),
+    (TRANSFERS, "payload", ONE, Failed(&[-1]), "memory that is none; its line is not repeated each time"),
     (
         &["ctrlr_update_firmware"],
         "payload",
