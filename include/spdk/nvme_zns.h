@@ -168,7 +168,7 @@ int spdk_nvme_zns_set_zone_desc_ext(struct spdk_nvme_ns *ns,
  * of those that fit (partial_report), or of all from slba on.
  *
  * What must hold:
- * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is NULL or has payload_size bytes until cb_fn is called.
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload has payload_size bytes until cb_fn is called.
  */
 int spdk_nvme_zns_report_zones(struct spdk_nvme_ns *ns,
                                struct spdk_nvme_qpair *qpair,
@@ -187,7 +187,7 @@ int spdk_nvme_zns_report_zones(struct spdk_nvme_ns *ns,
  * of those that fit (partial_report), or of all from slba on.
  *
  * What must hold:
- * Both are handles that nobody else is freeing, and no other thread uses qpair. payload is NULL or has payload_size bytes until cb_fn is called.
+ * Both are handles that nobody else is freeing, and no other thread uses qpair. payload has payload_size bytes until cb_fn is called.
  */
 int spdk_nvme_zns_ext_report_zones(struct spdk_nvme_ns *ns,
                                    struct spdk_nvme_qpair *qpair,

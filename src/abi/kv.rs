@@ -1,6 +1,7 @@
 //! Key-value namespaces.
 //!
-//! For all commands: a key has 1 to 16 bytes and is read during the call. Whether the namespace has keys is for the controller to say.
+//! For all commands: a key has 1 to 16 bytes and is read during the call. A namespace of another command set is refused (-EINVAL): there
+//! the same opcodes write blocks.
 //! Values and lists are in any memory of the program, as the data of spdk_nvme_ns_cmd_read() are; a command is not split. cb_fn is called
 //! from a poll of the queue pair if, and only if, the call returns 0; otherwise it returns -EINVAL for arguments that cannot be, -ENOMEM if
 //! no request is free, -ENXIO if the queue pair is not connected, -1 for a buffer that is no memory.
@@ -86,6 +87,7 @@ pub unsafe extern "C" fn spdk_nvme_kv_store(
                     send(
                         "spdk_nvme_kv_store",
                         object,
+                        namespace,
                         command,
                         Some((value.cast_mut(), value_len)),
                         cb_fn,
@@ -127,7 +129,15 @@ pub unsafe extern "C" fn spdk_nvme_kv_retrieve(
             match key {
                 Ok(key) => {
                     let command = command(namespace, KeyValueOpcode::RETRIEVE, &key, value_len, options);
-                    send("spdk_nvme_kv_retrieve", object, command, Some((value, value_len)), cb_fn, cb_arg)
+                    send(
+                        "spdk_nvme_kv_retrieve",
+                        object,
+                        namespace,
+                        command,
+                        Some((value, value_len)),
+                        cb_fn,
+                        cb_arg,
+                    )
                 }
                 Err(rc) => rc,
             }
@@ -159,7 +169,7 @@ pub unsafe extern "C" fn spdk_nvme_kv_delete(
             match key {
                 Ok(key) => {
                     let command = command(namespace, KeyValueOpcode::DELETE, &key, 0, 0);
-                    send("spdk_nvme_kv_delete", object, command, None, cb_fn, cb_arg)
+                    send("spdk_nvme_kv_delete", object, namespace, command, None, cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -191,7 +201,7 @@ pub unsafe extern "C" fn spdk_nvme_kv_exist(
             match key {
                 Ok(key) => {
                     let command = command(namespace, KeyValueOpcode::EXIST, &key, 0, 0);
-                    send("spdk_nvme_kv_exist", object, command, None, cb_fn, cb_arg)
+                    send("spdk_nvme_kv_exist", object, namespace, command, None, cb_fn, cb_arg)
                 }
                 Err(rc) => rc,
             }
@@ -227,7 +237,15 @@ pub unsafe extern "C" fn spdk_nvme_kv_list(
             match key {
                 Ok(key) => {
                     let command = command(namespace, KeyValueOpcode::LIST, &key, buffer_len, 0);
-                    send("spdk_nvme_kv_list", object, command, Some((buffer, buffer_len)), cb_fn, cb_arg)
+                    send(
+                        "spdk_nvme_kv_list",
+                        object,
+                        namespace,
+                        command,
+                        Some((buffer, buffer_len)),
+                        cb_fn,
+                        cb_arg,
+                    )
                 }
                 Err(rc) => rc,
             }
@@ -270,11 +288,15 @@ unsafe fn start_of_list(entry: &str, key: *const c_void, length: u8) -> Result<K
 fn send(
     entry: &str,
     qpair: &Qpair,
+    namespace: &Ns,
     command: Command,
     buffer: Option<(*mut c_void, u32)>,
     cb_fn: spdk_nvme_cmd_cb,
     cb_arg: *mut c_void,
 ) -> c_int {
+    if namespace.csi() != CSI_KEY_VALUE {
+        return invalid(format!("{entry}: namespace {} has no keys", namespace.id()));
+    }
     let (address, length) = buffer.unwrap_or((ptr::null_mut(), 0));
     if buffer.is_some() && (address.is_null() || length == 0) {
         return invalid(format!("{entry}: {length} bytes at {address:p}"));

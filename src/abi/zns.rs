@@ -288,7 +288,7 @@ pub unsafe extern "C" fn spdk_nvme_zns_set_zone_desc_ext(
 ///
 /// # Safety
 ///
-/// Both are handles that nobody else is freeing, and no other thread uses qpair. payload is NULL or has payload_size bytes until cb_fn is called.
+/// Both are handles that nobody else is freeing, and no other thread uses qpair. payload has payload_size bytes until cb_fn is called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_zns_report_zones(
     ns: *mut spdk_nvme_ns,
@@ -331,7 +331,7 @@ pub unsafe extern "C" fn spdk_nvme_zns_report_zones(
 ///
 /// # Safety
 ///
-/// Both are handles that nobody else is freeing, and no other thread uses qpair. payload is NULL or has payload_size bytes until cb_fn is called.
+/// Both are handles that nobody else is freeing, and no other thread uses qpair. payload has payload_size bytes until cb_fn is called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_zns_ext_report_zones(
     ns: *mut spdk_nvme_ns,
@@ -579,8 +579,8 @@ unsafe fn receive(
     };
     // The command counts dwords.
     let buffer = buffer.dwords();
-    if buffer.size == 0 {
-        return invalid(String::from("less than 4 bytes for a report of zones"));
+    if buffer.address.is_null() || buffer.size == 0 {
+        return invalid(format!("{} bytes at {:p} for a report of zones", buffer.size, buffer.address));
     }
     let Report { action, slba, is_partial, .. } = *report;
     let command = Command::zone_receive(namespace.id(), action, slba, which, is_partial, buffer.size);
