@@ -804,7 +804,7 @@ fn keys_have_values() {
         let all = list(None, 64);
         assert_eq!(all[..32], *b"\x02\0\0\0\x10\x000123456789abcdef\0\0\x03\0one\0\0\0");
         assert_eq!(
-            (list(Some(b"one"), 16)[..9].to_vec(), list(None, 8)[0]),
+            (list(Some(&b"one"[..]), 16)[..9].to_vec(), list(None, 8)[0]),
             (b"\x01\0\0\0\x03\0one".to_vec(), 0)
         );
         assert_eq!((delete(long), delete(long)), (Status::SUCCESS, Status::KEY_DOES_NOT_EXIST));
