@@ -18,10 +18,10 @@ use std::{
 /// What Rust needs of the hand-written headers, as a regular expression; what these types hold comes with them.
 const TYPES: &str = "spdk_nvme_(accel_fn_table|aer_cb|ana_state|attach_cb|attach_fail_cb|bpinfo_register|cap_register|cc_register|cmbsz_register|cmd|cmd_cb|cpl|csi|\
     csts_register|ctrlr|ctrlr_data|ctrlr_flags|ctrlr_list|ctrlr_opts|dealloc_logical_block_read_value|detach_ctx|discovery_cb|\
-    disconnected_qpair_cb|dsm_range|format|fw_commit_action|host_id|io_qpair_opts|ns|ns_attr_changed_cb|ns_cmd_ext_io_opts|ns_data|ns_flags|nvm_ctrlr_data|nvm_ns_data|pi_format|pi_type|pmrcap_register|poll_group|poll_group_stat|rdma_device_stat|transport_poll_group_stat|poll_group_interrupt_cb|probe_cb|probe_ctx|\
+    disconnected_qpair_cb|dsm_range|format|fw_commit_action|host_id|io_qpair_opts|ns|ns_attr_changed_cb|ns_cmd_ext_io_opts|ns_data|ns_flags|nvm_ctrlr_data|nvm_ns_data|pcie_hotplug_filter_cb|pi_format|pi_type|pmrcap_register|poll_group|poll_group_stat|rdma_device_stat|transport_poll_group_stat|poll_group_interrupt_cb|probe_cb|probe_ctx|\
     qp_failure_reason|qpair|qprio|rdma_hooks|registers|remove_cb|req_next_sge_cb|req_reset_sgl_cb|reservation_[a-z_]*|scc_source_range|status|timeout_cb|transport_id|transport_ops|transport_opts|transport_type|trid_entry|trid_usage_opt|\
-    vs_register|zns_ctrlr_data|zns_ns_data)|\
-    spdk_(event_handler_opts|fd_group|memory_domain|pci_device|uuid)|\
+    vs_register|kv_ctrlr_data|kv_ns_data|zns_ctrlr_data|zns_ns_data|zns_zra_report_opts)|\
+    spdk_(ocssd_chunk_information_entry|opal_(d0_features_info|dev|lock_state|locking_range|locking_range_info|user)|event_handler_opts|fd_group|memory_domain|pci_device|uuid)|\
     spdk_nvmf_(adrfam|discovery_log_page|fabric_connect_cmd|fabric_connect_data|fabric_connect_rsp|\
     fabric_prop_get_cmd|fabric_prop_get_rsp|fabric_prop_set_cmd|rdma_private_data|dhchap_hash|dhchap_dhgroup)";
 
@@ -58,6 +58,7 @@ const HEADERS: &[Header] = &[
             "ctrlr_life.rs",
             "ctrlr_manage.rs",
             "ctrlr_pcie.rs",
+            "cuse.rs",
             "ns.rs",
             "ns_cmd.rs",
             "ns_blocks.rs",
@@ -88,6 +89,20 @@ const HEADERS: &[Header] = &[
         about: "NVMe host: Open-Channel SSDs, which are not reached over fabrics.",
         includes: &["spdk/nvme.h", "spdk/nvme_ocssd_spec.h"],
         sources: &["ocssd.rs"],
+    },
+    Header {
+        path: "spdk/nvme_kv.h",
+        guard: "SPDK_NVME_KV_H",
+        about: "NVMe host: key-value namespaces.",
+        includes: &["spdk/nvme.h"],
+        sources: &["kv.rs"],
+    },
+    Header {
+        path: "spdk/opal.h",
+        guard: "SPDK_OPAL_H",
+        about: "Opal, which locks a controller's data.",
+        includes: &["spdk/nvme.h", "spdk/opal_spec.h"],
+        sources: &["opal.rs"],
     },
     Header {
         path: "spdk/nvme_rdma.h",
@@ -147,6 +162,8 @@ fn compile_environment(folder: &Path) {
 fn write_types(root: &Path, out: &Path) {
     let types = bindgen::Builder::default()
         .header(root.join("include/spdk/nvme_types.h").to_string_lossy())
+        .header(root.join("include/spdk/nvme_ocssd_spec.h").to_string_lossy())
+        .header(root.join("include/spdk/opal_spec.h").to_string_lossy())
         .clang_arg(format!("-I{}", root.join("include").display()))
         .clang_arg("-D_Bool=unsigned char")
         .allowlist_type(TYPES)

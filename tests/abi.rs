@@ -34,8 +34,10 @@ fn committed_headers_are_the_generated_ones() {
     let generated = Path::new(env!("OUT_DIR")).join("include");
     for header in [
         "spdk/nvme.h",
+        "spdk/nvme_kv.h",
         "spdk/nvme_ocssd.h",
         "spdk/nvme_zns.h",
+        "spdk/opal.h",
         "spdk/nvme_rdma.h",
         "spdk_internal/nvme_util.h",
     ] {

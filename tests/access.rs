@@ -219,11 +219,12 @@ impl Claims {
             }
             Cns::CONTROLLER_IOCS => {
                 let data = match csi {
-                    0 => &self.nvm,
-                    2 => &self.zoned,
+                    0 => self.nvm.clone(),
+                    1 => None,
+                    2 => self.zoned.clone(),
                     _ => panic!("nobody asked for {csi}"),
                 };
-                match data.clone() {
+                match data {
                     Some(page) => answer_with(answer, page),
                     None => refuse(answer),
                 }

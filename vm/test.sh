@@ -1,6 +1,6 @@
 #!/bin/bash
 # test.sh [SCENARIO...]: what `make test-vm` calls. Builds the bed if needed, runs the scenarios (default: stack, verbs, first-light, host,
-# queue-ids, seed-bug) in the guest with the project's own programs, prints a PASS or FAIL line for each, and `N passed, N failed` as the
+# zones, queue-ids, seed-bug) in the guest with the project's own programs, prints a PASS or FAIL line for each, and `N passed, N failed` as the
 # last line. Exit status 1 if one failed. Each scenario runs once.
 #
 #   ARTIFACTS  directory with bin/nvme-rdma-perf, bin/facts, bin/admin, bin/discovery, bin/blocks, bin/queue-ids, bin/t43-seed, bin/verbs-compare, lib/libspdk_nvme_rdma.so, lib/libspdk_env_rdma.so,
@@ -21,7 +21,7 @@ RUNS=${RUNS:-2}
 [[ $RUNS =~ ^[1-9][0-9]*$ ]] || die "RUNS must be a number from 1, not '$RUNS'"
 QUEUES=${QUEUES:-60}
 [[ $QUEUES =~ ^[1-9][0-9]*$ ]] || die "QUEUES must be a number from 1, not '$QUEUES'"
-[ $# -gt 0 ] || set -- stack verbs first-light host queue-ids seed-bug
+[ $# -gt 0 ] || set -- stack verbs first-light host zones queue-ids seed-bug
 for scenario; do [ -e "$VM_DIR/scenarios/$scenario.sh" ] || die "there is no scenario '$scenario'"; done
 
 "$VM_DIR/build.sh"
@@ -31,6 +31,7 @@ programs_of() {
   case $1 in
     first-light) echo nvme-rdma-perf facts admin discovery blocks ;;
     host) echo vectors sizes shadow groups crowd abort reset memory exclusive events restarts failover keep-alive readwrite ;;
+    zones) echo zones ;;
     queue-ids) echo queue-ids ;;
     seed-bug) echo t43-seed ;;
     verbs | faults) echo verbs-compare ;;

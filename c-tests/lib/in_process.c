@@ -57,7 +57,8 @@ void in_process_start_with(const char *nqn, uint64_t size, const struct in_proce
 	if (subsystem == NULL) {
 		give_up("no memory for a target");
 	}
-	end = subsystem + snprintf(subsystem, 300, "%s,ns=%llu", nqn, (unsigned long long)size);
+	end = subsystem + snprintf(subsystem, 300, "%s,ns=%llu%s", nqn, (unsigned long long)size,
+				   room->format == NULL ? "" : room->format);
 	for (index = 0; index < room->more_namespaces; index++) {
 		memcpy(end, one_more, sizeof(one_more));
 		end += sizeof(one_more) - 1;

@@ -34,6 +34,7 @@ struct in_process_room {
 	uint8_t mdts; /* one command transfers 2^mdts pages of 4 KiB at most */
 	uint32_t more_namespaces; /* beside the first, of one block each */
 	const char *listen; /* addresses with ports, separated by commas; NULL is a free port of 127.0.0.1 */
+	const char *format; /* what stands behind the first namespace's size: blocks, zones, keys; NULL is nothing */
 	bool lingers; /* a queue id stays taken for a moment after its connection, as by default */
 };
 

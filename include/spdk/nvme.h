@@ -1280,6 +1280,14 @@ void spdk_nvme_ctrlr_set_remove_cb(struct spdk_nvme_ctrlr *ctrlr,
                                    void *remove_ctx);
 
 /**
+ * Says which PCIe devices that are plugged in are looked at: for another library, if there is one that has such. There are none over RDMA.
+ *
+ * What must hold:
+ * filter_cb is NULL or stays good for as long as the program probes for PCIe devices.
+ */
+void spdk_nvme_pcie_set_hotplug_filter(spdk_nvme_pcie_hotplug_filter_cb filter_cb);
+
+/**
  * The memory domains that buffers of I/O may come from, besides the process's own: there are none. domains is not touched.
  *
  * What must hold:
@@ -1288,6 +1296,46 @@ void spdk_nvme_ctrlr_set_remove_cb(struct spdk_nvme_ctrlr *ctrlr,
 int spdk_nvme_ctrlr_get_memory_domains(const struct spdk_nvme_ctrlr *ctrlr,
                                        struct spdk_memory_domain **domains,
                                        int array_size);
+
+/**
+ * Makes a character device for the controller and each of its namespaces: -ENOTSUP.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_cuse_register(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Takes the character devices of the controller away: -ENOTSUP, as there are none.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_cuse_unregister(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * Makes the character devices those of the namespaces that there are now: there are none.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+void spdk_nvme_cuse_update_namespaces(struct spdk_nvme_ctrlr *ctrlr);
+
+/**
+ * The name of the controller's character device: -ENOTSUP, as there is none.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_cuse_get_ctrlr_name(struct spdk_nvme_ctrlr *ctrlr, char *name, size_t *size);
+
+/**
+ * The name of the character device of a namespace: -ENOTSUP, as there is none.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching.
+ */
+int spdk_nvme_cuse_get_ns_name(struct spdk_nvme_ctrlr *ctrlr, uint32_t nsid, char *name, size_t *size);
 
 /**
  * The namespace's identifier; 0 for a handle that is no namespace.

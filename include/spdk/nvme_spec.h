@@ -1302,6 +1302,10 @@ enum spdk_nvme_zns_opcode {
 	SPDK_NVME_OPC_ZONE_APPEND = 0x7d,
 };
 
+/** Bytes of a key */
+#define SPDK_NVME_KV_KEY_MIN_LEN 1
+#define SPDK_NVME_KV_KEY_MAX_LEN 16
+
 /** I/O commands, key value command set (KV 3.2) */
 enum spdk_nvme_kv_opcode {
 	SPDK_NVME_OPC_KV_STORE = 0x1,

@@ -322,6 +322,10 @@ typedef void (*spdk_nvme_attach_cb)(void *cb_ctx, const struct spdk_nvme_transpo
 /** A controller could not be attached; rc is a negated errno. */
 typedef void (*spdk_nvme_attach_fail_cb)(void *cb_ctx, const struct spdk_nvme_transport_id *trid, int rc);
 
+/** Whether a PCIe device that is plugged in is to be looked at. */
+struct spdk_pci_addr;
+typedef bool (*spdk_nvme_pcie_hotplug_filter_cb)(const struct spdk_pci_addr *addr);
+
 /** A controller is gone from the system. */
 typedef void (*spdk_nvme_remove_cb)(void *cb_ctx, struct spdk_nvme_ctrlr *ctrlr);
 

@@ -29,7 +29,7 @@ const LONGEST: u32 = 1 << 24;
 /// # Safety
 ///
 /// The buffer has so many bytes, until cb_fn is called if the command's data come from the controller.
-unsafe fn send(
+pub(super) unsafe fn send(
     object: &Ctrlr,
     command: Command,
     buffer: Buffer,

@@ -272,6 +272,7 @@ fn flags(summary: &host::Summary) -> u64 {
             view.sgls() & identify::SGLS_SUPPORT == identify::SGLS_DWORD_ALIGNED,
             Flags::SPDK_NVME_CTRLR_SGL_REQUIRES_DWORD_ALIGNMENT,
         ),
+        (summary.has_append(), Flags::SPDK_NVME_CTRLR_ZONE_APPEND_SUPPORTED),
         (view.oacs() & identify::OACS_DIRECTIVES != 0, Flags::SPDK_NVME_CTRLR_DIRECTIVES_SUPPORTED),
         (view.sgls() & identify::SGLS_METADATA != 0, Flags::SPDK_NVME_CTRLR_MPTR_SGL_SUPPORTED),
     ];

@@ -3,14 +3,15 @@
 
 use super::{
     ctrlr::Ctrlr,
-    entry::entry,
+    entry::{entry, next},
     error::negated_errno,
     handles::is_mixed,
     qpair::Qpair,
     types::{
         spdk_memory_domain, spdk_nvme_bpinfo_register, spdk_nvme_cc_register, spdk_nvme_cmbsz_register,
-        spdk_nvme_cmd, spdk_nvme_cmd_cb, spdk_nvme_csts_register, spdk_nvme_ctrlr, spdk_nvme_pmrcap_register,
-        spdk_nvme_qpair, spdk_nvme_registers, spdk_nvme_remove_cb, spdk_pci_device,
+        spdk_nvme_cmd, spdk_nvme_cmd_cb, spdk_nvme_csts_register, spdk_nvme_ctrlr,
+        spdk_nvme_pcie_hotplug_filter_cb, spdk_nvme_pmrcap_register, spdk_nvme_qpair, spdk_nvme_registers,
+        spdk_nvme_remove_cb, spdk_pci_device,
     },
 };
 use libc::{EINVAL, EIO, ENOSYS, ENOTSUP, c_int, c_void, size_t};
@@ -343,6 +344,17 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_set_remove_cb(
     remove_ctx: *mut c_void,
 ) {
     entry!(spdk_nvme_ctrlr_set_remove_cb(ctrlr, remove_cb, remove_ctx), Ctrlr, ctrlr, (), |_object| ());
+}
+
+/// Says which PCIe devices that are plugged in are looked at: for another library, if there is one that has such. There are none over RDMA.
+///
+/// # Safety
+///
+/// filter_cb is NULL or stays good for as long as the program probes for PCIe devices.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spdk_nvme_pcie_set_hotplug_filter(filter_cb: spdk_nvme_pcie_hotplug_filter_cb) {
+    // Without another library there is nothing to be filtered.
+    let _ = next!(spdk_nvme_pcie_set_hotplug_filter(filter_cb));
 }
 
 /// The memory domains that buffers of I/O may come from, besides the process's own: there are none. domains is not touched.

@@ -16,13 +16,14 @@ use super::{
 };
 use crate::clock;
 use spec::{
-    Command, Status,
+    Command, Status, ZonedOpcode,
     fabrics::{DISCOVERY_NQN, PropertySize},
     feature::{FeatureId, QueueCounts, async_events, host_behavior_with_extended_lba_formats},
     identify::{
-        CNTRLTYPE_DISCOVERY, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerView,
-        IDENTIFY_SIZE, LPA_TELEMETRY, SGLS_KEYED,
+        CNTRLTYPE_DISCOVERY, CSI_KEY_VALUE, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS, Cns,
+        ControllerView, IDENTIFY_SIZE, LPA_TELEMETRY, SGLS_KEYED,
     },
+    log::{EFFECTS_SIZE, LogPageId, is_io_command_supported},
     registers::{self, Cap, Cc, Csts, Vs},
 };
 use std::{collections::VecDeque, future::poll_fn, ops::Deref, rc::Rc, task::Poll, time::Duration};
@@ -100,11 +101,13 @@ async fn steps(
     configure_async_events(work, wanted_events(&view, properties.vs, is_discovery)).await?;
     request_events(view.aerl());
     keep_alive_timer(work, &view, is_discovery).await?;
-    let summary = |io_queues, properties, identify, [nvm, zoned]: [_; 2]| Summary {
+    let summary = |io_queues, properties, identify, sets: CommandSets| Summary {
         controller_id: qpair.controller_id(),
         leaves_access_log: options.leave_access_log,
-        nvm,
-        zoned,
+        nvm: sets.nvm,
+        zoned: sets.zoned,
+        key_value: sets.key_value,
+        has_append: sets.has_append,
         is_discovery,
         numa_node: qpair.domain().and_then(|domain| domain.device().numa_node()),
         io_queues,
@@ -112,7 +115,7 @@ async fn steps(
         identify,
     };
     if is_discovery {
-        let summary = summary(0, properties, identify, [None, None]);
+        let summary = summary(0, properties, identify, CommandSets::default());
         return Ok(Found { summary, namespaces: Listing::default(), access: AccessLog::default() });
     }
     check(work, &view)?;
@@ -257,20 +260,47 @@ fn check(work: &Work, view: &ControllerView<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The Identify Controller data of the NVM and of the Zoned Namespace Command Set. A controller need not have them.
-async fn command_set_data(work: &Work, properties: Properties) -> Result<[Option<Box<Page>>; 2], Error> {
-    let mut data = [None, None];
-    let sets = [
-        (properties.cap.css() & Cap::CSS_NVM != 0, "Identify Controller (NVM command set)", CSI_NVM),
-        (properties.cc.css() == Cc::CSS_IOCS, "Identify Controller (Zoned Namespace Command Set)", CSI_ZONED),
-    ];
-    for ((is_enabled, what, csi), data) in sets.into_iter().zip(&mut data) {
-        if is_enabled {
-            let command = Command::identify(Cns::CONTROLLER_IOCS, 0, 0, csi);
-            *data = if_there(work.read_page(what, command).await)?;
-        }
+/// What a controller says of its command sets.
+#[derive(Default)]
+struct CommandSets {
+    nvm: Option<Box<Page>>,
+    zoned: Option<Box<Page>>,
+    has_append: bool,
+    key_value: Option<Box<Page>>,
+}
+
+/// The Identify Controller data of the command sets, and whether there is Zone Append. A controller need not have them.
+async fn command_set_data(work: &Work, properties: Properties) -> Result<CommandSets, Error> {
+    let mut sets = CommandSets::default();
+    let identify = async |what, csi| {
+        let command = Command::identify(Cns::CONTROLLER_IOCS, 0, 0, csi);
+        if_there(work.read_page(what, command).await)
+    };
+    if properties.cap.css() & Cap::CSS_NVM != 0 {
+        sets.nvm = identify("Identify Controller (NVM command set)", CSI_NVM).await?;
     }
-    Ok(data)
+    if properties.cc.css() == Cc::CSS_IOCS {
+        sets.zoned = identify("Identify Controller (Zoned Namespace Command Set)", CSI_ZONED).await?;
+        sets.has_append = sets.zoned.is_some() && has_append(work).await?;
+        sets.key_value = identify("Identify Controller (Key Value Command Set)", CSI_KEY_VALUE).await?;
+    }
+    Ok(sets)
+}
+
+/// Whether Zone Append is supported: a controller of zoned namespaces has a page that says so (ZNS 1.1, 4.1.1). Where it refuses to, there
+/// is none, and zoned namespaces can be written all the same.
+async fn has_append(work: &Work) -> Result<bool, Error> {
+    const { assert!(EFFECTS_SIZE == IDENTIFY_SIZE) };
+    let page = LogPageId::COMMANDS_SUPPORTED_AND_EFFECTS;
+    let command = Command::get_log_page(page, 0, 0, EFFECTS_SIZE as u32).of_command_set(CSI_ZONED);
+    match work.read_page("Get Log Page (commands of the Zoned Namespace Command Set)", command).await {
+        Ok(page) => Ok(is_io_command_supported(&page, ZonedOpcode::ZONE_APPEND.0)),
+        Err(error @ Error::Command { .. }) => {
+            tracing::error!("{}: no Zone Append: {error}", work.admin().qpair().label());
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What a controller may refuse to say.
@@ -500,7 +530,7 @@ async fn namespace(work: &Work, id: u32, summary: &Summary, found: &mut Listing)
     };
     let has_specific = match facts.command_set() {
         CSI_NVM => summary.has_extended_lba_formats(),
-        csi => csi == CSI_ZONED,
+        csi => csi == CSI_ZONED || csi == CSI_KEY_VALUE,
     };
     let specific = if has_specific && summary.properties.cc.css() == Cc::CSS_IOCS {
         let command = Command::identify(Cns::NAMESPACE_IOCS, 0, id, facts.command_set());

@@ -173,12 +173,13 @@ impl Controller {
             }
         };
         let largest = summary.largest_transfer().min(LARGEST_TRANSFER);
+        let largest_append = if summary.has_append() { summary.largest_append().min(largest) } else { 0 };
         self.shared.graveyard().grant(summary.io_queues());
         self.namespaces.renew(namespaces);
         self.namespaces.renew_access(access);
         self.profile.renew(summary);
         self.apply_or_ignore(Event::BroughtUp);
-        self.shared.begin(association, largest);
+        self.shared.begin(association, largest, largest_append);
     }
 
     /// Takes account of what happens to the controller, or says why that changes nothing.

@@ -49,9 +49,9 @@ pub use error::Error;
 pub use events::{ChangeListener, EventListener};
 pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
-pub(crate) use io::{Data, Gathered, Request, Scatter, Transfer, gather};
+pub(crate) use io::{Append, Data, Gathered, Request, Scatter, Transfer, gather};
 pub use io::{IoQpair, Standing};
-pub use namespace::Namespace;
+pub use namespace::{Namespace, Zones};
 pub use options::{
     AddressFamily, Arbitration, ControllerOptions, IoQpairOptions, TransportId, compare_addresses,
 };

@@ -9,8 +9,9 @@ use super::{
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use spec::{
-    identify::{CSI_NVM, IDENTIFY_SIZE},
+    identify::{CSI_KEY_VALUE, CSI_NVM, CSI_ZONED, IDENTIFY_SIZE},
     namespace::{NamespaceId, NamespaceView, NvmNamespaceView, namespace_descriptors},
+    zoned::ZonedNamespaceView,
 };
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -29,6 +30,8 @@ pub struct Namespace {
     specific_page: OnceCell<SharedPage>,
     /// How it is reached: the group, and in the upper half the state.
     access: AtomicU64,
+    /// What its command set says of its zones.
+    zones: Published<ZONE_WORDS>,
     /// A word of the layer above: by custom its handle of the controller.
     tag: AtomicPtr<()>,
 }
@@ -95,23 +98,13 @@ impl Facts {
         if view.nsze() == 0 {
             return Err(bad(format!("NSZE is 0 where NCAP is {}", view.ncap())));
         }
-        let format =
-            view.format().ok_or_else(|| bad(format!("FLBAS names format {}", view.format_index())))?;
-        let sector_size = view
-            .block_size()
-            .filter(|size| (512..=MAXIMUM_SECTOR_SIZE).contains(size))
-            .ok_or_else(|| bad(format!("LBADS is {}", format.lbads)))?;
-        if view.nsze().checked_mul(u64::from(sector_size)).is_none() {
-            return Err(bad(format!("NSZE is {} blocks of {sector_size} bytes", view.nsze())));
-        }
         let mut facts = Self {
             sectors: view.nsze(),
-            sector_size,
-            metadata_size: format.ms,
-            metadata_extends_data: view.metadata_extends_data(),
+            sector_size: 0,
+            metadata_size: 0,
+            metadata_extends_data: false,
             command_set: CSI_NVM,
-            // Without metadata there is no room for protection information (NVM Command Set 1.0, 5.2).
-            protection_type: if format.ms == 0 { 0 } else { view.protection_type() },
+            protection_type: 0,
             protection_format: 0,
             boundary: view.noiob(),
             reservations: view.rescap(),
@@ -128,7 +121,67 @@ impl Facts {
                 NamespaceId::Eui64(_) | NamespaceId::Other { .. } => {}
             }
         }
+        if facts.command_set != CSI_KEY_VALUE {
+            facts.learn_of_format(view).map_err(bad)?;
+        }
         Ok(Some(facts))
+    }
+
+    /// Takes in how the namespace is cut into logical blocks: one of the Key Value Command Set has none.
+    fn learn_of_format(&mut self, view: NamespaceView<'_>) -> Result<(), String> {
+        let format = view.format().ok_or_else(|| format!("FLBAS names format {}", view.format_index()))?;
+        self.sector_size = view
+            .block_size()
+            .filter(|size| (512..=MAXIMUM_SECTOR_SIZE).contains(size))
+            .ok_or_else(|| format!("LBADS is {}", format.lbads))?;
+        if view.nsze().checked_mul(u64::from(self.sector_size)).is_none() {
+            return Err(format!("NSZE is {} blocks of {} bytes", view.nsze(), self.sector_size));
+        }
+        self.metadata_size = format.ms;
+        self.metadata_extends_data = view.metadata_extends_data();
+        // Without metadata there is no room for protection information (NVM Command Set 1.0, 5.2).
+        self.protection_type = if format.ms == 0 { 0 } else { view.protection_type() };
+        Ok(())
+    }
+}
+
+/// What a namespace's command set says of its zones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Zones {
+    /// The logical blocks of a zone; 0 if there are no zones.
+    pub size: u64,
+    /// The most that may be active; 0 if there is no limit, or no zone.
+    pub most_active: u32,
+    /// The most that may be open, in the same way.
+    pub most_open: u32,
+}
+
+/// The words of [`Zones`].
+const ZONE_WORDS: usize = 2;
+
+impl Zones {
+    /// Of a namespace with these facts and data.
+    fn of(facts: Option<Facts>, data: Data<'_>) -> Self {
+        let Some(specific) = data.specific.filter(|_| facts.is_some_and(|f| f.command_set == CSI_ZONED))
+        else {
+            return Self::default();
+        };
+        let [common, specific] = [data.common, specific].map(|bytes| {
+            let mut page = Box::new([0; IDENTIFY_SIZE]);
+            page.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            page
+        });
+        let view = ZonedNamespaceView(&specific);
+        Self {
+            size: view.zone_size(NamespaceView(&common).format_index()),
+            // Zero-based, and all ones are no limit.
+            most_active: view.mar().wrapping_add(1),
+            most_open: view.mor().wrapping_add(1),
+        }
+    }
+
+    fn to_words(self) -> [u64; ZONE_WORDS] {
+        [self.size, u64::from(self.most_active) | u64::from(self.most_open) << 32]
     }
 }
 
@@ -235,6 +288,7 @@ impl Namespace {
             specific: Mutex::new(data.specific.map(Box::from)),
             specific_page: OnceCell::new(),
             access: AtomicU64::new(0),
+            zones: Published::new(Zones::of(facts, data).to_words()),
             tag: AtomicPtr::default(),
         };
         made.set_access(Access::default());
@@ -257,6 +311,7 @@ impl Namespace {
                 page.write(data.specific.unwrap_or_default());
             }
         }
+        self.zones.write(Zones::of(facts, data).to_words());
         self.contents.write(Contents { controller, facts }.to_words());
         // What qpairs remember of it is void.
         crate::epoch::advance();
@@ -346,6 +401,12 @@ impl Namespace {
 
     pub(super) fn set_access(&self, Access { group, state }: Access) {
         self.access.store(u64::from(group) | u64::from(state) << 32, Ordering::Relaxed);
+    }
+
+    /// Its zones, where it is zoned and the controller says how.
+    pub fn zones(&self) -> Zones {
+        let [size, most] = self.zones.read();
+        Zones { size, most_active: most as u32, most_open: (most >> 32) as u32 }
     }
 
     /// The command set identifier.
@@ -450,7 +511,10 @@ const MAXIMUM_SECTOR_SIZE: u32 = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spec::namespace::{LbaFormat, NamespaceImage};
+    use spec::{
+        namespace::{LbaFormat, NamespaceImage},
+        zoned::ZonedNamespaceImage,
+    };
 
     fn facts(blocks: u64, lbads: u8) -> Result<Option<Facts>, Error> {
         let mut image = NamespaceImage::default();
@@ -599,6 +663,45 @@ mod tests {
         namespace.rewrite(ControllerFacts::default(), None, Data::default());
         assert!(!namespace.is_active() && namespace.uuid_address().is_none());
         assert_eq!(page.read(), [0; IDENTIFY_SIZE]);
+    }
+
+    #[test]
+    fn zones_are_those_of_the_lba_format() {
+        let mut image = NamespaceImage::default();
+        image
+            .set_nsze(8)
+            .set_ncap(8)
+            .set_nlbaf(1)
+            .set_flbas(1)
+            .set_lba_format(1, LbaFormat { ms: 0, lbads: 9, rp: 0 });
+        let mut specific = ZonedNamespaceImage::default();
+        specific.set_mar(5).set_mor(u32::MAX).set_format(0, 3, 0).set_format(1, 4, 0);
+        let facts = |csi| Facts { command_set: csi, ..Facts::of(&image.0, None).unwrap().unwrap() };
+        let data = Data { common: &image.0[..], specific: Some(&specific.0[..2833]) };
+        let namespace = Namespace::new(1, ControllerFacts::default(), facts(CSI_ZONED), data);
+        assert_eq!(namespace.zones(), Zones { size: 4, most_active: 6, most_open: 0 });
+        // Another command set has other data there, and what went has none.
+        namespace.rewrite(ControllerFacts::default(), Some(facts(CSI_NVM)), data);
+        assert_eq!(namespace.zones(), Zones::default());
+        namespace.rewrite(
+            ControllerFacts::default(),
+            Some(facts(CSI_ZONED)),
+            Data { specific: None, ..data },
+        );
+        assert_eq!(namespace.zones(), Zones::default());
+    }
+
+    #[test]
+    fn what_has_keys_has_no_blocks() {
+        let mut image = NamespaceImage::default();
+        image.set_nsze(8).set_ncap(8);
+        assert!(matches!(Facts::of(&image.0, None), Err(Error::BadData { .. })));
+        let mut descriptors = [0; IDENTIFY_SIZE];
+        descriptors[..5].copy_from_slice(&[4, 1, 0, 0, CSI_KEY_VALUE]);
+        let facts = Facts::of(&image.0, Some(&descriptors)).unwrap().unwrap();
+        let namespace = Namespace::new(1, ControllerFacts::default(), facts, Data::default());
+        assert_eq!((namespace.csi(), namespace.sector_size(), namespace.size()), (CSI_KEY_VALUE, 0, 0));
+        assert!(namespace.is_active());
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) struct Shared {
     failed: AtomicBool,
     largest_transfer: AtomicU32,
     most_pieces: AtomicU32,
+    largest_append: AtomicU32,
     association: Mutex<Availability>,
     graveyard: Graveyard,
     turns: Turns,
@@ -63,6 +64,7 @@ impl Shared {
             failed: AtomicBool::new(false),
             largest_transfer: AtomicU32::new(0),
             most_pieces: AtomicU32::new(1),
+            largest_append: AtomicU32::new(0),
             association: Mutex::new(Availability::NotThere),
             graveyard: Graveyard::new(),
             turns: Turns::default(),
@@ -80,8 +82,9 @@ impl Shared {
         self.ends.load(Ordering::Acquire)
     }
 
-    /// There is an association, of a controller that takes commands of so many bytes.
-    pub(super) fn begin(&self, association: Association, largest_transfer: u32) {
+    /// There is an association, of a controller that takes commands of so many bytes, and Zone Append with so many.
+    pub(super) fn begin(&self, association: Association, largest_transfer: u32, largest_append: u32) {
+        self.largest_append.store(largest_append, Ordering::Relaxed);
         self.most_pieces.store(association.descriptors, Ordering::Relaxed);
         self.largest_transfer.store(largest_transfer, Ordering::Relaxed);
         *self.association.lock() = Availability::There(Arc::new(association));
@@ -142,6 +145,11 @@ impl Shared {
     #[inline]
     pub(super) fn largest_transfer(&self) -> u32 {
         self.largest_transfer.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that one Zone Append may transfer; 0 if there is no such command.
+    pub(super) fn largest_append(&self) -> u32 {
+        self.largest_append.load(Ordering::Relaxed)
     }
 
     /// Pieces that the data of one command may lie in.

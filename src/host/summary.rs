@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use spec::{
     identify::{CMIC_ANA, CTRATT_EXTENDED_LBA_FORMATS, ControllerView},
     registers,
+    zoned::ZonedControllerView,
 };
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub struct Profile {
     /// Once there were such data.
     nvm: OnceCell<SharedPage>,
     zoned: OnceCell<SharedPage>,
+    key_value: OnceCell<SharedPage>,
     shared: Arc<Shared>,
 }
 
@@ -29,8 +31,8 @@ impl Profile {
     /// Of a controller that nothing is known of yet.
     pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, Error> {
         let identify = SharedPage::new().ok_or(Error::NoMemory)?;
-        let (nvm, zoned) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { summary: Mutex::default(), identify, nvm, zoned, shared: shared.clone() })
+        let [nvm, zoned, key_value] = [const { OnceCell::new() }; 3];
+        Ok(Self { summary: Mutex::default(), identify, nvm, zoned, key_value, shared: shared.clone() })
     }
 
     /// Bring-up learnt this.
@@ -38,6 +40,7 @@ impl Profile {
         self.identify.write(&summary.identify[..]);
         renew_page(&self.nvm, summary.nvm.as_deref());
         renew_page(&self.zoned, summary.zoned.as_deref());
+        renew_page(&self.key_value, summary.key_value.as_deref());
         let old = std::mem::replace(&mut *self.summary.lock(), Arc::new(summary));
         drop(old);
     }
@@ -60,6 +63,11 @@ impl Profile {
     /// The same of the Zoned Namespace Command Set.
     pub fn zoned_data(&self) -> Option<&SharedPage> {
         self.zoned.get().filter(|_| self.summary.lock().zoned.is_some())
+    }
+
+    /// The same of the Key Value Command Set.
+    pub fn key_value_data(&self) -> Option<&SharedPage> {
+        self.key_value.get().filter(|_| self.summary.lock().key_value.is_some())
     }
 
     /// Whether the controller has failed.
@@ -89,6 +97,10 @@ pub struct Summary {
     pub(super) nvm: Option<Box<Page>>,
     /// The same of the Zoned Namespace Command Set.
     pub(super) zoned: Option<Box<Page>>,
+    /// The same of the Key Value Command Set.
+    pub(super) key_value: Option<Box<Page>>,
+    /// Zone Append is among the commands that the controller supports.
+    pub(super) has_append: bool,
     pub(super) properties: Properties,
     pub(super) identify: Box<Page>,
 }
@@ -158,6 +170,18 @@ impl Summary {
     /// Bytes that one command may transfer by MDTS (Base 2.0, 5.17.2.1); what is longer is split.
     pub fn largest_transfer(&self) -> u32 {
         self.properties.largest_transfer(&self.view())
+    }
+
+    /// Bytes that one Zone Append may transfer (ZASL; ZNS 1.1, 4.1.5.2); 0 for a controller that says nothing of zoned namespaces.
+    pub fn largest_append(&self) -> u32 {
+        let Some(zoned) = &self.zoned else { return 0 };
+        let limit = ZonedControllerView(zoned).most_appended(self.properties.cap.mpsmin());
+        limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX).min(self.largest_transfer())
+    }
+
+    /// Whether the controller supports Zone Append.
+    pub fn has_append(&self) -> bool {
+        self.has_append
     }
 
     /// Bytes of data that an I/O command capsule may carry right behind its command.

@@ -27,6 +27,7 @@ const WITH_DATA: &[&str] = &[
     "ns_cmd_io_mgmt_*",
     "ns_cmd_reservation_report",
 ];
+const NO_APPEND: &[&str] = &["zns_zone_append*"];
 const PROBES: &[&str] = &["probe*", "connect_async"];
 
 /// What is no mistake, as it is what the good call comes to as well.
@@ -40,7 +41,14 @@ const fn good(
 }
 
 pub const RULES: &[Rule] = &[
+    // What the controller or the namespace has not is refused, whatever else is said.
+    (NO_APPEND, "cb_fn", ONE, Outcome::Refused, "the controller has no append"),
+    (NO_APPEND, "cb_arg", ONE, Outcome::Refused, "the controller has no append"),
+    (NO_APPEND, "metadata", ONE, Outcome::Refused, "the controller has no append"),
+    (&["kv_*"], "cb_fn", ONE, Outcome::Refused, "the namespace has no keys"),
+    (&["kv_*"], "cb_arg", ONE, Outcome::Refused, "the namespace has no keys"),
     // Callbacks.
+    (&["pcie_set_hotplug_filter"], "filter_cb", ONE, Answered(0), "nothing is filtered"),
     (&["ctrlr_get_discovery_log_page"], "cb_fn", ONE, Outcome::Refused, "there is nobody to give the log to"),
     (
         &["ctrlr_io_cmd_raw_no_payload_build"],
@@ -211,7 +219,27 @@ pub const RULES: &[Rule] = &[
         Failed(&[-1]),
         "more than one command can have",
     ),
-    good(&["ctrlr_cmd_get_log_page*"], "payload_size", &["4", "16777215"], "what a controller is asked for"),
+    good(
+        &["ctrlr_cmd_get_log_page*", "zns_report_zones", "zns_ext_report_zones"],
+        "payload_size",
+        &["4", "16777215"],
+        "what a controller is asked for",
+    ),
+    good(
+        &["zns_set_zone_desc_ext"],
+        "payload_size",
+        &["1", "3", "4", "16777215"],
+        "what a controller makes of it is its own",
+    ),
+    good(&["ocssd_ns_cmd_vector_*"], "num_lbas", &["1"], "what one command can be about"),
+    (
+        &["ocssd_ns_cmd_vector_*"],
+        "num_lbas",
+        &["2", "UINT32_MAX"],
+        Failed(&[-95]),
+        "a list that the controller cannot read",
+    ),
+    good(&["ocssd_ns_cmd_vector_reset"], "chunk_info", ONE, "nobody wants to hear of the chunk"),
     good(
         &[
             "ctrlr_cmd_get_feature*",

@@ -80,6 +80,7 @@ const SIZES: &[(&str, &[&str])] = &[
     ("max_completions", &["0", "1", "UINT32_MAX"]),
     ("completions_per_qpair", &["0", "1", "UINT32_MAX"]),
     ("err_count", &["0", "1", "UINT32_MAX"]),
+    ("num_lbas", &["0", "1", "2", "UINT32_MAX"]),
 ];
 
 /// What is given for an argument, by its type and name.
@@ -143,6 +144,9 @@ const VALUES: &[(&str, &str)] = &[
     ("struct spdk_nvme_cmd *cmd", "&g.cmd"),
     ("void *payload", "g.huge"),
     ("void *buf", "g.huge"),
+    ("void *buffer", "g.huge"),
+    ("uint32_t num_lbas", "1"),
+    ("spdk_nvme_pcie_hotplug_filter_cb filter_cb", "NULL"),
     ("const char *str", "\"\""),
     // Behind a size of their own, so that no write of a device is into them.
     ("void *metadata", "g.room"),
@@ -186,6 +190,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("transport_available_by_name", "transport_name", "\"RDMA\""),
     ("transport_id_populate_trstring", "trstring", "\"RDMA\""),
     ("poll_group_remove", "qpair", "g.member"),
+    ("ocssd_ns_cmd_vector_reset", "chunk_info", "NULL"),
 ];
 
 /// Entries that are not called with good arguments, and why.
@@ -245,7 +250,7 @@ fn declarations() -> BTreeMap<String, Declaration> {
         for statement in code.split(';') {
             let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
             let Some((head, arguments)) = statement.split_once('(') else { continue };
-            let Some(at) = head.find("spdk_nvme_").and_then(|_| head.rfind("spdk_nvme_")) else { continue };
+            let Some(at) = head.rfind("spdk_") else { continue };
             let Some(arguments) = arguments.strip_suffix(')') else { continue };
             let (mut parameters, mut depth) = (vec![String::new()], 0);
             for letter in arguments.chars() {

@@ -17,8 +17,10 @@
 #include <sys/uio.h>
 
 #include "in_process.h"
+#include "spdk/nvme_kv.h"
 #include "spdk/nvme_ocssd.h"
 #include "spdk/nvme_zns.h"
+#include "spdk/opal.h"
 #include "spdk_internal/nvme_util.h"
 
 #define BLOCK 512

@@ -14,7 +14,7 @@ what was measured of SPDK by `tests/entry_points.rs`, which fails when this page
 
 - **native**: for RDMA controllers the library's own; a handle or transport id that is not ours goes to the next definition
   of the symbol (`dlsym(RTLD_NEXT)`), or gets SPDK's error value if there is none.
-- **not yet**: with a controller, namespace, qpair or poll group of ours it says so in one line of the log and returns the value that is
+- **not yet**: authentication alone. With a controller or qpair of ours it says so in one line of the log and returns the value that is
   given here; everything else goes to the next definition of the symbol. No header declares it yet.
 - **passed on**: it takes nothing of ours. It goes to the next definition of the symbol; without one it is as what is not there yet.
 - **extension**: not in SPDK.
@@ -36,6 +36,8 @@ What behaves otherwise than in SPDK, on purpose:
 - a controller that does not answer a Keep Alive within its timeout is given up, once the timeout callback has heard of it; while one is brought up
   it gets its Keep Alives, too;
 - an Asynchronous Event Request that fails is sent again, but no more than eight in a second;
+- a controller of zoned namespaces that refuses the log page of its commands is used without Zone Append, where SPDK gives it up;
+- key-value commands to a namespace of another command set are refused (-EINVAL): there the same opcodes write blocks;
 - requests for events go out even where the controller has refused to be told which;
 - a reset asks for the Keep Alive Timeout that the program wanted, not for the one that the controller granted before;
 - a namespace that cannot be identified is left out with a line, whatever the error, where some errors cost SPDK the controller;

@@ -13,8 +13,12 @@ const HEADERS: &[&str] = &[
     "spdk/nvmf_spec.h",
     "spdk/nvme_types.h",
     "spdk/nvme.h",
+    "spdk/nvme_ocssd_spec.h",
     "spdk/nvme_ocssd.h",
+    "spdk/nvme_kv.h",
     "spdk/nvme_zns.h",
+    "spdk/opal_spec.h",
+    "spdk/opal.h",
     "spdk_internal/nvme_util.h",
 ];
 

@@ -39,7 +39,7 @@ nvmet_up() {
 }
 
 # null_device NUMBER MB: prints the name of a new memory-backed null_blk device. Options, as environment variables: BLOCK_SIZE (512),
-# LATENCY_NS (each command takes that long), BAD_SECTORS ("+800-807": medium errors on these sectors).
+# ZONE_MB (it has zones of so many megabytes), LATENCY_NS (each command takes that long), BAD_SECTORS ("+800-807": medium errors on these sectors).
 null_device() {
   local config=$NULLB/nb$1
   # nr_devices=0: none that are not asked for. Asking for the module once is enough; each time is slow.
@@ -47,7 +47,11 @@ null_device() {
   mkdir "$config" || return 1
   echo "$2" >"$config/size"
   echo 1 >"$config/memory_backed"
-  echo 1 >"$config/discard"
+  if [ -n "${ZONE_MB:-}" ]; then
+    echo 1 >"$config/zoned" && echo "$ZONE_MB" >"$config/zone_size" && echo 0 >"$config/zone_nr_conv" || return 1
+  else
+    echo 1 >"$config/discard"
+  fi
   echo "${BLOCK_SIZE:-512}" >"$config/blocksize"
   echo 2 >"$config/queue_mode"
   if [ -n "${LATENCY_NS:-}" ]; then

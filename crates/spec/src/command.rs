@@ -146,6 +146,13 @@ impl Command {
         command
     }
 
+    /// The same Get Log Page command for what the page says of this command set (CSI).
+    #[must_use]
+    pub const fn of_command_set(mut self, csi: u8) -> Command {
+        self.set_cdw14(self.cdw14() & 0x00ff_ffff | (csi as u32) << 24);
+        self
+    }
+
     /// The same Get Log Page command with Retain Asynchronous Event: reading does not re-arm the event.
     #[must_use]
     pub const fn retaining_event(mut self) -> Command {
@@ -280,6 +287,16 @@ impl Command {
         self.dwords[12] = (self.dwords[12] & 0xffff) | (flags & 0xffff_0000);
     }
 
+    /// Command dword 2.
+    pub const fn set_cdw2(&mut self, value: u32) {
+        self.dwords[2] = value;
+    }
+
+    /// Command dword 3.
+    pub const fn set_cdw3(&mut self, value: u32) {
+        self.dwords[3] = value;
+    }
+
     /// Command dword 10.
     pub const fn set_cdw10(&mut self, value: u32) {
         self.dwords[10] = value;
@@ -397,6 +414,18 @@ impl Command {
     #[must_use]
     pub const fn block_count(&self) -> u32 {
         (self.dwords[12] & 0xffff).saturating_add(1)
+    }
+
+    /// Command dword 2.
+    #[must_use]
+    pub const fn cdw2(&self) -> u32 {
+        self.dwords[2]
+    }
+
+    /// Command dword 3.
+    #[must_use]
+    pub const fn cdw3(&self) -> u32 {
+        self.dwords[3]
     }
 
     /// Command dword 10.

@@ -38,6 +38,8 @@ impl Cns {
 
 /// The NVM Command Set's identifier (CSI).
 pub const CSI_NVM: u8 = 0x00;
+/// The Key Value Command Set's identifier (CSI).
+pub const CSI_KEY_VALUE: u8 = 0x01;
 /// The Zoned Namespace Command Set's identifier (CSI).
 pub const CSI_ZONED: u8 = 0x02;
 

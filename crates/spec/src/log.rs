@@ -35,6 +35,13 @@ pub const CHANGED_NAMESPACES_SIZE: usize = 4096;
 /// Size of the commands supported and effects log page in bytes.
 pub const EFFECTS_SIZE: usize = 4096;
 
+/// Whether a commands supported and effects log page has an I/O command as supported: bit 0 of what it says of the opcode.
+#[must_use]
+pub fn is_io_command_supported(page: &[u8; EFFECTS_SIZE], opcode: u8) -> bool {
+    let at = usize::from(opcode).saturating_mul(4).saturating_add(1024);
+    page.get(at).is_some_and(|effects| effects & 1 != 0)
+}
+
 /// Fields of a Get Log Page command.
 impl Command {
     /// Log page identifier.
@@ -54,6 +61,12 @@ impl Command {
     #[must_use]
     pub const fn log_page_offset(&self) -> u64 {
         self.cdw12() as u64 | (self.cdw13() as u64) << 32
+    }
+
+    /// The command set that the page is to be about, where there is one page for each (CSI).
+    #[must_use]
+    pub const fn log_page_csi(&self) -> u8 {
+        (self.cdw14() >> 24) as u8
     }
 
     /// Retain Asynchronous Event: reading does not re-arm the event.

@@ -74,6 +74,26 @@ codes! {
 }
 
 codes! {
+    /// An opcode that the Zoned Namespace Command Set adds (ZNS figure 18).
+    ZonedOpcode {
+        ZONE_MANAGEMENT_SEND = 0x79,
+        ZONE_MANAGEMENT_RECEIVE = 0x7a,
+        ZONE_APPEND = 0x7d,
+    }
+}
+
+codes! {
+    /// An opcode of the Key Value Command Set, apart from those that all have (Key Value figure 13).
+    KeyValueOpcode {
+        STORE = 0x01,
+        RETRIEVE = 0x02,
+        LIST = 0x06,
+        DELETE = 0x10,
+        EXIST = 0x14,
+    }
+}
+
+codes! {
     /// A Fabrics command type (FCTYPE, NVMe-oF figure 9).
     FabricsType {
         PROPERTY_SET = 0x00,

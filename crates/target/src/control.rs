@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use spec::Status;
 use spec::ana::AnaState;
+use spec::zoned::ZoneState;
 use thiserror::Error;
 
 use crate::core::{Suffering, Which};
@@ -78,6 +79,17 @@ pub enum Command {
         /// Its id.
         nsid: u32,
     },
+    /// The medium of a zone fails.
+    Zone {
+        /// The subsystem's NQN.
+        nqn: String,
+        /// The namespace.
+        nsid: u32,
+        /// The first block of the zone.
+        lba: u64,
+        /// What state it is in from now on.
+        state: ZoneState,
+    },
     /// An ANA group has another state.
     Ana {
         /// The subsystem's NQN.
@@ -110,11 +122,11 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error(
     "'{0}' is not a command: expected 'misbehave WHAT[:AFTER]', 'behave WHAT', 'drop NQN', 'add NQN', \
-     'port PORT down', 'port PORT up', 'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
-     'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]', 'stall OPCODE [COUNT]', 'delay OPCODE MILLISECONDS [COUNT]', \
+     'port PORT down', 'port PORT up', 'linger MILLISECONDS', 'ns add NQN ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP] [nsid=NSID]', 'ns resize NQN NSID SIZE', \
+     'ns remove NQN NSID', 'zone NQN NSID LBA STATE', 'ana NQN GROUP STATE [port=PORT]', 'stall OPCODE [COUNT]', 'delay OPCODE MILLISECONDS [COUNT]', \
      'fail OPCODE STATUS [COUNT]', 'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME' or 'truth all', with WHAT \
      one of cid-out-of-range, cid-idle, repeat-response, silent, reject-connections, STATE one of optimized, \
-     non-optimized, inaccessible, persistent-loss, change, OPCODE a command's name as 'read' or 'identify', or a number or 'any' \
+     non-optimized, inaccessible, persistent-loss, change, or for a zone read-only, offline, OPCODE a command's name as 'read' or 'identify', or a number or 'any' \
      behind 'io:', 'admin:' or 'fabrics:', and NAME one of {names}",
     names = lies::names()
 )]
@@ -156,6 +168,7 @@ impl FromStr for Command {
             "port" => port(object).ok_or_else(error),
             "linger" => Ok(Command::Linger(object.parse().map_err(|_| error())?)),
             "ns" => namespace(object).ok_or_else(error),
+            "zone" => zone(object).ok_or_else(error),
             "ana" => ana(object).ok_or_else(error),
             "stall" | "delay" | "fail" => rule(verb, object).ok_or_else(error),
             "resume" if object == "all" => Ok(Command::Resume(None)),
@@ -204,6 +217,18 @@ fn namespace(text: &str) -> Option<Command> {
         }
         _ => None,
     }
+}
+
+/// `NQN NSID LBA STATE`.
+fn zone(text: &str) -> Option<Command> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [nqn, nsid, lba, state] = words.as_slice() else { return None };
+    let state = match *state {
+        "read-only" => ZoneState::READ_ONLY,
+        "offline" => ZoneState::OFFLINE,
+        _ => return None,
+    };
+    Some(Command::Zone { nqn: (*nqn).to_owned(), nsid: nsid.parse().ok()?, lba: lba.parse().ok()?, state })
 }
 
 /// `NQN GROUP STATE [port=PORT]`.
@@ -339,6 +364,10 @@ mod tests {
         assert_eq!(" behave silent\n".parse(), Ok(Command::Behave(Misbehaviour::Silent)));
         assert_eq!("drop nqn.x:1".parse(), Ok(Command::Drop("nqn.x:1".into())));
         assert_eq!("add nqn.x:1".parse(), Ok(Command::Add("nqn.x:1".into())));
+        let zone = |state| Command::Zone { nqn: "nqn.x:1".into(), nsid: 2, lba: 64, state };
+        assert_eq!("zone nqn.x:1 2 64 read-only".parse(), Ok(zone(ZoneState::READ_ONLY)));
+        assert_eq!("zone nqn.x:1 2 64 offline".parse(), Ok(zone(ZoneState::OFFLINE)));
+        assert!("zone nqn.x:1 2 64 full".parse::<Command>().is_err());
         assert_eq!("linger 30".parse(), Ok(Command::Linger(30)));
         assert_eq!("port 4420 down".parse(), Ok(Command::Port { port: 4420, up: false }));
         assert_eq!("port 4420 up".parse(), Ok(Command::Port { port: 4420, up: true }));

@@ -72,6 +72,33 @@ pub struct NamespaceOptions {
     pub metadata: u16,
     /// Type of the protection information in the last 8 bytes of the metadata, 1 to 3; 0 for none.
     pub protection: u8,
+    /// What it is made of.
+    pub kind: NamespaceKind,
+}
+
+/// What a namespace is made of: which command set it is of.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum NamespaceKind {
+    /// Logical blocks.
+    #[default]
+    Blocks,
+    /// Logical blocks in zones.
+    Zones(ZoneOptions),
+    /// Keys and values.
+    Keys,
+}
+
+/// Options of the zones of a namespace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ZoneOptions {
+    /// Bytes of a zone, a multiple of the block size. The namespace is a multiple of it.
+    pub size: u64,
+    /// Bytes of a zone that can be written, a multiple of the block size.
+    pub capacity: u64,
+    /// The most zones that may be open; 0 for any number.
+    pub most_open: u32,
+    /// The most zones that may be active, no fewer; 0 for any number.
+    pub most_active: u32,
 }
 
 impl Default for Options {
@@ -136,7 +163,7 @@ pub enum OptionError {
     },
     /// Part of a subsystem's description that is not known.
     #[error(
-        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP], ns=none, nn=NUMBER or host=NQN"
+        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP], ns=none, nn=NUMBER or host=NQN"
     )]
     Part(String),
     /// A value out of range.
@@ -212,7 +239,7 @@ impl Options {
 }
 
 impl SubsystemOptions {
-    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN]...`. Without `ns` there is one namespace of
+    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN]...`. Without `ns` there is one namespace of
     /// 64 MiB in blocks of 512 bytes. With `nn` there are that many namespace ids, the rest of them inactive.
     ///
     /// # Errors
@@ -265,16 +292,27 @@ impl NamespaceOptions {
     /// A namespace of this size in blocks of that one, which cannot grow, in the first ANA group.
     #[must_use]
     pub fn new(size: u64, block_size: u32) -> NamespaceOptions {
-        NamespaceOptions { size, block_size, room: size, group: 1, metadata: 0, protection: 0 }
+        NamespaceOptions {
+            size,
+            block_size,
+            room: size,
+            group: 1,
+            metadata: 0,
+            protection: 0,
+            kind: NamespaceKind::Blocks,
+        }
     }
 
     /// Bytes of memory for as many blocks as there may be.
     pub(crate) fn store_size(&self) -> u64 {
+        if self.kind == NamespaceKind::Keys {
+            return u64::from(self.block_size); // its pairs are not in there
+        }
         let blocks = self.room / u64::from(self.block_size.max(1));
         blocks.saturating_mul(u64::from(self.block_size) + u64::from(self.metadata))
     }
 
-    /// From `SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]]][@GROUP]`.
+    /// From `SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]`.
     ///
     /// # Errors
     /// The first [`OptionError`] found.
@@ -287,6 +325,13 @@ impl NamespaceOptions {
             None => (text, 1),
         };
         let (sizes, format) = text.split_once(':').unwrap_or((text, "512"));
+        let (format, kind) = if format == "kv" {
+            ("512", NamespaceKind::Keys)
+        } else if let Some((format, zones)) = format.split_once(":z") {
+            (format, NamespaceKind::Zones(ZoneOptions::parse(zones)?))
+        } else {
+            (format, NamespaceKind::Blocks)
+        };
         let (format, protection) = match format.split_once(":pi") {
             Some((format, kind)) => {
                 (format, kind.parse().map_err(|_| OptionError::Part(format!("pi{kind}")))?)
@@ -300,12 +345,12 @@ impl NamespaceOptions {
             Some((size, room)) => (parse_size(size)?, parse_size(room)?),
             None => (parse_size(sizes)?, parse_size(sizes)?),
         };
-        let namespace = NamespaceOptions { size, block_size, room, group, metadata, protection };
+        let namespace = NamespaceOptions { size, block_size, room, group, metadata, protection, kind };
         namespace.check().map(|()| namespace)
     }
 
     pub(crate) fn check(&self) -> Result<(), OptionError> {
-        let NamespaceOptions { size, block_size, room, group, metadata, protection } = *self;
+        let NamespaceOptions { size, block_size, room, group, metadata, protection, kind } = *self;
         range("the ANA group", group.into(), 1, ANA_GROUPS.into())?;
         range("the size of the metadata", metadata.into(), if protection > 0 { 8 } else { 0 }, 256)?;
         range("the type of protection information", protection.into(), 0, 3)?;
@@ -317,10 +362,44 @@ impl NamespaceOptions {
             "the size must not exceed 1024G"
         } else if room < size || !room.is_multiple_of(block_size.into()) {
             "it cannot grow to less than its size, nor to what is no multiple of the block size"
+        } else if kind != NamespaceKind::Blocks && (metadata > 0 || room != size) {
+            "one of zones, or of keys, has no metadata and does not grow"
+        } else if let NamespaceKind::Zones(zones) = kind
+            && !zones.fit(size, block_size.into())
+        {
+            "its zones must be a multiple of the block size, and the size a multiple of theirs; no more of them can be open than active"
         } else {
             return Ok(());
         };
         Err(OptionError::Namespace { size, block_size, why })
+    }
+}
+
+impl ZoneOptions {
+    /// From `SIZE[/CAPACITY[/OPEN[/ACTIVE]]]`.
+    fn parse(text: &str) -> Result<ZoneOptions, OptionError> {
+        let mut parts = text.split('/');
+        let size = parse_size(parts.next().unwrap_or_default())?;
+        let capacity = parts.next().map_or(Ok(size), parse_size)?;
+        let mut number = || {
+            let number = parts.next().map_or(Ok(0), str::parse);
+            number.map_err(|_| OptionError::Part(format!("z{text}")))
+        };
+        let (most_open, most_active) = (number()?, number()?);
+        match parts.next() {
+            None => Ok(ZoneOptions { size, capacity, most_open, most_active }),
+            Some(_) => Err(OptionError::Part(format!("z{text}"))),
+        }
+    }
+
+    fn fit(&self, namespace: u64, block: u64) -> bool {
+        let fits = |bytes: u64| bytes > 0 && bytes.is_multiple_of(block);
+        let most = |number: u32| if number == 0 { u32::MAX } else { number };
+        fits(self.size)
+            && fits(self.capacity)
+            && self.capacity <= self.size
+            && namespace.is_multiple_of(self.size)
+            && most(self.most_open) <= most(self.most_active)
     }
 }
 
@@ -445,7 +524,8 @@ mod tests {
                     room: 1 << 20,
                     group: 1,
                     metadata: 0,
-                    protection: 0
+                    protection: 0,
+                    kind: NamespaceKind::Blocks
                 }),
                 None,
                 Some(NamespaceOptions {
@@ -454,13 +534,26 @@ mod tests {
                     room: 1 << 20,
                     group: 3,
                     metadata: 64,
-                    protection: 2
+                    protection: 2,
+                    kind: NamespaceKind::Blocks
                 }),
                 None,
             ]
         );
         assert_eq!(subsystem.hosts, ["nqn.h"]);
         assert_eq!(SubsystemOptions::parse("nqn.x").unwrap().namespaces.len(), 1);
+    }
+
+    #[test]
+    fn namespaces_of_zones_and_keys() {
+        let kind = |text: &str| NamespaceOptions::parse(text).unwrap().kind;
+        let zones = |size, capacity, most_open, most_active| {
+            NamespaceKind::Zones(ZoneOptions { size, capacity, most_open, most_active })
+        };
+        assert_eq!(kind("1M:4K:z64K"), zones(65_536, 65_536, 0, 0));
+        assert_eq!(kind("1M:512:z64K/48K/3@2"), zones(65_536, 49_152, 3, 0));
+        assert_eq!(kind("1M:512:z64K/48K/3/4"), zones(65_536, 49_152, 3, 4));
+        assert_eq!((kind("1M:kv"), kind("1M")), (NamespaceKind::Keys, NamespaceKind::Blocks));
     }
 
     #[test]
@@ -489,6 +582,15 @@ mod tests {
             ("nqn.x,ns=1M:512+8:pi4", "range"),
             ("nqn.x,ns=1M:512+8:pix", "not known"),
             ("nqn.x,ns=1M:512+x", "not a size"),
+            ("nqn.x,ns=1M:512:z", "not a size"),
+            ("nqn.x,ns=1M:512:z1000", "its zones"),
+            ("nqn.x,ns=1M:512:z3K", "its zones"),
+            ("nqn.x,ns=1M:512:z64K/128K", "its zones"),
+            ("nqn.x,ns=1M:512:z64K/64K/4/3", "its zones"),
+            ("nqn.x,ns=1M:512:z64K/64K/4/x", "not known"),
+            ("nqn.x,ns=1M:512:z64K/64K/4/4/4", "not known"),
+            ("nqn.x,ns=1M:512+8:z64K", "no metadata"),
+            ("nqn.x,ns=1M..2M:kv", "does not grow"),
             ("nqn.x,nn=0", "range"),
             ("nqn.x,nn=1025", "range"),
             ("nqn.x,foo=1", "not known"),

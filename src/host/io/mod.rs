@@ -3,6 +3,7 @@
 //! A read or write takes the short way ([`IoQpair::contiguous_named`], in `seen`) if its namespace is the one that the qpair saw last and
 //! nothing about it is unusual; the long way is here, and that of transfers that take several commands in `split`.
 
+mod append;
 mod data;
 mod seen;
 mod split;
@@ -16,6 +17,7 @@ use super::{
 use crate::transport::{
     self, Completer, Context, FailureReason, Injection, Payload, Piece, Qpair, Ways, Wire,
 };
+pub(crate) use append::Append;
 use data::Source;
 pub(crate) use data::{Data, Gathered, Scatter, gather};
 use seen::{InPieces, Seen};

@@ -4,10 +4,11 @@ use spec::command::NSID_ALL;
 use spec::fabrics::DISCOVERY_NQN;
 use spec::feature::async_events::{ANA_CHANGE, DISCOVERY_LOG_CHANGE, NAMESPACE_ATTRIBUTE};
 use spec::identify::{
-    CMIC_ANA, CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CTRATT_EXTENDED_HOST_IDS, Cns, ControllerImage,
-    FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, OACS_FIRMWARE, OACS_FORMAT, OACS_NAMESPACES, ONCS_COMPARE,
-    ONCS_COPY, ONCS_DATASET_MANAGEMENT, ONCS_RESERVATIONS, ONCS_SAVE_AND_SELECT, ONCS_VERIFY,
-    ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES, SGLS_KEYED, SGLS_OFFSET, SGLS_SUPPORTED,
+    CMIC_ANA, CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CSI_KEY_VALUE, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS,
+    Cns, ControllerImage, FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, OACS_FIRMWARE, OACS_FORMAT,
+    OACS_NAMESPACES, ONCS_COMPARE, ONCS_COPY, ONCS_DATASET_MANAGEMENT, ONCS_RESERVATIONS,
+    ONCS_SAVE_AND_SELECT, ONCS_VERIFY, ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES, SGLS_KEYED, SGLS_OFFSET,
+    SGLS_SUPPORTED,
 };
 use spec::namespace::{NamespaceId, NamespaceImage, encode_namespace_descriptors, encode_namespace_list};
 use spec::reservation::RESCAP_ALL_TYPES;
@@ -19,7 +20,7 @@ use super::fused::COMPARE_AND_WRITE_BLOCKS;
 use super::io::{COPY_BLOCKS, COPY_RANGE_BLOCKS, COPY_RANGES};
 use super::management::{FIRMWARE_SLOTS, FORMATS};
 use super::properties::VERSION;
-use super::{Controller, Core, Limits, Namespace, Subsystem};
+use super::{Controller, Core, Limits, Namespace, Subsystem, zones};
 
 /// Keep alive granularity in units of 100 ms.
 const KAS: u16 = 1;
@@ -46,6 +47,7 @@ impl Core {
         let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
         let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
         let nsid = command.nsid();
+        let csi = (command.cdw11() >> 24) as u8;
         let invalid_namespace = Status::INVALID_NAMESPACE_OR_FORMAT.with_dnr(true);
         let data: [u8; IDENTIFY_SIZE] = match (Cns(command.cdw10() as u8), subsystem) {
             (Cns::CONTROLLER, subsystem) => controller_data(controller, subsystem, &self.limits),
@@ -71,11 +73,28 @@ impl Core {
             (Cns::NAMESPACE_DESCRIPTORS, Some(subsystem)) => {
                 let namespace = subsystem.namespace(nsid).ok_or(invalid_namespace)?;
                 let (eui64, nguid, uuid) = identifiers(subsystem, nsid, namespace);
-                encode_namespace_descriptors(&[
+                let ids = [
                     NamespaceId::Eui64(&eui64),
                     NamespaceId::Nguid(&nguid),
                     NamespaceId::Uuid(&uuid),
-                ])
+                    NamespaceId::Csi(namespace.csi()),
+                ];
+                // Where there is one command set it need not be told.
+                encode_namespace_descriptors(if subsystem.is_plain() { &ids[..3] } else { &ids })
+            }
+            (Cns::CONTROLLER_IOCS, Some(subsystem)) if csi != CSI_NVM && subsystem.has_command_set(csi) => {
+                match csi {
+                    CSI_ZONED => zones::controller_data(&self.limits),
+                    _ => [0; IDENTIFY_SIZE],
+                }
+            }
+            (Cns::NAMESPACE_IOCS, Some(subsystem)) if csi != CSI_NVM => {
+                let namespace = subsystem.namespace(nsid).ok_or(invalid_namespace)?;
+                match (csi, &namespace.zones, &namespace.keys) {
+                    (CSI_ZONED, Some(zones), _) => zones.data(),
+                    (CSI_KEY_VALUE, _, Some(keys)) => keys.data(namespace.group, &self.limits),
+                    _ => return Err(Status::INVALID_FIELD.with_dnr(true)),
+                }
             }
             _ => return Err(Status::INVALID_FIELD.with_dnr(true)),
         };
@@ -161,14 +180,15 @@ fn namespace_data(subsystem: &Subsystem, nsid: u32, namespace: &Namespace) -> [u
         .set_msrc(COPY_RANGES - 1)
         .set_nguid(nguid)
         .set_eui64(eui64)
-        .set_nlbaf(FORMATS.len() as u8)
+        .set_nlbaf(if namespace.csi() == CSI_NVM { FORMATS.len() as u8 } else { 0 })
         .set_mc(METADATA_CAN_EXTEND_DATA)
         // It is the last of the metadata.
         .set_dpc(PROTECTION_TYPES | PROTECTION_LAST)
         .set_dps(namespace.protection)
         .set_flbas(namespace.format | if namespace.metadata > 0 { METADATA_EXTENDS_DATA } else { 0 });
     for number in 0..=FORMATS.len() {
-        if let Some(format) = namespace.format(number) {
+        // What has keys has no blocks.
+        if let Some(format) = namespace.format(number).filter(|_| namespace.keys.is_none()) {
             image.set_lba_format(number as u8, format);
         }
     }

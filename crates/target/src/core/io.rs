@@ -1,7 +1,7 @@
 //! Commands of I/O queues (NVM Command Set 3.2): which blocks they are about, and whether they may come.
 
 use spec::ranges::{CopyRange, DSM_DEALLOCATE, DatasetRange};
-use spec::{Command, Completion, NvmOpcode, Status};
+use spec::{Command, Completion, KeyValueOpcode, NvmOpcode, Status, ZonedOpcode};
 
 use super::reservations::Access;
 use super::step::{Change, DataPointer, Protected};
@@ -15,6 +15,10 @@ pub(super) const COPY_BLOCKS: u32 = 512;
 pub(super) const COPY_RANGES: u8 = 16;
 /// The one format of Copy's source ranges that there is.
 const COPY_FORMAT: u32 = 0;
+
+const ZONE_APPEND: u8 = ZonedOpcode::ZONE_APPEND.0;
+const ZONE_MANAGEMENT_SEND: u8 = ZonedOpcode::ZONE_MANAGEMENT_SEND.0;
+const ZONE_MANAGEMENT_RECEIVE: u8 = ZonedOpcode::ZONE_MANAGEMENT_RECEIVE.0;
 
 const INVALID_NAMESPACE: Status = Status::INVALID_NAMESPACE_OR_FORMAT.with_dnr(true);
 const UNRECOVERED: Status = Status::UNRECOVERED_READ_ERROR;
@@ -41,7 +45,18 @@ impl Core {
         if let Some(access) = access(opcode) {
             namespace.reservations.check(&hostid, access)?;
         }
+        if namespace.keys.is_some() && is_key_value(opcode) {
+            return namespace.key_value(&limits, command, data);
+        }
         match opcode {
+            NvmOpcode(ZONE_APPEND | ZONE_MANAGEMENT_SEND | ZONE_MANAGEMENT_RECEIVE) => {
+                namespace.zoned(&limits, command, data)
+            }
+            // What has keys has no blocks, and Copy knows no write pointer.
+            _ if namespace.keys.is_some() && !is_reservation(opcode) => {
+                Err(Status::INVALID_OPCODE.with_dnr(true))
+            }
+            NvmOpcode::COPY if namespace.zones.is_some() => Err(Status::INVALID_OPCODE.with_dnr(true)),
             NvmOpcode::READ => {
                 let Transfer { extent, data, protection } = transfer(&limits, namespace, command, data?)?;
                 namespace.readable(command.lba(), command.block_count())?;
@@ -53,7 +68,7 @@ impl Core {
             }
             NvmOpcode::WRITE => {
                 let Transfer { extent, data, protection } = transfer(&limits, namespace, command, data?)?;
-                namespace.marks.clear(command.lba(), command.block_count().into());
+                namespace.written(command)?;
                 if let Some(protection) = protection {
                     let what = Protected::Fetch(data.source());
                     return Ok(Step::Protected { what, extent, protection, completion });
@@ -76,7 +91,7 @@ impl Core {
                 data?.none()?;
                 let extent = extent(namespace, command)?;
                 let protection = Protection::of(namespace, command)?;
-                namespace.marks.clear(command.lba(), command.block_count().into());
+                namespace.written(command)?;
                 Ok(match (protection, namespace.blank(extent)) {
                     (Some(protection), _) => {
                         Step::Protected { what: Protected::Zero, extent, protection, completion }
@@ -88,6 +103,7 @@ impl Core {
             NvmOpcode::WRITE_UNCORRECTABLE => {
                 data?.none()?;
                 extent(namespace, command)?;
+                namespace.written(command)?;
                 namespace.marks.set(command.lba(), command.block_count().into());
                 Ok(Step::Respond(completion))
             }
@@ -148,6 +164,17 @@ impl Core {
         let subsystem = subsystem.ok_or(Status::ABORTED_SQ_DELETION)?;
         // It may have gone meanwhile.
         let namespace = subsystem.namespace_mut(command.nsid()).ok_or(INVALID_NAMESPACE)?;
+        if let Some(keys) = &mut namespace.keys
+            && command.opcode() == KeyValueOpcode::STORE.0
+        {
+            return keys.store(command, bytes);
+        }
+        if let Some(zones) = &mut namespace.zones
+            && command.opcode() == ZONE_MANAGEMENT_SEND
+        {
+            zones.extend(command.lba(), bytes)?;
+            return Ok(Step::Respond(Completion::new(0, command.cid(), Status::SUCCESS)));
+        }
         match NvmOpcode(command.opcode()) {
             NvmOpcode::DATASET_MANAGEMENT => namespace.manage(command, bytes),
             NvmOpcode::COPY => namespace.copy(command, bytes),
@@ -157,8 +184,21 @@ impl Core {
 }
 
 impl Namespace {
-    /// None of the blocks is marked.
+    /// Blocks are written: they can be, where there are zones, and no mark is left there.
+    fn written(&mut self, command: &Command) -> Result<(), Status> {
+        let (lba, blocks) = (command.lba(), command.block_count().into());
+        if let Some(zones) = &mut self.zones {
+            zones.write(lba, blocks)?;
+        }
+        self.marks.clear(lba, blocks);
+        Ok(())
+    }
+
+    /// None of the blocks is marked, and they can be read, where there are zones.
     fn readable(&self, lba: u64, blocks: u32) -> Result<(), Status> {
+        if let Some(zones) = &self.zones {
+            zones.readable(lba, blocks.into())?;
+        }
         if self.marks.hit(lba, blocks.into()) { Err(UNRECOVERED) } else { Ok(()) }
     }
 
@@ -235,15 +275,39 @@ impl Namespace {
 /// Which of a reservation's rights a command needs (Base figure 498); none for those on reservations themselves.
 fn access(opcode: NvmOpcode) -> Option<Access> {
     match opcode {
-        NvmOpcode::READ | NvmOpcode::COMPARE | NvmOpcode::VERIFY => Some(Access::Read),
+        NvmOpcode::READ | NvmOpcode::COMPARE | NvmOpcode::VERIFY | NvmOpcode(ZONE_MANAGEMENT_RECEIVE) => {
+            Some(Access::Read)
+        }
         NvmOpcode::WRITE
         | NvmOpcode::WRITE_ZEROES
         | NvmOpcode::WRITE_UNCORRECTABLE
         | NvmOpcode::FLUSH
         | NvmOpcode::DATASET_MANAGEMENT
-        | NvmOpcode::COPY => Some(Access::Write),
+        | NvmOpcode::COPY
+        | NvmOpcode(ZONE_APPEND | ZONE_MANAGEMENT_SEND) => Some(Access::Write),
         _ => None,
     }
+}
+
+fn is_key_value(opcode: NvmOpcode) -> bool {
+    let all = [
+        KeyValueOpcode::STORE,
+        KeyValueOpcode::RETRIEVE,
+        KeyValueOpcode::LIST,
+        KeyValueOpcode::DELETE,
+        KeyValueOpcode::EXIST,
+    ];
+    all.contains(&KeyValueOpcode(opcode.0))
+}
+
+fn is_reservation(opcode: NvmOpcode) -> bool {
+    let all = [
+        NvmOpcode::RESERVATION_REGISTER,
+        NvmOpcode::RESERVATION_REPORT,
+        NvmOpcode::RESERVATION_ACQUIRE,
+        NvmOpcode::RESERVATION_RELEASE,
+    ];
+    all.contains(&opcode)
 }
 
 /// A command that transfers data: the blocks, where the data is, and what becomes of protection information.

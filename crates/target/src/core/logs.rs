@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use spec::fabrics::ADMIN_QUEUE_ENTRIES_MIN;
+use spec::identify::{CSI_KEY_VALUE, CSI_ZONED};
 use spec::log::{
     ADRFAM_IPV4, ADRFAM_IPV6, DiscoveryEntry, DiscoveryHeader, EFFECTS_SIZE, ERROR_ENTRY_SIZE,
     FIRMWARE_SLOT_SIZE, LogPageId, SMART_SIZE, SUBTYPE_NVM,
 };
-use spec::{AdminOpcode, Command, NvmOpcode, Status};
+use spec::{AdminOpcode, Command, KeyValueOpcode, NvmOpcode, Status, ZonedOpcode};
 
 use super::facts::FIRMWARE;
 use super::{Core, Queue, Subsystem};
@@ -28,7 +29,7 @@ impl Core {
                 let subsystem = subsystem.ok_or(Status::INTERNAL_ERROR)?;
                 Ok(subsystem.ana_page(controller, command))
             }
-            LogPageId::COMMANDS_SUPPORTED_AND_EFFECTS if !discovery => Ok(effects()),
+            LogPageId::COMMANDS_SUPPORTED_AND_EFFECTS if !discovery => Ok(effects(command.log_page_csi())),
             _ => Err(Status::INVALID_LOG_PAGE.with_dnr(true)),
         }
     }
@@ -102,8 +103,8 @@ fn firmware_slot(subsystem: Option<&Subsystem>) -> Vec<u8> {
     page
 }
 
-/// Commands supported and effects: bit 0 supported, bit 1 changes logical blocks (Base figure 211).
-fn effects() -> Vec<u8> {
+/// Commands supported and effects, of a command set: bit 0 supported, bit 1 changes logical blocks (Base figure 211).
+fn effects(csi: u8) -> Vec<u8> {
     let admin = [
         AdminOpcode::GET_LOG_PAGE,
         AdminOpcode::IDENTIFY,
@@ -142,7 +143,20 @@ fn effects() -> Vec<u8> {
         }
     };
     admin.iter().for_each(|opcode| set(opcode.0.into(), 1));
+    if csi == CSI_KEY_VALUE {
+        let reading = [KeyValueOpcode::RETRIEVE, KeyValueOpcode::LIST, KeyValueOpcode::EXIST];
+        reading.iter().for_each(|opcode| set(256 + usize::from(opcode.0), 1));
+        let changing = [KeyValueOpcode::STORE, KeyValueOpcode::DELETE];
+        changing.iter().for_each(|opcode| set(256 + usize::from(opcode.0), 3));
+        return page;
+    }
     reading.iter().for_each(|opcode| set(256 + usize::from(opcode.0), 1));
     changing.iter().for_each(|opcode| set(256 + usize::from(opcode.0), 3));
+    if csi == CSI_ZONED {
+        set(256 + usize::from(NvmOpcode::COPY.0), 0);
+        set(256 + usize::from(ZonedOpcode::ZONE_MANAGEMENT_RECEIVE.0), 1);
+        set(256 + usize::from(ZonedOpcode::ZONE_MANAGEMENT_SEND.0), 3);
+        set(256 + usize::from(ZonedOpcode::ZONE_APPEND.0), 3);
+    }
     page
 }

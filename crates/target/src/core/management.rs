@@ -5,12 +5,12 @@
 //! subsystem's or to none. A namespace that was made gets its memory from the transport when it has one; see [`Core::take_births`].
 
 use spec::command::NSID_ALL;
-use spec::identify::IDENTIFY_SIZE;
+use spec::identify::{CSI_NVM, IDENTIFY_SIZE};
 use spec::namespace::{LbaFormat, NamespaceView};
 use spec::{AdminOpcode, Command, Completion, Status};
 
 use super::step::{Change, DataPointer};
-use super::{Core, Namespace, Queue, Step};
+use super::{Core, Keys, Namespace, Queue, Step};
 use crate::options::NamespaceOptions;
 
 /// The formats that every namespace can be given, besides the one that it was made with.
@@ -312,7 +312,8 @@ impl Namespace {
     pub(super) fn format(&self, number: usize) -> Option<LbaFormat> {
         match number.checked_sub(1) {
             None => Some(self.made_as),
-            Some(number) => FORMATS.get(number).copied(),
+            // Zones and keys are as they were made.
+            Some(number) => FORMATS.get(number).copied().filter(|_| self.csi() == CSI_NVM),
         }
     }
 
@@ -325,6 +326,12 @@ impl Namespace {
         self.room = (store / self.block()) << self.block_shift;
         self.blocks = size.min(self.room) >> self.block_shift;
         self.marks.clear(0, u64::MAX);
+        if let Some(zones) = &mut self.zones {
+            zones.clear();
+        }
+        if let Some(keys) = &mut self.keys {
+            *keys = Keys::new(size);
+        }
         let extent = self.extent(0, self.blocks)?;
         Ok(self.blank(extent))
     }

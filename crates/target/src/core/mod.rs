@@ -13,6 +13,7 @@ mod features;
 mod fused;
 mod identify;
 mod io;
+mod keys;
 mod logs;
 mod management;
 mod marks;
@@ -26,23 +27,26 @@ mod rules;
 mod step;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use spec::fabrics::ConnectData;
+use spec::identify::{CSI_KEY_VALUE, CSI_NVM, CSI_ZONED};
 use spec::namespace::LbaFormat;
 use spec::registers::{Cc, Csts};
 use spec::{AdminOpcode, Command, Completion, FabricsType, Status};
 
 use crate::lies::{Answer, Lies, remote_of};
-use crate::options::{NamespaceOptions, Options, SubsystemOptions};
+use crate::options::{NamespaceKind, NamespaceOptions, Options, SubsystemOptions};
 pub use ana::ANA_GROUPS;
 use ana::Ana;
 use connect::begin_connect;
 use events::{Event, Events};
 use features::Values;
 use fused::FirstHalf;
+use keys::Keys;
 pub use management::Birth;
 use management::Firmware;
 use marks::Marks;
@@ -55,6 +59,7 @@ use rules::Rules;
 pub use rules::{Suffering, UnknownCommands, Which};
 use step::DataPointer;
 pub use step::{CapsuleData, Change, CompareAndWrite, Extent, Piece, Protected, Remote, Source, Step};
+use zones::Zones;
 
 /// Subsystems, controllers, and the limits that they advertise.
 #[derive(Debug)]
@@ -149,6 +154,9 @@ struct Namespace {
     birth: u64,
     marks: Marks,
     reservations: Reservations,
+    /// Its zones, or its keys, if that is what it is made of.
+    zones: Option<Zones>,
+    keys: Option<Keys>,
 }
 
 #[derive(Debug)]
@@ -611,6 +619,22 @@ impl Namespace {
             birth,
             marks: Marks::default(),
             reservations: Reservations::default(),
+            zones: match &options.kind {
+                NamespaceKind::Zones(zones) => {
+                    Some(Zones::new(zones, options.size >> block_shift, block_shift))
+                }
+                NamespaceKind::Blocks | NamespaceKind::Keys => None,
+            },
+            keys: (options.kind == NamespaceKind::Keys).then(|| Keys::new(options.size)),
+        }
+    }
+
+    /// The command set that it is of.
+    fn csi(&self) -> u8 {
+        match (&self.zones, &self.keys) {
+            (Some(_), _) => CSI_ZONED,
+            (_, Some(_)) => CSI_KEY_VALUE,
+            _ => CSI_NVM,
         }
     }
 }
@@ -644,6 +668,16 @@ impl Subsystem {
     fn namespace_mut(&mut self, nsid: u32) -> Option<&mut Namespace> {
         let index = usize::try_from(nsid.checked_sub(1)?).ok()?;
         self.namespaces.get_mut(index)?.as_mut().filter(|namespace| namespace.attached)
+    }
+
+    /// Whether it has namespaces of a command set, attached or not.
+    fn has_command_set(&self, csi: u8) -> bool {
+        self.namespaces.iter().flatten().any(|namespace| namespace.csi() == csi)
+    }
+
+    /// Whether all of its namespaces are of the NVM Command Set: then it says nothing of others.
+    fn is_plain(&self) -> bool {
+        self.namespaces.iter().flatten().all(|namespace| namespace.csi() == CSI_NVM)
     }
 
     /// NN: the highest namespace id.

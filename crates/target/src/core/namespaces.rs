@@ -3,6 +3,8 @@
 //! What must hold: a store is named by no more than one namespace, ever; a namespace that comes has identifiers of its own,
 //! also where another had its id before.
 
+use spec::identify::CSI_NVM;
+
 use super::{Change, Controller, Core, Namespace, Subsystem, UnknownSubsystem};
 use crate::options::NamespaceOptions;
 
@@ -31,6 +33,12 @@ pub enum NamespaceError {
         /// The largest one that the namespace was given memory for.
         most: u64,
     },
+    /// It is made of zones, or of keys.
+    #[error("namespace {0} is made of zones or keys, and keeps its size")]
+    Fixed(u32),
+    /// No such zone.
+    #[error("no zone begins at block {0}")]
+    Zone(u64),
     /// No such ANA group.
     #[error("there is no ANA group {0}: expected 1 to {most}", most = super::ANA_GROUPS)]
     Group(u32),
@@ -90,6 +98,9 @@ impl Core {
         let index = self.index_of(nqn)?;
         let namespace = self.subsystems.get_mut(index).and_then(|subsystem| subsystem.namespace_mut(nsid));
         let namespace = namespace.ok_or(NamespaceError::Unknown(nsid))?;
+        if namespace.csi() != CSI_NVM {
+            return Err(NamespaceError::Fixed(nsid));
+        }
         let (shift, most) = (namespace.block_shift, namespace.room);
         if size == 0 || size > most || !size.is_multiple_of(1 << shift) {
             return Err(NamespaceError::Size { size, most });

@@ -17,9 +17,10 @@ const TIMEOUT: u8 = 15;
 impl Core {
     pub(super) fn property_get(&self, cntlid: u16, command: &Command) -> Result<Step, Status> {
         let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
+        let command_sets = Cap::CSS_NVM | if self.has_more_sets(controller) { Cap::CSS_IOCS } else { 0 };
         let value = match (command.property_offset(), command.property_size()) {
             (CAP, PropertySize::EIGHT) => {
-                Cap::fabrics(self.limits.queue_entries - 1, TIMEOUT, Cap::CSS_NVM).0
+                Cap::fabrics(self.limits.queue_entries - 1, TIMEOUT, command_sets).0
             }
             (VS, PropertySize::FOUR) => VERSION.0.into(),
             (CC, PropertySize::FOUR) => controller.cc.0.into(),
@@ -32,13 +33,15 @@ impl Core {
 
     pub(super) fn property_set(&mut self, cntlid: u16, command: &Command, now: u64) -> Result<Step, Status> {
         let linger = self.limits.linger;
+        let has_more_sets =
+            self.controllers.get(&cntlid).is_some_and(|controller| self.has_more_sets(controller));
         let controller = self.controllers.get_mut(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
         if (command.property_offset(), command.property_size()) != (CC, PropertySize::FOUR) {
             return Err(Status::INVALID_FIELD.with_dnr(true));
         }
         let completion = Completion::new(0, command.cid(), Status::SUCCESS);
         let (index, cc) = (controller.subsystem, Cc(command.property_value() as u32));
-        if !controller.configure(cc) {
+        if !controller.configure(cc, has_more_sets) {
             let subsystem = index.and_then(|index| self.subsystems.get_mut(index));
             if cc.en() && cc.shn() == 0 {
                 subsystem.into_iter().for_each(|subsystem| subsystem.firmware.activate());
@@ -61,13 +64,21 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Whether a controller has namespaces of other command sets than that of NVM, which it says only then.
+    fn has_more_sets(&self, controller: &Controller) -> bool {
+        let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
+        subsystem.is_some_and(|subsystem| !subsystem.is_plain())
+    }
+}
+
 impl Controller {
     /// Takes a new CC. True when this was a reset, which ends the I/O queues and what is held (Base 3.7.2).
-    fn configure(&mut self, cc: Cc) -> bool {
+    fn configure(&mut self, cc: Cc, has_more_sets: bool) -> bool {
         let before = std::mem::replace(&mut self.cc, cc);
         let mut reset = false;
         if cc.en() && !before.en() {
-            self.csts = if self.accepts(cc) {
+            self.csts = if self.accepts(cc, has_more_sets) {
                 Csts::default().with_rdy(true)
             } else {
                 Csts::default().with_cfs(true)
@@ -87,8 +98,11 @@ impl Controller {
         reset
     }
 
-    fn accepts(&self, cc: Cc) -> bool {
+    fn accepts(&self, cc: Cc, has_more_sets: bool) -> bool {
         let entries = self.subsystem.is_none() || (cc.iosqes() == 6 && cc.iocqes() == 4);
-        entries && cc.mps() == 0 && cc.ams() == 0 && cc.css() == Cc::CSS_NVM
+        entries
+            && cc.mps() == 0
+            && cc.ams() == 0
+            && (cc.css() == Cc::CSS_NVM || cc.css() == Cc::CSS_IOCS && has_more_sets)
     }
 }

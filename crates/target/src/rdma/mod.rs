@@ -125,7 +125,10 @@ impl Error {
                 NamespaceError::Subsystem(_) | NamespaceError::Unknown(_) => libc::ENOENT,
                 NamespaceError::NotFree(_) => libc::EEXIST,
                 NamespaceError::Full => libc::ENOSPC,
-                NamespaceError::Size { .. } | NamespaceError::Group(_) => libc::EINVAL,
+                NamespaceError::Size { .. }
+                | NamespaceError::Group(_)
+                | NamespaceError::Fixed(_)
+                | NamespaceError::Zone(_) => libc::EINVAL,
             },
         }
     }
@@ -276,6 +279,7 @@ impl Target {
             Command::AddNamespace { nqn, nsid, namespace } => self.add_namespace(nqn, *nsid, namespace)?,
             Command::ResizeNamespace { nqn, nsid, size } => self.resize_namespace(nqn, *nsid, *size)?,
             Command::RemoveNamespace { nqn, nsid } => self.remove_namespace(nqn, *nsid)?,
+            Command::Zone { nqn, nsid, lba, state } => self.core.set_zone_state(nqn, *nsid, *lba, *state)?,
             Command::Ana { nqn, group, port, state } => {
                 self.core.set_ana_state(nqn, *group, *port, *state)?;
             }

@@ -20,6 +20,9 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
                                               a namespace; sizes in bytes or with K, M, G; MOST is how far it can
                                               grow; blocks of 512 and ANA group 1 by default; METADATA bytes behind
                                               each block, with protection information of TYPE 1, 2 or 3
+                             ns=SIZE:BLOCK:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]
+                                              one of zones, of which no more than OPEN may be open and ACTIVE active
+                             ns=SIZE:kv       one of keys and values
                              ns=none          leaves a namespace id inactive
                              nn=NUMBER        leaves ids up to that one for namespaces to come
                              host=NQN         only the hosts that are named so may connect
@@ -38,7 +41,8 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
   --control PATH           take commands by datagrams on this Unix socket: 'misbehave WHAT[:AFTER]', 'behave WHAT',
                            'drop NQN', 'add NQN', 'port PORT down', 'port PORT up', 'linger MS',
                            'ns add NQN ns=SIZE... [nsid=NSID]',
-                           'ns resize NQN NSID SIZE', 'ns remove NQN NSID', 'ana NQN GROUP STATE [port=PORT]',
+                           'ns resize NQN NSID SIZE', 'ns remove NQN NSID', 'zone NQN NSID LBA STATE',
+                           'ana NQN GROUP STATE [port=PORT]',
                            'stall OPCODE [COUNT]', 'delay OPCODE MS [COUNT]', 'fail OPCODE STATUS [COUNT]',
                            'resume OPCODE', 'resume all', 'lie NAME[=NUMBER]', 'truth NAME', 'truth all', 'counters'
   --verbose                say more on stderr; twice for even more
