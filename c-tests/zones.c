@@ -5,6 +5,7 @@
  * data are lost. Targets differ in what they call the error of a write elsewhere, and in whether they take zones offline.
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "check.h"
@@ -176,6 +177,12 @@ static void check_states(uint8_t *buffer)
 	CHECK(managed(spdk_nvme_zns_reset_zone, 1, false));
 	CHECK_INT(state_of(1, &written), SPDK_NVME_ZONE_STATE_EMPTY);
 	CHECK(written == 0);
+	/* A namespace that is none. */
+	CHECK_INT(spdk_nvme_zns_close_zone(NULL, g_qpair, 0, true, single_done, &single), -EINVAL);
+	CHECK_INT(spdk_nvme_zns_finish_zone(NULL, g_qpair, 0, true, single_done, &single), -EINVAL);
+	CHECK_INT(spdk_nvme_zns_open_zone(NULL, g_qpair, 0, true, single_done, &single), -EINVAL);
+	CHECK_INT(spdk_nvme_zns_reset_zone(NULL, g_qpair, 0, true, single_done, &single), -EINVAL);
+	CHECK_INT(spdk_nvme_zns_offline_zone(NULL, g_qpair, 0, true, single_done, &single), -EINVAL);
 }
 
 int main(int argc, char **argv)

@@ -223,7 +223,7 @@ fn handles_reach_the_library_that_made_them() {
         let mut values = result.split_whitespace().map(|value| u64::from_str_radix(value, 16).unwrap());
         let (got, refused, reached) =
             (values.next().unwrap(), values.next().unwrap(), values.next().unwrap());
-        let is_right = if how == "foreign" && OURS_ALONE.iter().all(|(entry, _)| *entry != symbol) {
+        let is_right = if how == "foreign" && REFUSED.iter().all(|(entry, _)| *entry != symbol) {
             passed_on += 1;
             let size = table()[symbol].refused.as_deref().map_or(0, |_| size_of_result(&abi, symbol));
             let whole = if is_truth(&abi, symbol) { 1 } else { STANDIN };
@@ -236,11 +236,11 @@ fn handles_reach_the_library_that_made_them() {
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(passed_on + OURS_ALONE.len(), count);
+    assert_eq!(passed_on + REFUSED.len(), count);
 }
 
-/// Entries that take what this library makes alone, whoever made what is in it, and why.
-const OURS_ALONE: &[(&str, &str)] = &[];
+/// Entries that refuse what the calls here give them besides handles, whoever made these, and why.
+const REFUSED: &[(&str, &str)] = &[("spdk_nvme_detach_async", "there is no place for the context")];
 
 fn prototype_of(abi: &Abi, symbol: &str) -> String {
     let releases = Releases::load();

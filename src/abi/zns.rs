@@ -49,7 +49,7 @@ pub unsafe extern "C" fn spdk_nvme_zns_ctrlr_get_data(
 }
 
 /// The bytes that one append to a zone may transfer. 0 for a handle that is no controller, and if the controller says nothing of zoned
-/// namespaces. Whether it appends at all is one of its flags (spdk_nvme_ctrlr_get_flags()).
+/// namespaces. Whether it appends at all is one of its flags (SPDK_NVME_CTRLR_ZONE_APPEND_SUPPORTED).
 ///
 /// # Safety
 ///
@@ -369,7 +369,7 @@ pub unsafe extern "C" fn spdk_nvme_zns_ext_report_zones(
 }
 
 /// Appends lba_count blocks from buffer to the zone that begins at zslba. Which block the first of them is cdw0 and cdw1 of the completion say
-/// together. The buffer is as that of spdk_nvme_ns_cmd_write(); what is longer than one append may be is refused with -EINVAL, as is all
+/// together. The buffer is as that of a write; what is longer than one append may be is refused with -EINVAL, as is all
 /// of it where the controller does not append.
 ///
 /// # Safety
@@ -442,7 +442,7 @@ pub unsafe extern "C" fn spdk_nvme_zns_zone_append_with_md(
     )
 }
 
-/// As spdk_nvme_zns_zone_append(), from the pieces that the program's functions give, as spdk_nvme_ns_cmd_writev() has them. More of them than one command can
+/// As spdk_nvme_zns_zone_append(), from the pieces that the program's functions give, as for a write. More of them than one command can
 /// have are refused with -EINVAL.
 ///
 /// # Safety
