@@ -220,10 +220,12 @@ echo 'For people'
 perf 0 -r "$(trid 1)" -q 8 -d 2000 -L
 grep -q '^  read   2,000 requests, 7.8 MiB in' "$WORK/report" || fails 'no line about the reads'
 grep -q 'requests: submitted 2,000, completed 2,000, aborted 0, failed 0, lost 0, came twice 0' "$WORK/report" || fails 'no accounts'
+! grep -q '^  both' "$WORK/report" || fails 'a line for both without writes'
 drawn=$(awk '/^  up to/ { rows = 1; next } rows { gsub(",", "", $3); sum += $3; if ($NF !~ /^#+$/ && $3 > 0) exit 1 } END { print sum }' "$WORK/report") ||
 	fails 'a row without its bar'
 [ "$drawn" = 2000 ] || fails "the histogram has $drawn requests, not 2000"
-perf 0 -r "$(trid 1)" -q 8 -d 2000
+perf 0 -r "$(trid 1)" -q 8 -d 2000 -w randrw
+grep -q '^  both   2,000 requests, 7.8 MiB in' "$WORK/report" || fails 'no line about both'
 ! grep -q 'up to' "$WORK/report" || fails 'a histogram that nobody asked for'
 if command -v script >/dev/null; then
 	LAST='nvme-rdma-perf on a terminal'

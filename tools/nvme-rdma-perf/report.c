@@ -104,6 +104,21 @@ static void print_direction(FILE *out, const char *name, const struct direction 
 	fprintf(out, ", max %s\n", duration(microseconds((double)latency->maximum)));
 }
 
+/* Reads, writes, and both together if there are both. */
+static void print_directions(FILE *out, const struct books *books, double seconds)
+{
+	static struct direction both;
+
+	print_direction(out, "read", &books->reads, seconds);
+	print_direction(out, "write", &books->writes, seconds);
+	if (books->reads.latency.count != 0 && books->writes.latency.count != 0) {
+		memset(&both, 0, sizeof(both));
+		direction_add(&both, &books->reads);
+		direction_add(&both, &books->writes);
+		print_direction(out, "both", &both, seconds);
+	}
+}
+
 static void draw_histogram(FILE *out, const struct histogram *latency)
 {
 	unsigned step = HISTOGRAM_STEPS / 2, first = HISTOGRAM_BUCKETS, last = 0, row, bucket;
@@ -158,14 +173,12 @@ void report_text(FILE *out, const struct run *run, double seconds, bool draw)
 		memset(&one, 0, sizeof(one));
 		books_collect(&one, run, target);
 		fprintf(out, "%s\n", target_name(target));
-		print_direction(out, "read", &one.reads, seconds);
-		print_direction(out, "write", &one.writes, seconds);
+		print_directions(out, &one, seconds);
 		print_accounts(out, &one);
 	}
 	books_collect(&all, run, NULL);
 	fputs(run->options->target_count > 1 ? "All targets\n" : "Result\n", out);
-	print_direction(out, "read", &all.reads, seconds);
-	print_direction(out, "write", &all.writes, seconds);
+	print_directions(out, &all, seconds);
 	print_accounts(out, &all);
 	if (draw && all.reads.latency.count + all.writes.latency.count != 0) {
 		direction_add(&all.reads, &all.writes);

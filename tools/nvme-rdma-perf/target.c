@@ -14,7 +14,7 @@
 #include "text.h"
 
 /* Many queues come at once, and a target in an emulated machine is slow to answer: the library's half a second is short for it. */
-#define FABRICS_CONNECT_SECONDS 10
+#define FABRICS_CONNECT_SECONDS 30
 /* Between two attempts to reach a target that is gone. */
 #define RETRY_SECONDS 0.1
 
