@@ -78,6 +78,7 @@ fn claim(answer: &mut target::Answer<'_>, at: usize, bytes: &[u8]) {
 }
 
 const RTD3E: usize = 88;
+const CNTRLTYPE: usize = 111;
 const OAES: usize = 92;
 const AERL: usize = 259;
 const LPA: usize = 261;
@@ -194,6 +195,28 @@ fn without_a_granularity_there_are_no_keep_alives() {
     let controller = Controller::connect(world.id(), keeping_alive(&world, Duration::ZERO)).unwrap();
     assert_eq!(asked.take(), []);
     world.finish(Some(controller));
+}
+
+/// The name that is the same everywhere, or the type that Identify says (CNTRLTYPE, which older ones leave at 0): either makes it one.
+#[test]
+fn a_discovery_controller_is_known_by_its_name_or_its_type() {
+    const IO: u8 = 1;
+    const DISCOVERY: u8 = 2;
+    for (name, kind, expected) in [
+        (NQN, IO, false),
+        (NQN, 0, false),
+        (NQN, DISCOVERY, true),
+        (DISCOVERY_NQN, 0, true),
+        (DISCOVERY_NQN, DISCOVERY, true),
+    ] {
+        let world = World::new();
+        world.set_liar(move |answer| claim(answer, CNTRLTYPE, &[kind]));
+        let id = TransportId { subnqn: name.to_owned(), ..world.id() };
+        let controller = Controller::connect(id, world.options()).unwrap();
+        let found = (controller.summary().is_discovery(), controller.summary().namespace_count() == 0);
+        assert_eq!(found, (expected, expected), "{name}, type {kind}");
+        world.finish(Some(controller));
+    }
 }
 
 /// Who does not know the feature is left with what was asked for; any other error is one of the controller.

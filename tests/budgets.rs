@@ -24,6 +24,7 @@ use spec::{
     registers,
 };
 use std::{cell::Cell, rc::Rc, time::Duration};
+use tracing::Level;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -464,9 +465,10 @@ fn a_discovery_log_is_read_several_entries_at_a_time() {
             answer.page = Some(log[offset as usize..][..length as usize].to_vec());
             answer.completion = Completion::new(0, answer.command.cid(), Status::SUCCESS);
         });
-        let found = host::discover(discovery(&world), world.options()).unwrap();
+        let (found, lines) = record(|| host::discover(discovery(&world), world.options()).unwrap());
         let found: Vec<_> = found.into_iter().map(|id| id.subnqn).collect();
         assert_eq!(found, (0..count).map(name).collect::<Vec<_>>());
+        assert!(lines.iter().all(|(level, _)| *level > Level::WARN), "nothing was left out: {lines:?}");
         assert_eq!(commands.get(), 2 + count.saturating_sub(3).div_ceil(4));
     }
     world.finish(None);
