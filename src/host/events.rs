@@ -298,6 +298,14 @@ mod tests {
     }
 
     #[test]
+    fn lines_about_events_are_few() {
+        crate::clock::test_clock::install();
+        let events = Events::new(false);
+        let told = (0..100).filter(|_| events.may_tell()).count();
+        assert!((1..10).contains(&told), "{told} lines");
+    }
+
+    #[test]
     fn only_two_notices_have_something_read_again() {
         let nothing = Concerns::default();
         for (kind, information) in

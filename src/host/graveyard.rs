@@ -150,3 +150,21 @@ impl Inner {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::test_clock;
+
+    #[test]
+    fn an_id_is_given_back_by_who_took_it_and_once() {
+        test_clock::install();
+        let graveyard = Graveyard::new();
+        graveyard.grant(3);
+        assert_eq!([(); 2].map(|()| graveyard.take_queue_id()), [Some(1), Some(2)]);
+        assert_eq!([0, 3, u16::MAX].map(|id| graveyard.give_back_foreign(id)), [false; 3], "not taken");
+        assert_eq!([1, 1, 2].map(|id| graveyard.give_back_foreign(id)), [true, false, true]);
+        let all = [(); 4].map(|()| graveyard.take_queue_id());
+        assert_eq!(all, [Some(3), Some(1), Some(2), None], "what was free for longest is first");
+    }
+}

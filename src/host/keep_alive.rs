@@ -154,8 +154,12 @@ mod tests {
         assert_eq!(keep_alive.neglected(at(4)), None, "not due");
         assert_eq!(keep_alive.neglected(at(9)), None, "late, but the controller waits 10 s");
         assert_eq!(keep_alive.neglected(at(12)), Some(Duration::from_secs(7)));
-        keep_alive.note_poll(at(6));
-        assert_eq!(keep_alive.neglected(at(12)), None, "somebody polled when it was due");
+        keep_alive.note_poll(at(4));
+        assert_eq!(keep_alive.neglected(at(12)), Some(Duration::from_secs(7)), "polled before it was due");
+        for polled in [5, 6] {
+            keep_alive.note_poll(at(polled));
+            assert_eq!(keep_alive.neglected(at(12)), None, "somebody polled when it was due");
+        }
         assert_eq!(KeepAlive::new(Duration::ZERO).neglected(at(100)), None);
     }
 }
