@@ -10,10 +10,14 @@
 
 #include "spdk/stdinc.h"
 #include "spdk/assert.h"
+#include "spdk/endian.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/** Bytes of the longest password */
+#define SPDK_OPAL_MAX_PASSWORD_SIZE 32
 
 /** The Opal of a controller */
 struct spdk_opal_dev;
