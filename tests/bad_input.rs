@@ -46,7 +46,9 @@ fn entries() -> (String, usize) {
         if handles.is_empty() || entry.kind == Kind::Extension {
             continue;
         }
-        let letter = |place: usize| handles.get(&place).map_or('.', |type_| letter(type_));
+        let letter = |place: usize| {
+            handles.get(&place).map_or_else(|| width(prototype.parameters[place]), |type_| letter(type_))
+        };
         let arguments: String = (0..prototype.parameters.len()).map(letter).collect();
         let (size, refused) = result(prototype.result, entry.refused.as_deref(), &symbol);
         writeln!(declarations, "extern void own_{symbol}(void) __asm__(\"{symbol}\");").unwrap();
@@ -67,6 +69,17 @@ fn entries() -> (String, usize) {
         ),
         count,
     )
+}
+
+/// How many bytes an argument has that is no handle.
+fn width(type_: &str) -> char {
+    match type_ {
+        "_Bool" | "char" | "unsigned char" => '1',
+        "unsigned short" => '2',
+        "int" | "unsigned int" => '4',
+        type_ if type_.starts_with("enum ") && !type_.contains('*') => '4',
+        _ => '8',
+    }
 }
 
 fn letter(type_: &str) -> char {

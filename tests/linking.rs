@@ -190,7 +190,7 @@ fn archives_hold_entry_points_alone_and_link_whole_and_in_any_order() {
             compiler.arg(format!("-Wl,-rpath,{}", target.parent().unwrap().display()));
             compiler.args(whole.then_some("-Wl,--whole-archive")).args([first, second]);
             compiler.args(whole.then_some("-Wl,--no-whole-archive"));
-            compiler.args(["-lrdmacm", "-libverbs", "-o"]).arg(&output);
+            compiler.args(["-lrdmacm", "-libverbs", "-lm", "-o"]).arg(&output);
             written(&compiler.output().unwrap());
             let output = workshop.command(&output).env("LD_PRELOAD", library("softverbs")).output().unwrap();
             assert_eq!(written(&output), (String::from("used\n"), String::new()));

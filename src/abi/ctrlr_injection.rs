@@ -2,7 +2,7 @@
 
 use super::{
     ctrlr::Ctrlr,
-    ctrlr_abort::queue,
+    ctrlr_abort::{is_mixed, queue},
     entry::entry,
     error::status,
     types::{spdk_nvme_ctrlr, spdk_nvme_qpair},
@@ -38,6 +38,9 @@ pub unsafe extern "C" fn spdk_nvme_qpair_add_cmd_error_injection(
     sc: u8,
 ) -> c_int {
     const ENTRY: &str = "spdk_nvme_qpair_add_cmd_error_injection";
+    if is_mixed(ENTRY, ctrlr, qpair) {
+        return -EINVAL;
+    }
     entry!(
         spdk_nvme_qpair_add_cmd_error_injection(
             ctrlr,
@@ -82,6 +85,9 @@ pub unsafe extern "C" fn spdk_nvme_qpair_remove_cmd_error_injection(
     opc: u8,
 ) {
     const ENTRY: &str = "spdk_nvme_qpair_remove_cmd_error_injection";
+    if is_mixed(ENTRY, ctrlr, qpair) {
+        return;
+    }
     entry!(
         spdk_nvme_qpair_remove_cmd_error_injection(ctrlr, qpair, opc),
         Ctrlr as share,

@@ -4,6 +4,7 @@
 
 use super::{
     ctrlr::Ctrlr,
+    disabled::disabled,
     entry::{entry, guard_plain, next},
     types::{
         spdk_nvme_ctrlr, spdk_opal_d0_features_info, spdk_opal_dev, spdk_opal_lock_state,
@@ -71,7 +72,7 @@ fn ask(object: &Ctrlr) {
 /// dev is what spdk_opal_dev_construct() of another library has given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_opal_dev_destruct(dev: *mut spdk_opal_dev) {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_dev_destruct(dev))
     {
         return answer;
@@ -88,7 +89,7 @@ pub unsafe extern "C" fn spdk_opal_dev_destruct(dev: *mut spdk_opal_dev) {
 pub unsafe extern "C" fn spdk_opal_get_d0_features_info(
     dev: *mut spdk_opal_dev,
 ) -> *mut spdk_opal_d0_features_info {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_get_d0_features_info(dev))
     {
         return answer;
@@ -107,7 +108,7 @@ pub unsafe extern "C" fn spdk_opal_get_locking_range_info(
     dev: *mut spdk_opal_dev,
     id: spdk_opal_locking_range,
 ) -> *mut spdk_opal_locking_range_info {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_get_locking_range_info(dev, id))
     {
         return answer;
@@ -126,7 +127,7 @@ pub unsafe extern "C" fn spdk_opal_free_locking_range_info(
     dev: *mut spdk_opal_dev,
     id: spdk_opal_locking_range,
 ) {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_free_locking_range_info(dev, id))
     {
         return answer;
@@ -144,7 +145,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_take_ownership(
     dev: *mut spdk_opal_dev,
     new_passwd: *mut c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_cmd_take_ownership(dev, new_passwd))
     {
         return answer;
@@ -166,7 +167,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_lock_unlock(
     locking_range: spdk_opal_locking_range,
     passwd: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_cmd_lock_unlock(dev, user, flag, locking_range, passwd))
     {
         return answer;
@@ -189,7 +190,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_setup_locking_range(
     range_length: u64,
     passwd: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_cmd_setup_locking_range(
             dev,
             user,
@@ -215,7 +216,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_get_max_ranges(
     dev: *mut spdk_opal_dev,
     passwd: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_cmd_get_max_ranges(dev, passwd))
     {
         return answer;
@@ -236,7 +237,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_get_locking_range_info(
     user_id: spdk_opal_user,
     locking_range_id: spdk_opal_locking_range,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) =
             next!(spdk_opal_cmd_get_locking_range_info(dev, passwd, user_id, locking_range_id))
     {
@@ -257,7 +258,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_enable_user(
     user_id: spdk_opal_user,
     passwd: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_cmd_enable_user(dev, user_id, passwd))
     {
         return answer;
@@ -279,7 +280,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_add_user_to_locking_range(
     lock_flag: spdk_opal_lock_state,
     passwd: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) =
             next!(spdk_opal_cmd_add_user_to_locking_range(dev, user_id, locking_range_id, lock_flag, passwd))
     {
@@ -302,7 +303,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_set_new_passwd(
     old_passwd: *const c_char,
     new_user: bool,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) =
             next!(spdk_opal_cmd_set_new_passwd(dev, user_id, new_passwd, old_passwd, new_user))
     {
@@ -324,7 +325,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_erase_locking_range(
     locking_range_id: spdk_opal_locking_range,
     password: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) =
             next!(spdk_opal_cmd_erase_locking_range(dev, user_id, locking_range_id, password))
     {
@@ -346,7 +347,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_secure_erase_locking_range(
     locking_range_id: spdk_opal_locking_range,
     password: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) =
             next!(spdk_opal_cmd_secure_erase_locking_range(dev, user_id, locking_range_id, password))
     {
@@ -366,7 +367,7 @@ pub unsafe extern "C" fn spdk_opal_cmd_activate_locking_sp(
     dev: *mut spdk_opal_dev,
     passwd: *const c_char,
 ) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_cmd_activate_locking_sp(dev, passwd))
     {
         return answer;
@@ -382,13 +383,18 @@ pub unsafe extern "C" fn spdk_opal_cmd_activate_locking_sp(
 /// dev is what spdk_opal_dev_construct() of another library has given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_opal_cmd_revert_tper(dev: *mut spdk_opal_dev, passwd: *const c_char) -> c_int {
-    if !dev.is_null()
+    if may_be_anothers(dev)
         && let Some(answer) = next!(spdk_opal_cmd_revert_tper(dev, passwd))
     {
         return answer;
     }
     no_device("spdk_opal_cmd_revert_tper", dev);
     -EINVAL
+}
+
+/// Whether a device may be another library's. NULL is nobody's, but where all calls are passed on so is this one.
+fn may_be_anothers(dev: *const spdk_opal_dev) -> bool {
+    !dev.is_null() || disabled()
 }
 
 /// A device that is NULL, or that no other library is there for.
