@@ -8,7 +8,7 @@ use super::{
     ctrlr::Ctrlr,
     entry::entry,
     error::{invalid, submission},
-    handles::{self, Found, Whose, find, whose},
+    handles::{self, Found, find, is_mixed},
     qpair::Qpair,
     types::{spdk_nvme_cmd_cb, spdk_nvme_ctrlr, spdk_nvme_qpair, spdk_nvme_timeout_cb},
 };
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_abort(
     cb_arg: *mut c_void,
 ) -> c_int {
     const ENTRY: &str = "spdk_nvme_ctrlr_cmd_abort";
-    if is_mixed(ENTRY, ctrlr, qpair) {
+    if is_mixed(ENTRY, ctrlr.addr(), qpair.addr()) {
         return -EINVAL;
     }
     entry!(
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_cmd_abort_ext(
     cb_arg: *mut c_void,
 ) -> c_int {
     const ENTRY: &str = "spdk_nvme_ctrlr_cmd_abort_ext";
-    if is_mixed(ENTRY, ctrlr, qpair) {
+    if is_mixed(ENTRY, ctrlr.addr(), qpair.addr()) {
         return -EINVAL;
     }
     entry!(
@@ -163,16 +163,6 @@ fn told(cb_fn: spdk_nvme_cmd_cb, cb_arg: *mut c_void) -> Rc<dyn Fn(&Completion)>
             upcall(told.argument, completion, told.function);
         }
     })
-}
-
-/// Whether a queue pair of ours comes with a controller of another library, which then is not to see it. Says so.
-pub(super) fn is_mixed(entry: &str, ctrlr: *const spdk_nvme_ctrlr, qpair: *const spdk_nvme_qpair) -> bool {
-    let is = matches!(whose(ctrlr.addr()), Whose::Foreign)
-        && matches!(whose(qpair.addr()), Whose::Ours | Whose::Invalid(_));
-    if is {
-        handles::complain(entry, ctrlr.addr());
-    }
-    is
 }
 
 /// The queue pair of a controller that a handle stands for; None, for the Admin Queue, if it is NULL. An error value if it is another's.

@@ -2,9 +2,10 @@
 
 use super::{
     ctrlr::Ctrlr,
-    ctrlr_abort::{is_mixed, queue},
+    ctrlr_abort::queue,
     entry::entry,
     error::status,
+    handles::is_mixed,
     types::{spdk_nvme_ctrlr, spdk_nvme_qpair},
 };
 use crate::host::Injection;
@@ -38,7 +39,7 @@ pub unsafe extern "C" fn spdk_nvme_qpair_add_cmd_error_injection(
     sc: u8,
 ) -> c_int {
     const ENTRY: &str = "spdk_nvme_qpair_add_cmd_error_injection";
-    if is_mixed(ENTRY, ctrlr, qpair) {
+    if is_mixed(ENTRY, ctrlr.addr(), qpair.addr()) {
         return -EINVAL;
     }
     entry!(
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn spdk_nvme_qpair_remove_cmd_error_injection(
     opc: u8,
 ) {
     const ENTRY: &str = "spdk_nvme_qpair_remove_cmd_error_injection";
-    if is_mixed(ENTRY, ctrlr, qpair) {
+    if is_mixed(ENTRY, ctrlr.addr(), qpair.addr()) {
         return;
     }
     entry!(
