@@ -43,6 +43,8 @@ What behaves otherwise than in SPDK, on purpose:
 - a namespace that cannot be identified is left out with a line, whatever the error, where some errors cost SPDK the controller;
 - a controller that is detached has two minutes to shut down at most, however much more it claims (RTD3E);
 - a controller that reports a fatal status (CSTS.CFS) while it is enabled is given up at once, and not after CAP.TO;
+- a device that no longer takes a work request of the Admin Queue, or whose completion queue can no longer be polled, ends its connection as
+  a lost one (`is_failed` stays false);
 - `admin_queue_size` is 3 at least: one command is kept for Keep Alive;
 - `traddr` must be numeric: names are not looked up, since that could block.
 
