@@ -181,7 +181,7 @@ done
 tried+=('plugins')
 
 archives=(-Wl,--whole-archive "$installed"/lib/libspdk_{env,nvme}_rdma.a -Wl,--no-whole-archive)
-try 'whole archives' both "${archives[@]}" -lrdmacm -libverbs
+try 'whole archives' both "${archives[@]}" -lrdmacm -libverbs -lm
 tried+=('whole archives')
 
 if [ -e "$("$compiler" -print-file-name=libibverbs.a)" ] && [ -e "$("$compiler" -print-file-name=librdmacm.a)" ]; then
