@@ -32,9 +32,10 @@ if(NOT TARGET nvme-rdma::host)
     INTERFACE_LINK_LIBRARIES "-Wl,--whole-archive,${_nvme_rdma_lib}/libspdk_nvme_rdma.a,--no-whole-archive;rdmacm;ibverbs;${_nvme_rdma_system}"
     INTERFACE_INCLUDE_DIRECTORIES "${_nvme_rdma_prefix}/include")
 
+  # The C library's mathematics by the same word, since CMake names a library of several once, which may be too early.
   add_library(nvme-rdma::env-static INTERFACE IMPORTED)
   set_target_properties(nvme-rdma::env-static PROPERTIES
-    INTERFACE_LINK_LIBRARIES "-Wl,--whole-archive,${_nvme_rdma_lib}/libspdk_env_rdma.a,--no-whole-archive;${_nvme_rdma_system}"
+    INTERFACE_LINK_LIBRARIES "-Wl,--whole-archive,${_nvme_rdma_lib}/libspdk_env_rdma.a,--no-whole-archive,-lm;${_nvme_rdma_system}"
     INTERFACE_INCLUDE_DIRECTORIES "${_nvme_rdma_prefix}/include")
 endif()
 
