@@ -112,7 +112,6 @@ export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
 say() {
 	echo "check-packages.sh: in the clean root: $*"
 }
-find / -xdev ! -type d 2>/dev/null | grep -v '^/\(work\|proc\|var\|tmp\)/' | sort >before
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends /work/*.deb >words 2>&1 || { cat words; exit 1; }
 say 'installed'
@@ -151,12 +150,14 @@ for page in softverbs-run nvme-rdma-preload nvme-rdma-target; do
 	dpkg -L nvme-rdma-tools | grep -q "/man1/$page.1.gz"
 done
 
+dpkg -L libspdk-nvme-rdma0 libspdk-nvme-rdma-dev nvme-rdma-tools | sort -u >ours
 apt-get purge -qq -y libspdk-nvme-rdma0 libspdk-nvme-rdma-dev nvme-rdma-tools >words 2>&1 || { cat words; exit 1; }
 apt-get autoremove --purge -qq -y >words 2>&1 || { cat words; exit 1; }
-find / -xdev ! -type d 2>/dev/null | grep -v '^/\(work\|proc\|var\|tmp\)/' | sort >after
-grep -v '^/etc/ld.so.cache$' before >before.sorted
-grep -v '^/etc/ld.so.cache$' after >after.sorted
-left=$(comm -13 before.sorted after.sorted)
+# Neither a file of theirs nor one that is named as if it were. What other packages leave is not theirs.
+left=$(
+	while IFS= read -r file; do [ -d "$file" ] || [ ! -e "$file" ] || echo "$file"; done <ours
+	find / -xdev -regex '.*\(nvme.rdma\|spdk\|softverbs\).*' 2>/dev/null | grep -v '^/\(work\|proc\|var\|tmp\)/' || true
+)
 [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
 say 'purged, and nothing is left'
 END_OF_SCRIPT
