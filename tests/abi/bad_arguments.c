@@ -29,8 +29,6 @@
 #define PIECES_BYTES (sizeof(struct iovec) << 32)
 /* What the reads that show that all is well are of: nothing writes there, or makes it unreadable. */
 #define QUIET_LBA 100000
-/* How long a connection may take, for memcheck's sake. */
-#define PATIENCE_US 30000000
 /* A piece of scattered data. */
 #define PIECE (1 << 20)
 

@@ -84,9 +84,14 @@ static void
 prepare(struct spdk_nvme_transport_id *trid)
 {
 	struct spdk_nvme_io_qpair_opts opts;
+	struct spdk_nvme_ctrlr_opts ctrlr_opts;
 	struct spdk_nvme_ctrlr *ctrlr;
 
-	ctrlr = spdk_nvme_connect(trid, NULL, 0);
+	/* A checker of memory, or a machine that does other things, takes its time. */
+	spdk_nvme_ctrlr_get_default_ctrlr_opts(&ctrlr_opts, sizeof(ctrlr_opts));
+	ctrlr_opts.keep_alive_timeout_ms = 0;
+	ctrlr_opts.fabrics_connect_timeout_us = PATIENCE_US;
+	ctrlr = spdk_nvme_connect(trid, &ctrlr_opts, sizeof(ctrlr_opts));
 	check(ctrlr != NULL, "a controller to detach");
 	g_stale[CTRLR] = ctrlr;
 	g_stale[NS] = spdk_nvme_ctrlr_get_ns(ctrlr, 1);
@@ -97,13 +102,13 @@ prepare(struct spdk_nvme_transport_id *trid)
 	check(spdk_nvme_poll_group_destroy(g_stale[GROUP]) == 0, "the end of a group");
 	check(spdk_nvme_detach_async(ctrlr, (struct spdk_nvme_detach_ctx **)&g_stale[DETACH]) == 0, "a detach");
 	spdk_nvme_detach_poll(g_stale[DETACH]);
-	g_stale[PROBE] = spdk_nvme_connect_async(trid, NULL, NULL);
+	g_stale[PROBE] = spdk_nvme_connect_async(trid, &ctrlr_opts, NULL);
 	check(g_stale[PROBE] != NULL, "a probe");
 	while (spdk_nvme_probe_poll_async(g_stale[PROBE]) != 0) {
 		poll_target(g_target);
 	}
 
-	g_live[CTRLR] = spdk_nvme_connect(trid, NULL, 0);
+	g_live[CTRLR] = spdk_nvme_connect(trid, &ctrlr_opts, sizeof(ctrlr_opts));
 	check(g_live[CTRLR] != NULL, "a controller");
 	g_live[NS] = spdk_nvme_ctrlr_get_ns(g_live[CTRLR], 1);
 	spdk_nvme_ctrlr_get_default_io_qpair_opts(g_live[CTRLR], &opts, sizeof(opts));

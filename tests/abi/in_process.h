@@ -15,6 +15,8 @@
 #include "spdk/nvme_rdma.h"
 
 #define SUBSYSTEM "nqn.2016-06.io.spdk:cnode1"
+/* How long a connection may take, for memcheck's sake. */
+#define PATIENCE_US 30000000
 
 static struct nvme_rdma_target *g_target;
 
