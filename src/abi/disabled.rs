@@ -1,8 +1,8 @@
 //! Whether the user wants none of this library although it is there: `SPDK_NVME_RDMA_DISABLE=1`.
 //!
-//! What must hold: a process has one answer from its first call to its last, so that no handle of ours exists in one in which all calls are
-//! passed on. What takes a handle needs no more than that: a handle that is not ours goes on anyhow. What takes none begins with
-//! `pass_on_if_disabled!`.
+//! What must hold: a process has one answer from its first call to its last, so that no handle of ours exists in one in which there is a
+//! library to which all calls are passed on; where there is none, a line says who serves. What takes a handle needs no more than that: a
+//! handle that is not ours goes on anyhow. What takes none begins with `pass_on_if_disabled!`.
 
 use once_cell::sync::OnceCell;
 

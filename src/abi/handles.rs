@@ -275,7 +275,8 @@ pub(super) fn whose(address: usize) -> Whose {
 pub(super) fn is_mixed(entry: &str, handle: usize, other: usize) -> bool {
     let is_mixed = whose(handle) == Whose::Foreign && matches!(whose(other), Whose::Ours | Whose::Invalid(_));
     if is_mixed {
-        complain(entry, handle);
+        super::log::install();
+        tracing::error!("{entry}: {handle:#x} is another library's, and {other:#x} is not");
     }
     is_mixed
 }

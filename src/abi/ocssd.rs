@@ -96,15 +96,15 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_reset(
         qpair,
         |object, namespace| {
             const ENTRY: &str = "spdk_nvme_ocssd_ns_cmd_vector_reset";
-            if !chunk_info.is_null() {
-                tracing::error!(
-                    "{ENTRY}: chunk information would be metadata, which there are none of over RDMA"
-                );
-                return -ENOTSUP;
-            }
             // SAFETY: the caller vouches for the list.
             let command = unsafe { vector(ENTRY, namespace, VECTOR_RESET, lba_list, num_lbas, 0) };
             match command {
+                Ok(_) if !chunk_info.is_null() => {
+                    tracing::error!(
+                        "{ENTRY}: chunk information would be metadata, which there are none of over RDMA"
+                    );
+                    -ENOTSUP
+                }
                 Ok(command) => {
                     submission(object.host().submit(command, Payload::None, context(cb_fn, cb_arg)))
                 }
@@ -302,6 +302,9 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_copy(
     )
 }
 
+/// The most blocks of a list (Open-Channel SSD 2.0, vector commands).
+const BLOCKS_MAX: u32 = 64;
+
 /// The command on the one block of a list, or an error value.
 ///
 /// # Safety
@@ -315,7 +318,7 @@ unsafe fn vector(
     count: u32,
     flags: u32,
 ) -> Result<Command, c_int> {
-    if list.is_null() || count == 0 || flags & !LIMITED_RETRY != 0 {
+    if list.is_null() || !(1..=BLOCKS_MAX).contains(&count) || flags & !LIMITED_RETRY != 0 {
         return Err(invalid(format!("{entry}: {count} blocks at {list:p}, flags {flags:#x}")));
     }
     if count > 1 {

@@ -4,8 +4,8 @@
 
 use super::{
     ctrlr::Ctrlr,
-    disabled::disabled,
     entry::{entry, guard_plain, next},
+    handles::{Whose, whose},
     types::{
         spdk_nvme_ctrlr, spdk_opal_d0_features_info, spdk_opal_dev, spdk_opal_lock_state,
         spdk_opal_locking_range, spdk_opal_locking_range_info, spdk_opal_user,
@@ -392,9 +392,9 @@ pub unsafe extern "C" fn spdk_opal_cmd_revert_tper(dev: *mut spdk_opal_dev, pass
     -EINVAL
 }
 
-/// Whether a device may be another library's. NULL is nobody's, but where all calls are passed on so is this one.
+/// Whether a device may be another library's: NULL is nobody's, and what is a handle of ours, or was one, must not get there.
 fn may_be_anothers(dev: *const spdk_opal_dev) -> bool {
-    !dev.is_null() || disabled()
+    matches!(whose(dev.addr()), Whose::Foreign)
 }
 
 /// A device that is NULL, or that no other library is there for.
@@ -405,4 +405,17 @@ fn no_device(entry: &'static str, dev: *const spdk_opal_dev) {
             "{entry}: {dev:p} is no device: this library makes none, and no other one is there that does"
         );
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::handles::somebodys;
+
+    #[test]
+    fn a_handle_of_ours_is_no_device_of_another_library() {
+        let other = 0_u64;
+        assert!(may_be_anothers((&raw const other).cast()));
+        assert!(!may_be_anothers(ptr::null()) && !may_be_anothers(somebodys().cast()));
+    }
 }

@@ -5,6 +5,7 @@
 use super::{
     attaching::{Attaching, ProbeContext, Program, Turn, Wanted, complain},
     ctrlr::Ctrlr,
+    disabled::disabled,
     entry::{entry, guard_plain, next, next_of, pass_on_if_disabled},
     env,
     error::{self, AttachError},
@@ -417,6 +418,10 @@ fn announce() {
                 "version {} serves RDMA here, SPDK's own library all other transports; \
                  SPDK_NVME_RDMA_DISABLE=1 leaves RDMA to it, too",
                 env!("CARGO_PKG_VERSION")
+            ));
+        } else if disabled() {
+            log::tell(format_args!(
+                "SPDK_NVME_RDMA_DISABLE is set, and no other library is there that has RDMA: this one serves it all the same"
             ));
         }
     });

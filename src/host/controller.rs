@@ -65,7 +65,7 @@ pub struct Controller {
 type BringUp = Pin<Box<dyn Future<Output = Result<Found, Error>>>>;
 
 /// The longest transfer of one command: the length of a keyed SGL data block has 24 bits (Base 2.0, 4.4.1).
-const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
+pub(super) const LARGEST_TRANSFER: u32 = (1 << 24) - 1;
 /// Longer than all deadlines of a bring-up together: those of connecting, its budget, and what CAP.TO grants. This is for a fault in
 /// them.
 const BRING_UP_WAIT: Duration = Duration::from_secs(600);
@@ -173,7 +173,7 @@ impl Controller {
             }
         };
         let largest = summary.largest_transfer().min(LARGEST_TRANSFER);
-        let largest_append = if summary.has_append() { summary.largest_append().min(largest) } else { 0 };
+        let largest_append = if summary.has_append() { summary.largest_append() } else { 0 };
         self.shared.graveyard().grant(summary.io_queues());
         self.namespaces.renew(namespaces);
         self.namespaces.renew_access(access);

@@ -2,7 +2,7 @@
 //! data are lists and not blocks.
 //!
 //! Each command has a buffer of its own, registered for the one right that it needs: what a key of it opens is this command's
-//! data and nothing else. An I/O command borrows it from the pool of its connection, so that a stream of them registers nothing; one for
+//! data, and of a borrowed one perhaps the end of what an earlier command of the connection had there. An I/O command borrows it from the pool of its connection, so that a stream of them registers nothing; one for
 //! which the pool has none, and each admin command, registers its own. The buffer is the command's until that has ended, however long
 //! a controller keeps it (T119, T120), and the program's memory is touched before the call returns, or right before its callback, and at
 //! no other time.

@@ -3,7 +3,10 @@
 //!
 //! A [`Summary`] never changes; a reset makes another one. [`Profile`] is where the current one is found.
 
-use super::{Error, admin::Page, bring_up::Properties, published::SharedPage, shared::Shared};
+use super::{
+    Error, admin::Page, bring_up::Properties, controller::LARGEST_TRANSFER, published::SharedPage,
+    shared::Shared,
+};
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use spec::{
@@ -176,7 +179,11 @@ impl Summary {
     pub fn largest_append(&self) -> u32 {
         let Some(zoned) = &self.zoned else { return 0 };
         let limit = ZonedControllerView(zoned).most_appended(self.properties.cap.mpsmin());
-        limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX).min(self.largest_transfer())
+        limit
+            .and_then(|limit| u32::try_from(limit).ok())
+            .unwrap_or(u32::MAX)
+            .min(self.largest_transfer())
+            .min(LARGEST_TRANSFER)
     }
 
     /// Whether the controller supports Zone Append.

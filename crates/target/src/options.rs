@@ -375,6 +375,9 @@ impl NamespaceOptions {
     }
 }
 
+/// Zones of a namespace: each costs memory, and commands on all of them time.
+const MOST_ZONES: u64 = 1 << 16;
+
 impl ZoneOptions {
     /// From `SIZE[/CAPACITY[/OPEN[/ACTIVE]]]`.
     fn parse(text: &str) -> Result<ZoneOptions, OptionError> {
@@ -395,7 +398,8 @@ impl ZoneOptions {
     fn fit(&self, namespace: u64, block: u64) -> bool {
         let fits = |bytes: u64| bytes > 0 && bytes.is_multiple_of(block);
         let most = |number: u32| if number == 0 { u32::MAX } else { number };
-        fits(self.size)
+        namespace / self.size.max(1) <= MOST_ZONES
+            && fits(self.size)
             && fits(self.capacity)
             && self.capacity <= self.size
             && namespace.is_multiple_of(self.size)

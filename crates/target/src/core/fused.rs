@@ -85,6 +85,12 @@ impl Core {
             return Err(Status::INVALID_FIELD.with_dnr(true));
         }
         let step = self.io(cntlid, command, data)?;
+        // What is in a zone lies before its write pointer: a write of the same blocks is none that the zone takes.
+        let subsystem = self.controllers.get(&cntlid).and_then(|controller| controller.subsystem);
+        let subsystem = subsystem.and_then(|index| self.subsystems.get(index));
+        if subsystem.and_then(|it| it.namespace(command.nsid())).is_some_and(|it| it.zones.is_some()) {
+            return Err(Status::INVALID_FIELD.with_dnr(true));
+        }
         if command.block_count() > COMPARE_AND_WRITE_BLOCKS.into() {
             return Err(Status::ATOMIC_WRITE_UNIT_EXCEEDED.with_dnr(true));
         }

@@ -274,6 +274,12 @@ impl Namespace {
 
 /// Which of a reservation's rights a command needs (Base figure 498); none for those on reservations themselves.
 fn access(opcode: NvmOpcode) -> Option<Access> {
+    // The others of the Key Value Command Set have the numbers of reads and writes.
+    match KeyValueOpcode(opcode.0) {
+        KeyValueOpcode::LIST | KeyValueOpcode::EXIST => return Some(Access::Read),
+        KeyValueOpcode::DELETE => return Some(Access::Write),
+        _ => {}
+    }
     match opcode {
         NvmOpcode::READ | NvmOpcode::COMPARE | NvmOpcode::VERIFY | NvmOpcode(ZONE_MANAGEMENT_RECEIVE) => {
             Some(Access::Read)

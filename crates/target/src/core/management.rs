@@ -174,7 +174,7 @@ impl Core {
         for nsid in &which {
             let namespace = subsystem.namespace_mut(*nsid).ok_or(INVALID_NAMESPACE)?;
             let format = namespace.format(number).ok_or(INVALID_FORMAT)?;
-            changes.push(namespace.become_formatted(number, format, kind)?);
+            changes.extend(namespace.become_formatted(number, format, kind)?);
         }
         for nsid in which {
             self.namespace_changed_but(index, nsid, Some(cntlid));
@@ -317,8 +317,14 @@ impl Namespace {
         }
     }
 
-    /// It is of this format from now on, about as large as before, and all of its blocks are such that nobody wrote.
-    fn become_formatted(&mut self, number: usize, format: LbaFormat, kind: u8) -> Result<Change, Status> {
+    /// It is of this format from now on, about as large as before, and all of its blocks are such that nobody wrote. None if it has keys,
+    /// and no blocks.
+    fn become_formatted(
+        &mut self,
+        number: usize,
+        format: LbaFormat,
+        kind: u8,
+    ) -> Result<Option<Change>, Status> {
         let store = self.room.checked_shr(self.block_shift.into()).unwrap_or(0).saturating_mul(self.block());
         let size = self.blocks << self.block_shift;
         (self.block_shift, self.metadata, self.protection) = (format.lbads, format.ms, kind);
@@ -331,8 +337,9 @@ impl Namespace {
         }
         if let Some(keys) = &mut self.keys {
             *keys = Keys::new(size);
+            return Ok(None);
         }
         let extent = self.extent(0, self.blocks)?;
-        Ok(self.blank(extent))
+        Ok(Some(self.blank(extent)))
     }
 }
