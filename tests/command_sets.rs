@@ -29,6 +29,8 @@ type Page = *const [u8; 4096];
 unsafe extern "C" {
     fn spdk_nvme_ctrlr_get_flags(controller: Handle) -> u64;
     fn spdk_nvme_ctrlr_reset(controller: Handle) -> c_int;
+    fn spdk_nvme_ctrlr_format(controller: Handle, namespace: u32, format: *const u32) -> c_int;
+    fn spdk_nvme_ctrlr_reconnect_io_qpair(qpair: Handle) -> c_int;
     fn spdk_nvme_ns_get_csi(ns: Handle) -> u32;
     fn spdk_nvme_ns_is_active(ns: Handle) -> bool;
     fn spdk_nvme_ns_get_sector_size(ns: Handle) -> u32;
@@ -832,6 +834,13 @@ fn keys_have_values() {
             assert_eq!(spdk_nvme_kv_retrieve(ns, q, key, 1, buffer, length, done, none, 0), EINVAL);
             assert_eq!(spdk_nvme_kv_list(ns, q, null(), 0, buffer, length, done, none), EINVAL);
         }
+        // Format erases them.
+        assert_eq!(spdk_nvme_ctrlr_format(scene.controller, 3, &0), 0);
+        until("the qpair again", || {
+            spdk_nvme_qpair_process_completions(q, 0);
+            spdk_nvme_ctrlr_reconnect_io_qpair(q) == 0
+        });
+        assert_eq!(exist(b"one"), Status::KEY_DOES_NOT_EXIST);
     }
     scene.finish();
 }

@@ -235,7 +235,7 @@ pub const RULES: &[Rule] = &[
     (
         &["ocssd_ns_cmd_vector_*"],
         "num_lbas",
-        &["2", "UINT32_MAX"],
+        &["2"],
         Failed(&[-95]),
         "a list that the controller cannot read",
     ),
