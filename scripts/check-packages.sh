@@ -23,6 +23,7 @@ lacks=''
 [ "$(id -u)" = 0 ] || lacks='this is not root'
 command -v debootstrap >/dev/null || lacks='there is no debootstrap'
 unshare --mount --pid --fork true 2>/dev/null || lacks='there are no namespaces to be had'
+[ -n "$lacks" ] || apt-get -qq -o APT::Update::Error-Mode=any update >/dev/null 2>&1 || lacks='the archive of packages is not to be reached'
 if [ -n "$lacks" ]; then
 	echo "check-packages.sh: skipped: the packages are not installed in a clean root: $lacks" >&2
 	exit 0
@@ -145,7 +146,7 @@ say 'it writes and reads on softverbs, shared and with the archives'
 
 nvme-rdma-preload --check ./program | grep -q 'this host already'
 nvme-rdma-preload true
-for page in softverbs-run nvme-rdma-preload nvme-rdma-target; do
+for page in softverbs-run nvme-rdma-preload nvme-rdma-target nvme-rdma-perf; do
 	# A minimal system may be told to leave manual pages out.
 	dpkg -L nvme-rdma-tools | grep -q "/man1/$page.1.gz"
 done

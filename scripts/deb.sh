@@ -61,7 +61,7 @@ shared_libraries() {
 	printf 'Source: nvme-rdma\n' >"$work/shlibs/debian/control"
 	printf 'lib%s 0 %s (>= %s)\n' spdk_nvme_rdma $runtime "$version" spdk_env_rdma $runtime "$version" \
 		>"$work/shlibs/debian/shlibs.local"
-	(cd "$work/shlibs" && dpkg-shlibdeps -O --ignore-missing-info "-l$work/$runtime$libdir" "-l$work/$development$libdir" "${files[@]}" 2>/dev/null) |
+	(cd "$work/shlibs" && dpkg-shlibdeps -O --ignore-missing-info "-l$work/$runtime$libdir" "-l$work/$development$libdir" "${files[@]}") |
 		sed -n "s/, $runtime ([^)]*)//; s/^shlibs:Depends=//p"
 }
 
@@ -97,7 +97,9 @@ package() {
 install -d "$work/$runtime/DEBIAN"
 printf 'lib%s 0 %s (>= %s)\n' spdk_nvme_rdma $runtime "$version" spdk_env_rdma $runtime "$version" >"$work/$runtime/DEBIAN/shlibs"
 echo 'activate-noawait ldconfig' >"$work/$runtime/DEBIAN/triggers"
-package $runtime libs "$(shared_libraries $runtime)" 'NVMe over Fabrics RDMA host with the API of SPDK' \
+# Assigned, so that what fails ends this.
+of_runtime=$(shared_libraries $runtime)
+package $runtime libs "$of_runtime" 'NVMe over Fabrics RDMA host with the API of SPDK' \
 	'Multi-Arch: same' <<'END'
 The RDMA host of SPDK, written anew behind SPDK's own C API: programs that
 were built on SPDK v24.09 to v26.05 run with it as they are, linked with it or
@@ -107,7 +109,8 @@ An environment for programs that have none (no DPDK, no hugepages, no root) is
 with it.
 END
 
-package $development libdevel "$runtime (= $version), $(shared_libraries $development), libibverbs-dev, librdmacm-dev" \
+of_development=$(shared_libraries $development)
+package $development libdevel "$runtime (= $version), $of_development, libibverbs-dev, librdmacm-dev" \
 	'NVMe over Fabrics RDMA host with the API of SPDK (development files)' \
 	'Conflicts: libspdk-dev' 'Suggests: pkgconf | pkg-config, nvme-rdma-tools' <<'END'
 Headers, archives, and files for pkg-config and CMake; the response file that
@@ -115,9 +118,11 @@ links the host into programs beside SPDK's static libraries; a small target
 that a test can hold in its own process.
 END
 
-package $tools utils "$runtime (= $version), $(shared_libraries $tools)" \
+of_tools=$(shared_libraries $tools)
+package $tools utils "$runtime (= $version), $of_tools" \
 	'target and tools for NVMe over Fabrics with RDMA' <<'END'
-A small NVMe over Fabrics target for tests, softverbs-run, which runs a program
-with RDMA in user space where there is no device, and nvme-rdma-preload, which
-gives a program of SPDK's another RDMA host.
+A small NVMe over Fabrics target for tests, nvme-rdma-perf, which measures
+targets, softverbs-run, which runs a program with RDMA in user space where
+there is no device, and nvme-rdma-preload, which gives a program of SPDK's
+another RDMA host.
 END

@@ -7,7 +7,8 @@
 #
 # The paths are from this file's place, so the installation may be moved.
 
-set(_nvme_rdma_prefix "${CMAKE_CURRENT_LIST_DIR}")
+# Not by a link as /lib is one to /usr/lib: the headers are found from here, too.
+get_filename_component(_nvme_rdma_prefix "${CMAKE_CURRENT_LIST_DIR}" REALPATH)
 string(REGEX REPLACE "/@LIBDIR@/cmake/nvme-rdma$" "" _nvme_rdma_prefix "${_nvme_rdma_prefix}")
 set(_nvme_rdma_lib "${_nvme_rdma_prefix}/@LIBDIR@")
 set(_nvme_rdma_system Threads::Threads ${CMAKE_DL_LIBS} m)

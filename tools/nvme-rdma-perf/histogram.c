@@ -4,6 +4,8 @@
 
 #include "histogram.h"
 
+#include <math.h>
+
 uint64_t histogram_upper_end(unsigned bucket)
 {
 	unsigned magnitude;
@@ -33,7 +35,7 @@ void histogram_add(struct histogram *histogram, const struct histogram *other)
 
 uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 {
-	uint64_t wanted = (uint64_t)((double)histogram->count * percent / 100.0 + 0.5);
+	uint64_t wanted = (uint64_t)ceil((double)histogram->count * percent / 100.0 - 1e-9);
 	uint64_t seen = 0;
 	unsigned bucket;
 

@@ -37,6 +37,8 @@ bool target_connect(struct target *target, uint32_t index, const struct options 
 	atomic_store(&target->generation, 1);
 	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
 	opts.fabrics_connect_timeout_us = FABRICS_CONNECT_SECONDS * 1000 * 1000;
+	/* While other targets are connected nobody polls this one's Admin Queue. */
+	opts.keep_alive_timeout_ms = 2 * FABRICS_CONNECT_SECONDS * 1000;
 	if (options->hostnqns[index][0] != '\0') {
 		snprintf(opts.hostnqn, sizeof(opts.hostnqn), "%s", options->hostnqns[index]);
 	}

@@ -4,8 +4,8 @@
 //! linker is told to ignore it (setuid), and to calls that were bound when the program was linked: SPDK's static libraries,
 //! which is how SPDK builds by default.
 //!
-//! What must hold: the program is looked at, never run. The libraries that it would have are named by its own dynamic linker,
-//! whose `--list` loads them and runs nothing of them.
+//! What must hold: the program is looked at, never run, and so is the dynamic linker that it names. The libraries that it would have are
+//! named by the dynamic linker of this program, whose `--list` loads them and runs nothing of them.
 
 use object::{
     Endianness, Object as _, ObjectSymbol as _, elf,
@@ -26,9 +26,9 @@ const OWN_MARK: &[u8] = b"spdk_nvme_rdma_set_wait_hook";
 /// What the names of SPDK's host begin with.
 const OF_SPDK: &[u8] = b"spdk_nvme_";
 /// Names of functions, which log lines have in them, as they stand in the data of a program without symbols; and how many of them
-/// are no accident.
+/// are no accident, and how many of those that are SPDK's alone.
 const IN_DATA: [&[u8]; 2] = [b"\0spdk_nvme_", b"\0nvme_"];
-const NO_ACCIDENT: usize = 20;
+const NO_ACCIDENT: [usize; 2] = [3, 20];
 /// What SPDK's release has which number in the name of its library.
 const RELEASES: [(&str, &str); 5] =
     [("14", "v24.09"), ("15", "v25.05"), ("16", "v25.09"), ("17", "v26.01"), ("18", "v26.05")];
@@ -192,12 +192,14 @@ pub fn of(path: &Path) -> Result<Kind, Unreadable> {
             Kind::Inside { by_symbols: true }
         });
     }
-    let seems_inside = || names(&data) >= NO_ACCIDENT;
+    let seems_inside = || {
+        let [of_spdk, all] = names(&data);
+        of_spdk >= NO_ACCIDENT[0] && all >= NO_ACCIDENT[1]
+    };
     if !needs_others(&program).map_err(broken)? {
         return Ok(if seems_inside() { Kind::Inside { by_symbols: false } } else { Kind::Static });
     }
-    // A plugin names no dynamic linker: it is opened by programs like this one.
-    let Some(linker) = interpreter.or_else(|| self::interpreter(&own)) else {
+    let Some(linker) = self::interpreter(&own) else {
         return Ok(Kind::Static);
     };
     let libraries = libraries(&linker, path).map_err(fault)?;
@@ -268,15 +270,14 @@ fn asks(program: &Elf<'_>) -> bool {
     })
 }
 
-/// How many names of functions of SPDK's host there are in a file without symbols.
-fn names(data: &[u8]) -> usize {
-    data.iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == 0)
-        .filter(|(at, _)| {
-            data.get(*at..).is_some_and(|rest| IN_DATA.iter().any(|name| rest.starts_with(name)))
-        })
-        .count()
+/// How many names of functions of SPDK's host there are in a file without symbols: those that can be nobody else's, and all.
+fn names(data: &[u8]) -> [usize; 2] {
+    let begins = |at: usize, name: &[u8]| data.get(at..).is_some_and(|rest| rest.starts_with(name));
+    let zeros = data.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at);
+    zeros.fold([0, 0], |[of_spdk, all], at| {
+        let [is_of_spdk, is_another] = IN_DATA.map(|name| begins(at, name));
+        [of_spdk + usize::from(is_of_spdk), all + usize::from(is_of_spdk || is_another)]
+    })
 }
 
 fn has_host(library: &Path) -> bool {
@@ -288,7 +289,12 @@ fn has_host(library: &Path) -> bool {
 fn libraries(linker: &Path, program: &Path) -> io::Result<Vec<PathBuf>> {
     // With a slash in it the linker does not look for it elsewhere.
     let program = fs::canonicalize(program)?;
-    let output = Command::new(linker).arg("--list").arg(program).env_remove("LD_PRELOAD").output()?;
+    let output = Command::new(linker)
+        .arg("--list")
+        .arg(program)
+        .env_remove("LD_PRELOAD")
+        .env_remove("LD_AUDIT")
+        .output()?;
     Ok(output
         .stdout
         .split(|byte| *byte == b'\n')
@@ -321,7 +327,7 @@ mod tests {
 
     #[test]
     fn names_in_data_are_counted_where_they_begin() {
-        assert_eq!(names(b"\0spdk_nvme_probe\0x_nvme_y\0nvme_ctrlr_fail\0"), 2);
-        assert_eq!(names(b"nvme_"), 0);
+        assert_eq!(names(b"\0spdk_nvme_probe\0x_nvme_y\0nvme_ctrlr_fail\0"), [1, 2]);
+        assert_eq!(names(b"nvme_"), [0, 0]);
     }
 }

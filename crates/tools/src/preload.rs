@@ -34,6 +34,12 @@ fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
+/// A library's name without its number.
+fn stem(name: &[u8]) -> &[u8] {
+    let end = name.windows(3).position(|part| part == b".so").unwrap_or(name.len());
+    name.get(..end).unwrap_or(name)
+}
+
 /// `LD_PRELOAD` with `library` in it, from the value that it has.
 pub fn with(library: &Path, before: Option<&OsStr>) -> Result<OsString, Inexpressible> {
     let ours = library.as_os_str().as_bytes();
@@ -42,9 +48,9 @@ pub fn with(library: &Path, before: Option<&OsStr>) -> Result<OsString, Inexpres
     }
     let there =
         before.unwrap_or_default().as_bytes().split(|byte| separates(*byte)).filter(|path| !path.is_empty());
-    // Another file of the same name is the same library: two of them in one process would be two hosts.
+    // Another file of the same name, by whatever number, is the same library: two of them in one process would be two hosts.
     let (first, others): (Vec<&[u8]>, Vec<&[u8]>) = there
-        .filter(|path| name(path) != name(ours))
+        .filter(|path| stem(name(path)) != stem(name(ours)))
         .partition(|path| FIRST.iter().any(|begin| name(path).starts_with(begin)));
     let all: Vec<&[u8]> = first.into_iter().chain([ours]).chain(others).collect();
     Ok(OsStr::from_bytes(&all.join(&b':')).to_owned())
@@ -76,6 +82,7 @@ mod tests {
     #[test]
     fn ours_is_there_once() {
         assert_eq!(joined("/x/b.so:/elsewhere/liba.so.0"), "/usr/lib/liba.so.0:/x/b.so");
+        assert_eq!(joined("/elsewhere/liba.so:/x/libab.so"), "/usr/lib/liba.so.0:/x/libab.so");
     }
 
     #[test]
