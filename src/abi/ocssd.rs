@@ -16,7 +16,7 @@ use super::{
         spdk_nvme_cmd_cb, spdk_nvme_ctrlr, spdk_nvme_ns, spdk_nvme_qpair, spdk_ocssd_chunk_information_entry,
     },
 };
-use crate::host::Payload;
+use crate::host::{Context, Payload};
 use libc::{EINVAL, ENOTSUP, c_int, c_void};
 use spec::Command;
 
@@ -97,7 +97,9 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_reset(
         |object, namespace| {
             const ENTRY: &str = "spdk_nvme_ocssd_ns_cmd_vector_reset";
             // SAFETY: the caller vouches for the list.
-            let command = unsafe { vector(ENTRY, namespace, VECTOR_RESET, lba_list, num_lbas, 0) };
+            let command = unsafe {
+                vector(ENTRY, namespace, VECTOR_RESET, Blocks { list: lba_list, count: num_lbas, flags: 0 })
+            };
             match command {
                 Ok(_) if !chunk_info.is_null() => {
                     tracing::error!(
@@ -137,12 +139,9 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_read(
         qpair,
         |object, namespace| {
             const ENTRY: &str = "spdk_nvme_ocssd_ns_cmd_vector_read";
+            let blocks = Blocks { list: lba_list, count: num_lbas, flags: io_flags };
             // SAFETY: the caller vouches for the list.
-            let command = unsafe { vector(ENTRY, namespace, VECTOR_READ, lba_list, num_lbas, io_flags) };
-            match command {
-                Ok(command) => transfer(ENTRY, object, namespace, command, buffer, cb_fn, cb_arg),
-                Err(rc) => rc,
-            }
+            unsafe { transfer(ENTRY, object, namespace, VECTOR_READ, blocks, buffer, context(cb_fn, cb_arg)) }
         }
     )
 }
@@ -173,12 +172,9 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_read_with_md(
         qpair,
         |object, namespace| {
             const ENTRY: &str = "spdk_nvme_ocssd_ns_cmd_vector_read_with_md";
+            let blocks = Blocks { list: lba_list, count: num_lbas, flags: io_flags };
             // SAFETY: the caller vouches for the list.
-            let command = unsafe { vector(ENTRY, namespace, VECTOR_READ, lba_list, num_lbas, io_flags) };
-            match command {
-                Ok(command) => transfer(ENTRY, object, namespace, command, buffer, cb_fn, cb_arg),
-                Err(rc) => rc,
-            }
+            unsafe { transfer(ENTRY, object, namespace, VECTOR_READ, blocks, buffer, context(cb_fn, cb_arg)) }
         }
     )
 }
@@ -206,11 +202,10 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_write(
         qpair,
         |object, namespace| {
             const ENTRY: &str = "spdk_nvme_ocssd_ns_cmd_vector_write";
+            let blocks = Blocks { list: lba_list, count: num_lbas, flags: io_flags };
             // SAFETY: the caller vouches for the list.
-            let command = unsafe { vector(ENTRY, namespace, VECTOR_WRITE, lba_list, num_lbas, io_flags) };
-            match command {
-                Ok(command) => transfer(ENTRY, object, namespace, command, buffer, cb_fn, cb_arg),
-                Err(rc) => rc,
+            unsafe {
+                transfer(ENTRY, object, namespace, VECTOR_WRITE, blocks, buffer, context(cb_fn, cb_arg))
             }
         }
     )
@@ -242,11 +237,10 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_write_with_md(
         qpair,
         |object, namespace| {
             const ENTRY: &str = "spdk_nvme_ocssd_ns_cmd_vector_write_with_md";
+            let blocks = Blocks { list: lba_list, count: num_lbas, flags: io_flags };
             // SAFETY: the caller vouches for the list.
-            let command = unsafe { vector(ENTRY, namespace, VECTOR_WRITE, lba_list, num_lbas, io_flags) };
-            match command {
-                Ok(command) => transfer(ENTRY, object, namespace, command, buffer, cb_fn, cb_arg),
-                Err(rc) => rc,
+            unsafe {
+                transfer(ENTRY, object, namespace, VECTOR_WRITE, blocks, buffer, context(cb_fn, cb_arg))
             }
         }
     )
@@ -286,8 +280,9 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_copy(
             if dst_lba_list.is_null() {
                 return invalid(format!("{ENTRY}: a list of blocks is NULL"));
             }
+            let blocks = Blocks { list: src_lba_list, count: num_lbas, flags: io_flags };
             // SAFETY: the caller vouches for the lists.
-            let command = unsafe { vector(ENTRY, namespace, VECTOR_COPY, src_lba_list, num_lbas, io_flags) };
+            let command = unsafe { vector(ENTRY, namespace, VECTOR_COPY, blocks) };
             match command {
                 Ok(mut command) => {
                     // SAFETY: the caller vouches for the list, which has an element as the other has.
@@ -305,19 +300,21 @@ pub unsafe extern "C" fn spdk_nvme_ocssd_ns_cmd_vector_copy(
 /// The most blocks of a list (Open-Channel SSD 2.0, vector commands).
 const BLOCKS_MAX: u32 = 64;
 
+/// What blocks a program names, and how.
+#[derive(Clone, Copy)]
+struct Blocks {
+    list: *const u64,
+    count: u32,
+    flags: u32,
+}
+
 /// The command on the one block of a list, or an error value.
 ///
 /// # Safety
 ///
 /// The list is NULL or has so many elements.
-unsafe fn vector(
-    entry: &str,
-    namespace: &Ns,
-    opcode: u8,
-    list: *const u64,
-    count: u32,
-    flags: u32,
-) -> Result<Command, c_int> {
+unsafe fn vector(entry: &str, namespace: &Ns, opcode: u8, blocks: Blocks) -> Result<Command, c_int> {
+    let Blocks { list, count, flags } = blocks;
     if list.is_null() || !(1..=BLOCKS_MAX).contains(&count) || flags & !LIMITED_RETRY != 0 {
         return Err(invalid(format!("{entry}: {count} blocks at {list:p}, flags {flags:#x}")));
     }
@@ -335,19 +332,28 @@ unsafe fn vector(
 }
 
 /// Sends a command with the data of one block.
-fn transfer(
+///
+/// # Safety
+///
+/// As for [`vector`].
+unsafe fn transfer(
     entry: &str,
     qpair: &Qpair,
     namespace: &Ns,
-    command: Command,
+    opcode: u8,
+    blocks: Blocks,
     buffer: *mut c_void,
-    cb_fn: spdk_nvme_cmd_cb,
-    cb_arg: *mut c_void,
+    told: Context,
 ) -> c_int {
     let length = namespace.extended_sector_size();
     if buffer.is_null() || length == 0 {
         return invalid(format!("{entry}: a block of {length} bytes at {buffer:p}"));
     }
+    // SAFETY: the caller vouches for the list.
+    let command = match unsafe { vector(entry, namespace, opcode, blocks) } {
+        Ok(command) => command,
+        Err(rc) => return rc,
+    };
     let payload = Payload::Memory { address: buffer.addr() as u64, length };
-    submission(qpair.host().submit(command, payload, context(cb_fn, cb_arg)))
+    submission(qpair.host().submit(command, payload, told))
 }
