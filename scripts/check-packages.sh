@@ -108,13 +108,13 @@ END_OF_PROGRAM
 cat >"$work/inside.sh" <<'END_OF_SCRIPT'
 #!/bin/sh
 set -eu
-cd /work
+cd /packages
 export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
 say() {
 	echo "check-packages.sh: in the clean root: $*"
 }
 apt-get update -qq
-apt-get install -qq -y --no-install-recommends /work/*.deb >words 2>&1 || { cat words; exit 1; }
+apt-get install -qq -y --no-install-recommends /packages/*.deb >words 2>&1 || { cat words; exit 1; }
 say 'installed'
 
 cc -std=c11 -Wall -Wextra -Werror program.c $(pkg-config --cflags --libs spdk_nvme_rdma spdk_env_rdma) -o program
@@ -157,7 +157,7 @@ apt-get autoremove --purge -qq -y >words 2>&1 || { cat words; exit 1; }
 # Neither a file of theirs nor one that is named as if it were. What other packages leave is not theirs.
 left=$(
 	while IFS= read -r file; do [ -d "$file" ] || [ ! -e "$file" ] || echo "$file"; done <ours
-	find / -xdev -regex '.*\(nvme.rdma\|spdk\|softverbs\).*' 2>/dev/null | grep -v '^/\(work\|proc\|var\|tmp\)/' || true
+	find / -xdev -regex '.*\(nvme.rdma\|spdk\|softverbs\).*' 2>/dev/null | grep -v '^/\(packages\|proc\|var\|tmp\)/' || true
 )
 [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
 say 'purged, and nothing is left'
@@ -168,13 +168,13 @@ layer() {
 	mount -t tmpfs tmpfs "$work/layer"
 	mkdir "$work/layer/upper" "$work/layer/work" "$work/layer/root"
 	mount -t overlay overlay -o "lowerdir=$base/root,upperdir=$work/layer/upper,workdir=$work/layer/work" "$work/layer/root"
-	mkdir -p "$work/layer/root/work"
-	cp "$debs"/*.deb "$work/program.c" "$work/inside.sh" "$work/layer/root/work/"
+	mkdir -p "$work/layer/root/packages"
+	cp "$debs"/*.deb "$work/program.c" "$work/inside.sh" "$work/layer/root/packages/"
 	cp --remove-destination /etc/resolv.conf "$work/layer/root/etc/resolv.conf"
 	cp /etc/apt/apt.conf.d/*proxy* "$work/layer/root/etc/apt/apt.conf.d/" 2>/dev/null || true
 	mount -t proc proc "$work/layer/root/proc"
 	mount --rbind /dev "$work/layer/root/dev"
-	exec chroot "$work/layer/root" sh /work/inside.sh
+	exec chroot "$work/layer/root" sh /packages/inside.sh
 }
 mkdir "$work/layer"
 export -f layer
