@@ -590,6 +590,7 @@ mod tests {
             ("nqn.x,ns=1M:512:z1000", "its zones"),
             ("nqn.x,ns=1M:512:z3K", "its zones"),
             ("nqn.x,ns=1M:512:z64K/128K", "its zones"),
+            ("nqn.x,ns=64M:512:z512", "its zones"),
             ("nqn.x,ns=1M:512:z64K/64K/4/3", "its zones"),
             ("nqn.x,ns=1M:512:z64K/64K/4/x", "not known"),
             ("nqn.x,ns=1M:512:z64K/64K/4/4/4", "not known"),

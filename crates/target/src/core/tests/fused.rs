@@ -22,7 +22,11 @@ struct Io(World, Queue);
 
 impl Io {
     fn new() -> Io {
-        let mut world = world(&["nqn.a,ns=1M"]);
+        Io::of("ns=1M")
+    }
+
+    fn of(namespace: &str) -> Io {
+        let mut world = world(&[&format!("nqn.a,{namespace}")]);
         let admin = world.admin("nqn.a");
         let io = world.io(&admin, 1, "nqn.a");
         Io(world, io)
@@ -73,6 +77,17 @@ fn two_halves_are_one_operation() {
         panic!()
     };
     assert_eq!((pair.compare, pair.write), (Source::Capsule { offset: 64 }, Source::Capsule { offset: 80 }));
+}
+
+/// What can be compared lies before a zone's write pointer, what can be written behind it; and the pointer stays where it is.
+#[test]
+fn zones_have_no_such_operation() {
+    let mut io = Io::of("ns=1M:512:z64K");
+    let refused = Status::INVALID_FIELD.with_dnr(true);
+    assert_eq!(io.status(compare(0, 1)), refused);
+    assert_eq!(io.status(write(0, 1)), Status::ABORTED_FAILED_FUSED);
+    let alone = half(with_data(Command::write(1, 0, 1), 512), 0, 3);
+    assert!(matches!(io.run(alone), Step::FetchBlocks { .. }), "the pointer is at 0");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Reservations: what each type keeps from whom, and the commands on them.
 
 use spec::reservation::ReservationType;
-use spec::{NvmOpcode, Status};
+use spec::{KeyValueOpcode, NvmOpcode, Status};
 
 use super::commands::with_data;
 use super::*;
@@ -88,8 +88,15 @@ impl Hosts {
             NvmOpcode::FLUSH,
             NvmOpcode::DATASET_MANAGEMENT,
             NvmOpcode::COPY,
+            NvmOpcode(KeyValueOpcode::DELETE.0),
         ];
-        let read = one(Command::read(nsid, 0, 1), &[NvmOpcode::COMPARE, NvmOpcode::VERIFY]);
+        let reads = [
+            NvmOpcode::COMPARE,
+            NvmOpcode::VERIFY,
+            NvmOpcode(KeyValueOpcode::LIST.0),
+            NvmOpcode(KeyValueOpcode::EXIST.0),
+        ];
+        let read = one(Command::read(nsid, 0, 1), &reads);
         (read, one(Command::write(nsid, 0, 1), &writes))
     }
 
