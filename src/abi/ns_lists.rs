@@ -28,7 +28,7 @@ const RANGES_MAX: u16 = 256;
 /// # Safety
 ///
 /// The buffer has so many bytes, until cb_fn is called if the command's data come from the controller.
-unsafe fn send(
+pub(super) unsafe fn send_copied(
     qpair: &Qpair,
     command: Command,
     buffer: Buffer,
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_dataset_management(
                 attributes,
             );
             // SAFETY: the caller vouches for the ranges.
-            unsafe { send(object, command, Buffer::of(ranges, num_ranges.into()), cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer::of(ranges, num_ranges.into()), cb_fn, cb_arg) }
         }
     )
 }
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_copy(
             command.set_lba(dest_lba);
             command.set_cdw12(u32::from(num_ranges).saturating_sub(1));
             // SAFETY: the caller vouches for the ranges.
-            unsafe { send(object, command, Buffer::of(ranges, num_ranges.into()), cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer::of(ranges, num_ranges.into()), cb_fn, cb_arg) }
         }
     )
 }
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_register(
                 0,
             );
             // SAFETY: the caller vouches for the keys.
-            unsafe { send(object, command, Buffer::of(payload, 1), cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer::of(payload, 1), cb_fn, cb_arg) }
         }
     )
 }
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_acquire(
                 0,
             );
             // SAFETY: the caller vouches for the keys.
-            unsafe { send(object, command, Buffer::of(payload, 1), cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer::of(payload, 1), cb_fn, cb_arg) }
         }
     )
 }
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_release(
                 0,
             );
             // SAFETY: the caller vouches for the keys.
-            unsafe { send(object, command, Buffer::of(payload, 1), cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer::of(payload, 1), cb_fn, cb_arg) }
         }
     )
 }
@@ -250,7 +250,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_reservation_report(
             let extended = u32::from(namespace.controller().has_extended_host_ids);
             let command = of(namespace, NvmOpcode::RESERVATION_REPORT, dwords, extended);
             // SAFETY: the caller vouches for the payload.
-            unsafe { send(object, command, Buffer { address: payload, size: len }, cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer { address: payload, size: len }, cb_fn, cb_arg) }
         }
     )
 }
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_io_mgmt_recv(
             let what = u32::from(mo) | u32::from(mos) << 16;
             let command = of(namespace, NvmOpcode::IO_MANAGEMENT_RECEIVE, what, dwords);
             // SAFETY: the caller vouches for the payload.
-            unsafe { send(object, command, Buffer { address: payload, size: len }, cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer { address: payload, size: len }, cb_fn, cb_arg) }
         }
     )
 }
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn spdk_nvme_ns_cmd_io_mgmt_send(
             let command =
                 of(namespace, NvmOpcode::IO_MANAGEMENT_SEND, u32::from(mo) | u32::from(mos) << 16, 0);
             // SAFETY: the caller vouches for the payload.
-            unsafe { send(object, command, Buffer { address: payload, size: len }, cb_fn, cb_arg) }
+            unsafe { send_copied(object, command, Buffer { address: payload, size: len }, cb_fn, cb_arg) }
         }
     )
 }

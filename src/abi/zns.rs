@@ -14,6 +14,8 @@ use super::{
     error::{invalid, submission},
     ns::Ns,
     ns_cmd::on_namespace,
+    ns_lists::send_copied,
+    ns_vectors::Sgl,
     qpair::Qpair,
     types::{
         spdk_nvme_cmd_cb, spdk_nvme_ctrlr, spdk_nvme_ns, spdk_nvme_qpair, spdk_nvme_req_next_sge_cb,
@@ -21,10 +23,7 @@ use super::{
         spdk_nvme_zns_zra_report_opts,
     },
 };
-use crate::{
-    abi::ns_vectors::Sgl,
-    host::{Append, Data, Payload},
-};
+use crate::host::{Append, Data, Payload};
 use libc::{c_int, c_void};
 use spec::{
     Command,
@@ -586,21 +585,4 @@ unsafe fn receive(
     let command = Command::zone_receive(namespace.id(), action, slba, which, is_partial, buffer.size);
     // SAFETY: the caller vouches for the buffer.
     unsafe { send_copied(qpair, command, buffer, cb_fn, cb_arg) }
-}
-
-/// Sends a command with copied data.
-///
-/// # Safety
-///
-/// The buffer has so many bytes, until cb_fn is called if the command's data come from the controller.
-unsafe fn send_copied(
-    qpair: &Qpair,
-    command: Command,
-    buffer: Buffer,
-    cb_fn: spdk_nvme_cmd_cb,
-    cb_arg: *mut c_void,
-) -> c_int {
-    // SAFETY: the caller vouches for the buffer.
-    let (data, told) = unsafe { (buffer.data(command.opcode()), buffer.told(cb_fn, cb_arg)) };
-    submission(qpair.host().submit_copied(command, data, cb_arg.cast(), told))
 }
