@@ -11,12 +11,14 @@ mod common;
 #[path = "common/face.rs"]
 mod face;
 
-use common::{NQN, World, until};
+use common::{NQN, World, turn, until};
 use face::*;
+use spec::{AdminOpcode, FabricsType, registers::CC};
 use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
     ptr::null_mut,
+    rc::Rc,
     time::Duration,
 };
 
@@ -366,5 +368,39 @@ fn a_detach_that_is_stopped_for_a_minute_ends_all_the_same() {
     let again = connect(NQN, PORT, 0);
     assert!(!again.is_null(), "it can be attached anew");
     assert_eq!(detach(again), 0);
+    world.finish(None);
+}
+
+/// A controller is not told to shut down before the commands on its queues have ended: their callbacks come first.
+#[test]
+fn a_controller_shuts_down_after_its_queues() {
+    let world = World::new();
+    ENDED.set(0);
+    let controller = connect(NQN, PORT, 0);
+    let qpair = alloc(controller);
+    assert!(!controller.is_null() && !qpair.is_null());
+    // How many callbacks had run by then.
+    let told: Rc<RefCell<Vec<u32>>> = Rc::default();
+    let seen = told.clone();
+    world.set_liar(move |answer| {
+        let command = answer.command;
+        if answer.qid > 0 {
+            answer.hold = true;
+        } else if command.opcode() == AdminOpcode::FABRICS.0
+            && command.fabrics_type() == FabricsType::PROPERTY_SET
+            && command.property_offset() == CC
+        {
+            seen.borrow_mut().push(ENDED.get());
+        }
+    });
+    read(controller, qpair, world.buffer());
+    (0..10).for_each(|_| turn());
+    // What is flushed comes late.
+    softverbs::control("wc recv late 5ms").unwrap();
+    let mut context = null_mut();
+    assert_eq!(detach_async(controller, &mut context), 0);
+    poll_to_the_end(context);
+    softverbs::control("faults off").unwrap();
+    assert_eq!((told.take(), ENDED.get()), (vec![1], 1));
     world.finish(None);
 }
