@@ -1,4 +1,5 @@
-//! Identify data: controller, namespace, lists, descriptors (4,096 bytes; what the input does not have is zero).
+//! Identify data: controller, namespace, lists, descriptors, what other command sets say (4,096 bytes; what the input does not have is zero);
+//! and what a controller answers about its security protocols, of any length.
 
 use crate::input::padded;
 use spec::{
@@ -7,6 +8,8 @@ use spec::{
         NamespaceId, NamespaceImage, NamespaceView, encode_namespace_descriptors, encode_namespace_list,
         namespace_descriptors, namespace_list,
     },
+    security,
+    zoned::{ZoneDescriptor, ZonedControllerView, ZonedNamespaceImage, ZonedNamespaceView},
 };
 
 /// Reads the bytes as each of them.
@@ -16,6 +19,30 @@ pub fn run(input: &[u8]) {
     namespace(&page);
     list(&page);
     descriptors(&page);
+    zoned(&page);
+    let named = security::protocols(input);
+    assert!(named.len() <= input.len());
+    assert_eq!(security::protocols(&security::encode_protocols(named)), named);
+    assert!(!security::has_opal(input) || input.len() >= 52);
+}
+
+fn zoned(page: &[u8; IDENTIFY_SIZE]) {
+    let view = ZonedControllerView(page);
+    for mpsmin in [0, page[1], u8::MAX] {
+        assert!(view.most_appended(mpsmin).is_none_or(|bytes| bytes >= 4096));
+    }
+    let view = ZonedNamespaceView(page);
+    for index in [0, 15, 63, page[2], u8::MAX] {
+        let (size, extension) = (view.zone_size(index), view.extension_size(index));
+        if index < 64 {
+            let mut image = ZonedNamespaceImage::default();
+            image.set_format(index, size, u8::try_from(extension / 64).unwrap());
+            let again = ZonedNamespaceView(&image.0);
+            assert_eq!((again.zone_size(index), again.extension_size(index)), (size, extension));
+        }
+    }
+    let zone = ZoneDescriptor::decode(page.first_chunk().unwrap());
+    assert_eq!(ZoneDescriptor::decode(&zone.encode()), zone);
 }
 
 fn controller(page: &[u8; IDENTIFY_SIZE]) {

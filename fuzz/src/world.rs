@@ -19,11 +19,14 @@ use std::{
     sync::{Mutex, MutexGuard, OnceLock},
 };
 
-/// A turn moves the time by this many nanoseconds, and by more the longer nothing happens.
+/// A turn moves the time by this many nanoseconds, and by more the longer nothing happens, or little.
 const TURN: u64 = 20_000;
 const LONGEST_TURN: u64 = 10_000_000;
-/// Turns that a world may take, and simulated nanoseconds.
-const TURNS: i64 = 400_000;
+/// Idle turns after which a turn is the longest.
+const LONGEST_IDLE: u32 = 160;
+/// Turns that a world may take, and simulated nanoseconds. A controller may have 127.5 s to be disabled and as many to be enabled (CAP.TO),
+/// which the host looks at every 10 ms, with some 40 turns each.
+const TURNS: i64 = 1_200_000;
 const TIME: u64 = 1_200_000_000_000;
 /// What a turn moves the time by when that was too much.
 const AFTER: u64 = 60_000_000_000;
@@ -57,7 +60,7 @@ pub struct World {
 /// One turn of the target and of time.
 pub fn turn() {
     let work = TARGET.with_borrow_mut(|target| target.as_mut().map_or(0, Hostile::poll));
-    let idle = if work == 0 { IDLE.get().saturating_add(1) } else { 0 };
+    let idle = if work == 0 { IDLE.get().saturating_add(1).min(LONGEST_IDLE) } else { IDLE.get() / 4 * 3 };
     IDLE.set(idle);
     let left = LEFT.get() - 1;
     LEFT.set(left);
