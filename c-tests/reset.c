@@ -332,13 +332,15 @@ static void resets_from_callbacks(void)
 
 /* One thread resets while another has I/O under way, and connects again by itself. */
 static atomic_bool g_resets_are_over;
+/* How often it did. Resets go on until that was possible in between: on a busy machine it may take more than a few. */
+static atomic_ulong g_connects;
 
 static void *reset_thread(void *arg)
 {
 	unsigned round;
 
 	(void)arg;
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 20 || atomic_load(&g_connects) == 0; round++) {
 		CHECK_INT(spdk_nvme_ctrlr_reset(g_session.ctrlr), 0);
 	}
 	atomic_store(&g_resets_are_over, true);
@@ -348,7 +350,6 @@ static void *reset_thread(void *arg)
 static void resets_from_another_thread(void)
 {
 	pthread_t thread;
-	unsigned long connects = 0;
 	double deadline = deadline_in(STEP_SECONDS);
 	unsigned i;
 	int rc;
@@ -362,7 +363,9 @@ static void resets_from_another_thread(void)
 				rc = spdk_nvme_ctrlr_reconnect_io_qpair(g_qpairs[i]);
 				/* It is reset meanwhile, perhaps in the midst of it. */
 				CHECK(rc <= 0);
-				connects += rc == 0;
+				if (rc == 0) {
+					atomic_fetch_add(&g_connects, 1);
+				}
 			} else if (g_reads[i].calls == 1 || g_reads[i].argument == NULL) {
 				g_reads[i] = (struct single){.argument = g_buffer};
 				if (single_read(&g_session, g_qpairs[i], &g_reads[i], g_buffer, i, 1) != 0) {
@@ -379,7 +382,6 @@ static void resets_from_another_thread(void)
 			REQUIRE(!deadline_passed(deadline));
 		}
 	}
-	CHECK(connects > 0);
 	reconnect_all();
 	all_work();
 }
