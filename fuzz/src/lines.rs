@@ -5,13 +5,17 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt::{self, Write as _},
     sync::Once,
 };
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter, subscriber::set_global_default};
+use tracing_subscriber::{
+    Layer,
+    fmt::{
+        FormatFields,
+        format::{DefaultFields, Writer},
+    },
+    layer::{Context, SubscriberExt},
+    registry,
 };
 
 /// Warnings and errors of one input.
@@ -28,7 +32,7 @@ pub fn take() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let shown = std::env::var_os("FUZZ_LOG").is_some();
-        let _ = tracing::subscriber::set_global_default(Lines { shown });
+        let _ = set_global_default(registry().with(LevelFilter::INFO).with(Lines { shown }));
     });
 }
 
@@ -44,16 +48,12 @@ struct Lines {
     shown: bool,
 }
 
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= tracing::Level::INFO
-    }
-
-    fn event(&self, event: &Event<'_>) {
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = TEXT.take();
         text.clear();
-        event.record(&mut Text(&mut text));
-        if *event.metadata().level() <= tracing::Level::WARN {
+        let _ = DefaultFields::new().format_fields(Writer::new(&mut text), event);
+        if *event.metadata().level() <= Level::WARN {
             LINES.set(LINES.get() + 1);
         }
         if text.chars().any(char::is_control) {
@@ -63,22 +63,5 @@ impl Subscriber for Lines {
             eprintln!("{} {}: {text}", event.metadata().level(), event.metadata().target());
         }
         TEXT.set(text);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Text<'a>(&'a mut String);
-
-impl Visit for Text<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, " {}={value:?}", field.name());
     }
 }

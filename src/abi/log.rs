@@ -6,17 +6,16 @@
 use libc::{c_char, c_int};
 use once_cell::sync::OnceCell;
 use spec::printable;
-use std::{
-    ffi::CString,
-    fmt::{self, Write as _},
-    io::Write as _,
-};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    level_filters::LevelFilter,
-    span,
-    subscriber::{Interest, set_global_default},
+use std::{ffi::CString, fmt, io::Write as _};
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter, subscriber::set_global_default};
+use tracing_subscriber::{
+    Layer,
+    fmt::{
+        FormatFields,
+        format::{DefaultFields, Writer},
+    },
+    layer::{Context, SubscriberExt},
+    registry,
 };
 
 unsafe extern "C" {
@@ -39,7 +38,7 @@ pub(super) fn install() {
     static INSTALLED: OnceCell<()> = OnceCell::new();
     INSTALLED.get_or_init(|| {
         // An error means that the program has a subscriber of its own, which then gets the lines.
-        let _ = set_global_default(Delivery { level: wanted() });
+        let _ = set_global_default(registry().with(wanted()).with(Delivery));
     });
 }
 
@@ -80,29 +79,15 @@ fn spdk_level(level: &Level) -> (c_int, &'static str) {
     }
 }
 
-struct Delivery {
-    level: LevelFilter,
-}
+struct Delivery;
 
-impl Subscriber for Delivery {
-    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
-    }
-
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= self.level
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
-    }
-
-    fn event(&self, event: &Event<'_>) {
+impl<S: Subscriber> Layer<S> for Delivery {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let mut text = Text::default();
-        event.record(&mut text);
+        let mut text = String::new();
+        let _ = DefaultFields::new().format_fields(Writer::new(&mut text), event);
         // Whoever writes a line makes what came from outside printable; this is for what was forgotten.
-        let text = printable(&text.0).to_string();
+        let text = printable(&text).to_string();
         let file = metadata.file().unwrap_or("unknown").rsplit('/').next().unwrap_or("unknown");
         let line = metadata.line().and_then(|line| c_int::try_from(line).ok()).unwrap_or(0);
         // There is no function's name to be had; the module's is near enough.
@@ -114,15 +99,6 @@ impl Subscriber for Delivery {
             let _ = writeln!(std::io::stderr(), "[{}] {file}:{line}:{module}: *{name}*: {}", now(), text);
         }
     }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
 }
 
 fn to_spdk(level: c_int, file: &str, line: c_int, module: &str, text: &str) {
@@ -153,21 +129,6 @@ fn now() -> String {
         local.tm_sec,
         time.tv_nsec / 1000
     )
-}
-
-/// An event's message, and its fields behind it.
-#[derive(Default)]
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            let fields = std::mem::take(&mut self.0);
-            let _ = write!(self.0, "{value:?}{fields}");
-        } else {
-            let _ = write!(self.0, " {}={value:?}", field.name());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -377,7 +377,12 @@ mod tests {
         Arc,
         atomic::{AtomicU32, Ordering},
     };
-    use tracing::{Event, Level, Metadata, Subscriber, span, subscriber::with_default};
+    use tracing::{Event, Level, Subscriber, subscriber::with_default};
+    use tracing_subscriber::{
+        Layer,
+        layer::{Context, SubscriberExt},
+        registry,
+    };
 
     unsafe extern "C" fn abort(_sequence: *mut c_void) {}
     unsafe extern "C" fn finish(
@@ -411,28 +416,18 @@ mod tests {
     /// Counts error events.
     struct Errors(Arc<AtomicU32>);
 
-    impl Subscriber for Errors {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-        fn event(&self, event: &Event<'_>) {
+    impl<S: Subscriber> Layer<S> for Errors {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
             if *event.metadata().level() == Level::ERROR {
                 self.0.fetch_add(1, Ordering::Relaxed);
             }
         }
-        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-            span::Id::from_u64(1)
-        }
-        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-        fn enter(&self, _: &span::Id) {}
-        fn exit(&self, _: &span::Id) {}
     }
 
     #[test]
     fn a_wrong_handle_costs_one_line_and_an_error() {
         let lines = Arc::new(AtomicU32::new(0));
-        with_default(Errors(lines.clone()), || {
+        with_default(registry().with(Errors(lines.clone())), || {
             let costs = |call: &dyn Fn() -> c_int, rc: c_int| {
                 let before = lines.load(Ordering::Relaxed);
                 assert_eq!(call(), rc);

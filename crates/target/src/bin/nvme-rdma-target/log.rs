@@ -1,11 +1,14 @@
-//! Log lines on stderr: the smallest subscriber that shows the library's events.
+//! Log lines on stderr.
 
-use std::fmt::{Debug, Write as _};
-use std::io::Write as _;
-
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use std::{fmt, io};
+use tracing::{Event, Level};
+use tracing_subscriber::{
+    Registry,
+    fmt::{
+        FmtContext, FormatFields,
+        format::{DefaultFields, Writer},
+    },
+};
 
 /// Shows warnings, with `verbose` 1 also information, with 2 everything.
 pub(crate) fn install(verbose: u8) {
@@ -14,42 +17,22 @@ pub(crate) fn install(verbose: u8) {
         1 => Level::INFO,
         _ => Level::TRACE,
     };
-    let _ = tracing::subscriber::set_global_default(Stderr(level));
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        // They would be said on stderr, which is what failed.
+        .log_internal_errors(false)
+        .event_format::<fn(&FmtContext<'_, _, _>, Writer<'_>, &Event<'_>) -> fmt::Result>(line)
+        .finish();
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-struct Stderr(Level);
-
-impl Subscriber for Stderr {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.0
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(format!("nvme-rdma-target {}:", event.metadata().level()));
-        event.record(&mut line);
-        let _ = writeln!(std::io::stderr(), "{}", line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let _ = match field.name() {
-            "message" => write!(self.0, " {value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
-        };
-    }
+fn line(
+    context: &FmtContext<'_, Registry, DefaultFields>,
+    mut to: Writer<'_>,
+    event: &Event<'_>,
+) -> fmt::Result {
+    write!(to, "nvme-rdma-target {}: ", event.metadata().level())?;
+    context.format_fields(to.by_ref(), event)?;
+    writeln!(to)
 }
