@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "check.h"
@@ -16,6 +17,7 @@
 
 #define MOST 512
 #define SIZE (8u << 20)
+#define REGISTERED (2u << 20) /* the unit of registrations */
 
 static struct session g_session;
 static struct spdk_nvme_qpair *g_qpair;
@@ -352,26 +354,65 @@ static void refused(void)
 	CHECK(qpair_works(&g_session, NULL, g_qpair, 0));
 }
 
-/* What the program's functions may do while they are asked for pieces. */
+/* What the program's functions may do while they are asked for a piece. */
 static struct {
+	unsigned at; /* the piece */
 	struct spdk_nvme_qpair *frees;
+	struct spdk_nvme_qpair *opened; /* in its place */
 	struct pieces *submits;
+	void *unregisters;
 } g_meanwhile;
 
 static int next_sge_that_acts(void *arg, void **address, uint32_t *length)
 {
-	struct spdk_nvme_qpair *frees = g_meanwhile.frees;
-	struct pieces *submits = g_meanwhile.submits;
+	struct pieces *pieces = arg;
 
-	g_meanwhile.frees = NULL;
-	g_meanwhile.submits = NULL;
-	if (frees != NULL) {
-		CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(frees), 0);
-	}
-	if (submits != NULL) {
-		CHECK_INT(submit(V, false, submits, 64, 8), 0);
+	if (pieces->at == g_meanwhile.at) {
+		struct spdk_nvme_qpair *frees = g_meanwhile.frees;
+		struct pieces *submits = g_meanwhile.submits;
+		void *unregisters = g_meanwhile.unregisters;
+
+		g_meanwhile.frees = NULL;
+		g_meanwhile.submits = NULL;
+		g_meanwhile.unregisters = NULL;
+		if (frees != NULL) {
+			CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(frees), 0);
+			g_meanwhile.opened = qpair_open(&g_session, NULL, false);
+		}
+		if (submits != NULL) {
+			CHECK_INT(submit(V, false, submits, 64, 8), 0);
+		}
+		if (unregisters != NULL) {
+			CHECK_INT(spdk_mem_unregister(unregisters, REGISTERED), 0);
+		}
 	}
 	return next_sge(arg, address, length);
+}
+
+/* Within a callback of the queue pair its end waits for the poll: the handle is there, and takes nothing more. */
+static struct pieces g_late;
+
+static void frees_meanwhile(struct single *single)
+{
+	cut(&g_late, g_in, 8 * g_session.sector_size, 4 * g_session.sector_size, 1, false);
+	g_meanwhile.at = 1;
+	g_meanwhile.frees = single->argument;
+	CHECK(spdk_nvme_ns_cmd_readv(g_session.ns, single->argument, 56, 8, single_done, &g_late, 0, reset_sgl, next_sge_that_acts) < 0);
+	CHECK(g_meanwhile.frees == NULL);
+}
+
+static void freed_within_a_callback(void)
+{
+	struct single first = {.then = frees_meanwhile, .argument = qpair_open(&g_session, NULL, false)};
+	double deadline = deadline_in(STEP_SECONDS);
+
+	CHECK_INT(single_read(&g_session, first.argument, &first, g_in, 0, 8), 0);
+	while (first.calls == 0 && !deadline_passed(deadline)) {
+		spdk_nvme_qpair_process_completions(first.argument, 0);
+	}
+	CHECK_INT(first.calls, 1);
+	CHECK_INT(g_late.single.calls, 0);
+	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(g_meanwhile.opened), 0);
 }
 
 static void acts_meanwhile(void)
@@ -380,7 +421,8 @@ static void acts_meanwhile(void)
 	uint32_t sector = g_session.sector_size, bytes = 8 * sector;
 	static struct pieces outer, inner;
 	struct single write = {0};
-	unsigned way;
+	uint8_t *registered, *place;
+	unsigned count, way;
 
 	if (spdk_nvme_ctrlr_get_max_sges(g_session.ctrlr) < 2) {
 		return;
@@ -402,20 +444,48 @@ static void acts_meanwhile(void)
 		CHECK(succeeded(&inner));
 		CHECK(memcmp(g_in, g_out, 2 * bytes) == 0);
 	}
-	for (way = 0; way < 2; way++) {
-		struct spdk_nvme_qpair *qpair = qpair_open(&g_session, NULL, false);
-		int rc;
+	/* By the number of pieces the short way goes on differently; while any of them is asked for, the queue pair may go. */
+	for (count = 1; count <= 4; count *= 2) {
+		for (g_meanwhile.at = 0; g_meanwhile.at < count; g_meanwhile.at++) {
+			for (way = 0; way < 2; way++) {
+				struct spdk_nvme_qpair *qpair = qpair_open(&g_session, NULL, false);
+				int rc;
 
-		CHECK(qpair_works(&g_session, NULL, qpair, 0)); /* which knows the namespace from here on */
-		cut(&outer, g_in, bytes, 4 * sector, sector, false);
-		g_meanwhile.frees = qpair;
-		rc = way == 0 ? spdk_nvme_ns_cmd_readv(ns, qpair, 56, 8, single_done, &outer, 0, reset_sgl, next_sge_that_acts)
-			      : spdk_nvme_ns_cmd_writev_ext(ns, qpair, 56, 8, single_done, &outer, reset_sgl, next_sge_that_acts,
-							    NULL);
-		CHECK(rc < 0);
-		CHECK_INT(outer.single.calls, 0);
-		CHECK(g_meanwhile.frees == NULL);
+				CHECK(qpair_works(&g_session, NULL, qpair, 0)); /* which knows the namespace from here on */
+				cut(&outer, g_in, bytes, bytes / count, sector, false);
+				g_meanwhile.frees = qpair;
+				rc = way == 0 ? spdk_nvme_ns_cmd_readv(ns, qpair, 56, 8, single_done, &outer, 0, reset_sgl,
+								       next_sge_that_acts)
+					      : spdk_nvme_ns_cmd_writev_ext(ns, qpair, 56, 8, single_done, &outer, reset_sgl,
+									    next_sge_that_acts, NULL);
+				CHECK(rc < 0);
+				CHECK_INT(outer.single.calls, 0);
+				CHECK(g_meanwhile.frees == NULL);
+				CHECK_INT(spdk_nvme_qpair_get_num_outstanding_reqs(g_meanwhile.opened), 0);
+				CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(g_meanwhile.opened), 0);
+			}
+		}
 	}
+	/* Or the registration of the memory that the pieces are in, whose keys the queue pair knows: others are found. */
+	registered = mmap(NULL, 2 * REGISTERED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(registered != MAP_FAILED);
+	place = registered + REGISTERED - (uintptr_t)registered % REGISTERED;
+	for (count = 1; count <= 4; count *= 2) {
+		CHECK_INT(spdk_mem_register(place, REGISTERED), 0);
+		for (way = 0; way < 2; way++) {
+			memset(place, 0, bytes);
+			cut(&outer, place, bytes, bytes / count, sector, false);
+			/* The first time nothing happens. */
+			g_meanwhile.at = count - 1;
+			g_meanwhile.unregisters = way == 0 ? NULL : place;
+			CHECK_INT(spdk_nvme_ns_cmd_readv(ns, g_qpair, 56, 8, single_done, &outer, 0, reset_sgl, next_sge_that_acts),
+				  0);
+			CHECK(succeeded(&outer));
+			CHECK(g_meanwhile.unregisters == NULL);
+			CHECK(memcmp(place, g_out, bytes) == 0);
+		}
+	}
+	munmap(registered, 2 * REGISTERED);
 	CHECK(qpair_works(&g_session, NULL, g_qpair, 0));
 }
 
@@ -435,6 +505,7 @@ int main(int argc, char **argv)
 	raw();
 	refused();
 	acts_meanwhile();
+	freed_within_a_callback();
 	CHECK_INT(spdk_nvme_ctrlr_free_io_qpair(g_qpair), 0);
 	spdk_free(g_out);
 	spdk_free(g_in);

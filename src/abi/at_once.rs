@@ -18,8 +18,8 @@ use super::{
     },
 };
 use crate::{
-    host::{Error, Gathered, Request, gather},
-    transport::Context,
+    host::{Error, IoQpair, Otherwise, Request, Scatter, Shape, Transfer, next_of},
+    transport::{Context, PIECES, Piece},
 };
 use arrayvec::ArrayVec;
 use libc::{c_int, c_void};
@@ -65,21 +65,83 @@ pub(super) unsafe fn pieces_sent_at_once(
         return None;
     }
     // SAFETY: the handle is live, and by the entry's contract no other thread frees it.
-    let length = unsafe { live::<Qpair>(qpair) }.host().length_named(name, request.blocks)?;
-    let mut pieces = ArrayVec::new();
-    match gather(&mut Sgl::new(reset, next, context.argument.cast()), length, &mut pieces) {
-        Gathered::All => {}
-        Gathered::Unusual => return None,
-        Gathered::Failed => return Some(submission(Err(Error::Scatter))),
+    let shape = unsafe { live::<Qpair>(qpair) }.host().shape_with_room(name, &request)?;
+    let transfer = request.transfer;
+    let mut sgl = Sgl::new(reset, next, context.argument.cast());
+    sgl.reset(0);
+    // Most data in pieces are in two: a header and what follows it, or what lies across the end of a buffer.
+    let first = match next_of(&mut sgl, shape.length) {
+        Ok(first) => first,
+        Err(otherwise) => return refusal(otherwise),
+    };
+    if first.length == shape.length {
+        // SAFETY: it was a handle before; the rest is this function's contract.
+        return unsafe { again(qpair, &shape) }?.send_piece(shape, transfer, first, context).then_some(0);
     }
-    // The program's functions may have ended the queue pair, and anything else: all is looked at again.
-    // SAFETY: it was a handle before, so it is the address of a cell.
-    if !unsafe { is_still_live::<Qpair>(qpair) } {
-        return None;
+    // A piece has no more bytes than are left.
+    let left = shape.length.wrapping_sub(first.length);
+    let second = match next_of(&mut sgl, left) {
+        Ok(second) => second,
+        Err(otherwise) => return refusal(otherwise),
+    };
+    let begin = [first, second];
+    if second.length == left {
+        // SAFETY: as above.
+        return unsafe { again(qpair, &shape) }?.send_both(shape, transfer, begin, context).then_some(0);
     }
     // SAFETY: as above.
-    let object = unsafe { live::<Qpair>(qpair) };
-    object.host().scattered_named(name, &request, (&pieces, length), context).then_some(0)
+    unsafe { several_sent_at_once(qpair, (shape, transfer), sgl, begin, context) }
+}
+
+/// The rest of [`pieces_sent_at_once`], with more than the two pieces that were given so far.
+///
+/// # Safety
+///
+/// As there, and `qpair` was a live handle.
+#[inline(never)]
+unsafe fn several_sent_at_once(
+    qpair: *mut spdk_nvme_qpair,
+    (shape, transfer): (Shape, Transfer),
+    mut sgl: Sgl,
+    begin: [Piece; 2],
+    context: Context,
+) -> Option<c_int> {
+    let mut pieces = ArrayVec::<Piece, PIECES>::new();
+    pieces.extend(begin);
+    let mut left = begin.iter().fold(shape.length, |left, piece| left.wrapping_sub(piece.length));
+    while left > 0 {
+        match next_of(&mut sgl, left) {
+            Ok(piece) => {
+                left = left.wrapping_sub(piece.length);
+                pieces.try_push(piece).ok()?;
+            }
+            Err(otherwise) => return refusal(otherwise),
+        }
+    }
+    // SAFETY: as for this function.
+    unsafe { again(qpair, &shape) }?.send_several(shape, transfer, &pieces, context).then_some(0)
+}
+
+/// The queue pair once the program's functions have run: they may have ended it, and anything else. None if so: all
+/// is looked at again then.
+///
+/// # Safety
+///
+/// As for [`live`], and the handle was live when the shape was made.
+#[inline(always)]
+unsafe fn again<'a>(qpair: *const spdk_nvme_qpair, shape: &Shape) -> Option<&'a IoQpair> {
+    // SAFETY: it was a handle before, so it is the address of a cell; and live() is for a handle that is live.
+    let object = unsafe { is_still_live::<Qpair>(qpair).then(|| live::<Qpair>(qpair)) }?;
+    shape.is_still_good().then(|| &**object.host())
+}
+
+#[cold]
+#[inline(never)]
+fn refusal(otherwise: Otherwise) -> Option<c_int> {
+    match otherwise {
+        Otherwise::Unusual => None,
+        Otherwise::Failed => Some(submission(Err(Error::Scatter))),
+    }
 }
 
 /// A request with these options, if they are there, whole, and ask for nothing that there is not; see `ns_transfers::with_options`.

@@ -498,8 +498,9 @@ pub(super) unsafe fn remove<T: Object>(handle: *mut T::Handle) -> Option<T::Shar
     }
     let index = handle.addr().wrapping_sub(BASE.load(Ordering::Relaxed)) / CELL_SIZE;
     cell.tag.store(T::KIND as u32 | FREED, Ordering::Release);
-    if T::KIND as u32 == Kind::Namespace as u32 {
-        // Qpairs remember the handle of the namespace that they saw last.
+    if matches!(T::KIND, Kind::Namespace | Kind::QueuePair) {
+        // Qpairs remember the handle of the namespace that they saw last; and an I/O that has asked the program for its pieces sees by
+        // the epoch that the queue pair's handle still stands for the same one.
         crate::epoch::advance();
     }
     let object = cell.object.swap(ptr::null_mut(), Ordering::Relaxed).cast::<T>();

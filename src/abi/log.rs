@@ -12,7 +12,7 @@ use tracing_subscriber::{
     Layer,
     fmt::{
         FormatFields,
-        format::{DefaultFields, Writer},
+        format::{Writer, debug_fn},
     },
     layer::{Context, SubscriberExt},
     registry,
@@ -85,7 +85,12 @@ impl<S: Subscriber> Layer<S> for Delivery {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         let mut text = String::new();
-        let _ = DefaultFields::new().format_fields(Writer::new(&mut text), event);
+        // The message, which comes first, and the fields behind it.
+        let _ = debug_fn(|to, field, value| match field.name() {
+            "message" => write!(to, "{value:?}"),
+            name => write!(to, " {name}={value:?}"),
+        })
+        .format_fields(Writer::new(&mut text), event);
         // Whoever writes a line makes what came from outside printable; this is for what was forgotten.
         let text = printable(&text).to_string();
         let file = metadata.file().unwrap_or("unknown").rsplit('/').next().unwrap_or("unknown");

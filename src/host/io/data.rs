@@ -28,35 +28,23 @@ pub(crate) trait Scatter {
     fn next(&mut self) -> Option<(u64, u64)>;
 }
 
-/// What became of asking a program for its pieces.
+/// Why a program's pieces do not go the short way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gathered {
-    All,
+pub(crate) enum Otherwise {
     /// There is something unusual about them: they are to be asked for again.
     Unusual,
     /// The program says that it failed.
     Failed,
 }
 
-/// Fills `pieces` with those of `length` bytes, as a program gives them.
+/// The next piece that a program gives, no more of it than `left` bytes, of which there are some, and at least one.
 #[inline(always)]
-pub(crate) fn gather(
-    scatter: &mut impl Scatter,
-    length: u32,
-    pieces: &mut ArrayVec<Piece, PIECES>,
-) -> Gathered {
-    let mut left = length;
-    scatter.reset(0);
-    loop {
-        let Some((address, bytes)) = scatter.next() else { return Gathered::Failed };
-        let length = u64::from(left).min(bytes) as u32;
-        if length == 0 || pieces.try_push(Piece { address, length }).is_err() {
-            return Gathered::Unusual;
-        }
-        left -= length;
-        if left == 0 {
-            return Gathered::All;
-        }
+pub(crate) fn next_of(scatter: &mut impl Scatter, left: u32) -> Result<Piece, Otherwise> {
+    match scatter.next() {
+        Some((address, bytes)) if bytes >= u64::from(left) => Ok(Piece { address, length: left }),
+        Some((_, 0)) => Err(Otherwise::Unusual),
+        Some((address, bytes)) => Ok(Piece { address, length: bytes as u32 }),
+        None => Err(Otherwise::Failed),
     }
 }
 

@@ -19,7 +19,8 @@ use crate::transport::{
 };
 pub(crate) use append::Append;
 use data::Source;
-pub(crate) use data::{Data, Gathered, Scatter, gather};
+pub(crate) use data::{Data, Otherwise, Scatter, next_of};
+pub(crate) use seen::Shape;
 use seen::{InPieces, Seen};
 use spec::{Command, NvmOpcode};
 use std::{

@@ -74,47 +74,81 @@ impl IoQpair {
         buffer: *mut c_void,
         context: Context,
     ) -> bool {
-        let Some(Shape { head, tail, length }) = self.shape(name, request) else { return false };
-        let piece = Piece { address: buffer.addr() as u64, length };
-        match request.transfer {
+        let Some(shape) = self.shape(name, request) else { return false };
+        let piece = Piece { address: buffer.addr() as u64, length: shape.length };
+        self.send_piece(shape, request.transfer, piece, context)
+    }
+
+    /// What a transfer of the namespace that the caller calls `name` comes to, if nothing about it is unusual and there is room for it: then
+    /// its pieces may be asked for.
+    #[inline(always)]
+    pub(crate) fn shape_with_room(&self, name: *const (), request: &Request) -> Option<Shape> {
+        self.shape(name, request).filter(|_| self.wire.has_open_slot())
+    }
+
+    /// Sends a transfer of that shape, which still is good, of data in this piece, which has all of its bytes; otherwise false, and nothing
+    /// was changed.
+    #[inline(always)]
+    pub(crate) fn send_piece(
+        &self,
+        Shape { head, tail, .. }: Shape,
+        transfer: Transfer,
+        piece: Piece,
+        context: Context,
+    ) -> bool {
+        match transfer {
             Transfer::Read => self.wire.submit(head, tail, ToHost(piece), context),
             Transfer::Write | Transfer::Compare => self.wire.submit(head, tail, ToController(piece), context),
         }
     }
 
-    /// The bytes of so many blocks, if a transfer of them may go the short way and there is room for it: then its pieces may be asked
-    /// for, for [`IoQpair::scattered_named`].
+    /// As [`IoQpair::send_piece`], in two pieces.
     #[inline(always)]
-    pub(crate) fn length_named(&self, name: *const (), blocks: u32) -> Option<u32> {
-        let seen = &self.seen;
-        let is_short = self.has_seen(name) && blocks.wrapping_sub(1) < seen.most.get();
-        (is_short && self.wire.has_open_slot()).then(|| blocks.wrapping_mul(seen.block.get()))
-    }
-
-    /// As [`IoQpair::contiguous_named`], of data in these pieces, which have `length` bytes together.
-    #[inline(always)]
-    pub(crate) fn scattered_named(
+    pub(crate) fn send_both(
         &self,
-        name: *const (),
-        request: &Request,
-        (pieces, length): (&[Piece], u32),
+        Shape { head, tail, .. }: Shape,
+        transfer: Transfer,
+        [first, second]: [Piece; 2],
         context: Context,
     ) -> bool {
-        let Some(Shape { head, tail, length: bytes }) = self.shape(name, request) else { return false };
-        if bytes != length {
-            return false;
-        }
-        let wire = &self.wire;
-        // Each of the ways by itself: one out of several would have to be put together again from memory.
-        match (request.transfer, pieces) {
-            (Transfer::Read, [piece]) => wire.submit(head, tail, ToHost(*piece), context),
-            (_, [piece]) => wire.submit(head, tail, ToController(*piece), context),
-            (Transfer::Read, several) if wire.submit(head, tail, SeveralToHost(several), context) => true,
-            (Transfer::Write, several) if wire.submit(head, tail, SeveralToController(several), context) => {
-                true
+        // Arrays of their own: the first then needs no memory.
+        let was_sent = match transfer {
+            Transfer::Read => self.wire.submit(head, tail, SeveralToHost(&[first, second]), context),
+            Transfer::Write | Transfer::Compare => {
+                self.wire.submit(head, tail, SeveralToController(&[first, second]), context)
             }
-            (transfer, several) => wire.submit(head, tail, InPieces(transfer, several), context),
-        }
+        };
+        was_sent || self.in_two_regions(head, tail, transfer, &[first, second], context)
+    }
+
+    /// As [`IoQpair::send_piece`], in these pieces.
+    #[inline(always)]
+    pub(crate) fn send_several(
+        &self,
+        Shape { head, tail, .. }: Shape,
+        transfer: Transfer,
+        pieces: &[Piece],
+        context: Context,
+    ) -> bool {
+        let was_sent = match transfer {
+            Transfer::Read => self.wire.submit(head, tail, SeveralToHost(pieces), context),
+            Transfer::Write | Transfer::Compare => {
+                self.wire.submit(head, tail, SeveralToController(pieces), context)
+            }
+        };
+        was_sent || self.in_two_regions(head, tail, transfer, pieces, context)
+    }
+
+    #[inline(never)]
+    fn in_two_regions(
+        &self,
+        head: u64,
+        tail: [u64; 3],
+        transfer: Transfer,
+        pieces: &[Piece],
+        context: Context,
+    ) -> bool {
+        self.wire.submit(head, tail, InPieces(transfer, pieces), context)
     }
 
     /// What the commands on the namespace of that name begin with, if they may go the short way however they are made.
@@ -135,13 +169,14 @@ impl IoQpair {
         self.seen.name.get() == name && self.seen.epoch.get() == epoch::current()
     }
 
-    /// The command of a transfer of the namespace of that name. None if something is unusual.
+    /// What a transfer of the namespace of that name comes to. None if something is unusual.
     #[inline(always)]
     fn shape(&self, name: *const (), request: &Request) -> Option<Shape> {
         let seen = &self.seen;
         let Request { lba, blocks, flags, .. } = *request;
+        let epoch = epoch::current();
         if seen.name.get() != name
-            || seen.epoch.get() != epoch::current()
+            || seen.epoch.get() != epoch
             || blocks.wrapping_sub(1) >= seen.most.get()
             || flags & !IO_FLAGS != 0
         {
@@ -149,6 +184,7 @@ impl IoQpair {
         }
         let NvmOpcode(opcode) = request.transfer.opcode();
         Some(Shape {
+            epoch,
             head: seen.head.get() + u64::from(opcode),
             tail: request.tail(lba, blocks),
             // No more than `most` blocks, so less than 4 GiB.
@@ -176,9 +212,21 @@ impl Reach for InPieces<'_> {
     }
 }
 
-/// A command but for its id and its data, as [`Wire::submit`](crate::transport::Wire) takes it, and the bytes of its data.
-struct Shape {
+/// What a transfer comes to: a command but for its id and its data, as [`Wire::submit`](crate::transport::Wire) takes it, and
+/// the bytes of its data.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    epoch: u64,
     head: u64,
     tail: [u64; 3],
-    length: u32,
+    pub(crate) length: u32,
+}
+
+impl Shape {
+    /// Whether all that it was made from still holds: its namespace, what the controller takes, and the keys that the wire remembers; and
+    /// that the handle of the queue pair was not freed meanwhile.
+    #[inline(always)]
+    pub(crate) fn is_still_good(&self) -> bool {
+        self.epoch == epoch::current()
+    }
 }
