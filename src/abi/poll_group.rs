@@ -95,6 +95,9 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_add(
     group: *mut spdk_nvme_poll_group,
     qpair: *mut spdk_nvme_qpair,
 ) -> c_int {
+    if handles::is_mixed("spdk_nvme_poll_group_add", group.addr(), qpair.addr()) {
+        return -EINVAL;
+    }
     entry!(spdk_nvme_poll_group_add(group, qpair), PollGroup as share, group, -EINVAL, |object| {
         // SAFETY: the caller vouches for the handle.
         match unsafe { find::<Qpair>(qpair) } {
@@ -124,6 +127,9 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_remove(
     group: *mut spdk_nvme_poll_group,
     qpair: *mut spdk_nvme_qpair,
 ) -> c_int {
+    if handles::is_mixed("spdk_nvme_poll_group_remove", group.addr(), qpair.addr()) {
+        return -EINVAL;
+    }
     entry!(spdk_nvme_poll_group_remove(group, qpair), PollGroup as share, group, -EINVAL, |object| {
         // SAFETY: the caller vouches for the handle.
         match unsafe { find::<Qpair>(qpair) } {

@@ -13,7 +13,7 @@ use libc::c_void;
 pub(super) type Pointer = *mut c_void;
 
 /// A stub: `stub!(symbol(argument: type, ...) -> type, whose, refused)`. `whose` says by what a call is told to be ours:
-/// `handles(arguments)`, of which one is enough; or `nothing()`.
+/// `handles(arguments)`, of which one is enough; or `nothing(arguments)`, the pointers among them.
 macro_rules! stub {
     ($symbol:ident($($argument:ident: $type:ty),*) -> $result:ty, $whose:ident($($told_by:ident),*), $refused:expr) => {
         #[doc = concat!("`", stringify!($symbol), "`: not there yet.")]
@@ -45,9 +45,14 @@ pub(super) fn handles<const N: usize>(handles: [Pointer; N]) -> Whose {
         .unwrap_or(Whose::Nobodys)
 }
 
-/// Whose call it is if nothing of ours can be among its arguments.
-pub(super) fn nothing(_: [Pointer; 0]) -> Whose {
-    Whose::Foreign
+/// Whose call it is if nothing of ours can be meant by its arguments: another library's, unless one of these pointers is of our range all
+/// the same.
+pub(super) fn nothing<const N: usize>(pointers: [Pointer; N]) -> Whose {
+    let of_ours = |pointer: &Pointer| match handles::whose(pointer.addr()) {
+        Whose::Ours | Whose::Invalid(_) => Some(Whose::Invalid(pointer.addr())),
+        Whose::Foreign | Whose::Nobodys => None,
+    };
+    pointers.iter().find_map(of_ours).unwrap_or(Whose::Foreign)
 }
 
 /// Says why a call gets no more than its error value.
@@ -83,5 +88,16 @@ mod tests {
         assert_eq!(whose([foreign, ours.cast()]), Whose::Ours);
         let inside = ptr::without_provenance_mut(ours.addr() + 1);
         assert_eq!(whose([inside, foreign]), Whose::Invalid(inside.addr()));
+    }
+
+    #[test]
+    fn what_can_be_nothing_of_ours_is_another_librarys_but_for_our_handles() {
+        let foreign = ptr::without_provenance_mut(0x1000);
+        let ours: Pointer = handles::somebodys().cast();
+        assert_eq!(nothing([]), Whose::Foreign);
+        assert_eq!(nothing([ptr::null_mut(), foreign]), Whose::Foreign);
+        assert_eq!(nothing([foreign, ours]), Whose::Invalid(ours.addr()));
+        let inside = ptr::without_provenance_mut(ours.addr() + 1);
+        assert_eq!(nothing([inside]), Whose::Invalid(inside.addr()));
     }
 }

@@ -23,25 +23,25 @@ stub!(
     spdk_nvme_dhchap_calculate(a1: Pointer, a2: u32, a3: Pointer, a4: u32, a5: u16, a6: u8,
         a7: Pointer, a8: Pointer, a9: Pointer, a10: u64, a11: Pointer,
         a12: Pointer) -> c_int,
-    nothing(),
+    nothing(a1, a3, a7, a8, a9, a11, a12),
     -libc::ENOTSUP
 );
 
 stub!(
     spdk_nvme_dhchap_dhkey_derive_secret(a1: Pointer, a2: Pointer, a3: u64, a4: Pointer, a5: Pointer) -> c_int,
-    nothing(),
+    nothing(a1, a2, a4, a5),
     -libc::ENOTSUP
 );
 
 stub!(
     spdk_nvme_dhchap_dhkey_free(a1: Pointer) -> (),
-    nothing(),
+    nothing(a1),
     ()
 );
 
 stub!(
     spdk_nvme_dhchap_dhkey_get_pubkey(a1: Pointer, a2: Pointer, a3: Pointer) -> c_int,
-    nothing(),
+    nothing(a1, a2, a3),
     -libc::ENOTSUP
 );
 

@@ -1,5 +1,5 @@
 //! Calls of every entry point with live handles and one argument that is NULL, or a size that is none, one, or more than there can be:
-//! `arguments.h` for `bad_arguments.c`, and what each call must come to.
+//! `calls.h` for `calls.c`, and what each call must come to. `live_calls.rs` makes other calls of the same.
 //!
 //! Which arguments there are, and what they are called, the headers of `include` say, which other tests compare with SPDK's
 //! prototypes. What is given for them follows from type and name; where that is not enough, [`GOOD`] has it by entry. What a bad
@@ -92,6 +92,8 @@ const VALUES: &[(&str, &str)] = &[
     ("struct spdk_nvme_qpair *qpair", "g.qpair"),
     ("const struct spdk_nvme_qpair *qpair", "g.qpair"),
     ("struct spdk_nvme_poll_group *group", "g.group"),
+    ("struct spdk_nvme_detach_ctx *detach_ctx", "g.detach"),
+    ("struct spdk_nvme_probe_ctx *probe_ctx", "g.probe"),
     ("const struct spdk_nvme_transport_id *trid", "&g.trid"),
     ("struct spdk_nvme_transport_id *trid", "&g.other_trid"),
     ("const struct spdk_nvme_transport_id *trid1", "&g.trid"),
@@ -222,27 +224,27 @@ const AFTER: &[(&str, &str)] = &[
 mod rules;
 
 /// A function of a header.
-struct Declaration {
+pub struct Declaration {
     result: String,
     /// As they are written, with their names.
-    parameters: Vec<String>,
+    pub parameters: Vec<String>,
 }
 
 impl Declaration {
-    fn name(parameter: &str) -> &str {
+    pub fn name(parameter: &str) -> &str {
         let name = parameter.split_once("(*").map_or(parameter, |(_, rest)| rest);
         let name = name.split_once(')').map_or(name, |(name, _)| name);
         name.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap()
     }
 
-    fn is_pointer(parameter: &str) -> bool {
+    pub fn is_pointer(parameter: &str) -> bool {
         let type_ = parameter.split_whitespace().next().unwrap();
         parameter.contains('*') || type_.ends_with("_cb")
     }
 }
 
 /// What the headers declare, by name.
-fn declarations() -> BTreeMap<String, Declaration> {
+pub fn declarations() -> BTreeMap<String, Declaration> {
     let mut found = BTreeMap::new();
     for header in table().into_values().map(|entry| entry.header).collect::<std::collections::BTreeSet<_>>() {
         let Ok(text) = fs::read_to_string(root().join("include").join(header)) else { continue };
@@ -285,7 +287,7 @@ fn without_comments(text: &str) -> String {
 }
 
 /// What is given for an argument where it is good.
-fn good(symbol: &str, parameter: &str) -> String {
+pub fn good(symbol: &str, parameter: &str) -> String {
     let (name, short) = (Declaration::name(parameter), short(symbol));
     let own = GOOD
         .iter()
@@ -299,7 +301,7 @@ fn good(symbol: &str, parameter: &str) -> String {
     value.to_owned()
 }
 
-fn short(symbol: &str) -> &str {
+pub fn short(symbol: &str) -> &str {
     symbol.trim_start_matches("spdk_nvme_")
 }
 
@@ -312,7 +314,7 @@ fn trials(parameter: &str) -> &'static [&'static str] {
     SIZES.iter().find(|(size, _)| *size == name).map_or(&[], |(_, values)| *values)
 }
 
-/// `arguments.h`, and how many calls it has.
+/// `calls.h`, and how many calls it has.
 pub fn header() -> (String, usize) {
     let declarations = declarations();
     let (mut text, mut rows, mut count) = (String::new(), String::new(), 0);
@@ -343,7 +345,7 @@ pub fn header() -> (String, usize) {
     (format!("{text}static void (*const g_calls[])(void) = {{\n{rows}}};\n"), count)
 }
 
-/// A function that makes one call.
+/// A function that makes one call, where the argument has the value, and all others are good.
 fn call(
     symbol: &str,
     entry: &Entry,
@@ -352,15 +354,26 @@ fn call(
     value: &str,
     number: usize,
 ) -> String {
-    let given: Vec<_> = declaration
-        .parameters
-        .iter()
-        .map(|parameter| {
-            let is_tried = Declaration::name(parameter) == argument;
-            if is_tried { value.to_owned() } else { good(symbol, parameter) }
-        })
-        .collect();
-    let tells = declaration.parameters.iter().zip(&given).any(|(parameter, given)| {
+    let given = |parameter: &String| {
+        let is_tried = Declaration::name(parameter) == argument;
+        if is_tried { value.to_owned() } else { good(symbol, parameter) }
+    };
+    let given: Vec<_> = declaration.parameters.iter().map(given).collect();
+    let mut body = made(symbol, entry, declaration, (argument, value), &given);
+    body.push_str(&followed(symbol, declaration, argument));
+    format!("static void\ncall_{number}(void)\n{{\n{body}\tafter(accepted);\n}}\n")
+}
+
+/// One call with the arguments `given`, as C that has `result`, if there is one, and `accepted` afterwards. It is announced as one where
+/// `argument` has `value`.
+pub fn made(
+    symbol: &str,
+    entry: &Entry,
+    declaration: &Declaration,
+    (argument, value): (&str, &str),
+    given: &[String],
+) -> String {
+    let tells = declaration.parameters.iter().zip(given).any(|(parameter, given)| {
         let type_ = parameter.split_whitespace().next().unwrap();
         matches!(type_, "spdk_nvme_cmd_cb" | "spdk_nvme_discovery_cb") && given != NULL
     });
@@ -369,7 +382,7 @@ fn call(
         None | Some("NULL" | "false") => "0",
         Some(value) => value,
     };
-    let mut body = format!("\tbegin(\"{symbol}\", \"{argument}\", \"{value}\", {tells});\n");
+    let mut body = format!("\tbegin(\"{symbol}\", \"{argument}\", {value:?}, {tells});\n");
     if declaration.result == "void" {
         write!(body, "\t{symbol}({given});\n\tend(0, 0, 0);\n\tconst bool accepted = true;\n").unwrap();
     } else {
@@ -381,6 +394,12 @@ fn call(
         )
         .unwrap();
     }
+    body
+}
+
+/// What has to be done with what such a call came to, as C.
+pub fn followed(symbol: &str, declaration: &Declaration, argument: &str) -> String {
+    let mut body = String::new();
     if let Some((_, after)) = AFTER.iter().find(|(entry, _)| *entry == short(symbol)) {
         writeln!(body, "\t{after}").unwrap();
     }
@@ -392,7 +411,7 @@ fn call(
         let began = if declaration.result.contains('*') { "result != NULL" } else { "accepted" };
         writeln!(body, "\tif ({began}) {{ detach_unheard(); }}").unwrap();
     }
-    format!("static void\ncall_{number}(void)\n{{\n{body}\tafter(accepted);\n}}\n")
+    body
 }
 
 /// What a call must come to, and the rule that says so.

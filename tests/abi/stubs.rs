@@ -5,7 +5,7 @@ use super::{
     releases::Releases,
     table::{Entry, Kind, table},
 };
-use std::{collections::BTreeMap, fmt::Write};
+use std::fmt::Write;
 
 const HEAD: &str = "//! The entry points that are not there yet, as `stub.rs` has them. Generated from `entry_points.toml` and what was
 //! measured of SPDK's prototypes: `NVME_RDMA_UPDATE_STUBS=1 cargo test --test entry_points` writes it anew.
@@ -47,7 +47,9 @@ fn stub(symbol: &str, entry: &Entry, prototype: &Prototype<'_>, abi: &Abi) -> St
     let handles = told_by(is_handle);
     let whose = match entry.kind {
         Kind::Stub if !handles.is_empty() => format!("handles({})", handles.join(", ")),
-        Kind::PassOn if handles.is_empty() => String::from("nothing()"),
+        Kind::PassOn if handles.is_empty() => {
+            format!("nothing({})", told_by(|type_| type_.contains('*')).join(", "))
+        }
         kind => panic!("{symbol} cannot be a {kind:?}: {} handles", handles.len()),
     };
     let parameters: Vec<_> = names
@@ -94,7 +96,8 @@ fn refused(symbol: &str, entry: &Entry, result: &str) -> String {
     }
 }
 
-fn is_handle(type_: &str) -> bool {
+/// Whether a type is that of a handle.
+pub fn is_handle(type_: &str) -> bool {
     let type_ = type_.strip_prefix("const ").unwrap_or(type_);
     HANDLES.iter().any(|handle| type_ == format!("struct spdk_nvme_{handle} *"))
 }
@@ -146,10 +149,4 @@ impl<'a> Prototype<'a> {
         let parameters = parameters.map(str::trim).filter(|type_| *type_ != "void").collect();
         Self { result: text[..open].trim(), parameters }
     }
-}
-
-/// The handles among a prototype's parameters: for calls of every entry point in turn.
-pub fn handles(prototype: &Prototype<'_>) -> BTreeMap<usize, String> {
-    let all = prototype.parameters.iter().enumerate();
-    all.filter(|(_, type_)| is_handle(type_)).map(|(place, type_)| (place, (*type_).to_owned())).collect()
 }

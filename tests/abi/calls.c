@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Calls every entry point that takes more than handles with live handles and one argument that is NULL, or a size that is none, one,
- * or more than there can be. arguments.h, which the test makes of the table of entry points and of the headers, has a function for each
- * call. Each call is announced in a line of its own on stderr, where the library's lines go as well, with what it returned and what the
- * table says of a refusal. After each call what it left is awaited, and then an I/O must be good, in a group and outside of one.
+ * Makes calls with live handles. calls.h, which a test makes of the table of entry points and of the headers, has a function for each: with
+ * one argument that is NULL or a size that cannot be (bad_input.rs), or with good ones, over a stand-in for SPDK's library (live_handles.rs).
+ * Each call is announced in a line of its own on stderr, where the library's lines go as well, with what it returned and what the table says
+ * of a refusal, and how often the stand-in was reached, and where. No handle of this library's may ever be among what reaches it. After
+ * each call what it left is awaited, and then an I/O must be good, in a group and outside of one.
  */
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "in_process.h"
 #include "spdk/nvme_kv.h"
@@ -31,16 +34,24 @@
 #define QUIET_LBA 100000
 /* A piece of scattered data. */
 #define PIECE (1 << 20)
+/* How long a call and what follows of it may take, in seconds; memcheck is slow. */
+#define DEADLINE 120
+/* What not every test has calls for. */
+#define UNUSED __attribute__((unused))
 
 /* What the calls are made with; they may change it. */
-static struct {
+static struct given {
 	struct spdk_nvme_ctrlr *ctrlr;
 	struct spdk_nvme_ns *ns;
 	struct spdk_nvme_qpair *qpair;
 	struct spdk_nvme_qpair *member;
 	struct spdk_nvme_poll_group *group;
+	struct spdk_nvme_detach_ctx *detach;
+	struct spdk_nvme_probe_ctx *probe;
 	struct spdk_nvme_transport_id trid;
 	struct spdk_nvme_transport_id other_trid;
+	/* Of a controller that is another library's. */
+	struct spdk_nvme_transport_id local_trid;
 	struct spdk_nvme_ctrlr_opts ctrlr_opts;
 	struct spdk_nvme_io_qpair_opts qpair_opts;
 	struct spdk_nvme_transport_opts transport_opts;
@@ -281,14 +292,156 @@ renew(void)
 	g.next = 0;
 }
 
+/* What reaches the stand-in for SPDK's library, where there is one ------------------------------------------------------ */
+
+typedef void (*reached_fn)(const char *symbol, const uint64_t *arguments, size_t count);
+extern void standin_tell(reached_fn reached) __attribute__((weak));
+
+/* How often it was reached by a call, and where first. */
+static unsigned int g_reached;
+static const char *g_reached_at = "-";
+/* All handles that the library has made lie between these. */
+static uintptr_t g_first_handle = UINTPTR_MAX;
+static uintptr_t g_last_handle;
+
+static void
+reached(const char *symbol, const uint64_t *arguments, size_t count)
+{
+	size_t i;
+
+	if (g_reached++ == 0) {
+		g_reached_at = symbol;
+	}
+	for (i = 0; i < count; i++) {
+		if (arguments[i] >= g_first_handle && arguments[i] <= g_last_handle) {
+			fprintf(stderr, "OURS argument %zu of %s was %#" PRIx64 "\n", i, symbol, arguments[i]);
+		}
+	}
+}
+
+static void
+note_handle(const void *handle)
+{
+	uintptr_t address = (uintptr_t)handle;
+
+	check(handle != NULL, "a handle");
+	g_first_handle = address < g_first_handle ? address : g_first_handle;
+	g_last_handle = address > g_last_handle ? address : g_last_handle;
+}
+
+/* Handles ---------------------------------------------------------------------------------------------------------- */
+
+static struct spdk_nvme_qpair *
+unconnected(void)
+{
+	struct spdk_nvme_io_qpair_opts opts;
+	struct spdk_nvme_qpair *qpair;
+
+	spdk_nvme_ctrlr_get_default_io_qpair_opts(g.ctrlr, &opts, sizeof(opts));
+	opts.create_only = true;
+	qpair = spdk_nvme_ctrlr_alloc_io_qpair(g.ctrlr, &opts, sizeof(opts));
+	note_handle(qpair);
+	return qpair;
+}
+
+/* A controller with all that is of it, for a host with this name. */
+static void
+attach(const char *hostnqn)
+{
+	struct spdk_nvme_ctrlr_opts opts;
+
+	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
+	opts.keep_alive_timeout_ms = 0;
+	opts.disable_error_logging = true;
+	opts.fabrics_connect_timeout_us = PATIENCE_US;
+	snprintf(opts.hostnqn, sizeof(opts.hostnqn), "%s", hostnqn);
+	g.ctrlr = spdk_nvme_connect(&g.trid, &opts, sizeof(opts));
+	note_handle(g.ctrlr);
+	g.ns = spdk_nvme_ctrlr_get_ns(g.ctrlr, 1);
+	note_handle(g.ns);
+	g.qpair = spdk_nvme_ctrlr_alloc_io_qpair(g.ctrlr, NULL, 0);
+	note_handle(g.qpair);
+	g.group = spdk_nvme_poll_group_create(NULL, NULL);
+	note_handle(g.group);
+	g.member = unconnected();
+	check(spdk_nvme_poll_group_add(g.group, g.member) == 0 &&
+	      spdk_nvme_ctrlr_connect_io_qpair(g.ctrlr, g.member) == 0, "a member");
+}
+
+static struct given g_kept;
+static bool g_is_fresh;
+
+/* Other handles, for a call that ends them. */
+UNUSED static void
+begin_fresh(void)
+{
+	alarm(DEADLINE);
+	g_kept = g;
+	attach("nqn.2024-01.test:fresh");
+	g_is_fresh = true;
+}
+
+/* Ends what the call has left of them: most of it is of no use any more then, which the library says. */
+UNUSED static void
+end_fresh(void)
+{
+	spdk_nvme_detach_poll(g.detach);
+	until_probed(g.probe);
+	spdk_nvme_ctrlr_free_io_qpair(g.qpair);
+	spdk_nvme_ctrlr_free_io_qpair(g.member);
+	spdk_nvme_poll_group_destroy(g.group);
+	spdk_nvme_detach(g.ctrlr);
+	g = g_kept;
+	g_is_fresh = false;
+}
+
+/* Something that the group has to be given back. */
+UNUSED static struct spdk_nvme_poll_group_stat *
+more_stat(void)
+{
+	struct spdk_nvme_poll_group_stat *stat = NULL;
+
+	check(spdk_nvme_poll_group_get_stats(g.group, &stat) == 0, "statistics");
+	return stat;
+}
+
+/* A handle of ours that was freed. */
+UNUSED static void *
+freed(void)
+{
+	void *group = spdk_nvme_poll_group_create(NULL, NULL);
+
+	note_handle(group);
+	check(spdk_nvme_poll_group_destroy(group) == 0, "the end of a group");
+	return group;
+}
+
 /* One call --------------------------------------------------------------------------------------------------------- */
+
+static const char *g_called = "nothing yet";
+
+static void
+too_late(int signal)
+{
+	static const char text[] = " does not end\n";
+
+	(void)signal;
+	if (write(STDERR_FILENO, g_called, strlen(g_called)) > 0 && write(STDERR_FILENO, text, sizeof(text) - 1) > 0) {
+		_exit(2);
+	}
+	_exit(3);
+}
 
 static void
 begin(const char *symbol, const char *argument, const char *value, bool tells)
 {
+	alarm(DEADLINE);
+	g_called = symbol;
 	renew();
 	g_done = 0;
 	g_tells = tells;
+	g_reached = 0;
+	g_reached_at = "-";
 	fprintf(stderr, "CALL %s %s %s\n", symbol, argument, value);
 }
 
@@ -297,13 +450,16 @@ end(uint64_t result, size_t size, uint64_t refused)
 {
 	uint64_t mask = size >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
 
-	fprintf(stderr, "RESULT %" PRIx64 " %" PRIx64 "\n", result & mask, refused & mask);
+	fprintf(stderr, "RESULT %" PRIx64 " %" PRIx64 " %u %s\n", result & mask, refused & mask, g_reached, g_reached_at);
 }
 
 /* `accepted` says that the call returned 0. */
 static void
 after(bool accepted)
 {
+	if (g_is_fresh) {
+		return;
+	}
 	settle();
 	if (g_tells) {
 		check(g_done == (accepted ? 1 : 0), "one callback for a command that was accepted, none for another");
@@ -320,7 +476,7 @@ bits(const void *result, size_t size)
 	return value;
 }
 
-#include "arguments.h"
+#include "calls.h"
 
 static void *
 mapped(size_t size)
@@ -338,40 +494,32 @@ mapped(size_t size)
 int
 main(void)
 {
-	struct spdk_nvme_ctrlr_opts opts;
 	size_t i;
 
+	signal(SIGALRM, too_late);
 	begin_in_process(&g.trid);
 	g.huge = mapped(HUGE_BYTES);
 	g.iov = mapped(PIECES_BYTES);
 	g.buffer = spdk_zmalloc(4096, 4096, NULL, SPDK_ENV_NUMA_ID_ANY, SPDK_MALLOC_DMA);
 	g.nowhere = fopen("/dev/null", "w");
 	check(g.buffer != NULL && g.nowhere != NULL, "memory, and a file");
+	g.local_trid.trtype = SPDK_NVME_TRANSPORT_PCIE;
+	snprintf(g.local_trid.trstring, sizeof(g.local_trid.trstring), "PCIE");
+	snprintf(g.local_trid.traddr, sizeof(g.local_trid.traddr), "0000:01:00.0");
 
 	/* A host of its own, so that what is attached besides is another controller. */
-	spdk_nvme_ctrlr_get_default_ctrlr_opts(&opts, sizeof(opts));
-	opts.keep_alive_timeout_ms = 0;
-	opts.disable_error_logging = true;
-	opts.fabrics_connect_timeout_us = PATIENCE_US;
-	snprintf(opts.hostnqn, sizeof(opts.hostnqn), "nqn.2024-01.test:host");
-	g.ctrlr = spdk_nvme_connect(&g.trid, &opts, sizeof(opts));
-	check(g.ctrlr != NULL, "a controller");
-	g.ns = spdk_nvme_ctrlr_get_ns(g.ctrlr, 1);
-	g.qpair = spdk_nvme_ctrlr_alloc_io_qpair(g.ctrlr, NULL, 0);
-	g.group = spdk_nvme_poll_group_create(NULL, NULL);
-	check(g.ns != NULL && g.qpair != NULL && g.group != NULL, "handles");
-	spdk_nvme_ctrlr_get_default_io_qpair_opts(g.ctrlr, &g.qpair_opts, sizeof(g.qpair_opts));
-	g.qpair_opts.create_only = true;
-	g.member = spdk_nvme_ctrlr_alloc_io_qpair(g.ctrlr, &g.qpair_opts, sizeof(g.qpair_opts));
-	check(g.member != NULL && spdk_nvme_poll_group_add(g.group, g.member) == 0 &&
-	      spdk_nvme_ctrlr_connect_io_qpair(g.ctrlr, g.member) == 0, "a member");
+	attach("nqn.2024-01.test:host");
 	check(spdk_nvme_poll_group_get_stats(g.group, &g.stat) == 0, "statistics");
+	if (standin_tell != NULL) {
+		standin_tell(reached);
+	}
 
 	for (i = 0; i < sizeof(g_calls) / sizeof(g_calls[0]); i++) {
 		g_calls[i]();
 	}
 	fprintf(stderr, "CALL the end 0\n");
 
+	alarm(DEADLINE);
 	spdk_nvme_poll_group_free_stats(g.group, g.stat);
 	check(spdk_nvme_ctrlr_free_io_qpair(g.qpair) == 0, "the end of the qpair");
 	check(spdk_nvme_ctrlr_free_io_qpair(g.member) == 0, "the end of the member");
