@@ -191,10 +191,11 @@ test-c: all packages-test
 	scripts/t43.sh $(RUNS)
 	scripts/demo.sh
 
-# Beside the C tests each entry point with handles and arguments that are none, over a stand-in of SPDK's library and without.
+# Beside the C tests each entry point with handles and arguments that are none, over a stand-in of SPDK's library and without, and over it
+# with live handles.
 test-valgrind: all packages-test
 	scripts/c-tests.sh --valgrind
-	NVME_RDMA_MEMCHECK=1 $(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test bad_input
+	NVME_RDMA_MEMCHECK=1 $(CARGO) test $(CARGO_FLAGS) --package nvme-rdma --test bad_input --test live_handles
 
 # A storm that fails prints this with its seed, and the commit that it was seen at.
 .PHONY: replay
