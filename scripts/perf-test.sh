@@ -7,6 +7,8 @@ set -euo pipefail
 
 PERF=$DIST/bin/nvme-rdma-perf
 checks=0
+# Preloaded, it takes from the program what AROUND names.
+"${CC:-gcc}" -O2 -D_GNU_SOURCE -I"$ROOT/include" -shared -fPIC "$ROOT/c-tests/lib/around_perf.c" -o "$WORK/around.so" -ldl
 
 # ok: one more check was passed.
 ok() {
@@ -30,6 +32,37 @@ perf() {
 	(on_softverbs timeout -k 5 "$PATIENCE" "$PERF" "$@") >"$WORK/report" 2>"$WORK/words" || status=$?
 	[ "$status" = "$expected" ] || fails "exit status $status, not $expected"
 	ok
+}
+
+# without WHAT EXPECTED ARGUMENTS...: the same where WHAT is missing, or with a clock that jumps (c-tests/lib/around_perf.c).
+without() {
+	local status=0 around=$1 expected=$2
+	shift 2
+	LAST="with AROUND=$around: nvme-rdma-perf $*"
+	(AROUND=$around LD_PRELOAD="$WORK/around.so $DIST/lib/libsoftverbs.so" SOFTVERBS_STRICT=1 exec timeout -k 5 "$PATIENCE" "$PERF" "$@") \
+		>"$WORK/report" 2>"$WORK/words" || status=$?
+	[ "$status" = "$expected" ] || fails "exit status $status, not $expected"
+	ok
+}
+
+# printed EXPECTED FILE ARGUMENTS...: the same, with its standard output in FILE, or closed if that is -.
+printed() {
+	local status=0 expected=$1 file=$2
+	shift 2
+	LAST="nvme-rdma-perf $* >$file"
+	: >"$WORK/report"
+	if [ "$file" = - ]; then
+		(on_softverbs timeout -k 5 "$PATIENCE" "$PERF" "$@") >&- 2>"$WORK/words" || status=$?
+	else
+		(on_softverbs timeout -k 5 "$PATIENCE" "$PERF" "$@") >"$file" 2>"$WORK/words" || status=$?
+	fi
+	[ "$status" = "$expected" ] || fails "exit status $status, not $expected"
+	ok
+}
+
+# tells STATUS ENDED WORDS: the document has how it ended, and why, in words of which these are some.
+tells() {
+	is '$1 == '"$1"' && $2 == "'"$2"'" && index($3, "'"$3"'") != 0' exit_status ended error
 }
 
 # values PATH...: of the JSON document in $WORK/report, which has to be one.
@@ -96,8 +129,28 @@ ends() {
 	ok
 }
 
+# ask_target TEXT: prints its answer.
+ask_target() {
+	"$DIST/bin/send-command" --ask "$WORK/target.sock" "$1" || fails "the target does not answer to '$1'"
+}
+
+# tell_target COMMAND: has carried it out when this returns.
 tell_target() {
-	"$DIST/bin/send-command" "$WORK/target.sock" "$@"
+	local answer
+	answer=$(ask_target "$1") || exit 1
+	[ "$answer" = done ] || fails "the target says '$answer' to '$1'"
+}
+
+# kill_target REQUESTS: kills it when it owes the program the answers to so many.
+kill_target() {
+	local deadline=$(($(microseconds) + PATIENCE * 1000000)) numbers
+	tell_target 'stall io:any'
+	while numbers=$(ask_target counters | sed 's/.* commands=\([0-9]*\) responses=\([0-9]*\) .*/\1 - \2/') && [ $((numbers)) -lt "$1" ]; do
+		[ "$(microseconds)" -lt "$deadline" ] || fails "the target does not owe it $1 answers, but $((numbers))"
+		sleep 0.02
+	done
+	kill -KILL "$TARGET"
+	wait_end "$TARGET" "$PATIENCE"
 }
 
 echo 'What needs no target'
@@ -124,10 +177,33 @@ done
 for wrong in 0 0x x 1g '[' '[]' '[0' '[0-' '[1-0]' '[0,]' '[0]1' '[0,0]' '[99999]'; do
 	refused "-c" -r "$nowhere" -c "$wrong"
 done
+refused "-q needs an argument" -r "$nowhere" -Lq
+refused "--io-depth needs an argument" -r "$nowhere" --io-depth
+refused "--histogram=yes: no argument" -r "$nowhere" --histogram=yes
+refused "unrecognized option '-x'" -r "$nowhere" --histogram -xL
 perf 2 -r "$nowhere"
 grep -q 'cannot connect' "$WORK/words" || fails 'it did not say that it cannot connect'
+
+echo 'One document, however it ends'
 perf 2 -r "$nowhere" --json
-is '$1 == 2 && $2 == "connect" && $3 == "false"' exit_status ended targets.0.connected
+tells 2 connect 'cannot connect to nqn.2016-06.io.spdk:none'
+is '$1 == "false"' targets.0.connected
+# A wrong use, too, wherever the option stands.
+for wrong in '--json -q 0' '-q 0 --json' '--something --json' '-q 1 --json -q' '-w x --json=yes'; do
+	# shellcheck disable=SC2086 # options and their arguments
+	perf 1 -r "$nowhere" $wrong
+	tells 1 usage -
+done
+grep -q 'Try .*--help' "$WORK/words" || fails 'it did not say where to look'
+perf 0 --json --help
+grep -q '^usage: nvme-rdma-perf' "$WORK/report" || fails 'no usage'
+without environment 6 -r "$nowhere" --json
+tells 6 machine 'the environment did not start: Cannot allocate memory'
+is '$1 == "randread" && $2 == "false" && $3 == 0' options.io_pattern targets.0.connected total.submitted
+without device 6 -r "$nowhere" --json
+tells 6 machine 'there is no RDMA device'
+printed 6 /dev/full --help
+printed 6 - --version
 
 echo 'Patterns and sizes'
 start_target 2 16M
@@ -162,6 +238,16 @@ is '$1 + $2 == 2000 * 8192' total.read.bytes total.write.bytes
 perf 0 -r "$(trid 1)" --json -t 1 -q 1
 balanced
 is '$1 >= 1 && $1 < 60 && $2 > 0' seconds total.completed
+is '$1 == "null" && $2 == "well"' error ended
+without memory 6 -r "$(trid 1)" --json
+tells 6 machine 'no memory for 128 requests of 4096 bytes'
+printed 6 /dev/full -r "$(trid 1)" -d 100
+printed 6 - -r "$(trid 1)" -d 100
+printed 6 /dev/full -r "$(trid 1)" -d 100 --json
+printed 6 - -r "$(trid 1)" -d 100 --json
+grep -q 'the standard output cannot be written to' "$WORK/words" || fails 'it did not say why'
+perf 1 -r "$(trid 1)" -o 1000 --json
+tells 1 usage 'do not fit sectors of 512'
 misfits 'do not fit sectors' -r "$(trid 1)" -o 1000
 misfits 'smaller than one request' -r "$(trid 1)" -o 8K -n 4K
 misfits 'smaller than one request' -r "$(trid 1)" -o 32M
@@ -187,7 +273,15 @@ says '^256 requests came back'
 tell_target 'resume all'
 ends 5
 is '$1 == 5 && $2 == "broken" && $3 > 0' exit_status ended total.wrong_words
-grep -q '^wrong data: namespace 1' "$WORK/words" || fails 'it did not say which data are wrong'
+tells 5 broken 'wrong data: namespace 1'
+grep -q ': wrong data: namespace 1' "$WORK/words" || fails 'it did not say which data are wrong'
+# What the program does with its buffers is in no latency, as the clock tells that jumps with it; and with many requests there is no more of it between two
+# polls than with one. Each way 256K are 64 pieces.
+without clock 0 -r "$(trid 1)" --json -w verify -n 256K -o 64K -q 1
+is '$1 < 3.6e9 && $2 < 3.6e9 && $3 == 4 && $4 == 4' total.write.latency_us.max total.read.latency_us.max total.write.requests total.read.requests
+grep -q '^pieces: 192, at most 1 between polls' "$WORK/words" || fails 'the clock did not see each piece'
+without clock 0 -r "$(trid 1)" --json -w verify -n 256K -o 8K -q 16
+grep -q '^pieces: 192, at most 1 between polls' "$WORK/words" || fails 'the clock did not see each piece, one between two polls'
 
 echo 'Targets, qpairs and threads'
 perf 0 -r "$(trid 1)" -r "$(trid 2)" "${quick[@]}" -P 3
@@ -213,6 +307,8 @@ if [ "${#cores[@]}" -gt 1 ]; then
 	is '$1 == 2 && $2 == 4000' options.threads total.completed
 	perf 0 -r "$(trid 1)" --json -w verify -n 1000K -o 16K -c "[${cores[0]},${cores[1]}]"
 	is '$1 == 1024000 && $2 == 1024000' total.write.bytes total.read.bytes
+	without thread 6 -r "$(trid 1)" --json -c "[${cores[0]},${cores[1]}]"
+	tells 6 machine 'no thread 2 of 2'
 fi
 misfits 'no thread on core' -r "$(trid 1)" -c '[1023]'
 
@@ -224,6 +320,9 @@ grep -q 'requests: submitted 2,000, completed 2,000, aborted 0, failed 0, lost 0
 drawn=$(awk '/^  up to/ { rows = 1; next } rows { gsub(",", "", $3); sum += $3; if ($NF !~ /^#+$/ && $3 > 0) exit 1 } END { print sum }' "$WORK/report") ||
 	fails 'a row without its bar'
 [ "$drawn" = 2000 ] || fails "the histogram has $drawn requests, not 2000"
+! grep -q 'wait in this host' "$WORK/report" || fails 'a queue of 256 does not hold 8'
+perf 0 -r "$(trid 1)" -q 300 -d 2000
+grep -q 'holds 255 requests: the others wait in this host' "$WORK/report" || fails 'it did not say what its queue holds'
 perf 0 -r "$(trid 1)" -q 8 -d 2000 -w randrw
 grep -q '^  both   2,000 requests, 7.8 MiB in' "$WORK/report" || fails 'no line about both'
 ! grep -q 'up to' "$WORK/report" || fails 'a histogram that nobody asked for'
@@ -243,6 +342,7 @@ grep -q '(02/81); no more requests' "$WORK/words" || fails 'it did not say which
 tell_target 'fail read 0x281 5'
 perf 3 -r "$(trid 1)" "${quick[@]}" -Q
 is '$1 == 5 && $2 == 1995 && $3 == 2000' total.failed total.completed total.submitted
+tells 3 errors '(02/81); further ones are only counted'
 
 echo 'Signals'
 for signal in INT TERM; do
@@ -251,21 +351,40 @@ for signal in INT TERM; do
 	kill -s "$signal" "$PROGRAM"
 	ends 4
 	balanced
-	is '$1 == 4 && $2 == "interrupted" && $3 >= 1000' exit_status ended total.completed
+	is '$1 >= 1000' total.completed
+	tells 4 interrupted 'by a signal'
 done
+# The first one waits for what is in flight, the second one for nothing.
+tell_target 'stall read'
+in_background -r "$(trid 1)" -t 36000 -q 4 --json
+says '^Load:'
+kill -s INT "$PROGRAM"
+# It has arrived when there is no handler any more.
+while alive "$PROGRAM" && (($(awk '/^SigCgt:/ { print "0x" $2 }' "/proc/$PROGRAM/status") & 2)); do sleep 0.02; done
+kill -s INT "$PROGRAM"
+ends 130
+tell_target 'resume all'
 kill -TERM "$TARGET"
 wait_end "$TARGET" "$PATIENCE"
 [ "$STATUS" = 0 ] || die "the target ended with $STATUS"
 
 echo 'As whom, and to how many queues'
 host=nqn.2016-06.io.spdk:somebody
-start perf-host "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --io-queues 2 --subsystem "${NQN}1,ns=1M,host=$host"
+start perf-host "$DIST/bin/nvme-rdma-target" --listen 127.0.0.1:0 --io-queues 3 --subsystem "${NQN}1,ns=1M,host=$host,host=${host}2"
 TARGET=$PID
 wait_for_line perf-host ^listening "$PATIENCE" "$TARGET"
 PORT=$(grep ^listening "$WORK/perf-host.out" | grep -oE ':[0-9]+(,|$)' | tr -dc 0-9)
 perf 2 -r "$(trid 1)" -d 10
-perf 0 -r "$(trid 1) hostnqn:$host" -d 10 -P 2
-perf 2 -r "$(trid 1) hostnqn:$host" -d 10 -P 3
+perf 0 -r "$(trid 1) hostnqn:$host" -d 10 -P 3
+perf 2 -r "$(trid 1) hostnqn:$host" -d 10 -P 4
+if [ "${#cores[@]}" -gt 1 ]; then
+	# One thread has its two queues, the other one not: no load begins, and both end.
+	perf 2 -r "$(trid 1) hostnqn:$host" -t 36000 -P 2 -c "[${cores[0]},${cores[1]}]" --json
+	tells 2 connect 'refused'
+	is '$1 == 0' total.submitted
+fi
+# As two hosts at once it is two controllers.
+perf 0 -r "$(trid 1) hostnqn:$host" -r "$(trid 1) hostnqn:${host}2" -d 10 --json
 refused 'hostnqn has 1 to' -r "$(trid 1) hostnqn:$(printf 'x%.0s' {1..300})"
 kill -TERM "$TARGET"
 wait_end "$TARGET" "$PATIENCE"
@@ -278,13 +397,13 @@ staying=$TARGET stays=$(trid 1)
 start_target 1 16M
 in_background -r "$stays" -r "$(trid 1)" -t 36000 -P 2 --announce 5000 --json -w randrw
 says '^5000 requests came back'
-kill -KILL "$TARGET"
-wait_end "$TARGET" "$PATIENCE"
+kill_target 256
 says '^The connection to .* was lost'
 kill -INT "$PROGRAM"
 ends 3
 is '$1 == "true" && $2 == 0 && $3 == "false" && $4 > 0' targets.0.connected targets.0.aborted targets.1.connected targets.1.aborted
-is '$1 == "errors" && $2 == 0 && $3 == 0 && $4 == 0' ended total.failed total.lost total.came_twice
+is '$1 == 0 && $2 == 0 && $3 == 0' total.failed total.lost total.came_twice
+tells 3 errors 'the connection to nqn'
 is '$1 == $2 + $3 && $4 == 1' targets.1.submitted targets.1.completed targets.1.aborted targets.1.outages
 # The same, and it comes back; on two threads.
 start_target 1 16M
@@ -292,8 +411,7 @@ cores_option=()
 [ "${#cores[@]}" -lt 2 ] || cores_option=(-c "[${cores[0]},${cores[1]}]")
 in_background -r "$stays" -r "$(trid 1)" -d 30000 -P 2 --announce 5000 --json -w randrw --reconnect "$PATIENCE" "${cores_option[@]}"
 says '^5000 requests came back'
-kill -KILL "$TARGET"
-wait_end "$TARGET" "$PATIENCE"
+kill_target 256
 says 'was lost'
 start_target 1 16M "$PORT"
 ends 0
@@ -303,8 +421,7 @@ grep -q '^Connected again to' "$WORK/words" || fails 'it did not say that it is 
 # One that does not, in its time.
 in_background -r "$(trid 1)" -t 36000 --announce 1000 --json --reconnect 1
 says '^1000 requests came back'
-kill -KILL "$TARGET"
-wait_end "$TARGET" "$PATIENCE"
+kill_target 128
 ends 3
 is '$1 == "errors" && $2 == 0 && $3 > 0 && $4 == 0' ended targets.0.reconnects total.aborted total.lost
 grep -q 'did not come back' "$WORK/words" || fails 'it did not say that it is gone'
@@ -312,8 +429,7 @@ grep -q 'did not come back' "$WORK/words" || fails 'it did not say that it is go
 start_target 1 16M "$PORT"
 in_background -r "$(trid 1)" -t 36000 --announce 1000 --json --reconnect 36000
 says '^1000 requests came back'
-kill -KILL "$TARGET"
-wait_end "$TARGET" "$PATIENCE"
+kill_target 128
 says 'was lost'
 kill -INT "$PROGRAM"
 ends 3

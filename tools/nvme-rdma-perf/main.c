@@ -7,7 +7,7 @@
  * targets (target.h) and reports (report.h); the threads of workload.h submit and poll. It needs libspdk_nvme_rdma and an environment.
  */
 
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@
 
 #include "spdk/env.h"
 
+#include "messages.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -31,6 +32,7 @@
 #define STALL_SECONDS 60.0
 
 static volatile sig_atomic_t g_signalled;
+static bool g_environment; /* is there */
 
 static void on_signal(int number)
 {
@@ -49,9 +51,10 @@ static bool environment_start(void)
 	opts.name = PROGRAM;
 	rc = spdk_env_init(&opts);
 	if (rc != 0) {
-		fprintf(stderr, PROGRAM ": the environment did not start: %s\n", strerror(abs(rc)));
+		complain(ENDED_MACHINE, "the environment did not start: %s", strerror(abs(rc)));
 		return false;
 	}
+	g_environment = true;
 	return true;
 }
 
@@ -94,8 +97,7 @@ static bool watch(struct run *run, FILE *out, double began)
 			stalled = time + STALL_SECONDS;
 		}
 		if (!stopped && time >= stalled) {
-			progress_clear();
-			fprintf(stderr, PROGRAM ": nothing came back for %.0f s\n", STALL_SECONDS);
+			complain(ENDED_ERRORS, "nothing came back for %.0f s", STALL_SECONDS);
 			good = false;
 		}
 		if (!stopped && (g_signalled || !good || (options->seconds > 0 && time - began >= options->seconds))) {
@@ -119,6 +121,7 @@ static enum ending judge(const struct run *run, bool answered)
 	books_collect(&books, run, NULL);
 	if (g_signalled) {
 		ending = ENDED_INTERRUPTED;
+		remember(ending, "interrupted by a signal");
 	}
 	if (books.failed != 0 || !answered) {
 		ending = ENDED_ERRORS;
@@ -128,16 +131,15 @@ static enum ending judge(const struct run *run, bool answered)
 		if (atomic_load(&run->targets[index].state) != TARGET_LIVE ||
 		    atomic_load(&run->targets[index].lost) >= atomic_load(&run->targets[index].generation)) {
 			ending = ENDED_ERRORS;
+			remember(ending, "the connection to %s was lost", target_name(&run->targets[index]));
 		}
 	}
 	if (books.lost != 0 || books.stray != 0) {
-		fprintf(stderr, PROGRAM ": the host broke its promise: %s requests lost, %s came twice\n", digits(books.lost),
-			digits(books.stray));
-		ending = ENDED_BROKEN;
+		ending = complain(ENDED_BROKEN, "the host broke its promise: %s requests lost, %s came twice", digits(books.lost),
+				  digits(books.stray));
 	}
 	if (books.mismatches != 0) {
-		fprintf(stderr, PROGRAM ": %s words differ from what was written\n", digits(books.mismatches));
-		ending = ENDED_BROKEN;
+		ending = complain(ENDED_BROKEN, "%s words differ from what was written", digits(books.mismatches));
 	}
 	for (index = 0; index < run->started; index++) {
 		if (!run->workers[index].released) {
@@ -157,14 +159,14 @@ static enum ending load(struct run *run, FILE *out, double *seconds)
 	uint32_t index;
 
 	if (ending != ENDED_WELL) {
-		workers_begin(run); /* which is their end as well */
+		workers_let_go(run, false);
 		workers_join(run);
 		return ending;
 	}
-	report_intent(out, options);
+	report_intent(out, run);
 	progress_begin(options, workers_all_requests(run));
 	began = ended = now();
-	workers_begin(run);
+	workers_let_go(run, true);
 	answered = watch(run, out, began);
 	workers_join(run);
 	for (index = 0; index < run->started; index++) {
@@ -174,70 +176,108 @@ static enum ending load(struct run *run, FILE *out, double *seconds)
 	return judge(run, answered);
 }
 
-static enum ending run_all(const struct options *options, FILE *out)
+/* From the options to the end of the load, text report included. `*seconds` is how long the load took; 0 if it did not come to it. */
+static enum ending connect_and_load(struct run *run, FILE *out, double *seconds)
 {
-	struct run run = {.options = options};
+	const struct options *options = run->options;
 	enum ending ending = ENDED_WELL;
-	double seconds = 0;
 	uint32_t index;
 
-	run.targets = calloc(options->target_count, sizeof(*run.targets));
-	if (run.targets == NULL) {
-		fprintf(stderr, PROGRAM ": no memory\n");
-		return ENDED_USAGE;
-	}
-	for (index = 0; index < options->target_count; index++) {
-		run.targets[index].trid = &options->trids[index];
-	}
 	for (index = 0; index < options->target_count && ending == ENDED_WELL; index++) {
 		if (g_signalled) {
-			ending = ENDED_INTERRUPTED;
-		} else if (!target_connect(&run.targets[index], index, options, out)) {
-			ending = ENDED_CONNECT;
-		} else {
-			target_describe(&run.targets[index]);
+			return complain(ENDED_INTERRUPTED, "interrupted before all targets were connected");
+		}
+		ending = target_connect(&run->targets[index], index, options, out);
+		if (ending == ENDED_WELL) {
+			target_describe(&run->targets[index]);
 		}
 	}
-	if (ending == ENDED_WELL) {
-		ending = load(&run, out, &seconds);
-		if (seconds > 0) {
-			report_text(out, &run, seconds, options->histogram || isatty(fileno(out)));
-		}
-		if (seconds > 0 && options->pattern == PATTERN_VERIFY && ending == ENDED_WELL) {
+	if (ending != ENDED_WELL) {
+		return ending;
+	}
+	ending = load(run, out, seconds);
+	if (*seconds > 0) {
+		report_text(out, run, *seconds, options->histogram || isatty(fileno(out)));
+		if (options->pattern == PATTERN_VERIFY && ending == ENDED_WELL) {
 			fputs("Every byte was read back as it was written.\n", out);
 		}
 	}
-	if (!targets_detach(run.targets, options->target_count)) {
-		ending = ENDED_BROKEN;
-	}
-	if (options->json && !report_json(stdout, &run, seconds, ending)) {
-		fprintf(stderr, PROGRAM ": the report could not be written: %s\n", strerror(errno));
-		ending = ENDED_BROKEN;
-	}
-	workers_free(&run);
-	free(run.targets);
 	return ending;
+}
+
+static enum ending run_all(struct run *run, FILE *out, double *seconds)
+{
+	const struct options *options = run->options;
+	enum ending ending;
+	uint32_t index;
+
+	run->targets = calloc(options->target_count, sizeof(*run->targets));
+	if (run->targets == NULL) {
+		return complain(ENDED_MACHINE, "no memory for %u targets", options->target_count);
+	}
+	for (index = 0; index < options->target_count; index++) {
+		run->targets[index].trid = &options->trids[index];
+	}
+	if (!environment_start()) {
+		return ENDED_MACHINE;
+	}
+	ending = connect_and_load(run, out, seconds);
+	if (!targets_detach(run->targets, options->target_count)) {
+		ending = ENDED_BROKEN;
+	}
+	return ending;
+}
+
+/*
+ * Whatever the program was started without: a file or socket of the library's must not become its standard output. What is written to what was
+ * closed is an error still.
+ */
+static void occupy_standard_streams(void)
+{
+	int stream;
+
+	for (stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
+		if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) {
+			_exit(ENDED_MACHINE);
+		}
+	}
+}
+
+/* The last word: what was printed has arrived, or the program did not end well. */
+static enum ending end_output(enum ending ending)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout)) {
+		return ending;
+	}
+	complain(ENDED_MACHINE, "the standard output cannot be written to");
+	return ending == ENDED_WELL ? ENDED_MACHINE : ending;
 }
 
 int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
 	static struct options options;
+	struct run run = {.options = &options, .gate = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 	enum ending ending;
+	double seconds = 0;
 
+	occupy_standard_streams();
 	/* Line by line, also into a pipe, so that the library's own lines come in between where they belong. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* Reading a transport id already needs the library, but no environment. */
-	if (!options_read(&options, argc, argv, &ending)) {
-		return ending;
-	}
-	if (!environment_start()) {
-		return ENDED_CONNECT;
-	}
 	/* The second one ends the program as if it had no handler. */
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	ending = run_all(&options, options.json ? stderr : stdout);
-	spdk_env_fini();
-	return ending;
+	/* Reading a transport id already needs the library, but no environment. */
+	if (options_read(&options, argc, argv, &ending)) {
+		ending = run_all(&run, options.json ? stderr : stdout, &seconds);
+	}
+	if (options.json) {
+		report_json(stdout, &run, seconds, ending);
+	}
+	workers_free(&run);
+	free(run.targets);
+	if (g_environment) {
+		spdk_env_fini();
+	}
+	return end_output(ending);
 }

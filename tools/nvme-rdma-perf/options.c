@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "messages.h"
 #include "text.h"
 
 #ifndef NVME_RDMA_VERSION
@@ -62,32 +62,22 @@ static void usage(FILE *out)
 	      "      --reconnect SECONDS   a target that is gone may stay away so long; then the work goes on, on the same handles\n"
 	      "      --announce N          say when N requests came back, for a script that waits for it\n"
 	      "  -L, --histogram           draw the latencies also if the output is no terminal\n"
-	      "      --json                the report as one JSON document on the standard output, all else on the standard error\n"
+	      "      --json                one JSON document on the standard output, however it ends; all else on the standard error\n"
 	      "  -h, --help                this text\n"
 	      "      --version             the version\n"
 	      "\n"
-	      "BYTES may end in K, M or G (powers of 1024). Ctrl-C ends with a report of what was done until then.\n"
+	      "BYTES may end in K, M or G (powers of 1024). Ctrl-C ends with a report of what was done until then; a second one at\n"
+	      "once, without.\n"
 	      "\n"
 	      "Exit status: 0 all went well; 1 the options are wrong, or do not fit what was found; 2 a target was not reached, or gave\n"
 	      "no queue pair or namespace; 3 I/O errors or a lost controller, each request came back once and all was released;\n"
-	      "4 interrupted; 5 wrong data, a request that was lost or came back twice, or something that was not released.\n",
+	      "4 interrupted; 5 wrong data, a request that was lost or came back twice, or something that was not released; 6 this\n"
+	      "machine lacks what it takes: the environment, an RDMA device, memory, a thread, or room for the report.\n",
 	      out);
 }
 
-static bool refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 /* Says what is wrong. False, for the caller to return. */
-static bool refuse(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs(PROGRAM ": ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-	return false;
-}
+#define refuse(...) (complain(ENDED_USAGE, __VA_ARGS__) == ENDED_WELL)
 
 static bool read_number(const char *option, const char *text, uint64_t minimum, uint64_t maximum, uint64_t *number)
 {
@@ -148,8 +138,9 @@ static bool read_trid(struct options *options, const char *text)
 		return false;
 	}
 	for (index = 0; index < options->target_count; index++) {
-		/* It would be the same controller, and the same handle. */
-		if (spdk_nvme_transport_id_compare(trid, &options->trids[index]) == 0) {
+		/* It would be the same controller, and the same handle; as another host it is another one. */
+		if (spdk_nvme_transport_id_compare(trid, &options->trids[index]) == 0 &&
+		    strcmp(options->hostnqns[options->target_count], options->hostnqns[index]) == 0) {
 			return refuse("-r '%s' is given twice", text);
 		}
 	}
@@ -305,11 +296,27 @@ static bool read_option(struct options *options, int letter, bool *mixed, int *m
 		options->histogram = true;
 		return true;
 	case OPTION_JSON:
-		options->json = true;
-		return true;
+		return true; /* seen to before */
 	default:
-		return false; /* getopt said why */
+		return false;
 	}
+}
+
+/* What getopt_long() could make nothing of: `letter` is its answer, `word` the one before the next that it looks at. */
+static bool refuse_option(int letter, const char *word)
+{
+	char name[] = {'-', (char)optopt, '\0'};
+
+	if (letter == ':') { /* it is the last word of all */
+		return refuse("%s needs an argument", strncmp(word, "--", 2) == 0 ? word : name);
+	}
+	if (optopt == 0) { /* a long name; of a letter, `word` may be the one before it */
+		return refuse("unrecognized option '%s'", word);
+	}
+	if (optopt >= OPTION_JSON || strchr("QLh", optopt) != NULL) {
+		return refuse("%s: no argument belongs there", word);
+	}
+	return refuse("unrecognized option '%s'", name);
 }
 
 bool options_read(struct options *options, int argc, char **argv, enum ending *ending)
@@ -346,7 +353,13 @@ bool options_read(struct options *options, int argc, char **argv, enum ending *e
 	read_pattern(options, "randread", &mixed);
 	*ending = ENDED_USAGE;
 
-	while (good && (letter = getopt_long(argc, argv, "r:w:M:q:o:P:c:t:d:n:QLh", names, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, ":r:w:M:q:o:P:c:t:d:n:QLh", names, NULL)) != -1) {
+		if (letter == OPTION_JSON || (letter == '?' && optopt == OPTION_JSON)) {
+			options->json = true;
+		}
+		if (!good) {
+			continue; /* what is wrong was said; whether a document is wanted may still come */
+		}
 		if (letter == 'h' || letter == OPTION_VERSION) {
 			if (letter == 'h') {
 				usage(stdout);
@@ -354,9 +367,14 @@ bool options_read(struct options *options, int argc, char **argv, enum ending *e
 				puts(PROGRAM " " NVME_RDMA_VERSION);
 			}
 			*ending = ENDED_WELL;
+			options->json = false;
 			return false;
 		}
-		good = read_option(options, letter, &mixed, &mix, &timed);
+		if (letter == ':' || letter == '?') {
+			good = refuse_option(letter, argv[optind - 1]);
+		} else {
+			good = read_option(options, letter, &mixed, &mix, &timed);
+		}
 	}
 	if (good && optind < argc) {
 		good = refuse("what is '%s'?", argv[optind]);

@@ -19,6 +19,8 @@ enum ending {
 	ENDED_ERRORS = 3,      /* I/O errors, or a controller that was lost; all came back once, and was released */
 	ENDED_INTERRUPTED = 4, /* SIGINT or SIGTERM, and else well */
 	ENDED_BROKEN = 5,      /* wrong data, or a request that was lost or came twice, or something that was not released */
+	ENDED_MACHINE = 6,     /* this machine lacks what it takes, whatever the targets do: environment, device, memory, threads, output */
+	ENDINGS,
 };
 
 #define MAX_TARGETS 64
@@ -61,7 +63,7 @@ struct options {
 
 /*
  * Fills in `options`. Returns false when the program should end with `*ending`: after --help and --version, which are answered here, or
- * after a message that says what is wrong.
+ * after a message that says what is wrong. `json` is true then as well if it was asked for, wherever that stood.
  */
 bool options_read(struct options *options, int argc, char **argv, enum ending *ending);
 

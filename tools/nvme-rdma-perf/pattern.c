@@ -4,8 +4,9 @@
 
 #include "pattern.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "messages.h"
 
 static uint64_t word_at(uint32_t nsid, uint64_t lba, uint32_t index)
 {
@@ -46,9 +47,9 @@ uint64_t pattern_compare(const uint8_t *buffer, uint32_t nsid, uint64_t lba, uin
 				continue;
 			}
 			if (wrong++ == 0 && say) {
-				fprintf(stderr, "wrong data: namespace %u, sector %llu, byte %u: expected %016llx, found %016llx\n",
-					nsid, (unsigned long long)(lba + block), word * 8, (unsigned long long)expected,
-					(unsigned long long)found);
+				complain(ENDED_BROKEN, "wrong data: namespace %u, sector %llu, byte %u: expected %016llx, found %016llx",
+					 nsid, (unsigned long long)(lba + block), word * 8, (unsigned long long)expected,
+					 (unsigned long long)found);
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* See progress.h. */
+/* See progress.h. Whether the line is drawn is guarded by the lock of the standard error, which messages of any thread go to. */
 
 #include "progress.h"
 
@@ -57,6 +57,7 @@ void progress_show(double time, uint64_t completed, unsigned away)
 		bar[index] = index < share * BAR_WIDTH ? '#' : '.';
 	}
 	bar[BAR_WIDTH] = '\0';
+	flockfile(stderr);
 	fprintf(stderr, "\r  %s %3.0f %%  %5.0f s  %s IOPS  %s/s", bar, share * 100, time - g_began, digits((uint64_t)rate),
 		binary_size(rate * g_options->io_size));
 	if (away != 0) {
@@ -67,13 +68,16 @@ void progress_show(double time, uint64_t completed, unsigned away)
 	g_shown_at = time;
 	g_shown = completed;
 	g_drawn = true;
+	funlockfile(stderr);
 }
 
 void progress_clear(void)
 {
+	flockfile(stderr);
 	if (g_drawn) {
 		fputs("\r\033[K", stderr);
 		fflush(stderr);
 		g_drawn = false;
 	}
+	funlockfile(stderr);
 }

@@ -17,7 +17,7 @@ void progress_begin(const struct options *options, uint64_t all_requests);
 /* Draws the line anew, if it is time to. */
 void progress_show(double time, uint64_t completed, unsigned away);
 
-/* Takes the line away, so that another can be printed. */
+/* Takes the line away, so that another can be printed; from any thread. */
 void progress_clear(void);
 
 #endif

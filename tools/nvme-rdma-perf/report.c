@@ -10,6 +10,7 @@
 
 #include "spdk/env.h"
 
+#include "messages.h"
 #include "text.h"
 
 #ifndef NVME_RDMA_VERSION
@@ -30,7 +31,8 @@ static const struct {
 
 static double microseconds(double ticks)
 {
-	return ticks * 1e6 / (double)spdk_get_ticks_hz();
+	/* Without an environment there may be no clock either, and no ticks. */
+	return ticks <= 0 ? 0 : ticks * 1e6 / (double)spdk_get_ticks_hz();
 }
 
 static void direction_add(struct direction *sum, const struct direction *direction)
@@ -65,8 +67,11 @@ void books_collect(struct books *books, const struct run *run, const struct targ
 
 /* As text ------------------------------------------------------------------------------------------------------------ */
 
-void report_intent(FILE *out, const struct options *options)
+void report_intent(FILE *out, const struct run *run)
 {
+	const struct options *options = run->options;
+	uint32_t index;
+
 	fprintf(out, "Load: %s", options->pattern_name);
 	if (options->pattern == PATTERN_RW || options->pattern == PATTERN_RANDRW) {
 		fprintf(out, ", %u %% reads", options->read_mix);
@@ -83,6 +88,14 @@ void report_intent(FILE *out, const struct options *options)
 		fprintf(out, ", %.0f s", options->seconds);
 	}
 	fputc('\n', out);
+	for (index = 0; index < options->target_count; index++) {
+		uint32_t most = target_queue_requests(&run->targets[index]);
+
+		if (options->depth > most) {
+			fprintf(out, "A queue of %s holds %u requests: the others wait in this host, and their latency with them\n",
+				target_name(&run->targets[index]), most);
+		}
+	}
 }
 
 static void print_direction(FILE *out, const char *name, const struct direction *direction, double seconds)
@@ -282,13 +295,25 @@ static void json_target(FILE *out, const struct run *run, const struct target *t
 
 bool report_json(FILE *out, const struct run *run, double seconds, enum ending ending)
 {
-	static const char *const endings[] = {"well", "usage", "connect", "errors", "interrupted", "broken"};
+	static const char *const endings[ENDINGS] = {"well", "usage", "connect", "errors", "interrupted", "broken", "machine"};
 	static struct books all;
 	const struct options *options = run->options;
+	const char *reason = reason_of(ending);
 	uint32_t index;
 
-	fprintf(out, "{\"program\":\"" PROGRAM "\",\"version\":\"" NVME_RDMA_VERSION "\",\"ended\":\"%s\",\"exit_status\":%d,\"seconds\":%.6f,",
-		endings[ending], (int)ending, seconds);
+	fprintf(out, "{\"program\":\"" PROGRAM "\",\"version\":\"" NVME_RDMA_VERSION "\",\"ended\":\"%s\",\"exit_status\":%d,\"error\":",
+		endings[ending], (int)ending);
+	if (reason == NULL) {
+		fputs("null", out);
+	} else {
+		json_string(out, reason, strlen(reason));
+	}
+	if (run->targets == NULL) {
+		/* It did not come to targets. */
+		fputs("}\n", out);
+		return fflush(out) == 0 && !ferror(out);
+	}
+	fprintf(out, ",\"seconds\":%.6f,", seconds);
 	fprintf(out, "\"options\":{\"io_pattern\":\"%s\",\"rwmixread\":%u,\"io_depth\":%u,\"io_size\":%u,\"num_qpairs\":%u,\"threads\":%u,"
 		"\"time\":%.0f,\"number_ios\":%llu,\"size\":%llu,\"reconnect\":%.0f},",
 		options->pattern_name, options->read_mix, options->depth, options->io_size, options->qpairs, options->thread_count,

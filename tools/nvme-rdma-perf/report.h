@@ -25,8 +25,8 @@ struct books {
 /* Adds the lanes to one target, or those to all if `target` is NULL. */
 void books_collect(struct books *books, const struct run *run, const struct target *target);
 
-/* A line before the load that says what it is. */
-void report_intent(FILE *out, const struct options *options);
+/* A line before the load that says what it is, and one for each target that cannot take it as it was meant. */
+void report_intent(FILE *out, const struct run *run);
 
 /* For people. `draw`: with the histogram. */
 void report_text(FILE *out, const struct run *run, double seconds, bool draw);

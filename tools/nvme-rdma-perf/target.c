@@ -10,6 +10,7 @@
 
 #include "spdk/nvme.h"
 
+#include "messages.h"
 #include "progress.h"
 #include "text.h"
 
@@ -26,7 +27,12 @@ const char *target_name(const struct target *target)
 	return text;
 }
 
-bool target_connect(struct target *target, uint32_t index, const struct options *options, FILE *out)
+bool is_lack(int error)
+{
+	return error == ENODEV || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
+enum ending target_connect(struct target *target, uint32_t index, const struct options *options, FILE *out)
 {
 	const struct spdk_nvme_ctrlr_data *data;
 	struct spdk_nvme_ctrlr_opts opts;
@@ -45,14 +51,16 @@ bool target_connect(struct target *target, uint32_t index, const struct options 
 	errno = 0;
 	target->ctrlr = spdk_nvme_connect(target->trid, &opts, sizeof(opts));
 	if (target->ctrlr == NULL) {
-		fprintf(stderr, PROGRAM ": cannot connect to %s: %s\n", target_name(target), strerror(errno));
-		return false;
+		int error = errno;
+
+		return complain(is_lack(error) ? ENDED_MACHINE : ENDED_CONNECT, "cannot connect to %s: %s", target_name(target),
+				error == ENODEV ? "there is no RDMA device here (softverbs-run does without)" : strerror(error));
 	}
 	data = spdk_nvme_ctrlr_get_data(target->ctrlr);
 	memcpy(target->model, data->mn, sizeof(target->model));
 	memcpy(target->serial_number, data->sn, sizeof(target->serial_number));
 	memcpy(target->firmware, data->fr, sizeof(target->firmware));
-	return true;
+	return ENDED_WELL;
 }
 
 /* Identify strings are padded with spaces and have no terminator; and a peer wrote them, so a terminal gets only what is printable. */
@@ -91,6 +99,11 @@ void target_describe(const struct target *target)
 		fprintf(out, "  namespace %-4u %s, %s sectors of %u bytes\n", nsid, binary_size((double)spdk_nvme_ns_get_size(ns)),
 			digits(spdk_nvme_ns_get_num_sectors(ns)), spdk_nvme_ns_get_sector_size(ns));
 	}
+}
+
+uint32_t target_queue_requests(const struct target *target)
+{
+	return spdk_nvme_ctrlr_get_regs_cap(target->ctrlr).bits.mqes;
 }
 
 void target_lose(struct target *target, unsigned generation)
@@ -207,7 +220,7 @@ bool targets_detach(struct target *targets, uint32_t count)
 		}
 		rc = spdk_nvme_detach_async(targets[index].ctrlr, &context);
 		if (rc != 0) {
-			fprintf(stderr, PROGRAM ": detaching %s: %s\n", target_name(&targets[index]), strerror(abs(rc)));
+			complain(ENDED_BROKEN, "detaching %s: %s", target_name(&targets[index]), strerror(abs(rc)));
 			good = false;
 		}
 	}

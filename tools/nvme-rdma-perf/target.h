@@ -47,11 +47,17 @@ struct target {
 	double away; /* seconds of all outages */
 };
 
-/* Connects to the `index`th target of the options. False, after a message, if it cannot. Lines about its life go to `out`. */
-bool target_connect(struct target *target, uint32_t index, const struct options *options, FILE *out);
+/* Connects to the `index`th target of the options. How the program ends, after a message, if it cannot. Lines about its life go to `out`. */
+enum ending target_connect(struct target *target, uint32_t index, const struct options *options, FILE *out);
+
+/* Whether this errno of a connection is about what this machine lacks, whatever the target does. */
+bool is_lack(int error);
 
 /* Prints what the controller says about itself and its namespaces. */
 void target_describe(const struct target *target);
+
+/* How many requests its longest queue holds: one entry of a queue stays empty. */
+uint32_t target_queue_requests(const struct target *target);
 
 /* From any thread: the connection of that generation failed. */
 void target_lose(struct target *target, unsigned generation);

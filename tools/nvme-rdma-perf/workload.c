@@ -5,6 +5,9 @@
  *
  * What runs for each request is on_complete() and submit(): the clock is read once, at the completion, whose time is also the start of the
  * request that takes its place. All that is rare goes through `attention`, after a poll.
+ *
+ * A verification has more to do with its buffers than to move them. It does so outside of the callbacks and in small pieces, with a poll after each:
+ * a latency is that of the I/O, and ends when the I/O does, however large the requests are and however many.
  */
 
 #include "workload.h"
@@ -18,6 +21,7 @@
 #include "spdk/env.h"
 #include "spdk/nvme.h"
 
+#include "messages.h"
 #include "pattern.h"
 #include "text.h"
 
@@ -27,16 +31,31 @@
 #define DRAIN_SECONDS 30.0
 /* What a qpair may take to come to its end before it is connected again. */
 #define REST_SECONDS 1.0
+/* How much of a buffer is filled or compared between two polls: a microsecond or so. */
+#define PIECE_BYTES 4096u
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
 static void on_complete(void *argument, const struct spdk_nvme_cpl *cpl);
 
+static void push(struct request **list, struct request *request)
+{
+	request->next = *list;
+	*list = request;
+}
+
+static struct request *pop(struct request **list)
+{
+	struct request *request = *list;
+
+	*list = request->next;
+	return request;
+}
+
 static void put_idle(struct lane *lane, struct request *request)
 {
-	request->next_idle = lane->idle;
-	lane->idle = request;
+	push(&lane->idle, request);
 }
 
 static void lane_lose(struct lane *lane)
@@ -76,24 +95,15 @@ static bool next_of_verification(struct lane *lane, struct request *request)
 	}
 	place->next += request->blocks;
 	request->write = !lane->reading_back;
-	if (request->write) {
-		pattern_fill(request->buffer, spdk_nvme_ns_get_id(place->ns), request->lba, request->blocks, place->sector_size);
-	} else {
-		/* What the read does not overwrite must not look like the pattern. */
-		memset(request->buffer, 0, (size_t)request->blocks * place->sector_size);
-	}
 	return true;
 }
 
-/* Chooses what a request does next. False if there is nothing more to do. */
+/* Chooses what a request of any other pattern does next. False if there is nothing more to do. */
 static bool next_work(struct lane *lane, struct request *request)
 {
 	struct place *place;
 	unsigned mix = lane->options->read_mix;
 
-	if (unlikely(lane->options->pattern == PATTERN_VERIFY)) {
-		return next_of_verification(lane, request);
-	}
 	if (unlikely(lane->left == 0)) {
 		return false;
 	}
@@ -117,28 +127,11 @@ static bool next_work(struct lane *lane, struct request *request)
 	return true;
 }
 
-/* The host did not take it: the work is still to be done, except that a random place is as good as another. */
-static void take_back(struct lane *lane, struct request *request)
-{
-	if (lane->options->pattern == PATTERN_VERIFY) {
-		request->place->next = request->lba;
-	} else if (lane->left != UINT64_MAX) {
-		lane->left++;
-	}
-}
-
-/* Sends a request on its way, or puts it with the idle ones. `time` is now, in ticks. */
-static void submit(struct lane *lane, struct request *request, uint64_t time)
+/* Gives a request to the host. False if that did not take it, and nothing comes back. `time` is now, in ticks. */
+static bool send_to_host(struct lane *lane, struct request *request, uint64_t time)
 {
 	int rc;
 
-	if (unlikely(!next_work(lane, request))) {
-		lane->submitting = false;
-		lane->exhausted = true;
-		lane->attention = true;
-		put_idle(lane, request);
-		return;
-	}
 	request->started = time;
 	/* Before the call: should the callback come from inside of it, it is no stray. */
 	request->in_flight = true;
@@ -151,21 +144,42 @@ static void submit(struct lane *lane, struct request *request, uint64_t time)
 					   on_complete, request, 0);
 	}
 	if (likely(rc == 0)) {
-		return;
+		return true;
 	}
 	if (!request->in_flight) {
 		/* Refused, and called back all the same. */
 		lane->stray++;
 		lane_lose(lane);
-		return;
+		return true;
 	}
 	request->in_flight = false;
 	lane->submitted--;
-	take_back(lane, request);
-	put_idle(lane, request);
 	lane->attention = true;
 	if (rc != -ENOMEM) { /* -ENOMEM: the queue is full, try again after the next poll */
 		lane_lose(lane);
+	}
+	return false;
+}
+
+static void out_of_work(struct lane *lane, struct request *request)
+{
+	lane->submitting = false;
+	lane->exhausted = true;
+	lane->attention = true;
+	put_idle(lane, request);
+}
+
+/* Sends a request on its next way, or puts it with the idle ones. `time` is now, in ticks. */
+static void submit(struct lane *lane, struct request *request, uint64_t time)
+{
+	if (unlikely(!next_work(lane, request))) {
+		out_of_work(lane, request);
+	} else if (unlikely(!send_to_host(lane, request, time))) {
+		/* Still to be done, except that a random place is as good as another. */
+		if (lane->left != UINT64_MAX) {
+			lane->left++;
+		}
+		put_idle(lane, request);
 	}
 }
 
@@ -182,11 +196,11 @@ static void on_error(struct lane *lane, struct request *request, const struct sp
 		return;
 	}
 	if (lane->failed++ == 0) {
-		fprintf(stderr, PROGRAM ": %s of %u blocks at %llu of namespace %u: %s (%02x/%02x)%s\n",
-			request->write ? "a write" : "a read", request->blocks, (unsigned long long)request->lba,
-			spdk_nvme_ns_get_id(request->place->ns), spdk_nvme_cpl_get_status_string(&cpl->status),
-			(unsigned)cpl->status.sct, (unsigned)cpl->status.sc,
-			lane->options->go_on ? "; further ones are only counted" : "; no more requests to this target");
+		complain(ENDED_ERRORS, "%s of %u blocks at %llu of namespace %u: %s (%02x/%02x)%s",
+			 request->write ? "a write" : "a read", request->blocks, (unsigned long long)request->lba,
+			 spdk_nvme_ns_get_id(request->place->ns), spdk_nvme_cpl_get_status_string(&cpl->status),
+			 (unsigned)cpl->status.sct, (unsigned)cpl->status.sc,
+			 lane->options->go_on ? "; further ones are only counted" : "; no more requests to this target");
 	}
 	if (!lane->options->go_on) {
 		lane->submitting = false;
@@ -217,11 +231,10 @@ static void on_complete(void *argument, const struct spdk_nvme_cpl *cpl)
 	direction = request->write ? &lane->writes : &lane->reads;
 	histogram_record(&direction->latency, time - request->started);
 	direction->bytes += (uint64_t)request->blocks * request->place->sector_size;
-	if (unlikely(lane->reading_back)) {
-		lane->mismatches += pattern_compare(request->buffer, spdk_nvme_ns_get_id(request->place->ns), request->lba,
-						    request->blocks, request->place->sector_size, lane->mismatches == 0);
-	}
-	if (likely(lane->submitting)) {
+	if (unlikely(lane->options->pattern == PATTERN_VERIFY)) {
+		push(request->write ? &lane->idle : &lane->unchecked, request);
+		lane->attention = true;
+	} else if (likely(lane->submitting)) {
 		submit(lane, request, time);
 	} else {
 		put_idle(lane, request);
@@ -239,11 +252,12 @@ static bool place_open(struct lane *lane, struct place *place, struct spdk_nvme_
 	place->ns = ns;
 	place->sector_size = spdk_nvme_ns_get_sector_size(ns);
 	if (place->sector_size == 0 || options->io_size % place->sector_size != 0) {
-		fprintf(stderr, PROGRAM ": requests of %u bytes do not fit sectors of %u\n", options->io_size, place->sector_size);
+		complain(ENDED_USAGE, "requests of %u bytes do not fit sectors of %u, as namespace %u has them", options->io_size,
+			 place->sector_size, spdk_nvme_ns_get_id(ns));
 		return false;
 	}
 	if (spdk_nvme_ns_get_md_size(ns) != 0) {
-		fprintf(stderr, PROGRAM ": namespace %u has metadata, which this program does not transfer\n", spdk_nvme_ns_get_id(ns));
+		complain(ENDED_USAGE, "namespace %u has metadata, which this program does not transfer", spdk_nvme_ns_get_id(ns));
 		return false;
 	}
 	place->io_blocks = options->io_size / place->sector_size;
@@ -252,7 +266,7 @@ static bool place_open(struct lane *lane, struct place *place, struct spdk_nvme_
 	}
 	place->io_count = sectors / place->io_blocks;
 	if (place->io_count == 0) {
-		fprintf(stderr, PROGRAM ": namespace %u, or what is used of it, is smaller than one request\n", spdk_nvme_ns_get_id(ns));
+		complain(ENDED_USAGE, "namespace %u, or what is used of it, is smaller than one request", spdk_nvme_ns_get_id(ns));
 		return false;
 	}
 	/* Each thread has a part of its own to verify; to go through in order, it has all, from the beginning of its part. */
@@ -276,13 +290,11 @@ static enum ending places_open(struct lane *lane)
 		count++;
 	}
 	if (count == 0) {
-		fprintf(stderr, PROGRAM ": a controller of %s has no active namespace\n", lane->target->trid->subnqn);
-		return ENDED_CONNECT;
+		return complain(ENDED_CONNECT, "a controller of %s has no active namespace", lane->target->trid->subnqn);
 	}
 	lane->places = calloc(count, sizeof(*lane->places));
 	if (lane->places == NULL) {
-		fprintf(stderr, PROGRAM ": no memory\n");
-		return ENDED_USAGE;
+		return complain(ENDED_MACHINE, "no memory for %u namespaces", count);
 	}
 	for (nsid = spdk_nvme_ctrlr_get_first_active_ns(ctrlr); nsid != 0 && lane->place_count < count;
 	     nsid = spdk_nvme_ctrlr_get_next_active_ns(ctrlr, nsid)) {
@@ -296,7 +308,10 @@ static enum ending places_open(struct lane *lane)
 		}
 		lane->place_count++;
 	}
-	return lane->place_count == 0 ? ENDED_CONNECT : ENDED_WELL;
+	if (lane->place_count == 0) {
+		return complain(ENDED_CONNECT, "the namespaces of %s went away", lane->target->trid->subnqn);
+	}
+	return ENDED_WELL;
 }
 
 static enum ending qpairs_open(struct lane *lane)
@@ -308,10 +323,10 @@ static enum ending qpairs_open(struct lane *lane)
 
 	spdk_nvme_ctrlr_get_default_io_qpair_opts(ctrlr, &opts, sizeof(opts));
 	if (opts.io_queue_size <= options->depth) {
-		/* One entry of a queue stays empty. A controller refuses more than it has; what does not fit then waits in the host. */
-		uint32_t most = spdk_nvme_ctrlr_get_regs_cap(ctrlr).bits.mqes + 1u;
+		/* A controller refuses more than it has; what does not fit then waits in the host. */
+		uint32_t most = target_queue_requests(lane->target);
 
-		opts.io_queue_size = options->depth + 1 < most ? options->depth + 1 : most;
+		opts.io_queue_size = (options->depth < most ? options->depth : most) + 1;
 	}
 	if (opts.io_queue_requests <= options->depth) {
 		opts.io_queue_requests = options->depth + 1;
@@ -323,9 +338,8 @@ static enum ending qpairs_open(struct lane *lane)
 		int rc;
 
 		if (qpair == NULL) {
-			fprintf(stderr, PROGRAM ": thread %u: qpair %u of %u was refused\n", lane->worker->number, index + 1,
-				options->qpairs);
-			return ENDED_CONNECT;
+			return complain(ENDED_CONNECT, "thread %u: qpair %u of %u was refused", lane->worker->number, index + 1,
+					options->qpairs);
 		}
 		lane->qpairs[lane->qpair_count++] = qpair;
 		rc = spdk_nvme_poll_group_add(lane->worker->group, qpair);
@@ -333,9 +347,8 @@ static enum ending qpairs_open(struct lane *lane)
 			rc = spdk_nvme_ctrlr_connect_io_qpair(ctrlr, qpair);
 		}
 		if (rc != 0) {
-			fprintf(stderr, PROGRAM ": thread %u: qpair %u of %u did not connect: %s\n", lane->worker->number, index + 1,
-				options->qpairs, strerror(abs(rc)));
-			return ENDED_CONNECT;
+			return complain(is_lack(-rc) ? ENDED_MACHINE : ENDED_CONNECT, "thread %u: qpair %u of %u did not connect: %s",
+					lane->worker->number, index + 1, options->qpairs, strerror(abs(rc)));
 		}
 	}
 	return ENDED_WELL;
@@ -357,8 +370,7 @@ static enum ending lane_open(struct lane *lane)
 	lane->requests = calloc(count, sizeof(*lane->requests));
 	lane->buffers = spdk_dma_zmalloc(count * options->io_size, 4096, NULL);
 	if (lane->requests == NULL || lane->buffers == NULL) {
-		fprintf(stderr, PROGRAM ": no memory for %zu requests of %u bytes\n", count, options->io_size);
-		return ENDED_USAGE;
+		return complain(ENDED_MACHINE, "no memory for %zu requests of %u bytes", count, options->io_size);
 	}
 	random_fill(lane->buffers, count * options->io_size, &lane->random);
 	ending = qpairs_open(lane);
@@ -392,15 +404,13 @@ static enum ending worker_open(struct worker *worker)
 		CPU_SET((size_t)core, &set);
 		rc = pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 		if (rc != 0) {
-			fprintf(stderr, PROGRAM ": no thread on core %d: %s\n", core, strerror(rc));
-			return ENDED_USAGE;
+			return complain(ENDED_USAGE, "no thread on core %d: %s", core, strerror(rc));
 		}
 	}
 	worker->group = spdk_nvme_poll_group_create(worker, NULL);
 	worker->lanes = calloc(options->target_count, sizeof(*worker->lanes));
 	if (worker->group == NULL || worker->lanes == NULL) {
-		fprintf(stderr, PROGRAM ": no memory for a thread's queues\n");
-		return ENDED_USAGE;
+		return complain(ENDED_MACHINE, "no memory for a thread's queues");
 	}
 	for (index = 0; index < options->target_count; index++) {
 		struct lane *lane = &worker->lanes[index];
@@ -434,7 +444,7 @@ static void worker_close(struct worker *worker)
 		for (number = 0; number < lane->qpair_count; number++) {
 			rc = spdk_nvme_ctrlr_free_io_qpair(lane->qpairs[number]);
 			if (rc != 0) {
-				fprintf(stderr, PROGRAM ": freeing a qpair: %s\n", strerror(abs(rc)));
+				complain(ENDED_BROKEN, "freeing a qpair: %s", strerror(abs(rc)));
 				worker->released = false;
 			}
 		}
@@ -447,7 +457,7 @@ static void worker_close(struct worker *worker)
 	if (worker->group != NULL) {
 		rc = spdk_nvme_poll_group_destroy(worker->group);
 		if (rc != 0) {
-			fprintf(stderr, PROGRAM ": destroying a poll group: %s\n", strerror(abs(rc)));
+			complain(ENDED_BROKEN, "destroying a poll group: %s", strerror(abs(rc)));
 			worker->released = false;
 		}
 	}
@@ -457,21 +467,83 @@ static void worker_close(struct worker *worker)
 
 static void submit_idle(struct lane *lane)
 {
-	uint64_t time = spdk_get_ticks();
 	struct request *request = lane->idle;
 
 	/* Each once: one that the host does not take now is put back, and has to wait. */
 	lane->idle = NULL;
 	lane->attention = false;
 	while (request != NULL) {
-		struct request *next = request->next_idle;
+		struct request *next = request->next;
 
 		if (lane->submitting && !lane->attention) {
-			submit(lane, request, time);
+			submit(lane, request, spdk_get_ticks());
 		} else {
 			put_idle(lane, request);
 		}
 		request = next;
+	}
+}
+
+/* Whether no buffer is left that a verification has to do something with. */
+static bool is_checked(const struct lane *lane)
+{
+	return lane->unchecked == NULL && lane->current == NULL;
+}
+
+/* The next piece of `current`'s buffer: compares what was read, or makes it ready for its next way. True at its end. */
+static bool work_on_buffer(struct lane *lane, bool compare)
+{
+	struct request *request = lane->current;
+	const struct place *place = request->place;
+	uint32_t blocks = place->sector_size < PIECE_BYTES ? PIECE_BYTES / place->sector_size : 1;
+	uint32_t left = request->blocks - request->worked, nsid = spdk_nvme_ns_get_id(place->ns);
+	uint8_t *buffer = request->buffer + (size_t)request->worked * place->sector_size;
+	uint64_t lba = request->lba + request->worked;
+
+	blocks = blocks < left ? blocks : left;
+	if (compare) {
+		lane->mismatches += pattern_compare(buffer, nsid, lba, blocks, place->sector_size, lane->mismatches == 0);
+	} else if (request->write) {
+		pattern_fill(buffer, nsid, lba, blocks, place->sector_size);
+	} else {
+		/* What the read does not overwrite must not look like the pattern. */
+		memset(buffer, 0, (size_t)blocks * place->sector_size);
+	}
+	request->worked += blocks;
+	return request->worked == request->blocks;
+}
+
+/* One step of a verification, between two polls: what came back is compared before more is sent. Without effect while other patterns end. */
+static void verify(struct lane *lane)
+{
+	lane->attention = false;
+	if (lane->current == NULL) {
+		if (lane->unchecked != NULL) {
+			lane->current = pop(&lane->unchecked);
+			lane->comparing = true;
+		} else if (lane->submitting && lane->idle != NULL) {
+			struct request *request = pop(&lane->idle);
+
+			if (!next_of_verification(lane, request)) {
+				out_of_work(lane, request);
+				return;
+			}
+			lane->current = request;
+			lane->comparing = false;
+		} else {
+			return;
+		}
+		lane->current->worked = 0;
+	}
+	/* One that the host had no room for is ready. */
+	if (lane->current->worked < lane->current->blocks && !work_on_buffer(lane, lane->comparing)) {
+		return;
+	}
+	if (lane->comparing || !lane->submitting) {
+		put_idle(lane, lane->current);
+		lane->current = NULL;
+	} else if (send_to_host(lane, lane->current, spdk_get_ticks())) {
+		lane->current = NULL;
 	}
 }
 
@@ -532,20 +604,25 @@ static void lane_step(struct lane *lane, bool stop)
 			lane->deadline = now() + DRAIN_SECONDS;
 			lane->state = LANE_DRAINING;
 		} else if (lane->exhausted) {
-			if (lane_in_flight(lane) == 0) {
+			verify(lane);
+			if (lane_in_flight(lane) == 0 && is_checked(lane)) {
 				lane_through(lane);
 			}
+		} else if (lane->options->pattern == PATTERN_VERIFY) {
+			verify(lane);
 		} else {
 			submit_idle(lane);
 		}
 		break;
 	case LANE_DRAINING:
-		if (lane_in_flight(lane) == 0 || now() >= lane->deadline) {
+		verify(lane);
+		if ((lane_in_flight(lane) == 0 && is_checked(lane)) || now() >= lane->deadline) {
 			lane->state = LANE_ENDED;
 		}
 		break;
 	case LANE_SETTLING:
-		if (lane_in_flight(lane) == 0 || now() >= lane->deadline) {
+		verify(lane);
+		if ((lane_in_flight(lane) == 0 && is_checked(lane)) || now() >= lane->deadline) {
 			lane->state = lane->options->reconnect > 0 ? LANE_WAITING : LANE_ENDED;
 		}
 		break;
@@ -619,7 +696,7 @@ static void worker_run(struct worker *worker)
 
 			if (unlikely(lane->attention || stop)) {
 				lane_step(lane, stop);
-				lane->attention = lane->attention || lane->lost || lane->exhausted || lane->idle != NULL;
+				lane->attention = lane->attention || lane->lost || lane->exhausted || lane->idle != NULL || !is_checked(lane);
 			}
 			running += lane->state != LANE_ENDED;
 		}
@@ -631,10 +708,19 @@ static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 
+	struct run *run = worker->run;
+	bool begun;
+
 	worker->opened = worker_open(worker);
-	pthread_barrier_wait(&worker->run->gate);
-	pthread_barrier_wait(&worker->run->gate);
-	if (worker->opened == ENDED_WELL) {
+	pthread_mutex_lock(&run->gate);
+	run->opened++;
+	pthread_cond_broadcast(&run->changed);
+	while (!run->let_go) {
+		pthread_cond_wait(&run->changed, &run->gate);
+	}
+	begun = run->begun;
+	pthread_mutex_unlock(&run->gate);
+	if (begun) {
 		worker_run(worker);
 	}
 	worker->ended_at = now();
@@ -652,11 +738,10 @@ enum ending workers_open(struct run *run)
 	uint32_t index;
 
 	run->workers = calloc(options->thread_count, sizeof(*run->workers));
-	if (run->workers == NULL || pthread_barrier_init(&run->gate, NULL, options->thread_count + 1) != 0) {
-		fprintf(stderr, PROGRAM ": no memory for %u threads\n", options->thread_count);
-		return ENDED_USAGE;
+	if (run->workers == NULL) {
+		return complain(ENDED_MACHINE, "no memory for %u threads", options->thread_count);
 	}
-	for (index = 0; index < options->thread_count; index++) {
+	for (index = 0; index < options->thread_count && ending == ENDED_WELL; index++) {
 		struct worker *worker = &run->workers[index];
 		int rc;
 
@@ -665,14 +750,17 @@ enum ending workers_open(struct run *run)
 		worker->number = index;
 		rc = pthread_create(&worker->thread, NULL, worker_main, worker);
 		if (rc != 0) {
-			/* Those that are there wait for this one at the gate, with nothing that would outlast the process. */
-			fprintf(stderr, PROGRAM ": no thread: %s\n", strerror(rc));
-			exit(ENDED_USAGE);
+			ending = complain(ENDED_MACHINE, "no thread %u of %u: %s", index + 1, options->thread_count, strerror(rc));
+		} else {
+			run->started++;
 		}
-		run->started++;
 	}
-	pthread_barrier_wait(&run->gate);
-	for (index = 0; index < options->thread_count; index++) {
+	pthread_mutex_lock(&run->gate);
+	while (run->opened < run->started) {
+		pthread_cond_wait(&run->changed, &run->gate);
+	}
+	pthread_mutex_unlock(&run->gate);
+	for (index = 0; index < run->started; index++) {
 		if (ending == ENDED_WELL) {
 			ending = run->workers[index].opened;
 		}
@@ -680,11 +768,13 @@ enum ending workers_open(struct run *run)
 	return ending;
 }
 
-void workers_begin(struct run *run)
+void workers_let_go(struct run *run, bool begin)
 {
-	if (run->started != 0) {
-		pthread_barrier_wait(&run->gate);
-	}
+	pthread_mutex_lock(&run->gate);
+	run->begun = begin;
+	run->let_go = true;
+	pthread_cond_broadcast(&run->changed);
+	pthread_mutex_unlock(&run->gate);
 }
 
 uint64_t workers_completed(const struct run *run)
@@ -731,9 +821,6 @@ void workers_free(struct run *run)
 		}
 		free(worker->lanes);
 	}
-	if (run->started != 0) {
-		pthread_barrier_destroy(&run->gate);
-	}
 	free(run->workers);
 }
 
@@ -744,14 +831,18 @@ uint64_t workers_all_requests(const struct run *run)
 	uint32_t index, number, place;
 
 	if (options->pattern != PATTERN_VERIFY) {
-		return options->count * options->thread_count * options->target_count;
+		return options->count > UINT64_MAX / MAX_THREADS / MAX_TARGETS
+			       ? 0
+			       : options->count * options->thread_count * options->target_count;
 	}
 	for (index = 0; index < run->started; index++) {
 		for (number = 0; number < options->target_count; number++) {
 			const struct lane *lane = &run->workers[index].lanes[number];
 
 			for (place = 0; place < lane->place_count; place++) {
-				sum += (lane->places[place].end - lane->places[place].first) / lane->places[place].io_blocks * 2;
+				const struct place *part = &lane->places[place];
+
+				sum += (part->end - part->first + part->io_blocks - 1) / part->io_blocks * 2;
 			}
 		}
 	}

@@ -26,12 +26,13 @@ struct lane;
 struct request {
 	struct lane *lane;
 	struct spdk_nvme_qpair *qpair;
-	struct request *next_idle;
+	struct request *next;
 	uint8_t *buffer;
 	struct place *place;
 	uint64_t lba;
 	uint64_t started; /* ticks */
 	uint32_t blocks;
+	uint32_t worked; /* of a verification: blocks of the buffer that were filled or compared */
 	bool write;
 	bool in_flight;
 };
@@ -73,6 +74,7 @@ struct lane {
 	bool exhausted; /* there is nothing more to submit */
 	bool given_up;  /* a request failed, and that ends it */
 	bool reading_back; /* the second half of a verification */
+	bool comparing;    /* what came back in `current`; else it is made ready */
 	uint32_t turn;     /* which place is next */
 	uint64_t left;     /* requests; UINT64_MAX if there is no limit */
 	uint64_t random;
@@ -83,6 +85,8 @@ struct lane {
 	uint32_t qpair_count;
 	struct request *requests;
 	struct request *idle;
+	struct request *unchecked; /* reads of a verification that came back */
+	struct request *current;   /* whose buffer a verification works on */
 	uint8_t *buffers;
 
 	unsigned generation; /* of the target's connection that the qpairs belong to */
@@ -120,9 +124,14 @@ struct run {
 	const struct options *options;
 	struct target *targets;
 	struct worker *workers;
-	uint32_t started;        /* threads that are there */
-	pthread_barrier_t gate; /* once when all qpairs are there, and once more to begin */
+	uint32_t started; /* threads that are there */
 	_Atomic bool stop;
+
+	pthread_mutex_t gate; /* guards what follows */
+	pthread_cond_t changed;
+	uint32_t opened;    /* threads that have their qpairs, or could not */
+	bool let_go;        /* they need not wait any more */
+	bool begun;         /* for the load; else to their end */
 };
 
 /* Requests that are still with the host. */
@@ -132,13 +141,13 @@ static inline uint64_t lane_in_flight(const struct lane *lane)
 }
 
 /*
- * Starts the threads, which open their qpairs. Returns when all are connected, or when one could not be, after a message. workers_begin() and
+ * Starts the threads, which open their qpairs. Returns when all are connected, or when one could not be, after a message. workers_let_go() and
  * workers_join() follow in any case.
  */
 enum ending workers_open(struct run *run);
 
-/* The load begins. */
-void workers_begin(struct run *run);
+/* The load begins, or, without it, the threads give back what they have. */
+void workers_let_go(struct run *run, bool begin);
 
 /* How many requests came back so far, and whether all threads are through. */
 uint64_t workers_completed(const struct run *run);
