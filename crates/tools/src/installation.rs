@@ -2,7 +2,6 @@
 //! has to know a path.
 
 use std::{
-    env::consts::ARCH,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -24,12 +23,12 @@ pub enum NotFound {
 }
 
 /// The folders with libraries of the installation whose programs are in `programs`: as `make` has them, as `make install`, as
-/// distributions do, and with everything in one place.
-fn folders(programs: &Path) -> Vec<PathBuf> {
+/// distributions do, and with everything in one place. Debian has a folder `architecture` in `lib`.
+fn folders(programs: &Path, architecture: Option<&str>) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(prefix) = programs.parent() {
         folders.push(prefix.join("lib"));
-        folders.push(prefix.join(format!("lib/{ARCH}-linux-gnu")));
+        folders.extend(architecture.map(|name| prefix.join("lib").join(name)));
         folders.push(prefix.join("lib64"));
     }
     folders.push(programs.join("lib"));
@@ -44,8 +43,21 @@ pub fn library(names: &[&str]) -> Result<PathBuf, NotFound> {
     library_beside(programs, names)
 }
 
+/// The name of the folder that this process has its C library from, by `maps` of `/proc`: what Debian calls this architecture is
+/// not what Rust calls it (`arm-linux-gnueabihf`), and its own libraries are where it says.
+fn architecture(maps: &str) -> Option<&str> {
+    let is_libc = |path: &&str| {
+        path.rsplit('/')
+            .next()
+            .is_some_and(|name| name.starts_with("libc.so.") || name.starts_with("libc-2."))
+    };
+    let libc = maps.lines().filter_map(|line| Some(line.get(line.find('/')?..)?.trim_end())).find(is_libc)?;
+    libc.rsplit('/').nth(1).filter(|name| !name.is_empty() && !name.starts_with("lib"))
+}
+
 fn library_beside(programs: &Path, names: &[&str]) -> Result<PathBuf, NotFound> {
-    let folders = folders(programs);
+    let maps = fs::read("/proc/self/maps").unwrap_or_default();
+    let folders = folders(programs, architecture(&String::from_utf8_lossy(&maps)));
     let found = folders
         .iter()
         .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
@@ -62,10 +74,31 @@ mod tests {
 
     #[test]
     fn a_distributions_folder_and_an_installations_are_looked_in() {
-        let folders = folders(Path::new("/opt/nvme/bin"));
+        let folders = folders(Path::new("/opt/nvme/bin"), Some("powerpc64le-linux-gnu"));
         assert_eq!(folders.first().unwrap(), Path::new("/opt/nvme/lib"));
-        assert!(folders.contains(&PathBuf::from(format!("/opt/nvme/lib/{ARCH}-linux-gnu"))));
+        assert!(folders.contains(&PathBuf::from("/opt/nvme/lib/powerpc64le-linux-gnu")));
         assert!(folders.contains(&PathBuf::from("/opt/nvme/bin/lib")));
+    }
+
+    #[test]
+    fn an_architecture_is_called_as_the_folder_of_its_c_library() {
+        let maps = |path: &str| {
+            format!(
+                "556d1000-556d2000 r--p 00000000 fe:00 7 /usr/bin/a b\n\
+                 7f0e4000-7f0e6000 rw-p 00000000 00:00 0 \n\
+                 7f0e6000-7f0ea000 r--p 00000000 fe:00 9 {path}\n"
+            )
+        };
+        for (path, expected) in [
+            ("/usr/lib/arm-linux-gnueabihf/libc.so.6", Some("arm-linux-gnueabihf")),
+            ("/lib/powerpc64le-linux-gnu/libc-2.31.so", Some("powerpc64le-linux-gnu")),
+            ("/usr/lib64/libc.so.6", None),
+            ("/usr/lib/arm-linux-gnueabihf/libcrypto.so.3", None),
+            ("/libc.so.6", None),
+        ] {
+            assert_eq!(architecture(&maps(path)), expected, "{path}");
+        }
+        assert_eq!(architecture(""), None);
     }
 
     #[test]

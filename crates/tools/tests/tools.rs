@@ -127,7 +127,9 @@ fn tools_may_follow_each_other_and_what_was_preloaded_stays() {
 #[test]
 fn an_installation_may_be_a_distributions_and_a_link_may_lead_to_it() {
     let place = Place::new("multiarch");
-    let folder = place.path(&format!("lib/{}-linux-gnu", std::env::consts::ARCH));
+    let triplet = Command::new("gcc").arg("-print-multiarch").output().unwrap();
+    // Empty where there are no such folders: then it is `lib` itself.
+    let folder = place.path(&format!("lib/{}", written(&triplet).0.trim()));
     fs::create_dir_all(&folder).unwrap();
     fs::rename(place.path("lib/libsoftverbs.so"), folder.join("libsoftverbs.so")).unwrap();
     let link = place.path("work/run");
