@@ -78,7 +78,7 @@ help:
 	@echo 'make bench      what an I/O, a poll and a qpair cost the host, by callgrind; LIMITS=1 fails above scripts/bench/limits.txt'
 	@echo 'make check      format, lints, documentation, headers'
 	@echo 'make t43        the regression test of the seed bug alone; RUNS=n'
-	@echo 'make install    into DESTDIR/PREFIX (/usr/local)'
+	@echo 'make install    what make has built, into DESTDIR/PREFIX (/usr/local)'
 	@echo 'make deb        Debian packages of the same, in target/deb: library, development files, tools'
 	@echo 'make clean      removes what was built'
 	@echo
@@ -266,8 +266,10 @@ check-packages: deb
 
 # ----------------------------------------------------------------------------------------------------------------------
 
+# What was built before, so that root, who may have no cargo, can do it; where nothing was, it is built.
 .PHONY: install
-install: all
+install:
+	@[ -x '$(DIST)/bin/nvme-rdma-perf' ] || $(MAKE) all
 	scripts/install.sh '$(DIST)' '$(DESTDIR)' '$(PREFIX)'
 
 .PHONY: deb

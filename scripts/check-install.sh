@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-"$ROOT/scripts/install.sh" "$DIST" "$WORK/install" /usr
+env -u MAKEFLAGS make --no-print-directory -s -C "$ROOT" install DIST="$DIST" DESTDIR="$WORK/install" PREFIX=/usr
 installed=$WORK/install/usr
 for link in "$installed"/lib/*.so*; do
 	[ -e "$link" ] || die "$link leads nowhere"

@@ -364,6 +364,16 @@ while alive "$PROGRAM" && (($(awk '/^SigCgt:/ { print "0x" $2 }' "/proc/$PROGRAM
 kill -s INT "$PROGRAM"
 ends 130
 tell_target 'resume all'
+# An attempt to connect ends in its own time, and the program says so.
+tell_target 'misbehave silent'
+before=$(ask_target counters)
+in_background -r "$(trid 1)" -t 36000 --json
+while alive "$PROGRAM" && [ "$(ask_target counters | grep -o 'accepted=[0-9]*')" = "$(grep -o 'accepted=[0-9]*' <<<"$before")" ]; do sleep 0.02; done
+kill -s INT "$PROGRAM"
+says 'once more ends it at once'
+tell_target 'behave silent'
+ends 4
+tells 4 interrupted 'before the load began'
 kill -TERM "$TARGET"
 wait_end "$TARGET" "$PATIENCE"
 [ "$STATUS" = 0 ] || die "the target ended with $STATUS"

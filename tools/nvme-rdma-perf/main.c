@@ -32,12 +32,18 @@
 #define STALL_SECONDS 60.0
 
 static volatile sig_atomic_t g_signalled;
+static volatile sig_atomic_t g_connecting; /* inside of a call that ends in its own time */
 static bool g_environment; /* is there */
 
 static void on_signal(int number)
 {
+	static const char words[] = PROGRAM ": this ends with the attempt to connect; once more ends it at once\n";
+
 	(void)number;
 	g_signalled = 1;
+	if (g_connecting && write(STDERR_FILENO, words, sizeof(words) - 1) < 0) {
+		return; /* nobody to tell */
+	}
 }
 
 static bool environment_start(void)
@@ -183,14 +189,16 @@ static enum ending connect_and_load(struct run *run, FILE *out, double *seconds)
 	enum ending ending = ENDED_WELL;
 	uint32_t index;
 
-	for (index = 0; index < options->target_count && ending == ENDED_WELL; index++) {
-		if (g_signalled) {
-			return complain(ENDED_INTERRUPTED, "interrupted before all targets were connected");
-		}
+	for (index = 0; index < options->target_count && ending == ENDED_WELL && !g_signalled; index++) {
+		g_connecting = 1;
 		ending = target_connect(&run->targets[index], index, options, out);
+		g_connecting = 0;
 		if (ending == ENDED_WELL) {
 			target_describe(&run->targets[index]);
 		}
+	}
+	if (ending == ENDED_WELL && g_signalled) {
+		ending = complain(ENDED_INTERRUPTED, "interrupted before the load began");
 	}
 	if (ending != ENDED_WELL) {
 		return ending;
