@@ -57,7 +57,8 @@ find "$work" -path '*/man1/*.1' -exec gzip -9n {} +
 shared_libraries() {
 	local files
 	mapfile -t files < <(find "$work/$1/usr" -type f \( -name 'lib*.so*' -o -path '*/usr/bin/*' \))
-	mkdir -p "$work/shlibs/debian"
+	# By its DEBIAN it knows the tree of a package.
+	mkdir -p "$work/shlibs/debian" "$work/$1/DEBIAN"
 	printf 'Source: nvme-rdma\n' >"$work/shlibs/debian/control"
 	printf 'lib%s 0 %s (>= %s)\n' spdk_nvme_rdma $runtime "$version" spdk_env_rdma $runtime "$version" \
 		>"$work/shlibs/debian/shlibs.local"
