@@ -4,7 +4,6 @@
  * For scripts/perf-test.sh, to be preloaded: what nvme-rdma-perf finds around it. AROUND names what is not there:
  *
  *   environment   spdk_env_init() fails
- *   device        there is no RDMA device
  *   memory        there are no buffers
  *   thread        the program gets one thread and no more
  *
@@ -53,18 +52,6 @@ int spdk_env_init(const struct spdk_env_opts *opts)
 void *spdk_dma_zmalloc(size_t size, size_t align, uint64_t *phys_addr)
 {
 	return around("memory") ? NULL : NEXT(spdk_dma_zmalloc)(size, align, phys_addr);
-}
-
-/* As rdma_cma.h has it. */
-struct ibv_context **rdma_get_devices(int *count);
-
-struct ibv_context **rdma_get_devices(int *count)
-{
-	if (around("device")) {
-		errno = ENODEV;
-		return NULL;
-	}
-	return NEXT(rdma_get_devices)(count);
 }
 
 /* The program's own threads have their start in the program. */
