@@ -2,7 +2,10 @@
 //!
 //! A qpair remembers its last namespace, by the name that the program has for it, and the keys of its last buffer, so that the next
 //! I/O finds both by compares. Registered memory may go away, and a name come to mean nothing or something else, on any thread: then
-//! the count goes on, and whatever was remembered before is void.
+//! the count goes on, and whatever was remembered before is void. So it does when the handle of a queue pair is freed: an I/O that asks
+//! the program for its data sees by the count that all it found before, the queue pair too, is as it was.
+//!
+//! Going on costs each queue pair of the process one I/O by the long way.
 //!
 //! What must hold: who makes something void counts on *after* nobody can find it any more, and before it is given back; who
 //! remembers reads the count *before* looking.

@@ -1,4 +1,5 @@
-//! A Rust program's own `tracing` subscriber gets the library's lines, whichever of the two is first; without one they are on stderr.
+//! A Rust program's own `tracing` subscriber gets the library's lines: a global one that is there before the library's, else one of a
+//! thread (`with_default`). Without one they are on stderr.
 //!
 //! Each way is a process of its own, since a subscriber is for ever: the test runs itself again.
 

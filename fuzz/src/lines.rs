@@ -3,6 +3,7 @@
 //! What must hold: a line is one line: what a peer or a program puts into one has no control characters left in it. And no input
 //! makes very many of them.
 
+use spdk_nvme_rdma::abi::text_of;
 use std::{
     cell::{Cell, RefCell},
     sync::Once,
@@ -10,10 +11,6 @@ use std::{
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter, subscriber::set_global_default};
 use tracing_subscriber::{
     Layer,
-    fmt::{
-        FormatFields,
-        format::{DefaultFields, Writer},
-    },
     layer::{Context, SubscriberExt},
     registry,
 };
@@ -23,7 +20,6 @@ const MOST: u64 = 10_000;
 
 thread_local! {
     static LINES: Cell<u64> = const { Cell::new(0) };
-    static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
     static BROKEN: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -50,9 +46,7 @@ struct Lines {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut text = TEXT.take();
-        text.clear();
-        let _ = DefaultFields::new().format_fields(Writer::new(&mut text), event);
+        let text = text_of(event);
         if *event.metadata().level() <= Level::WARN {
             LINES.set(LINES.get() + 1);
         }
@@ -62,6 +56,22 @@ impl<S: Subscriber> Layer<S> for Lines {
         if self.shown {
             eprintln!("{} {}: {text}", event.metadata().level(), event.metadata().target());
         }
-        TEXT.set(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn a_control_character_is_noticed_whatever_it_is() {
+        take();
+        check();
+        for character in ['\n', '\x1b', '\x07', '\x7f', '\u{9b}'] {
+            tracing::warn!("before {character} behind");
+            assert!(catch_unwind(check).is_err(), "{character:?}");
+        }
+        check();
     }
 }

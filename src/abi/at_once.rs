@@ -18,7 +18,7 @@ use super::{
     },
 };
 use crate::{
-    host::{Error, IoQpair, Otherwise, Request, Scatter, Shape, Transfer, next_of},
+    host::{Error, IoQpair, Request, Scatter, Shape, Transfer, Unfit, next_piece_of},
     transport::{Context, PIECES, Piece},
 };
 use arrayvec::ArrayVec;
@@ -70,24 +70,28 @@ pub(super) unsafe fn pieces_sent_at_once(
     let mut sgl = Sgl::new(reset, next, context.argument.cast());
     sgl.reset(0);
     // Most data in pieces are in two: a header and what follows it, or what lies across the end of a buffer.
-    let first = match next_of(&mut sgl, shape.length) {
+    let first = match next_piece_of(&mut sgl, shape.length) {
         Ok(first) => first,
-        Err(otherwise) => return refusal(otherwise),
+        Err(unfit) => return refusal(unfit),
     };
     if first.length == shape.length {
         // SAFETY: it was a handle before; the rest is this function's contract.
-        return unsafe { again(qpair, &shape) }?.send_piece(shape, transfer, first, context).then_some(0);
+        return unsafe { if_still_good(qpair, &shape) }?
+            .send_piece(shape, transfer, first, context)
+            .then_some(0);
     }
     // A piece has no more bytes than are left.
     let left = shape.length.wrapping_sub(first.length);
-    let second = match next_of(&mut sgl, left) {
+    let second = match next_piece_of(&mut sgl, left) {
         Ok(second) => second,
-        Err(otherwise) => return refusal(otherwise),
+        Err(unfit) => return refusal(unfit),
     };
     let begin = [first, second];
     if second.length == left {
         // SAFETY: as above.
-        return unsafe { again(qpair, &shape) }?.send_both(shape, transfer, begin, context).then_some(0);
+        return unsafe { if_still_good(qpair, &shape) }?
+            .send_both(shape, transfer, begin, context)
+            .then_some(0);
     }
     // SAFETY: as above.
     unsafe { several_sent_at_once(qpair, (shape, transfer), sgl, begin, context) }
@@ -110,16 +114,16 @@ unsafe fn several_sent_at_once(
     pieces.extend(begin);
     let mut left = begin.iter().fold(shape.length, |left, piece| left.wrapping_sub(piece.length));
     while left > 0 {
-        match next_of(&mut sgl, left) {
+        match next_piece_of(&mut sgl, left) {
             Ok(piece) => {
                 left = left.wrapping_sub(piece.length);
                 pieces.try_push(piece).ok()?;
             }
-            Err(otherwise) => return refusal(otherwise),
+            Err(unfit) => return refusal(unfit),
         }
     }
     // SAFETY: as for this function.
-    unsafe { again(qpair, &shape) }?.send_several(shape, transfer, &pieces, context).then_some(0)
+    unsafe { if_still_good(qpair, &shape) }?.send_several(shape, transfer, &pieces, context).then_some(0)
 }
 
 /// The queue pair once the program's functions have run: they may have ended it, and anything else. None if so: all
@@ -129,7 +133,7 @@ unsafe fn several_sent_at_once(
 ///
 /// As for [`live`], and the handle was live when the shape was made.
 #[inline(always)]
-unsafe fn again<'a>(qpair: *const spdk_nvme_qpair, shape: &Shape) -> Option<&'a IoQpair> {
+unsafe fn if_still_good<'a>(qpair: *const spdk_nvme_qpair, shape: &Shape) -> Option<&'a IoQpair> {
     // SAFETY: it was a handle before, so it is the address of a cell; and live() is for a handle that is live.
     let object = unsafe { is_still_live::<Qpair>(qpair).then(|| live::<Qpair>(qpair)) }?;
     shape.is_still_good().then(|| &**object.host())
@@ -137,10 +141,10 @@ unsafe fn again<'a>(qpair: *const spdk_nvme_qpair, shape: &Shape) -> Option<&'a 
 
 #[cold]
 #[inline(never)]
-fn refusal(otherwise: Otherwise) -> Option<c_int> {
-    match otherwise {
-        Otherwise::Unusual => None,
-        Otherwise::Failed => Some(submission(Err(Error::Scatter))),
+fn refusal(unfit: Unfit) -> Option<c_int> {
+    match unfit {
+        Unfit::Unusual => None,
+        Unfit::Failed => Some(submission(Err(Error::Scatter))),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn submission(result: Result<(), Error>) -> c_int {
 #[cold]
 fn refused(error: &Error) -> c_int {
     match error {
-        Error::InvalidArgument(_) => tracing::error!("{error}"),
+        Error::InvalidArgument(_) | Error::Scatter => tracing::error!("{error}"),
         Error::Transport(TransportError::NotRegistered { .. } | TransportError::TooManyPieces(_)) => {
             static REFUSED: Repeated = Repeated::new();
             match REFUSED.next() {

@@ -84,15 +84,8 @@ struct Delivery;
 impl<S: Subscriber> Layer<S> for Delivery {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let mut text = String::new();
-        // The message, which comes first, and the fields behind it.
-        let _ = debug_fn(|to, field, value| match field.name() {
-            "message" => write!(to, "{value:?}"),
-            name => write!(to, " {name}={value:?}"),
-        })
-        .format_fields(Writer::new(&mut text), event);
         // Whoever writes a line makes what came from outside printable; this is for what was forgotten.
-        let text = printable(&text).to_string();
+        let text = printable(&text_of(event)).to_string();
         let file = metadata.file().unwrap_or("unknown").rsplit('/').next().unwrap_or("unknown");
         let line = metadata.line().and_then(|line| c_int::try_from(line).ok()).unwrap_or(0);
         // There is no function's name to be had; the module's is near enough.
@@ -104,6 +97,17 @@ impl<S: Subscriber> Layer<S> for Delivery {
             let _ = writeln!(std::io::stderr(), "[{}] {file}:{line}:{module}: *{name}*: {}", now(), text);
         }
     }
+}
+
+/// What an event says, as this library's lines have it: the message, which comes first, and the fields behind it. Nothing is escaped.
+pub fn text_of(event: &Event<'_>) -> String {
+    let mut text = String::new();
+    let _ = debug_fn(|to, field, value| match field.name() {
+        "message" => write!(to, "{value:?}"),
+        name => write!(to, " {name}={value:?}"),
+    })
+    .format_fields(Writer::new(&mut text), event);
+    text
 }
 
 fn to_spdk(level: c_int, file: &str, line: c_int, module: &str, text: &str) {

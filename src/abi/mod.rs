@@ -74,3 +74,5 @@ pub mod trid_order;
 pub mod types;
 pub mod util;
 pub mod zns;
+
+pub use log::text_of;

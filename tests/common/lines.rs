@@ -1,14 +1,11 @@
 //! The library's log lines while something runs, as a program at the default level or below it gets them.
 
+use spdk_nvme_rdma::abi::text_of;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{Event, Level, Subscriber, subscriber::with_default};
 use tracing_subscriber::{
     Layer,
     filter::Targets,
-    fmt::{
-        FormatFields,
-        format::{DefaultFields, Writer},
-    },
     layer::{Context, SubscriberExt},
     registry,
 };
@@ -58,8 +55,7 @@ struct Lines(Arc<Mutex<Vec<Line>>>);
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut text = String::new();
-        let _ = DefaultFields::new().format_fields(Writer::new(&mut text), event);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((*event.metadata().level(), text));
+        let line = (*event.metadata().level(), text_of(event));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) trait Scatter {
 
 /// Why a program's pieces do not go the short way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Otherwise {
+pub(crate) enum Unfit {
     /// There is something unusual about them: they are to be asked for again.
     Unusual,
     /// The program says that it failed.
@@ -39,12 +39,12 @@ pub(crate) enum Otherwise {
 
 /// The next piece that a program gives, no more of it than `left` bytes, of which there are some, and at least one.
 #[inline(always)]
-pub(crate) fn next_of(scatter: &mut impl Scatter, left: u32) -> Result<Piece, Otherwise> {
+pub(crate) fn next_piece_of(scatter: &mut impl Scatter, left: u32) -> Result<Piece, Unfit> {
     match scatter.next() {
         Some((address, bytes)) if bytes >= u64::from(left) => Ok(Piece { address, length: left }),
-        Some((_, 0)) => Err(Otherwise::Unusual),
+        Some((_, 0)) => Err(Unfit::Unusual),
         Some((address, bytes)) => Ok(Piece { address, length: bytes as u32 }),
-        None => Err(Otherwise::Failed),
+        None => Err(Unfit::Failed),
     }
 }
 

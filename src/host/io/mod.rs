@@ -19,7 +19,7 @@ use crate::transport::{
 };
 pub(crate) use append::Append;
 use data::Source;
-pub(crate) use data::{Data, Otherwise, Scatter, next_of};
+pub(crate) use data::{Data, Scatter, Unfit, next_piece_of};
 pub(crate) use seen::Shape;
 use seen::{InPieces, Seen};
 use spec::{Command, NvmOpcode};
@@ -414,12 +414,12 @@ impl IoQpair {
         data: &mut Data<'_>,
         context: Context,
     ) -> Result<(), Error> {
-        let most = self.shared.largest_transfer();
         if !self.has_seen(name) {
             // What is new of the controller is the same for commands from here on as for those that the next poll finds.
             self.notice_changes();
-            self.look_at(name, namespace, most);
+            self.look_at(name, namespace);
         }
+        let most = self.shared.largest_transfer();
         let invalid = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
         let Request { blocks, lba, flags, .. } = *request;
         if !namespace.is_active() {

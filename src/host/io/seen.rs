@@ -42,8 +42,8 @@ impl Seen {
         }
     }
 
-    /// Remembers a namespace that the caller calls `name`, whose commands may transfer `most` bytes.
-    fn look_at(&self, name: *const (), namespace: &Namespace, most: u32) {
+    /// Remembers a namespace that the caller calls `name`, whose commands may transfer what `most` says. All is read after the epoch.
+    fn look_at(&self, name: *const (), namespace: &Namespace, most: impl FnOnce() -> u32) {
         self.epoch.set(epoch::current());
         self.name.set(name);
         let [dword_0, ..] = Command::new(0).dwords;
@@ -53,15 +53,15 @@ impl Seen {
         let block = if namespace.protection_type() == 0 { namespace.extended_sector_size() } else { 0 };
         self.block.set(block);
         // A transfer that must not cross a boundary is looked at more closely. NLB has 16 bits (NVM Command Set 1.0, figures 50 and 71).
-        let most = if namespace.optimal_boundary() == 0 { most } else { 0 };
+        let most = if namespace.optimal_boundary() == 0 { most() } else { 0 };
         self.most.set(most.checked_div(block).unwrap_or(0).min(0x1_0000));
     }
 }
 
 impl IoQpair {
     /// Remembers a namespace that the caller calls `name`, and forgets the memory of an earlier epoch.
-    pub(super) fn look_at(&self, name: *const (), namespace: &Namespace, most: u32) {
-        self.seen.look_at(name, namespace, most);
+    pub(super) fn look_at(&self, name: *const (), namespace: &Namespace) {
+        self.seen.look_at(name, namespace, || self.shared.largest_transfer());
         self.wire.forget_memory();
     }
 
