@@ -64,6 +64,7 @@ fn what_is_ours_is_answered_here_and_reaches_no_other_library() {
         let shape = &shapes[&call.symbol];
         let is_right = match who(call).0 {
             Who::Ours => reached == "0",
+            Who::Both => reached != "0",
             Who::Next => (reached, at, got) == ("1", &call.symbol, shape.answer) && lines.is_empty(),
         };
         let is_taken =

@@ -26,6 +26,8 @@ pub enum Who {
     Ours,
     /// The next library, which is reached once, by the same entry.
     Next,
+    /// This library, which asks the next one, too.
+    Both,
 }
 
 /// For calls of these entries, or those that begin so where it ends with *, where this argument (any, if it is *) has this value (any, if it
@@ -37,11 +39,20 @@ const NULL: &str = "NULL";
 const LOCAL: &str = "&g.local_trid";
 const OURS: &str = "(void *)g.ctrlr";
 const FREED: &str = "freed()";
+const FOREIGN: &str = "(void *)g.room";
 const PCIE: &str = "SPDK_NVME_TRANSPORT_PCIE";
 const PCIE_NAME: &str = "\"PCIE\"";
 
 const PROBES: &[&str] = &["probe", "probe_ext", "probe_async", "probe_async_ext"];
 const CONNECTS: &[&str] = &["connect", "connect_async", "scan_attached"];
+/// What is asked of a poll group with a member of another library's.
+const GROUPS: &[&str] = &[
+    "poll_group_all_connected",
+    "poll_group_destroy",
+    "poll_group_get_stats",
+    "poll_group_process_completions",
+];
+const MEMBERS: &[&str] = &["poll_group_add", "poll_group_remove"];
 const OPTIONS: &[&str] = &["transport_get_opts", "transport_set_opts"];
 const DHCHAP: &[&str] = &["dhchap_calculate", "dhchap_dhkey_*", "dhchap_generate_dhkey"];
 /// Those that take pointers. No header has them, so their arguments have no names.
@@ -60,6 +71,8 @@ const RULES: &[Rule] = &[
     (&["transport_register"], "*", "", Who::Next, "whoever makes a transport makes it for SPDK's library"),
     (&["pcie_set_hotplug_filter"], "*", "", Who::Next, "it is about PCIe alone"),
     (&["trid_entry_parse"], "*", "", Who::Next, "that one knows what structure the program was built with"),
+    (GROUPS, "members", FOREIGN, Who::Both, "it has members of both"),
+    (MEMBERS, "qpair", FOREIGN, Who::Both, "the member is another library's"),
     (DHCHAP, "pointers", OURS, Who::Ours, "nothing of this library's may get there"),
     (DHCHAP, "pointers", FREED, Who::Ours, "nor what was freed"),
     (DHCHAP, "*", "", Who::Next, "authentication is not there yet"),
@@ -77,6 +90,8 @@ const MORE: &[(&[&str], &str, &str)] = &[
     (&["transport_available_by_name"], "transport_name", PCIE_NAME),
     (DEVICES, "dev", OURS),
     (DEVICES, "dev", FREED),
+    (GROUPS, "members", FOREIGN),
+    (MEMBERS, "qpair", FOREIGN),
     (WITH_POINTERS, "pointers", NULL),
     (WITH_POINTERS, "pointers", OURS),
     (WITH_POINTERS, "pointers", FREED),
@@ -127,6 +142,10 @@ const FRESH: &[(&str, &str)] = &[
         "g.probe = spdk_nvme_connect_async(&g.trid, &g.ctrlr_opts, attached); note_handle(g.probe);",
     ),
 ];
+
+/// The same for a poll group that gets a member of another library's. The stand-in refuses it; that there is one is enough.
+const JOIN: &str =
+    "check(spdk_nvme_poll_group_add(g.group, (void *)g.room) != 0, \"a group of the stand-in's\");";
 
 /// What is done with the result of a call with handles of its own, as C.
 const AFTER: &[(&str, &str)] =
@@ -181,13 +200,16 @@ fn body(call: &Call, entry: &Entry, declaration: &Declaration) -> String {
     };
     let given: Vec<_> = declaration.parameters.iter().map(given).collect();
     let mut body = String::new();
-    let fresh = FRESH.iter().find(|(entry, _)| *entry == short);
-    if let Some((_, before)) = fresh {
+    let fresh = match who(call).0 {
+        Who::Both => Some(JOIN),
+        _ => FRESH.iter().find(|(entry, _)| *entry == short).map(|(_, before)| *before),
+    };
+    if let Some(before) = fresh {
         writeln!(body, "\tbegin_fresh();\n\t{before}").unwrap();
     }
     body += &arguments::made(symbol, entry, declaration, (&call.argument, &call.value), &given);
     // The answer of the stand-in is nothing to go on with.
-    if who(call).0 == Who::Ours {
+    if who(call).0 != Who::Next {
         body += &arguments::followed(symbol, declaration, &call.argument);
         if let Some((_, after)) = AFTER.iter().find(|(entry, _)| *entry == short) {
             writeln!(body, "\t{after}").unwrap();
