@@ -2,7 +2,8 @@
 //!
 //! A poll group is always ours, even if it holds queue pairs of the next library: they go into a group of that library
 //! which is made with the first of them, polled with ours, and destroyed with ours. A group that the next library made
-//! for itself is passed on like any other handle.
+//! for itself is passed on like any other handle. What a program waits on, descriptors and interrupts, is that group's alone
+//! (`poll_group_facts`).
 
 use super::{
     entry::{entry, next, next_of, pass_on_if_disabled},
@@ -25,6 +26,14 @@ use std::{
 /// What a poll of a group returns for arguments that make no sense.
 const INVALID: i64 = -(EINVAL as i64);
 
+/// A program's function for interrupts, and what it is called with.
+#[derive(Clone, Copy)]
+pub(super) struct Interrupts {
+    pub(super) function: unsafe extern "C" fn(*mut spdk_nvme_poll_group, *mut c_void),
+    pub(super) group: *mut spdk_nvme_poll_group,
+    pub(super) argument: *mut c_void,
+}
+
 /// What a handle of a poll group stands for.
 pub(super) struct PollGroup {
     host: host::PollGroup,
@@ -34,8 +43,8 @@ pub(super) struct PollGroup {
     /// The next library's group for its queue pairs; NULL until there is one.
     inner: Cell<*mut spdk_nvme_poll_group>,
     polling: Cell<bool>,
-    /// The program has set a function for interrupts.
-    interrupts: Cell<bool>,
+    /// What the program has set for interrupts.
+    interrupts: Cell<Option<Interrupts>>,
 }
 
 impl Object for PollGroup {
@@ -79,7 +88,7 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_create(
             table,
             inner: Cell::new(ptr::null_mut()),
             polling: Cell::new(false),
-            interrupts: Cell::new(false),
+            interrupts: Cell::new(None),
         };
         handles::insert::<PollGroup>(Rc::new(group)).unwrap_or(ptr::null_mut())
     })
@@ -222,9 +231,29 @@ impl PollGroup {
         self.inner.get()
     }
 
-    /// Notes that there is a function for interrupts, or none any more. False if there is one already.
-    pub(super) fn set_interrupts(&self, there: bool) -> bool {
-        !(self.interrupts.replace(there) && there)
+    /// The next library's group, which is made now if there is none; NULL if there is no such library.
+    pub(super) fn inner_or_made(&self) -> *mut spdk_nvme_poll_group {
+        if self.inner.get().is_null() {
+            let mut table = self.table;
+            let (context, table) = (self.context, &raw mut table);
+            let made = next!(spdk_nvme_poll_group_create(context, table));
+            self.inner.set(made.unwrap_or(ptr::null_mut()));
+        }
+        self.inner.get()
+    }
+
+    /// What the program has set for interrupts.
+    pub(super) fn interrupts(&self) -> Option<Interrupts> {
+        self.interrupts.get()
+    }
+
+    /// Keeps what the program sets for interrupts, or that it is nothing any more. False if there is something already.
+    pub(super) fn set_interrupts(&self, interrupts: Option<Interrupts>) -> bool {
+        let is_free = interrupts.is_none() || self.interrupts.get().is_none();
+        if is_free {
+            self.interrupts.set(interrupts);
+        }
+        is_free
     }
 
     #[inline(always)]
@@ -306,25 +335,18 @@ impl PollGroup {
     /// # Safety
     /// No other thread uses the queue pair.
     unsafe fn add_foreign(&self, qpair: *mut spdk_nvme_qpair) -> c_int {
-        let group = self.inner.get();
         let Some(add) = next_of!(spdk_nvme_poll_group_add(group, qpair)) else {
             tracing::error!(
                 "spdk_nvme_poll_group_add: {qpair:p} is not a qpair of this library, and there is no other"
             );
             return -EINVAL;
         };
+        let group = self.inner_or_made();
         if group.is_null() {
-            let mut table = self.table;
-            let (context, table) = (self.context, &raw mut table);
-            let made: *mut spdk_nvme_poll_group =
-                next!(spdk_nvme_poll_group_create(context, table)).unwrap_or(ptr::null_mut());
-            if made.is_null() {
-                return -ENOMEM;
-            }
-            self.inner.set(made);
+            return -ENOMEM;
         }
         // SAFETY: the caller vouches for the queue pair; the group is the same library's.
-        unsafe { add(self.inner.get(), qpair) }
+        unsafe { add(group, qpair) }
     }
 }
 

@@ -405,6 +405,17 @@ more_stat(void)
 	return stat;
 }
 
+/* A poll group of ours without queue pairs of ours. It has another library's group, whose members there may be; the stand-in takes none. */
+UNUSED static struct spdk_nvme_poll_group *
+theirs_alone(void)
+{
+	struct spdk_nvme_poll_group *group = spdk_nvme_poll_group_create(NULL, NULL);
+
+	note_handle(group);
+	check(group != NULL && spdk_nvme_poll_group_add(group, (void *)g.room) != 0, "a group of the stand-in's");
+	return group;
+}
+
 /* A handle of ours that was freed. */
 UNUSED static void *
 freed(void)

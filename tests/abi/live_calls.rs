@@ -39,6 +39,7 @@ const NULL: &str = "NULL";
 const LOCAL: &str = "&g.local_trid";
 const OURS: &str = "(void *)g.ctrlr";
 const FREED: &str = "freed()";
+const THEIRS: &str = "theirs_alone()";
 const FOREIGN: &str = "(void *)g.room";
 const PCIE: &str = "SPDK_NVME_TRANSPORT_PCIE";
 const PCIE_NAME: &str = "\"PCIE\"";
@@ -52,6 +53,8 @@ const GROUPS: &[&str] = &[
     "poll_group_get_stats",
     "poll_group_process_completions",
 ];
+/// What a program waits on is the group of that library, which is made for it.
+const WAITS: &[&str] = &["poll_group_get_fd", "poll_group_get_fd_group", "poll_group_set_interrupt_callback"];
 const MEMBERS: &[&str] = &["poll_group_add", "poll_group_remove"];
 const OPTIONS: &[&str] = &["transport_get_opts", "transport_set_opts"];
 const DHCHAP: &[&str] = &["dhchap_calculate", "dhchap_dhkey_*", "dhchap_generate_dhkey"];
@@ -71,6 +74,8 @@ const RULES: &[Rule] = &[
     (&["transport_register"], "*", "", Who::Next, "whoever makes a transport makes it for SPDK's library"),
     (&["pcie_set_hotplug_filter"], "*", "", Who::Next, "it is about PCIe alone"),
     (&["trid_entry_parse"], "*", "", Who::Next, "that one knows what structure the program was built with"),
+    (&["poll_group_wait"], "group", THEIRS, Who::Both, "all members are another library's"),
+    (WAITS, "*", "", Who::Both, "queue pairs over other transports have something to wait for"),
     (GROUPS, "members", FOREIGN, Who::Both, "it has members of both"),
     (MEMBERS, "qpair", FOREIGN, Who::Both, "the member is another library's"),
     (DHCHAP, "pointers", OURS, Who::Ours, "nothing of this library's may get there"),
@@ -91,6 +96,7 @@ const MORE: &[(&[&str], &str, &str)] = &[
     (DEVICES, "dev", OURS),
     (DEVICES, "dev", FREED),
     (GROUPS, "members", FOREIGN),
+    (&["poll_group_wait"], "group", THEIRS),
     (MEMBERS, "qpair", FOREIGN),
     (WITH_POINTERS, "pointers", NULL),
     (WITH_POINTERS, "pointers", OURS),
