@@ -2,7 +2,7 @@
 //!
 //! `abi/spdk-v26.05.json` holds what was measured of SPDK's own headers. Everything that our headers offer is checked
 //! against it, in C11 and in C++17; what they do not offer yet is left out, and the tests say how much must be there at
-//! least.
+//! least. `abi/releases.json` says of the earlier releases in what they agree with it, and in what not.
 
 // A test's helpers fail the test, like the test itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -10,8 +10,13 @@
 #[path = "abi/data.rs"]
 #[allow(dead_code)] // Made for more than this test.
 mod data;
+#[path = "abi/earlier.rs"]
+mod earlier;
 #[path = "abi/layout.rs"]
 mod layout;
+#[path = "abi/releases.rs"]
+#[allow(dead_code)] // Made for more than this test.
+mod releases;
 #[path = "abi/table.rs"]
 #[allow(dead_code)] // Made for more than this test.
 mod table;
@@ -19,6 +24,7 @@ mod table;
 mod tools;
 
 use data::Abi;
+use releases::Releases;
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 use table::{Kind, table};
 use tools::{Language, Workshop, headers, library, root};
@@ -124,6 +130,21 @@ fn a_wrong_layout_is_noticed() {
     let output = Command::new(program).output().unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("spdk_nvme_cmd.psdt"));
+}
+
+#[test]
+fn programs_of_all_releases_mean_the_same() {
+    let found = earlier::disagreements(&Abi::load(), &Releases::load());
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_field_that_has_moved_since_is_noticed() {
+    let mut abi = Abi::load();
+    abi.move_bit_field("spdk_nvme_ctrlr_opts", "keep_alive_timeout_ms");
+    let found = earlier::disagreements(&abi, &Releases::load());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("keep_alive_timeout_ms"), "{found:?}");
 }
 
 #[test]

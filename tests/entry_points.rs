@@ -12,6 +12,7 @@ mod data;
 #[path = "abi/page.rs"]
 mod page;
 #[path = "abi/releases.rs"]
+#[allow(dead_code)] // Made for more than this test.
 mod releases;
 #[path = "abi/stubs.rs"]
 #[allow(dead_code)] // Made for more than this test.
