@@ -579,13 +579,46 @@ impl Table {
     }
 }
 
+/// The bytes of the range.
+const RANGE: usize = CELLS * CELL_SIZE;
+
 /// Reserves the range, of which everything can be read, and nothing be written yet.
+///
+/// Where that can be had, its addresses are negative numbers in 32 bits. SPDK v24.09's perf takes a controller's handle for a file
+/// descriptor, and closes the number that its lower half makes: on the heap, where SPDK's library has its controllers, it is hardly ever
+/// one of a descriptor. In a range that begins at a multiple of 4 GiB it would be 0, 32, 64.
 fn reserve() -> Option<usize> {
+    /// How many windows of 4 GiB are tried beside the one that the kernel chose.
+    const WINDOWS: u64 = 64;
+    let chosen = map(0)?;
+    if is_negative(chosen) {
+        return Some(chosen);
+    }
+    for window in 0..WINDOWS {
+        let begin = (chosen as u64 & !u64::from(u32::MAX)).wrapping_sub(window << 32) | 1 << 31;
+        let Some(other) = usize::try_from(begin).ok().and_then(map) else { continue };
+        if is_negative(other) {
+            unmap(chosen);
+            return Some(other);
+        }
+        unmap(other);
+    }
+    Some(chosen)
+}
+
+/// Whether all addresses of the range at `base` are negative numbers if only 32 bits are looked at.
+fn is_negative(base: usize) -> bool {
+    let (first, last) = (base as i32, base.wrapping_add(RANGE).wrapping_sub(1) as i32);
+    first < 0 && first <= last && last < 0
+}
+
+/// Maps the range, at `hint` if there is room.
+fn map(hint: usize) -> Option<usize> {
     // SAFETY: a new private mapping, which touches no memory that exists.
     let range = unsafe {
         libc::mmap(
-            ptr::null_mut(),
-            CELLS * CELL_SIZE,
+            ptr::with_exposed_provenance_mut(hint),
+            RANGE,
             libc::PROT_READ,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
             -1,
@@ -593,6 +626,12 @@ fn reserve() -> Option<usize> {
         )
     };
     (range != libc::MAP_FAILED).then(|| range.expose_provenance())
+}
+
+/// Gives back what `map` gave, of which nobody was told.
+fn unmap(base: usize) {
+    // SAFETY: the caller had it from `map`, and no handle is in it.
+    unsafe { libc::munmap(ptr::with_exposed_provenance_mut(base), RANGE) };
 }
 
 #[cfg(test)]
@@ -648,6 +687,19 @@ mod tests {
     fn is_foreign<T: Object>(handle: *const T::Handle) -> bool {
         // SAFETY: the tests use their handles on one thread.
         matches!(unsafe { find::<T>(handle) }, Found::Foreign)
+    }
+
+    #[test]
+    fn a_handle_is_no_small_number_even_if_half_of_it_is_lost() {
+        // More than 4 GiB of them, so that they would begin anywhere.
+        let ranges: Vec<_> = (0..40).map(|_| reserve().unwrap()).collect();
+        for base in &ranges {
+            let last = base + RANGE - CELL_SIZE;
+            assert!((*base as i32) < 0 && (last as i32) < 0, "{base:#x} to {last:#x}");
+        }
+        ranges.into_iter().for_each(unmap);
+        let handle = somebodys().addr();
+        assert!((handle as i32) < 0, "{handle:#x}");
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn find_channel(rt: &mut Runtime, channel: *const ibv_comp_channel) -> Resul
 
 /// Waits for a bell, honouring O_NONBLOCK. The error is an errno.
 pub fn wait_on(fd: c_int) -> Result<(), i32> {
-    if sys::is_nonblocking(fd) {
+    if sys::is_nonblocking(fd)? {
         return Err(libc::EAGAIN);
     }
     let moved = with(|rt| if rt.manual { Some(rt.step(u64::MAX)) } else { None });

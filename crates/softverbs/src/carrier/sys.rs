@@ -28,11 +28,13 @@ pub fn take(fd: RawFd) {
     }
 }
 
-/// Whether the program set O_NONBLOCK.
-pub fn is_nonblocking(fd: RawFd) -> bool {
+/// Whether the program set O_NONBLOCK; an errno if it has closed the descriptor.
+pub fn is_nonblocking(fd: RawFd) -> Result<bool, i32> {
     // SAFETY: a plain system call on numbers.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    flags >= 0 && flags & libc::O_NONBLOCK != 0
+    match unsafe { libc::fcntl(fd, libc::F_GETFL) } {
+        flags if flags < 0 => Err(errno()),
+        flags => Ok(flags & libc::O_NONBLOCK != 0),
+    }
 }
 
 /// Waits until a descriptor is readable, `timeout` in milliseconds (-1: for ever).
@@ -47,6 +49,7 @@ pub fn wait_readable(fd: RawFd, timeout: i32) -> Result<bool, i32> {
     match unsafe { libc::poll(&mut wait, 1, timeout) } {
         n if n < 0 => Err(errno()),
         0 => Ok(false),
+        _ if wait.revents & libc::POLLNVAL != 0 => Err(libc::EBADF),
         _ => Ok(wait.revents & libc::POLLIN != 0),
     }
 }
