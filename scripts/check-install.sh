@@ -276,6 +276,11 @@ told "SPDK's static libraries are in it"
 run "beside SPDK's archives" "ours and the stand-in's" "$WORK/program"
 SPDK_NVME_RDMA_DISABLE=1 run "beside SPDK's archives, disabled" 'all from the stand-in' "$WORK/program"
 told 'this host already'
+# The same from a folder whose name a response file has to quote.
+ln -s "$installed/lib" "$WORK/it's a \"folder\""
+"$ROOT/scripts/wrap-arguments.sh" arguments "$WORK/it's a \"folder\"" >"$WORK/wrap.args"
+"$compiler" "$WORK/program.o" "@$WORK/wrap.args" "${spdk_libraries[@]}" -o "$WORK/program"
+run "beside SPDK's archives, a folder with blanks" "ours and the stand-in's" "$WORK/program"
 tried+=("a program with SPDK's archives, linked again")
 
 # The tools find their libraries from their own place; what is preloaded works there.

@@ -24,7 +24,9 @@ arguments)
 	# All calls of these lead to this library now, so nobody else would have SPDK's taken out of their archives.
 	needed | sed 's/^/-Wl,--undefined=/'
 	# Whole, so that its place among the arguments does not matter.
-	printf '%s\n' "-Wl,--push-state,--whole-archive,--no-as-needed $2/libspdk_nvme_rdma_wrap.a -Wl,--no-whole-archive" \
+	# A response file's words end at blanks, where no backslash stands before them.
+	archive=$(sed 's/[][:space:]"'"'"'\\]/\\&/g' <<<"$2/libspdk_nvme_rdma_wrap.a")
+	printf '%s\n' "-Wl,--push-state,--whole-archive,--no-as-needed $archive -Wl,--no-whole-archive" \
 		'-lrdmacm -libverbs -lpthread -ldl -lm -Wl,--pop-state'
 	;;
 *)
