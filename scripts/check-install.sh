@@ -296,6 +296,8 @@ for tool in "$tools"/*; do
 	"$tool" --help >"$WORK/help" || die "$name --help fails"
 	grep -q "$name" "$WORK/help" || die "$name --help does not say its name"
 done
+SIZE=8M "$tools/nvme-rdma-demo" >"$WORK/words" 2>&1 || die "nvme-rdma-demo: $(cat "$WORK/words")"
+grep -q 'ended by itself' "$WORK/words" || die "nvme-rdma-demo does not say how it ended: $(cat "$WORK/words")"
 tried+=('the tools')
 
 printf -v list '%s, ' "${tried[@]}"

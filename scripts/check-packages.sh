@@ -146,7 +146,13 @@ say 'it writes and reads on softverbs, shared and with the archives'
 
 nvme-rdma-preload --check ./program | grep -q 'this host already'
 nvme-rdma-preload true
-for page in softverbs-run nvme-rdma-preload nvme-rdma-target nvme-rdma-perf; do
+SIZE=8M nvme-rdma-demo >words 2>&1 || { cat words; exit 1; }
+say 'the demonstration is well'
+cc /usr/share/doc/libspdk-nvme-rdma-dev/examples/first_io.c $(pkg-config --cflags --libs spdk_nvme_rdma spdk_env_rdma) -o first_io
+for package in libspdk-nvme-rdma0 libspdk-nvme-rdma-dev nvme-rdma-tools; do
+	dpkg -L $package | grep -q "^/usr/share/doc/$package/changelog.gz$"
+done
+for page in nvme-rdma-demo softverbs-run nvme-rdma-preload nvme-rdma-target nvme-rdma-perf; do
 	# A minimal system may be told to leave manual pages out.
 	dpkg -L nvme-rdma-tools | grep -q "/man1/$page.1.gz"
 done

@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 
 dist=$1 out=$2
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+# The packages' own number: the same version packaged once more has the next one.
+revision=$version-1
 architecture=$(dpkg-architecture -qDEB_HOST_ARCH)
 libdir=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 maintainer=${DEB_MAINTAINER:-nvme-rdma developers <nvme-rdma@localhost.localdomain>}
@@ -42,6 +44,7 @@ into $runtime "${files[@]}"
 into $tools "$libdir/libsoftverbs.so" /usr/bin /usr/share/man
 mapfile -t files < <(under "$libdir" 'lib*')
 into $development "${files[@]}" "$libdir/pkgconfig" "$libdir/cmake" "$libdir/nvme-rdma-spdk" /usr/include
+install -D -m 644 -t "$work/$development/usr/share/doc/$development/examples" examples/README.md examples/*.c
 left=$(find "$work/all" ! -type d)
 [ -z "$left" ] || { echo "deb.sh: in no package: $left" >&2; exit 1; }
 
@@ -50,13 +53,13 @@ while IFS= read -r file; do
 	*.a) strip --strip-debug --enable-deterministic-archives "$file" ;;
 	*) strip --strip-unneeded --remove-section=.comment --remove-section=.note "$file" ;;
 	esac
-done < <(find "$work/$runtime" "$work/$development" "$work/$tools" -type f \( -name 'lib*.so*' -o -name 'lib*.a' -o -path '*/usr/bin/*' \))
+done < <(find "$work/$runtime" "$work/$development" "$work/$tools" -type f \( -name 'lib*.so*' -o -name 'lib*.a' -o -path '*/usr/bin/*' ! -name nvme-rdma-demo \))
 find "$work" -path '*/man1/*.1' -exec gzip -9n {} +
 
 # shared_libraries PACKAGE: what its programs and libraries need, by dpkg's own account of who has which library.
 shared_libraries() {
 	local files
-	mapfile -t files < <(find "$work/$1/usr" -type f \( -name 'lib*.so*' -o -path '*/usr/bin/*' \))
+	mapfile -t files < <(find "$work/$1/usr" -type f \( -name 'lib*.so*' -o -path '*/usr/bin/*' ! -name nvme-rdma-demo \))
 	# By its DEBIAN it knows the tree of a package.
 	mkdir -p "$work/shlibs/debian" "$work/$1/DEBIAN"
 	printf 'Source: nvme-rdma\n' >"$work/shlibs/debian/control"
@@ -76,14 +79,17 @@ package() {
 		printf 'Files: *\nCopyright: %s\nLicense: BSD-3-Clause\n' "$(sed -n 's/^Copyright (c) *//p' LICENSE | head -1)"
 		sed '1,/^Copyright/d; s/^$/./; s/^/ /' LICENSE | sed '1{/^ \.$/d}'
 	} >"$tree/usr/share/doc/$name/copyright"
-	printf 'nvme-rdma (%s) unstable; urgency=medium\n\n  * See the repository.\n\n -- %s  %s\n' \
-		"$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$tree/usr/share/doc/$name/changelog.gz"
+	# What is new for a user is in the project's own.
+	gzip -9n <CHANGELOG.md >"$tree/usr/share/doc/$name/changelog.gz"
+	printf 'nvme-rdma (%s) unstable; urgency=medium\n\n  * Version %s of the project; changelog.gz says what is new.\n\n -- %s  %s\n' \
+		"$revision" "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" |
+		gzip -9n >"$tree/usr/share/doc/$name/changelog.Debian.gz"
 	if [ -d "scripts/deb/$name" ]; then
 		install -D -m 644 "scripts/deb/$name/lintian-overrides" "$tree/usr/share/lintian/overrides/$name"
 	fi
 	(cd "$tree" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
 	{
-		printf '%s: %s\n' Package "$name" Source nvme-rdma Version "$version" Architecture "$architecture" Maintainer "$maintainer" \
+		printf '%s: %s\n' Package "$name" Source nvme-rdma Version "$revision" Architecture "$architecture" Maintainer "$maintainer" \
 			Section "$section" Priority optional Depends "$depends"
 		for field; do echo "$field"; done
 		echo "Installed-Size: $(du -sk --exclude=DEBIAN "$tree" | cut -f1)"
@@ -92,7 +98,7 @@ package() {
 	} >"$tree/DEBIAN/control"
 	find "$tree" -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
 	dpkg-deb --root-owner-group -Zxz --build "$tree" "$out" >/dev/null
-	echo "$out/${name}_${version}_$architecture.deb"
+	echo "$out/${name}_${revision}_$architecture.deb"
 }
 
 install -d "$work/$runtime/DEBIAN"
@@ -111,19 +117,19 @@ with it.
 END
 
 of_development=$(shared_libraries $development)
-package $development libdevel "$runtime (= $version), $of_development, libibverbs-dev, librdmacm-dev" \
+package $development libdevel "$runtime (= $revision), $of_development, libibverbs-dev, librdmacm-dev" \
 	'NVMe over Fabrics RDMA host with the API of SPDK (development files)' \
 	'Conflicts: libspdk-dev' 'Suggests: pkgconf | pkg-config, nvme-rdma-tools' <<'END'
 Headers, archives, and files for pkg-config and CMake; the response file that
 links the host into programs beside SPDK's static libraries; a small target
-that a test can hold in its own process.
+that a test can hold in its own process; programs to start from.
 END
 
 of_tools=$(shared_libraries $tools)
-package $tools utils "$runtime (= $version), $of_tools" \
+package $tools utils "$runtime (= $revision), $of_tools" \
 	'target and tools for NVMe over Fabrics with RDMA' <<'END'
 A small NVMe over Fabrics target for tests, nvme-rdma-perf, which measures
 targets, softverbs-run, which runs a program with RDMA in user space where
-there is no device, and nvme-rdma-preload, which gives a program of SPDK's
-another RDMA host.
+there is no device, nvme-rdma-preload, which gives a program of SPDK's
+another RDMA host, and nvme-rdma-demo, which shows what it does.
 END

@@ -1,10 +1,31 @@
 #!/bin/bash
-# make demo: a target and a host on this machine, over RDMA in user space.
+# make demo, and nvme-rdma-demo where it is installed: a target and a host on this machine, over RDMA in user space.
 #
 # First the host writes and verifies. Then it is put under load, the target is killed with SIGKILL and started again: the load goes on.
 # Then it is killed for good. The host has to end by itself: a bad exit status, no signal, every request called back once, every RDMA
 # object released.
 set -euo pipefail
+
+case ${1:-} in
+'') ;;
+-h | --help)
+	cat <<-'END_OF_HELP'
+		Usage: nvme-rdma-demo
+		Shows nvme-rdma-target and nvme-rdma-perf on this machine, over RDMA in user space: the target is killed under load and started
+		again, and then killed for good.
+
+		  -h, --help   shows this
+
+		SIZE in the environment is that of the namespace (64M), LOAD how many requests come back before the target is killed (100000).
+	END_OF_HELP
+	exit 0
+	;;
+*)
+	echo "nvme-rdma-demo: '$1': it takes no arguments; try --help" >&2
+	exit 1
+	;;
+esac
+
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

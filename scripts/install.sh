@@ -42,6 +42,19 @@ for program in nvme-rdma-target nvme-rdma-perf softverbs-run nvme-rdma-preload; 
 	install -m 644 "man/$program.1" "$destdir$prefix/share/man/man1/"
 done
 
+# The demonstration in one file, with the shell functions that it uses: it finds the rest from its own place.
+{
+	sed '/^# shellcheck/,$d' scripts/demo.sh
+	cat <<-'END'
+		DIST=$(dirname "$(dirname "$(realpath "$0")")")
+	END
+	echo "SOFTVERBS=\$DIST${libdir#"$prefix"}/libsoftverbs.so"
+	sed 1d scripts/lib.sh
+	sed '1,/^\. .*lib\.sh"$/d' scripts/demo.sh
+} >"$destdir$prefix/bin/nvme-rdma-demo"
+chmod 755 "$destdir$prefix/bin/nvme-rdma-demo"
+install -m 644 man/nvme-rdma-demo.1 "$destdir$prefix/share/man/man1/"
+
 # pc FILE DESCRIPTION LIBS REQUIRES-PRIVATE [VERSION]
 pc() {
 	cat >"$1.pc" <<-END

@@ -8,6 +8,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 DIST=${DIST:-${CARGO_TARGET_DIR:-$ROOT/target}/dist}
+SOFTVERBS=${SOFTVERBS:-$DIST/lib/libsoftverbs.so}
 NQN=nqn.2016-06.io.spdk:cnode
 
 PATIENCE=${PATIENCE:-120}
@@ -38,7 +39,7 @@ die() {
 
 # on_softverbs COMMAND...: runs it in place of the shell that calls, so that the caller's $! is its id.
 on_softverbs() {
-	LD_PRELOAD=$DIST/lib/libsoftverbs.so SOFTVERBS_STRICT=1 exec "$@"
+	LD_PRELOAD=$SOFTVERBS SOFTVERBS_STRICT=1 exec "$@"
 }
 
 # start NAME COMMAND...: starts it on softverbs in the background; its output goes to $WORK/NAME.out, its id to $PID.
