@@ -258,6 +258,13 @@ fn check_bears_files_that_are_no_programs() {
     assert!(place.check(&file("text", b"hello")).0.contains("neither"));
     assert!(place.check(&file("empty", b"")).0.contains("neither"));
     assert!(place.check(&file("small", b"\x7fELF\x01\x01\x01")).0.contains("not one of 64 bits"));
+    for (missing, status) in [("/nonexistent/program", 127), ("no-such-program-anywhere", 127), ("/", 126)] {
+        let output = place.tool("nvme-rdma-preload").args(["--check", missing]).output().unwrap();
+        let (stdout, stderr, code) = written(&output);
+        assert_eq!((stdout.as_str(), code), ("", Some(status)), "{missing}: {stderr}");
+        // It was not to be run.
+        assert!(stderr.contains(missing) && !stderr.contains("run"), "{stderr}");
+    }
     // Whatever of a program is cut off or wrong is an error or an answer, and no crash.
     let whole = fs::read(place.compile("work/whole", NOTHING, &[])).unwrap();
     let judge = |path: &Path| {

@@ -25,7 +25,7 @@ stay SPDK's.
   -V, --version   shows the version
 
 Exit status: the program's own; 125 if this tool fails, 126 if PROGRAM cannot be run, 127 if there is none. With --check 0
-if a preload works there, 1 if not. What LD_PRELOAD has already stays in it. SPDK_NVME_RDMA_DISABLE=1 in the environment
+if a preload works there, 1 if not, 125 to 127 as without, where nothing can be said. What LD_PRELOAD has already stays in it. SPDK_NVME_RDMA_DISABLE=1 in the environment
 leaves everything to SPDK.
 ";
 
@@ -66,7 +66,11 @@ fn run() -> End {
 fn tell(program: &OsStr) -> End {
     let file = match launch::find(program) {
         Ok(file) => file,
-        Err(failed) => return End::Failure(failed.to_string(), failed.status()),
+        // Nobody wanted to run it.
+        Err(failed) => {
+            let text = format!("cannot look at '{}': {}", failed.program, failed.error);
+            return End::Failure(text, failed.status());
+        }
     };
     let kind = match kind::of(&file) {
         Ok(kind) => kind,
