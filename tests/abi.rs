@@ -26,13 +26,12 @@ mod tools;
 use data::Abi;
 use releases::Releases;
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
-use table::{Kind, table};
+use table::table;
 use tools::{Language, Workshop, headers, library, root};
 
 /// The entry points that the headers declare.
 fn declared() -> impl Iterator<Item = String> {
-    let declared = |entry: &table::Entry| matches!(entry.kind, Kind::Native | Kind::Extension);
-    table().into_iter().filter(move |(_, entry)| declared(entry)).map(|(symbol, _)| symbol)
+    table().into_iter().filter(|(_, entry)| entry.is_written).map(|(symbol, _)| symbol)
 }
 
 #[test]

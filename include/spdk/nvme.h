@@ -1206,7 +1206,8 @@ int spdk_nvme_ctrlr_unmap_pmr(struct spdk_nvme_ctrlr *ctrlr);
 uint64_t spdk_nvme_ctrlr_get_pmrsz(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
- * Begins to read a boot partition into payload. This host reads none over fabrics: -ENOTSUP.
+ * Begins to read a boot partition into payload: -ENOTSUP. If the controller has any (CAP.BPS), it would put what it reads to an address in the
+ * host's memory (BPMBL), which it does not reach over fabrics.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching.
@@ -1227,7 +1228,8 @@ int spdk_nvme_ctrlr_read_boot_partition_start(struct spdk_nvme_ctrlr *ctrlr,
 int spdk_nvme_ctrlr_read_boot_partition_poll(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
- * Writes a boot partition. This host writes none over fabrics: -ENOTSUP, and cb_fn is not called.
+ * Writes a boot partition: -ENOTSUP, and cb_fn is not called. This host does not, if the controller has any (CAP.BPS); its commands, Firmware
+ * Image Download and Firmware Commit, can be sent with spdk_nvme_ctrlr_cmd_admin_raw().
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching.

@@ -16,7 +16,7 @@ use super::{
 };
 use libc::{EINVAL, EIO, ENOSYS, ENOTSUP, c_int, c_void, size_t};
 use spec::{fabrics::PropertySize, registers};
-use std::ptr;
+use std::{fmt, ptr};
 
 /// A property of four bytes. None, after a log line, if the controller does not give it.
 fn read(object: &Ctrlr, what: &'static str, offset: u32) -> Option<u32> {
@@ -29,6 +29,22 @@ fn read(object: &Ctrlr, what: &'static str, offset: u32) -> Option<u32> {
         }
     }
 }
+
+/// Says what a controller was asked for that there is not over fabrics, and why.
+#[cold]
+fn refuse<T>(object: &Ctrlr, what: fmt::Arguments<'_>, why: &str, answer: T) -> T {
+    tracing::error!("{}: {what}: {why}", object.describe());
+    answer
+}
+
+/// Why there is nothing to be done with a boot partition.
+fn no_boot_partition(object: &Ctrlr, otherwise: &'static str) -> &'static str {
+    if object.summary().capabilities().bps() { otherwise } else { "the controller has none (CAP.BPS is 0)" }
+}
+
+/// What of a controller's memory there is not over fabrics.
+const NO_CMB: &str = "over fabrics there is no controller memory buffer";
+const NO_PMR: &str = "over fabrics there is no persistent memory region";
 
 /// Reads the CSTS property, and waits for the answer; admin callbacks may run meanwhile. All bits
 /// are 1 if there is none, as when the controller has failed, and for a handle that is no controller.
@@ -140,7 +156,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_map_cmb(
     ctrlr: *mut spdk_nvme_ctrlr,
     size: *mut size_t,
 ) -> *mut c_void {
-    entry!(spdk_nvme_ctrlr_map_cmb(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |_object| ptr::null_mut())
+    entry!(spdk_nvme_ctrlr_map_cmb(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |object| {
+        refuse(&object, format_args!("mapping the controller memory buffer"), NO_CMB, ptr::null_mut())
+    })
 }
 
 /// Undoes spdk_nvme_ctrlr_map_cmb(); nothing to do over fabrics.
@@ -160,7 +178,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_unmap_cmb(ctrlr: *mut spdk_nvme_ctrlr) 
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_reserve_cmb(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
-    entry!(spdk_nvme_ctrlr_reserve_cmb(ctrlr), Ctrlr, ctrlr, -EINVAL, |_object| -ENOTSUP)
+    entry!(spdk_nvme_ctrlr_reserve_cmb(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
+        refuse(&object, format_args!("reserving the controller memory buffer"), NO_CMB, -ENOTSUP)
+    })
 }
 
 /// Enables the persistent memory region: there is none over fabrics, so the answer is -ENOSYS.
@@ -170,7 +190,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_reserve_cmb(ctrlr: *mut spdk_nvme_ctrlr
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_enable_pmr(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
-    entry!(spdk_nvme_ctrlr_enable_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |_object| -ENOSYS)
+    entry!(spdk_nvme_ctrlr_enable_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
+        refuse(&object, format_args!("enabling the persistent memory region"), NO_PMR, -ENOSYS)
+    })
 }
 
 /// Disables the persistent memory region: there is none over fabrics, so the answer is -ENOSYS.
@@ -180,7 +202,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_enable_pmr(ctrlr: *mut spdk_nvme_ctrlr)
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_disable_pmr(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
-    entry!(spdk_nvme_ctrlr_disable_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |_object| -ENOSYS)
+    entry!(spdk_nvme_ctrlr_disable_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
+        refuse(&object, format_args!("disabling the persistent memory region"), NO_PMR, -ENOSYS)
+    })
 }
 
 /// Maps the persistent memory region: there is none over fabrics, so the answer is NULL. size is not touched.
@@ -193,7 +217,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_map_pmr(
     ctrlr: *mut spdk_nvme_ctrlr,
     size: *mut size_t,
 ) -> *mut c_void {
-    entry!(spdk_nvme_ctrlr_map_pmr(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |_object| ptr::null_mut())
+    entry!(spdk_nvme_ctrlr_map_pmr(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |object| {
+        refuse(&object, format_args!("mapping the persistent memory region"), NO_PMR, ptr::null_mut())
+    })
 }
 
 /// Undoes spdk_nvme_ctrlr_map_pmr(): there is nothing to undo over fabrics, so the answer is -ENOSYS.
@@ -203,7 +229,9 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_map_pmr(
 /// ctrlr is a handle that nobody else is detaching.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_unmap_pmr(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
-    entry!(spdk_nvme_ctrlr_unmap_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |_object| -ENOSYS)
+    entry!(spdk_nvme_ctrlr_unmap_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
+        refuse(&object, format_args!("unmapping the persistent memory region"), NO_PMR, -ENOSYS)
+    })
 }
 
 /// The bytes of the persistent memory region: there is none over fabrics.
@@ -216,7 +244,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_get_pmrsz(ctrlr: *mut spdk_nvme_ctrlr) 
     entry!(spdk_nvme_ctrlr_get_pmrsz(ctrlr), Ctrlr, ctrlr, 0, |_object| 0)
 }
 
-/// Begins to read a boot partition into payload. This host reads none over fabrics: -ENOTSUP.
+/// Begins to read a boot partition into payload: -ENOTSUP. If the controller has any (CAP.BPS), it would put what it reads to an address in the
+/// host's memory (BPMBL), which it does not reach over fabrics.
 ///
 /// # Safety
 ///
@@ -234,7 +263,13 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_read_boot_partition_start(
         Ctrlr,
         ctrlr,
         -EINVAL,
-        |_object| -ENOTSUP
+        |object| {
+            let why =
+                no_boot_partition(&object, "over fabrics it cannot write to the memory that BPMBL names");
+            let what =
+                format_args!("reading boot partition {bpid}, {bprsz} units of 4 KiB from unit {bprof}");
+            refuse(&object, what, why, -ENOTSUP)
+        }
     )
 }
 
@@ -247,11 +282,14 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_read_boot_partition_start(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_read_boot_partition_poll(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
     entry!(spdk_nvme_ctrlr_read_boot_partition_poll(ctrlr), Ctrlr as share, ctrlr, -EINVAL, |object| {
-        read(&object, "reading BPINFO", registers::BPINFO).map_or(-EIO, |_| -EINVAL)
+        let Some(bpinfo) = read(&object, "reading BPINFO", registers::BPINFO) else { return -EIO };
+        let what = format_args!("asking how far a boot partition is read (BPINFO {bpinfo:#x})");
+        refuse(&object, what, "this host has begun none", -EINVAL)
     })
 }
 
-/// Writes a boot partition. This host writes none over fabrics: -ENOTSUP, and cb_fn is not called.
+/// Writes a boot partition: -ENOTSUP, and cb_fn is not called. This host does not, if the controller has any (CAP.BPS); its commands, Firmware
+/// Image Download and Firmware Commit, can be sent with spdk_nvme_ctrlr_cmd_admin_raw().
 ///
 /// # Safety
 ///
@@ -270,7 +308,10 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_write_boot_partition(
         Ctrlr,
         ctrlr,
         -EINVAL,
-        |_object| -ENOTSUP
+        |object| {
+            let why = no_boot_partition(&object, "this host does not write any");
+            refuse(&object, format_args!("writing boot partition {bpid}, {size} bytes"), why, -ENOTSUP)
+        }
     )
 }
 

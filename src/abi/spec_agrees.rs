@@ -151,6 +151,7 @@ fn properties() {
             (u32::from(ours.to()), u32::from(ours.dstrd()), u32::from(ours.nssrs())),
             (bits.to(), bits.dstrd(), bits.nssrs())
         );
+        assert_eq!(u32::from(ours.bps()), bits.bps());
         assert_eq!(
             (u32::from(ours.css()), u32::from(ours.mpsmin()), u32::from(ours.mpsmax())),
             (bits.css(), bits.mpsmin(), bits.mpsmax())

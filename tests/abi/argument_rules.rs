@@ -64,6 +64,8 @@ pub const RULES: &[Rule] = &[
         Outcome::Refused,
         "it is refused over fabrics, whatever it gets",
     ),
+    (&["ctrlr_write_boot_partition"], "cb_fn", ONE, Told, "there is no boot partition"),
+    (&["ctrlr_write_boot_partition"], "cb_arg", ONE, Told, "there is no boot partition"),
     good(ALL, "cb_fn", ONE, "whoever does not want to hear of the end need not"),
     good(ALL, "cb_arg", ONE, "it is the program's word"),
     good(ALL, "cb_ctx", ONE, "it is the program's word"),
@@ -111,7 +113,7 @@ pub const RULES: &[Rule] = &[
     (&["poll_group_free_stats"], "stat", ONE, Answered(0), "there is nothing to be freed"),
     (&["rdma_init_hooks"], "hooks", ONE, Answered(0), "the hooks are taken away"),
     good(&["ctrlr_get_memory_domains"], "domains", ONE, "there are none, and nothing is written"),
-    good(&["ctrlr_map_cmb", "ctrlr_map_pmr"], "size", ONE, "there is none, and nothing is written"),
+    (&["ctrlr_map_cmb", "ctrlr_map_pmr"], "size", ONE, Told, "there is none, and nothing is written"),
     good(&["rdma_qpair_get_memory_counts"], "counts", ONE, "how many there are is said all the same"),
     good(ALL, "metadata", ONE, "there are no metadata apart from the data over RDMA"),
     good(ALL, "md_buf", ONE, "there are no metadata apart from the data over RDMA"),
@@ -143,10 +145,11 @@ pub const RULES: &[Rule] = &[
         Failed(&[-1]),
         "SPDK's value for what is wrong with an image",
     ),
-    good(
+    (
         &["ctrlr_read_boot_partition_start", "ctrlr_write_boot_partition"],
         "payload",
         ONE,
+        Told,
         "there is no boot partition",
     ),
     // Sizes of options: what is known is read or written, as far as it fits.
@@ -267,8 +270,8 @@ pub const RULES: &[Rule] = &[
         Failed(&[-5]),
         "the controller refuses the image",
     ),
-    good(&["ctrlr_read_boot_partition_start"], "bprsz", &[], "there is no boot partition"),
-    good(&["ctrlr_write_boot_partition"], "size", &[], "there is no boot partition"),
+    (&["ctrlr_read_boot_partition_start"], "bprsz", &[], Told, "there is no boot partition"),
+    (&["ctrlr_write_boot_partition"], "size", &[], Told, "there is no boot partition"),
     good(&["ctrlr_get_memory_domains"], "array_size", &[], "there are none"),
     good(
         &["rdma_qpair_get_memory_counts"],

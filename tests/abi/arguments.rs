@@ -6,7 +6,7 @@
 //! argument comes to is a refusal, unless [`RULES`] say otherwise, and why.
 
 use super::{
-    table::{Entry, Kind, table},
+    table::{Entry, table},
     tools::root,
 };
 use std::{collections::BTreeMap, fmt::Write, fs};
@@ -319,7 +319,7 @@ pub fn header() -> (String, usize) {
     let declarations = declarations();
     let (mut text, mut rows, mut count) = (String::new(), String::new(), 0);
     for (symbol, entry) in table() {
-        if !matches!(entry.kind, Kind::Native | Kind::Extension) {
+        if !entry.is_written {
             continue;
         }
         let declaration = declarations.get(&symbol).unwrap_or_else(|| panic!("{symbol} is in no header"));

@@ -14,10 +14,14 @@ what was measured of SPDK by `tests/entry_points.rs`, which fails when this page
 
 - **native**: for RDMA controllers the library's own; a handle or transport id that is not ours goes to the next definition
   of the symbol (`dlsym(RTLD_NEXT)`), or gets SPDK's error value if there is none.
-- **not yet**: authentication alone. With a controller or qpair of ours it says so in one line of the log and returns the value that is
+- **not yet**: authentication (DH-HMAC-CHAP) alone. With a controller or qpair of ours it says so in one line of the log and returns the value that is
   given here; everything else goes to the next definition of the symbol. No header declares it yet.
-- **passed on**: it takes nothing of ours. It goes to the next definition of the symbol; without one it is as what is not there yet.
+- **passed on**: it takes nothing of ours. It goes to the next definition of the symbol; without one there is nothing that it could be for, and it
+  returns the value that is given here.
 - **extension**: not in SPDK.
+
+There is no interrupt mode, either: queue pairs over RDMA are polled. The functions for it are native, and answer that there is nothing to wait
+for, as their rows say.
 
 Prototypes, layouts, enumerators and macros of the headers are compared with what was measured of SPDK v26.05 by
 `tests/abi.rs`. From v24.09 to v26.05 no exported function changed its type, and every structure that grew carries its
@@ -57,7 +61,17 @@ pub fn text() -> String {
     let count = |kind: Kind| table.values().filter(|entry| entry.kind == kind).count();
     let mut page = String::from(HEAD);
     let all = table.len() - count(Kind::Extension);
-    writeln!(page, "{} of {all} symbols are native.\n", count(Kind::Native)).unwrap();
+    let of = |kind: Kind, is_written: bool| {
+        table.values().filter(|entry| entry.kind == kind && entry.is_written == is_written).count()
+    };
+    writeln!(
+        page,
+        "{} of {all} symbols are native. {} are passed on for good: what they are for is never ours. The other {} are those of authentication.\n",
+        count(Kind::Native),
+        of(Kind::PassOn, true),
+        count(Kind::Stub) + of(Kind::PassOn, false),
+    )
+    .unwrap();
     page.push_str(
         "| symbol | | releases | which of SPDK's programs and libraries need it |\n|---|---|---|---|\n",
     );

@@ -26,7 +26,7 @@ pub fn text() -> String {
     let (abi, releases) = (Abi::load(), Releases::load());
     let mut text = HEAD.to_owned();
     for (symbol, entry) in table() {
-        if matches!(entry.kind, Kind::Stub | Kind::PassOn) {
+        if !entry.is_written {
             let prototype = abi.prototype(&symbol).or_else(|| releases.prototype(&symbol)).unwrap();
             text.push_str(&stub(&symbol, &entry, &Prototype::read(prototype), &abi));
         }

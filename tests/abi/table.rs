@@ -16,6 +16,8 @@ pub enum Kind {
 pub struct Entry {
     pub header: String,
     pub kind: Kind,
+    /// It is a function of src/abi, which the headers declare; if not, stubs.rs has it.
+    pub is_written: bool,
     pub refused: Option<String>,
     pub since: Option<String>,
     pub until: Option<String>,
@@ -43,9 +45,15 @@ fn entry(symbol: &str, line: toml::Value) -> Entry {
         Some("extension") => Kind::Extension,
         kind => panic!("{symbol}: kind is {kind:?}"),
     };
+    let is_written = match (kind, take("written").as_deref()) {
+        (Kind::Native | Kind::Extension, None) | (Kind::PassOn, Some("by hand")) => true,
+        (Kind::Stub | Kind::PassOn, None) => false,
+        (_, written) => panic!("{symbol}: a {kind:?}, written {written:?}"),
+    };
     let entry = Entry {
         header: take("header").unwrap_or_else(|| panic!("{symbol} has no header")),
         kind,
+        is_written,
         refused: take("refused"),
         since: take("since"),
         until: take("until"),

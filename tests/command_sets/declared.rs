@@ -258,6 +258,28 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> c_int;
     pub fn spdk_nvme_pcie_set_hotplug_filter(filter: *const c_void);
+    pub fn spdk_nvme_ctrlr_map_cmb(controller: Handle, size: *mut usize) -> *mut c_void;
+    pub fn spdk_nvme_ctrlr_map_pmr(controller: Handle, size: *mut usize) -> *mut c_void;
+    pub fn spdk_nvme_ctrlr_reserve_cmb(controller: Handle) -> c_int;
+    pub fn spdk_nvme_ctrlr_enable_pmr(controller: Handle) -> c_int;
+    pub fn spdk_nvme_ctrlr_disable_pmr(controller: Handle) -> c_int;
+    pub fn spdk_nvme_ctrlr_unmap_pmr(controller: Handle) -> c_int;
+    pub fn spdk_nvme_ctrlr_read_boot_partition_start(
+        controller: Handle,
+        payload: *mut c_void,
+        size: u32,
+        offset: u32,
+        id: u32,
+    ) -> c_int;
+    pub fn spdk_nvme_ctrlr_read_boot_partition_poll(controller: Handle) -> c_int;
+    pub fn spdk_nvme_ctrlr_write_boot_partition(
+        controller: Handle,
+        payload: *mut c_void,
+        size: u32,
+        id: u32,
+        d: Done,
+        a: *mut c_void,
+    ) -> c_int;
     pub fn spdk_opal_dev_construct(controller: Handle) -> *mut c_void;
     pub fn spdk_opal_dev_destruct(dev: *mut c_void);
     pub fn spdk_opal_get_d0_features_info(dev: *mut c_void) -> *mut c_void;

@@ -80,6 +80,62 @@ fn there_are_no_character_devices_and_no_hot_plug() {
     scene.finish();
 }
 
+/// What is refused of a controller's memory and boot partitions is refused with a line that says of which controller, and why.
+#[test]
+fn there_is_no_memory_of_the_controllers_and_no_boot_partition() {
+    for (has_partitions, read, written) in [
+        (false, "has none (CAP.BPS is 0)", "has none (CAP.BPS is 0)"),
+        (true, "the memory that BPMBL names", "this host does not write any"),
+    ] {
+        let world = World::with(with_namespaces("ns=1M", Options::default()));
+        world.set_liar(move |answer| {
+            let command = answer.command;
+            let is_get = command.opcode() == AdminOpcode::FABRICS.0
+                && command.fabrics_type() == FabricsType::PROPERTY_GET;
+            if !is_get {
+                return;
+            }
+            match command.property_offset() {
+                registers::CAP => {
+                    let cap = answer.completion.result() | u64::from(has_partitions) << 45;
+                    answer.completion = answer.completion.with_result(cap);
+                }
+                registers::BPINFO if has_partitions => {
+                    let answered = Completion::new(0, command.cid(), Status::SUCCESS);
+                    answer.completion = answered.with_result(1);
+                }
+                _ => {}
+            }
+        });
+        let c = connect(NQN, 4420, 1);
+        let (mut room, none) = ([0_u8; 4096], null_mut::<c_void>());
+        let payload = room.as_mut_ptr().cast::<c_void>();
+        let enosys = -libc::ENOSYS;
+        // SAFETY: the handle is live, the room large enough.
+        let lines = logged(tracing::Level::ERROR, || unsafe {
+            assert!(spdk_nvme_ctrlr_map_cmb(c, null_mut()).is_null());
+            assert_eq!(spdk_nvme_ctrlr_reserve_cmb(c), ENOTSUP);
+            assert!(spdk_nvme_ctrlr_map_pmr(c, null_mut()).is_null());
+            assert_eq!(spdk_nvme_ctrlr_enable_pmr(c), enosys);
+            assert_eq!(spdk_nvme_ctrlr_disable_pmr(c), enosys);
+            assert_eq!(spdk_nvme_ctrlr_unmap_pmr(c), enosys);
+            assert_eq!(spdk_nvme_ctrlr_read_boot_partition_start(c, payload, 1, 2, 1), ENOTSUP);
+            assert_eq!(spdk_nvme_ctrlr_write_boot_partition(c, payload, 4096, 1, done, none), ENOTSUP);
+            let polled = if has_partitions { EINVAL } else { -libc::EIO };
+            assert_eq!(spdk_nvme_ctrlr_read_boot_partition_poll(c), polled);
+        });
+        let whys: Vec<&str> = ["memory buffer"; 2].into_iter().chain(["memory region"; 4]).collect();
+        let whys = whys.into_iter().chain([read, written]).chain(has_partitions.then_some("has begun none"));
+        assert_eq!(lines.len(), whys.clone().count(), "{lines:?}");
+        for (line, why) in lines.iter().zip(whys) {
+            assert!(line.contains(NQN) && line.contains(why), "{why}: {line}");
+        }
+        // SAFETY: the handle is live.
+        assert_eq!(unsafe { spdk_nvme_detach(c) }, 0);
+        world.finish(None);
+    }
+}
+
 /// What a controller says of its security, and what comes of it.
 #[test]
 fn opal_is_asked_for_and_not_pretended() {

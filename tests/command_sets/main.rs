@@ -17,8 +17,9 @@ use common::{NQN, World, lines::logged, until, with_namespaces};
 use declared::*;
 use face::*;
 use spec::{
-    AdminOpcode, Command, Completion, Status,
+    AdminOpcode, Command, Completion, FabricsType, Status,
     identify::OACS_SECURITY,
+    registers,
     security::encode_protocols,
     zoned::{ZoneDescriptor, ZoneState},
 };

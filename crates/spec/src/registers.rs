@@ -82,6 +82,12 @@ impl Cap {
         (self.0 >> 37) as u8
     }
 
+    /// Boot partitions supported.
+    #[must_use]
+    pub const fn bps(self) -> bool {
+        self.0 & 1 << 45 != 0
+    }
+
     /// Memory page size minimum: 2^(12 + this) bytes.
     #[must_use]
     pub const fn mpsmin(self) -> u8 {
@@ -294,7 +300,7 @@ mod tests {
         assert_eq!(cap.ams(), 2);
         assert_eq!(cap.to(), 0x1e);
         assert_eq!(cap.dstrd(), 8);
-        assert!(!cap.nssrs());
+        assert!(!cap.nssrs() && !cap.bps() && Cap(1 << 45).bps());
         assert_eq!(cap.css(), 1);
         assert_eq!((cap.mpsmin(), cap.mpsmax()), (3, 1));
         assert_eq!(Cap::fabrics(127, 15, Cap::CSS_NVM), Cap(0x0000_0020_0f01_007f));
