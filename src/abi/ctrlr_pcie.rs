@@ -157,7 +157,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_map_cmb(
     size: *mut size_t,
 ) -> *mut c_void {
     entry!(spdk_nvme_ctrlr_map_cmb(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |object| {
-        refuse(&object, format_args!("mapping the controller memory buffer"), NO_CMB, ptr::null_mut())
+        refuse(object, format_args!("mapping the controller memory buffer"), NO_CMB, ptr::null_mut())
     })
 }
 
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_unmap_cmb(ctrlr: *mut spdk_nvme_ctrlr) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_reserve_cmb(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
     entry!(spdk_nvme_ctrlr_reserve_cmb(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
-        refuse(&object, format_args!("reserving the controller memory buffer"), NO_CMB, -ENOTSUP)
+        refuse(object, format_args!("reserving the controller memory buffer"), NO_CMB, -ENOTSUP)
     })
 }
 
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_reserve_cmb(ctrlr: *mut spdk_nvme_ctrlr
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_enable_pmr(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
     entry!(spdk_nvme_ctrlr_enable_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
-        refuse(&object, format_args!("enabling the persistent memory region"), NO_PMR, -ENOSYS)
+        refuse(object, format_args!("enabling the persistent memory region"), NO_PMR, -ENOSYS)
     })
 }
 
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_enable_pmr(ctrlr: *mut spdk_nvme_ctrlr)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_disable_pmr(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
     entry!(spdk_nvme_ctrlr_disable_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
-        refuse(&object, format_args!("disabling the persistent memory region"), NO_PMR, -ENOSYS)
+        refuse(object, format_args!("disabling the persistent memory region"), NO_PMR, -ENOSYS)
     })
 }
 
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_map_pmr(
     size: *mut size_t,
 ) -> *mut c_void {
     entry!(spdk_nvme_ctrlr_map_pmr(ctrlr, size), Ctrlr, ctrlr, ptr::null_mut(), |object| {
-        refuse(&object, format_args!("mapping the persistent memory region"), NO_PMR, ptr::null_mut())
+        refuse(object, format_args!("mapping the persistent memory region"), NO_PMR, ptr::null_mut())
     })
 }
 
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_map_pmr(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_unmap_pmr(ctrlr: *mut spdk_nvme_ctrlr) -> c_int {
     entry!(spdk_nvme_ctrlr_unmap_pmr(ctrlr), Ctrlr, ctrlr, -EINVAL, |object| {
-        refuse(&object, format_args!("unmapping the persistent memory region"), NO_PMR, -ENOSYS)
+        refuse(object, format_args!("unmapping the persistent memory region"), NO_PMR, -ENOSYS)
     })
 }
 
@@ -265,10 +265,10 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_read_boot_partition_start(
         -EINVAL,
         |object| {
             let why =
-                no_boot_partition(&object, "over fabrics it cannot write to the memory that BPMBL names");
+                no_boot_partition(object, "over fabrics it cannot write to the memory that BPMBL names");
             let what =
                 format_args!("reading boot partition {bpid}, {bprsz} units of 4 KiB from unit {bprof}");
-            refuse(&object, what, why, -ENOTSUP)
+            refuse(object, what, why, -ENOTSUP)
         }
     )
 }
@@ -309,8 +309,8 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_write_boot_partition(
         ctrlr,
         -EINVAL,
         |object| {
-            let why = no_boot_partition(&object, "this host does not write any");
-            refuse(&object, format_args!("writing boot partition {bpid}, {size} bytes"), why, -ENOTSUP)
+            let why = no_boot_partition(object, "this host does not write any");
+            refuse(object, format_args!("writing boot partition {bpid}, {size} bytes"), why, -ENOTSUP)
         }
     )
 }

@@ -468,3 +468,23 @@ fn a_channel_that_does_not_block_is_empty_at_once() {
     channel.destroy();
     nothing_left(0);
 }
+
+/// A program closes the descriptor of a channel that it is still to hear by: that is an error, and no wait without end.
+#[test]
+fn a_channel_whose_descriptor_was_closed_is_an_error() {
+    let _alone = alone();
+    let channel = unsafe { rdma_create_event_channel() };
+    assert!(!channel.is_null());
+    let spare = unsafe { libc::fcntl((*channel).fd, libc::F_DUPFD_CLOEXEC, 0) };
+    assert_eq!(unsafe { libc::close((*channel).fd) }, 0);
+    let mut event = null_mut();
+    assert_eq!(unsafe { rdma_get_cm_event(channel, &mut event) }, -1);
+    assert_eq!(errno(), libc::EBADF);
+    // It is closed with the channel, which has to be its own again.
+    unsafe {
+        assert_eq!(libc::dup3(spare, (*channel).fd, libc::O_CLOEXEC), (*channel).fd);
+        libc::close(spare);
+        rdma_destroy_event_channel(channel);
+    }
+    nothing_left(0);
+}
