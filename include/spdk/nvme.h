@@ -2266,7 +2266,8 @@ void *spdk_nvme_poll_group_get_ctx(struct spdk_nvme_poll_group *group);
 int spdk_nvme_poll_group_all_connected(struct spdk_nvme_poll_group *group);
 
 /**
- * There is nothing to wait for in a group of queue pairs over RDMA: -EINVAL.
+ * Waits for the queue pairs of another library in the group, as that library does. There is nothing to wait for in queue pairs over
+ * RDMA: -EINVAL if the group has any, or none of either kind; and without disconnected_qpair_cb.
  *
  * What must hold:
  * group is a handle that no other thread uses.
@@ -2275,7 +2276,8 @@ int spdk_nvme_poll_group_wait(struct spdk_nvme_poll_group *group,
                               spdk_nvme_disconnected_qpair_cb disconnected_qpair_cb);
 
 /**
- * The descriptor that a program could wait on for the group: there is none over RDMA, so -EINVAL.
+ * The descriptor that a program can wait on for queue pairs of another library in the group, as that library gives it. There is none over
+ * RDMA: -EINVAL where there is no such library.
  *
  * What must hold:
  * group is a handle that no other thread uses.
@@ -2283,7 +2285,7 @@ int spdk_nvme_poll_group_wait(struct spdk_nvme_poll_group *group,
 int spdk_nvme_poll_group_get_fd(struct spdk_nvme_poll_group *group);
 
 /**
- * As spdk_nvme_poll_group_get_fd(): NULL.
+ * As spdk_nvme_poll_group_get_fd(), or NULL.
  *
  * What must hold:
  * group is a handle that no other thread uses.
@@ -2291,8 +2293,8 @@ int spdk_nvme_poll_group_get_fd(struct spdk_nvme_poll_group *group);
 struct spdk_fd_group *spdk_nvme_poll_group_get_fd_group(struct spdk_nvme_poll_group *group);
 
 /**
- * Sets what would be called if the group had something to wait for; over RDMA it never is. Returns 0, or -EEXIST if another function was set
- * before and not taken away with NULL.
+ * Sets what is called when queue pairs of another library in the group have something to do; over RDMA it never is. Returns 0, or -EEXIST if
+ * another function was set before and not taken away with NULL.
  *
  * What must hold:
  * group is a handle that no other thread uses.
