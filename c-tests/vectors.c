@@ -408,7 +408,7 @@ static void freed_within_a_callback(void)
 
 	CHECK_INT(single_read(&g_session, first.argument, &first, g_in, 0, 8), 0);
 	while (first.calls == 0 && !deadline_passed(deadline)) {
-		spdk_nvme_qpair_process_completions(first.argument, 0);
+		poll_step(NULL, first.argument);
 	}
 	CHECK_INT(first.calls, 1);
 	CHECK_INT(g_late.single.calls, 0);
