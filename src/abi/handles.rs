@@ -18,6 +18,8 @@
 //! * Looking up takes no lock: a range check, a compare of the tag, a load of the object. The tag of a cell is written
 //!   after its object, and a thread that was given a handle was given it after both.
 
+mod range;
+
 use super::disabled::disabled;
 use parking_lot::Mutex;
 use std::{
@@ -36,6 +38,8 @@ const CELLS: usize = 1 << 22;
 /// Cells that become writable at a time.
 const STEP: usize = 4096;
 const CELL_SIZE: usize = size_of::<Cell>();
+/// The bytes of all of them.
+const RANGE: usize = CELLS * CELL_SIZE;
 
 /// What a cell stands for. The value is the tag of a live cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +158,7 @@ struct Cell {
 
 /// First address of the range, all of which can be read. Before there is one: such that only odd addresses high above all that
 /// programs have, and below those that errors are disguised as, could be cells.
-static BASE: AtomicUsize = AtomicUsize::new((usize::MAX - 2 * CELLS * CELL_SIZE) | 1);
+static BASE: AtomicUsize = AtomicUsize::new((usize::MAX - 2 * RANGE) | 1);
 static TABLE: Mutex<Table> = Mutex::new(Table { used: 0, writable: 0, free: VecDeque::new() });
 
 /// How often there was no cell.
@@ -252,7 +256,7 @@ fn is_ours(address: usize) -> bool {
     if address == 0 {
         return !disabled();
     }
-    address.wrapping_sub(BASE.load(Ordering::Relaxed)) < CELLS * CELL_SIZE
+    address.wrapping_sub(BASE.load(Ordering::Relaxed)) < RANGE
 }
 
 /// Whose an address is, whatever kind of handle it may be. Takes no lock.
@@ -565,9 +569,9 @@ impl Table {
     }
 
     fn grow(&mut self) -> Option<()> {
-        let base = if self.writable == 0 { reserve()? } else { BASE.load(Ordering::Relaxed) };
+        let base = if self.writable == 0 { range::reserve(RANGE)? } else { BASE.load(Ordering::Relaxed) };
         let next = ptr::with_exposed_provenance_mut(base.checked_add(self.writable.checked_mul(CELL_SIZE)?)?);
-        // SAFETY: the pages lie in the range that `reserve` mapped, and nothing is in them yet.
+        // SAFETY: the pages lie in the range that was reserved, and nothing is in them yet.
         let failed =
             unsafe { libc::mprotect(next, STEP * CELL_SIZE, libc::PROT_READ | libc::PROT_WRITE) } != 0;
         if failed {
@@ -577,61 +581,6 @@ impl Table {
         self.writable = self.writable.checked_add(STEP)?;
         Some(())
     }
-}
-
-/// The bytes of the range.
-const RANGE: usize = CELLS * CELL_SIZE;
-
-/// Reserves the range, of which everything can be read, and nothing be written yet.
-///
-/// Where that can be had, its addresses are negative numbers in 32 bits. SPDK v24.09's perf takes a controller's handle for a file
-/// descriptor, and closes the number that its lower half makes: on the heap, where SPDK's library has its controllers, it is hardly ever
-/// one of a descriptor. In a range that begins at a multiple of 4 GiB it would be 0, 32, 64.
-fn reserve() -> Option<usize> {
-    /// How many windows of 4 GiB are tried beside the one that the kernel chose.
-    const WINDOWS: u64 = 64;
-    let chosen = map(0)?;
-    if is_negative(chosen) {
-        return Some(chosen);
-    }
-    for window in 0..WINDOWS {
-        let begin = (chosen as u64 & !u64::from(u32::MAX)).wrapping_sub(window << 32) | 1 << 31;
-        let Some(other) = usize::try_from(begin).ok().and_then(map) else { continue };
-        if is_negative(other) {
-            unmap(chosen);
-            return Some(other);
-        }
-        unmap(other);
-    }
-    Some(chosen)
-}
-
-/// Whether all addresses of the range at `base` are negative numbers if only 32 bits are looked at.
-fn is_negative(base: usize) -> bool {
-    let (first, last) = (base as i32, base.wrapping_add(RANGE).wrapping_sub(1) as i32);
-    first < 0 && first <= last && last < 0
-}
-
-/// Maps the range, at `hint` if there is room.
-fn map(hint: usize) -> Option<usize> {
-    // SAFETY: a new private mapping, which touches no memory that exists.
-    let range = unsafe {
-        libc::mmap(
-            ptr::with_exposed_provenance_mut(hint),
-            RANGE,
-            libc::PROT_READ,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
-        )
-    };
-    (range != libc::MAP_FAILED).then(|| range.expose_provenance())
-}
-
-/// Gives back what `map` gave, of which nobody was told.
-fn unmap(base: usize) {
-    // SAFETY: the caller had it from `map`, and no handle is in it.
-    unsafe { libc::munmap(ptr::with_exposed_provenance_mut(base), RANGE) };
 }
 
 #[cfg(test)]
@@ -687,19 +636,6 @@ mod tests {
     fn is_foreign<T: Object>(handle: *const T::Handle) -> bool {
         // SAFETY: the tests use their handles on one thread.
         matches!(unsafe { find::<T>(handle) }, Found::Foreign)
-    }
-
-    #[test]
-    fn a_handle_is_no_small_number_even_if_half_of_it_is_lost() {
-        // More than 4 GiB of them, so that they would begin anywhere.
-        let ranges: Vec<_> = (0..40).map(|_| reserve().unwrap()).collect();
-        for base in &ranges {
-            let last = base + RANGE - CELL_SIZE;
-            assert!((*base as i32) < 0 && (last as i32) < 0, "{base:#x} to {last:#x}");
-        }
-        ranges.into_iter().for_each(unmap);
-        let handle = somebodys().addr();
-        assert!((handle as i32) < 0, "{handle:#x}");
     }
 
     #[test]
