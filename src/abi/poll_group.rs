@@ -1,14 +1,14 @@
 //! Poll groups.
 //!
 //! A poll group is always ours, even if it holds queue pairs of the next library: they go into a group of that library
-//! which is made with the first of them, polled with ours, and destroyed with ours. A group that the next library made
-//! for itself is passed on like any other handle. What a program waits on, descriptors and interrupts, is that group's alone
-//! (`poll_group_facts`).
+//! which is made with the first of them, or for a program that asks for what it can wait on (`poll_group_facts`), polled
+//! with ours, and destroyed with ours. A group that the next library made for itself is passed on like any other handle.
 
 use super::{
     entry::{entry, next, next_of, pass_on_if_disabled},
     error::{membership, negated_errno, status},
     handles::{self, Found, Kind, Object, find, shared_by},
+    poll_group_facts::hand_on_interrupts,
     qpair::Qpair,
     types::{
         spdk_nvme_accel_fn_table, spdk_nvme_disconnected_qpair_cb, spdk_nvme_poll_group, spdk_nvme_qpair,
@@ -238,6 +238,12 @@ impl PollGroup {
             let (context, table) = (self.context, &raw mut table);
             let made = next!(spdk_nvme_poll_group_create(context, table));
             self.inner.set(made.unwrap_or(ptr::null_mut()));
+            // Its library may have been loaded after the program set this.
+            if self.interrupts.get().is_some() && hand_on_interrupts(self) != 0 {
+                tracing::error!(
+                    "a poll group: the other library's part of it takes no function for interrupts"
+                );
+            }
         }
         self.inner.get()
     }
@@ -335,13 +341,13 @@ impl PollGroup {
     /// # Safety
     /// No other thread uses the queue pair.
     unsafe fn add_foreign(&self, qpair: *mut spdk_nvme_qpair) -> c_int {
+        let group = self.inner_or_made();
         let Some(add) = next_of!(spdk_nvme_poll_group_add(group, qpair)) else {
             tracing::error!(
                 "spdk_nvme_poll_group_add: {qpair:p} is not a qpair of this library, and there is no other"
             );
             return -EINVAL;
         };
-        let group = self.inner_or_made();
         if group.is_null() {
             return -ENOMEM;
         }

@@ -126,26 +126,31 @@ pub unsafe extern "C" fn spdk_nvme_poll_group_set_interrupt_callback(
         group,
         -EINVAL,
         |object| {
-            let interrupts = cb_fn.map(|function| Interrupts { function, group, argument: cb_ctx });
-            if !object.set_interrupts(interrupts) {
+            object.inner_or_made();
+            if !object.set_interrupts(cb_fn.map(|function| Interrupts { function, group, argument: cb_ctx }))
+            {
                 return -EEXIST;
             }
-            let inner = object.inner_or_made();
-            if inner.is_null() {
-                return 0;
-            }
-            // The program knows the group by our handle, which that library never sees.
-            let of_inner: spdk_nvme_poll_group_interrupt_cb =
-                interrupts.map(|_| interrupt as unsafe extern "C" fn(_, _));
-            let object_of_it = ptr::from_ref::<PollGroup>(&object).cast_mut().cast::<c_void>();
-            let rc = next!(spdk_nvme_poll_group_set_interrupt_callback(inner, of_inner, object_of_it))
-                .unwrap_or(0);
+            let rc = hand_on_interrupts(&object);
             if rc != 0 {
                 object.set_interrupts(None);
             }
             rc
         }
     )
+}
+
+/// Sets with the next library's group, if there is one, what the program has set with ours. What that library answered.
+pub(super) fn hand_on_interrupts(object: &PollGroup) -> c_int {
+    let inner = object.inner();
+    if inner.is_null() {
+        return 0;
+    }
+    // The program knows the group by our handle, which that library never sees.
+    let function: spdk_nvme_poll_group_interrupt_cb =
+        object.interrupts().map(|_| interrupt as unsafe extern "C" fn(_, _));
+    let object = ptr::from_ref(object).cast_mut().cast::<c_void>();
+    next!(spdk_nvme_poll_group_set_interrupt_callback(inner, function, object)).unwrap_or(0)
 }
 
 /// The next library's group has something to do: the program hears of it by the handle that it knows.
@@ -171,7 +176,8 @@ mod tests {
     use std::cell::Cell;
 
     thread_local! {
-        static HEARD: Cell<(*mut spdk_nvme_poll_group, *mut c_void)> = const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
+        static HEARD: Cell<(*mut spdk_nvme_poll_group, *mut c_void)> =
+            const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
     }
 
     /// Ends the group, as a program may.
