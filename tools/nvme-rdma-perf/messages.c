@@ -5,6 +5,7 @@
 #include "messages.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,42 +16,42 @@
 
 static char g_kept[ENDINGS][MESSAGE_SIZE];
 
-static void keep(enum ending ending, const char *message)
+/* Keeps a message that is the first of its ending, and if it is to be said, says it unless the same words were kept before. */
+static void take(enum ending ending, bool say, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
+
+static void take(enum ending ending, bool say, const char *format, va_list arguments)
 {
-	if (g_kept[ending][0] == '\0') {
-		snprintf(g_kept[ending], sizeof(g_kept[ending]), "%s", message);
+	char message[MESSAGE_SIZE];
+
+	vsnprintf(message, sizeof(message), format, arguments);
+	flockfile(stderr);
+	if (say && strcmp(message, g_kept[ending]) != 0) {
+		progress_clear();
+		fprintf(stderr, PROGRAM ": %s\n", message);
 	}
+	if (g_kept[ending][0] == '\0') {
+		memcpy(g_kept[ending], message, sizeof(message));
+	}
+	funlockfile(stderr);
 }
 
 enum ending complain(enum ending ending, const char *format, ...)
 {
-	char message[MESSAGE_SIZE];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
+	take(ending, true, format, arguments);
 	va_end(arguments);
-	flockfile(stderr);
-	if (strcmp(message, g_kept[ending]) != 0) {
-		progress_clear();
-		fprintf(stderr, PROGRAM ": %s\n", message);
-		keep(ending, message);
-	}
-	funlockfile(stderr);
 	return ending;
 }
 
 void remember(enum ending ending, const char *format, ...)
 {
-	char message[MESSAGE_SIZE];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
+	take(ending, false, format, arguments);
 	va_end(arguments);
-	flockfile(stderr);
-	keep(ending, message);
-	funlockfile(stderr);
 }
 
 const char *reason_of(enum ending ending)
