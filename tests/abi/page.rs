@@ -14,18 +14,19 @@ what was measured of SPDK by `tests/entry_points.rs`, which fails when this page
 
 - **native**: for RDMA controllers the library's own; a handle or transport id that is not ours goes to the next definition
   of the symbol (`dlsym(RTLD_NEXT)`), or gets SPDK's error value if there is none.
-- **not yet**: authentication (DH-HMAC-CHAP) alone. With a controller or qpair of ours it says so in one line of the log and returns the value that is
-  given here; everything else goes to the next definition of the symbol. No header declares it yet.
-- **passed on**: it takes nothing of ours. It goes to the next definition of the symbol; without one there is nothing that it could be for, and it
-  returns the value that is given here.
+- **not yet**: authentication (DH-HMAC-CHAP) alone. With a controller or qpair of ours it says so in one line of the log and returns
+  the value that is given here; everything else goes to the next definition of the symbol. No header declares it yet.
+- **passed on**: it takes nothing of ours. It goes to the next definition of the symbol; without one there is nothing that it could
+  be for, and it returns the value that is given here.
 - **extension**: not in SPDK.
 
-There is no interrupt mode, either: queue pairs over RDMA are polled. The functions for it are native, and answer that there is nothing to wait
-for, as their rows say.
+There is no interrupt mode, either: queue pairs over RDMA are polled. The functions for it are native, and answer that there is nothing
+to wait for, as their rows say.
 
 Prototypes, layouts, enumerators and macros of the headers are compared with what was measured of SPDK v26.05 by
-`tests/abi.rs`. From v24.09 to v26.05 no exported function changed its type, and every structure that grew carries its
-size; options structures are read up to the caller's size.
+`tests/abi.rs`, and those of the releases from v24.09 on with each other: no function changed its type, no enumerator its value, and
+no field its place, but in four structures. Two grew, and come with their size; options structures are read up to the caller's size. The other two
+(`spdk_nvme_transport_ops`, `spdk_nvme_trid_entry`) are left to SPDK's library where there is one.
 
 What behaves otherwise than in SPDK, on purpose:
 

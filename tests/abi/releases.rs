@@ -25,13 +25,14 @@ impl Releases {
         strings(&self.0["exported"][symbol])
     }
 
-    /// The prototype of a symbol that is not in the headers which `Abi` was measured of.
+    /// The prototype of a symbol in the last release that declares it.
     pub fn prototype(&self, symbol: &str) -> Option<&str> {
-        self.0["functions"][symbol]["canonical"].as_str()
+        groups(&self.0["prototypes"][symbol]).last()?["canonical"].as_str()
     }
 
+    /// The header of a symbol that is not in those which `Abi` was measured of.
     pub fn header(&self, symbol: &str) -> Option<&str> {
-        self.0["functions"][symbol]["header"].as_str()
+        self.0["headers"][symbol].as_str()
     }
 
     /// The C types of a symbol, and the releases that declare it so.
