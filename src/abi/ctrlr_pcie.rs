@@ -18,6 +18,10 @@ use libc::{EINVAL, EIO, ENOSYS, ENOTSUP, c_int, c_void, size_t};
 use spec::{fabrics::PropertySize, registers};
 use std::{fmt, ptr};
 
+/// What of a controller's memory there is not over fabrics.
+const NO_CMB: &str = "over fabrics there is no controller memory buffer";
+const NO_PMR: &str = "over fabrics there is no persistent memory region";
+
 /// A property of four bytes. None, after a log line, if the controller does not give it.
 fn read(object: &Ctrlr, what: &'static str, offset: u32) -> Option<u32> {
     let value = object.admin(|host| host.read_property(what, offset, PropertySize::FOUR));
@@ -41,10 +45,6 @@ fn refuse<T>(object: &Ctrlr, what: fmt::Arguments<'_>, why: &str, answer: T) -> 
 fn no_boot_partition(object: &Ctrlr, otherwise: &'static str) -> &'static str {
     if object.summary().capabilities().bps() { otherwise } else { "the controller has none (CAP.BPS is 0)" }
 }
-
-/// What of a controller's memory there is not over fabrics.
-const NO_CMB: &str = "over fabrics there is no controller memory buffer";
-const NO_PMR: &str = "over fabrics there is no persistent memory region";
 
 /// Reads the CSTS property, and waits for the answer; admin callbacks may run meanwhile. All bits
 /// are 1 if there is none, as when the controller has failed, and for a handle that is no controller.

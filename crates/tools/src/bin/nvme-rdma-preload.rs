@@ -25,8 +25,8 @@ stay SPDK's.
   -V, --version   shows the version
 
 Exit status: the program's own; 125 if this tool fails, 126 if PROGRAM cannot be run, 127 if there is none. With --check 0
-if a preload works there, 1 if not, 125 to 127 as without, where nothing can be said. What LD_PRELOAD has already stays in it. SPDK_NVME_RDMA_DISABLE=1 in the environment
-leaves everything to SPDK.
+if a preload works there, 1 if not, 125 to 127 as without, where nothing can be said. What LD_PRELOAD has already stays in
+it. SPDK_NVME_RDMA_DISABLE=1 in the environment leaves everything to SPDK.
 ";
 
 fn main() -> ExitCode {
