@@ -129,6 +129,8 @@ pub struct Wire {
     qpair: Weak<Qpair>,
     // The rest is for connecting and ending.
     fault: Cell<Option<Fault>>,
+    /// The provider's own code of the completion that failed, if that is the fault; 0 if it has none.
+    vendor_error: Cell<u32>,
     draining: Cell<bool>,
     distrusted: Cell<bool>,
     /// What was counted before the connection that there is.
@@ -201,6 +203,7 @@ impl Wire {
             seat,
             qpair,
             fault: Cell::new(None),
+            vendor_error: Cell::new(0),
             draining: Cell::new(false),
             distrusted: Cell::new(false),
             before: Cell::default(),
@@ -358,7 +361,7 @@ impl Wire {
             Some(response) if completion.status() == WcStatus::SUCCESS => {
                 self.account_response(response, completion);
             }
-            Some(_) => self.set_fault(Fault::Receive(completion.status())),
+            Some(_) => self.set_failure(Kind::Receive, completion),
         }
     }
 
@@ -388,8 +391,7 @@ impl Wire {
         if !is_posted {
             self.distrust(kind);
         } else if !self.draining.get() {
-            let status = completion.status();
-            self.set_fault(if kind == Kind::Send { Fault::Send(status) } else { Fault::Receive(status) });
+            self.set_failure(kind, completion);
         }
     }
 
@@ -551,6 +553,7 @@ impl Wire {
         self.cache.clear();
         self.key.set(owner.key());
         self.fault.set(None);
+        self.vendor_error.set(0);
         self.faulty.set(false);
         self.draining.set(false);
         self.distrusted.set(false);
@@ -575,6 +578,7 @@ impl Wire {
     pub(super) fn shut(&self) {
         self.key.set(0);
         self.fault.set(None);
+        self.vendor_error.set(0);
         self.faulty.set(false);
     }
 
@@ -700,6 +704,25 @@ impl Wire {
         if self.fault.get().is_none() && !self.draining.get() {
             self.fault.set(Some(fault));
             self.faulty.set(true);
+        }
+    }
+
+    /// As [`Wire::set_fault`], of a completion that failed.
+    #[cold]
+    #[inline(never)]
+    fn set_failure(&self, kind: Kind, completion: &WorkCompletion) {
+        if self.fault.get().is_none() {
+            self.vendor_error.set(completion.vendor_error());
+        }
+        let status = completion.status();
+        self.set_fault(if kind == Kind::Send { Fault::Send(status) } else { Fault::Receive(status) });
+    }
+
+    /// A fault in words, with the provider's own code, by which its makers know the cause.
+    pub(super) fn told(&self, fault: Fault) -> String {
+        match self.vendor_error.get() {
+            0 => fault.to_string(),
+            code => format!("{fault} (vendor error {code:#x})"),
         }
     }
 

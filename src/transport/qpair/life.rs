@@ -282,7 +282,7 @@ impl Qpair {
             Fault::Length(_) | Fault::CommandId(_) => FailureReason::Remote,
             Fault::Send(_) | Fault::Receive(_) => FailureReason::Unknown,
         };
-        self.connection_failed(reason, &fault);
+        self.connection_failed(reason, &self.wire.told(fault));
     }
 
     pub(super) fn check_deadline(&self, now: Moment) {

@@ -50,6 +50,18 @@ fn the_first_fault_is_the_reason() {
 }
 
 #[test]
+fn a_device_s_own_code_is_told_of_the_connection_that_it_ended() {
+    let wire = wire();
+    let fault = Fault::Send(WcStatus::RETRY_EXCEEDED);
+    wire.set_fault(fault);
+    assert_eq!(wire.told(fault), fault.to_string());
+    wire.vendor_error.set(0x81);
+    assert_eq!(wire.told(fault), format!("{fault} (vendor error 0x81)"));
+    wire.shut();
+    assert_eq!(wire.told(fault), fault.to_string());
+}
+
+#[test]
 fn a_fault_says_whether_it_is_a_flush_and_which_errno_it_has() {
     assert!(Fault::Send(WcStatus::FLUSHED).is_flush() && Fault::Receive(WcStatus::FLUSHED).is_flush());
     for fault in [Fault::Send(WcStatus::SUCCESS), Fault::Post(5), Fault::Length(16)] {
