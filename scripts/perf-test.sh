@@ -141,14 +141,41 @@ tell_target() {
 	[ "$answer" = done ] || fails "the target says '$answer' to '$1'"
 }
 
-# kill_target REQUESTS: kills it when it owes the program the answers to so many.
-kill_target() {
-	local deadline=$(($(microseconds) + PATIENCE * 1000000)) numbers
-	tell_target 'stall io:any'
-	while numbers=$(ask_target counters | sed 's/.* commands=\([0-9]*\) responses=\([0-9]*\) .*/\1 - \2/') && [ $((numbers)) -lt "$1" ]; do
-		[ "$(microseconds)" -lt "$deadline" ] || fails "the target does not owe it $1 answers, but $((numbers))"
+# until_so WHAT COMMAND...: waits until the command says so.
+until_so() {
+	local what=$1 deadline=$(($(microseconds) + PATIENCE * 1000000))
+	shift
+	until "$@"; do
+		alive "$PROGRAM" && [ "$(microseconds)" -lt "$deadline" ] || fails "it did not come to it that $what"
 		sleep 0.02
 	done
+}
+
+# owes ANSWERS: does the target owe so many?
+owes() {
+	local numbers
+	numbers=$(ask_target counters | sed 's/.* commands=\([0-9]*\) responses=\([0-9]*\) .*/\1 - \2/') && [ $((numbers)) -ge "$1" ]
+}
+
+# counted NAME: what the target counted of that.
+counted() {
+	ask_target counters | grep -o "$1=[0-9]*"
+}
+
+# changed NAME BEFORE: is it another number?
+changed() {
+	[ "$(counted "$1")" != "$2" ]
+}
+
+# unhandled: has the program no handler for SIGINT any more?
+unhandled() {
+	! (($(awk '/^SigCgt:/ { print "0x" $2 }' "/proc/$PROGRAM/status") & 2))
+}
+
+# kill_target REQUESTS: kills it when it owes the program the answers to so many.
+kill_target() {
+	tell_target 'stall io:any'
+	until_so "the target owes it $1 answers" owes "$1"
 	# The shell has a word to say about that.
 	{
 		kill -KILL "$TARGET"
@@ -363,15 +390,15 @@ in_background -r "$(trid 1)" -t 36000 -q 4 --json
 says '^Load:'
 kill -s INT "$PROGRAM"
 # It has arrived when there is no handler any more.
-while alive "$PROGRAM" && (($(awk '/^SigCgt:/ { print "0x" $2 }' "/proc/$PROGRAM/status") & 2)); do sleep 0.02; done
+until_so 'the signal has arrived' unhandled
 kill -s INT "$PROGRAM"
 ends 130
 tell_target 'resume all'
 # An attempt to connect ends in its own time, and the program says so.
 tell_target 'misbehave silent'
-before=$(ask_target counters)
+before=$(counted accepted)
 in_background -r "$(trid 1)" -t 36000 --json
-while alive "$PROGRAM" && [ "$(ask_target counters | grep -o 'accepted=[0-9]*')" = "$(grep -o 'accepted=[0-9]*' <<<"$before")" ]; do sleep 0.02; done
+until_so 'the target has a connection more' changed accepted "$before"
 kill -s INT "$PROGRAM"
 says 'once more ends it at once'
 tell_target 'behave silent'
