@@ -320,6 +320,29 @@ static int next_sge_late(void *arg, void **address, uint32_t *length)
 	return failed ? next_sge(arg, address, length) : -1;
 }
 
+/* Gives a piece of no bytes before all others, or behind the first. */
+static bool g_emptied;
+static unsigned g_empty_at;
+
+static void reset_sgl_empty(void *arg, uint32_t offset)
+{
+	g_emptied = false;
+	reset_sgl(arg, offset);
+}
+
+static int next_sge_empty(void *arg, void **address, uint32_t *length)
+{
+	struct pieces *pieces = arg;
+
+	if (pieces->at == g_empty_at && !g_emptied) {
+		g_emptied = true;
+		*address = pieces->iov[pieces->at].iov_base;
+		*length = 0;
+		return 0;
+	}
+	return next_sge(arg, address, length);
+}
+
 /* What cannot be: nothing is called back, nothing lost. */
 static void refused(void)
 {
@@ -336,6 +359,15 @@ static void refused(void)
 	CHECK_INT(spdk_nvme_ns_cmd_writev(ns, g_qpair, 0, 9, single_done, &pieces, 0, reset_sgl, next_sge_silent), -EINVAL);
 	CHECK_INT(spdk_nvme_ns_cmd_readv_ext(ns, g_qpair, 0, 9, single_done, &pieces, reset_sgl, next_sge_silent, NULL), -EINVAL);
 	CHECK_INT(spdk_nvme_ns_cmd_readv(ns, g_qpair, 0, 8, single_done, &pieces, 0, reset_sgl, next_sge_late), -1);
+	for (g_empty_at = 0; g_empty_at < 4; g_empty_at++) {
+		cut(&pieces, g_in, bytes, g_empty_at == 0 ? bytes : bytes / (g_empty_at + 1), 1, false);
+		/* With nothing empty it goes, so that the queue pair knows the memory. */
+		CHECK_INT(spdk_nvme_ns_cmd_readv(ns, g_qpair, 0, 8, single_done, &pieces, 0, reset_sgl, next_sge), 0);
+		CHECK(succeeded(&pieces));
+		pieces.single.calls = 0;
+		CHECK_INT(spdk_nvme_ns_cmd_readv(ns, g_qpair, 0, 8, single_done, &pieces, 0, reset_sgl_empty, next_sge_empty), -EINVAL);
+	}
+	cut(&pieces, g_in, bytes, sector, sector, false);
 	pieces.fails_after = 3;
 	CHECK_INT(spdk_nvme_ns_cmd_readv(ns, g_qpair, 0, 8, single_done, &pieces, 0, reset_sgl, next_sge), -1);
 	CHECK_INT(spdk_nvme_ns_cmd_read_iov(ns, g_qpair, 0, 8, single_done, &pieces, pieces.iov, 0, NULL), -EINVAL);

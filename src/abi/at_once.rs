@@ -9,7 +9,7 @@
 
 use super::{
     error::submission,
-    handles::{is_live, is_still_live, live},
+    handles::{is_live, live},
     ns_vectors::Sgl,
     qpair::Qpair,
     types::{
@@ -18,7 +18,8 @@ use super::{
     },
 };
 use crate::{
-    host::{Error, IoQpair, Request, Scatter, Shape, Transfer, Unfit, next_piece_of},
+    epoch,
+    host::{Error, IoQpair, Request, Scatter, Shape, Transfer},
     transport::{Context, PIECES, Piece},
 };
 use arrayvec::ArrayVec;
@@ -59,71 +60,88 @@ pub(super) unsafe fn pieces_sent_at_once(
     (reset, next): (spdk_nvme_req_reset_sgl_cb, spdk_nvme_req_next_sge_cb),
     context: Context,
 ) -> Option<c_int> {
-    let name = ns.cast_const().cast();
     let (Some(reset), Some(next)) = (reset, next) else { return None };
     if !is_live::<Qpair>(qpair) {
         return None;
     }
     // SAFETY: the handle is live, and by the entry's contract no other thread frees it.
-    let shape = unsafe { live::<Qpair>(qpair) }.host().shape_with_room(name, &request)?;
+    let object = unsafe { live::<Qpair>(qpair) };
+    let shape = object.host().shape(ns.cast_const().cast(), &request)?;
+    let Shape { epoch, head, tail: [tail_0, tail_1, tail_2], length } = shape;
     let transfer = request.transfer;
     let mut sgl = Sgl::new(reset, next, context.argument.cast());
     sgl.reset(0);
     // Most data in pieces are in two: a header and what follows it, or what lies across the end of a buffer.
-    let first = match next_piece_of(&mut sgl, shape.length) {
-        Ok(first) => first,
-        Err(unfit) => return refusal(unfit),
-    };
-    if first.length == shape.length {
-        // SAFETY: it was a handle before; the rest is this function's contract.
-        return unsafe { if_still_good(qpair, &shape) }?
-            .send_piece(shape, transfer, first, context)
-            .then_some(0);
+    let Some(first) = sgl.ask() else { return failed() };
+    // What is given may go on behind the data.
+    let left = length.wrapping_sub(first.length);
+    if length <= first.length {
+        // SAFETY: it was live when the shape was made; the rest is this function's contract.
+        let host = unsafe { if_still_good(qpair, epoch) }?;
+        return host.send_piece(shape, transfer, Piece { length, ..first }, context).then_some(0);
     }
-    // A piece has no more bytes than are left.
-    let left = shape.length.wrapping_sub(first.length);
-    let second = match next_piece_of(&mut sgl, left) {
-        Ok(second) => second,
-        Err(unfit) => return refusal(unfit),
-    };
-    let begin = [first, second];
-    if second.length == left {
+    if first.length == 0 {
+        return None;
+    }
+    let Some(second) = sgl.ask() else { return failed() };
+    if second.length >= left {
         // SAFETY: as above.
-        return unsafe { if_still_good(qpair, &shape) }?
-            .send_both(shape, transfer, begin, context)
+        let host = unsafe { if_still_good(qpair, epoch) }?;
+        return host
+            .send_both(shape, transfer, (first, Piece { length: left, ..second }), context)
             .then_some(0);
     }
     // SAFETY: as above.
-    unsafe { several_sent_at_once(qpair, (shape, transfer), sgl, begin, context) }
+    unsafe {
+        several_sent_at_once(
+            qpair, epoch, head, tail_0, tail_1, tail_2, left, transfer, reset, next, first, second, context,
+        )
+    }
 }
 
 /// The rest of [`pieces_sent_at_once`], with more than the two pieces that were given so far.
+///
+/// All is passed by itself: what is passed in one would lie in memory on the way of two pieces, too.
 ///
 /// # Safety
 ///
 /// As there, and `qpair` was a live handle.
 #[inline(never)]
+#[allow(clippy::too_many_arguments)]
 unsafe fn several_sent_at_once(
     qpair: *mut spdk_nvme_qpair,
-    (shape, transfer): (Shape, Transfer),
-    mut sgl: Sgl,
-    begin: [Piece; 2],
+    epoch: u64,
+    head: u64,
+    tail_0: u64,
+    tail_1: u64,
+    tail_2: u64,
+    mut left: u32,
+    transfer: Transfer,
+    reset: unsafe extern "C" fn(*mut c_void, u32),
+    next: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int,
+    first: Piece,
+    second: Piece,
     context: Context,
 ) -> Option<c_int> {
+    let shape = Shape { epoch, head, tail: [tail_0, tail_1, tail_2], length: left };
+    let sgl = Sgl::new(reset, next, context.argument.cast());
     let mut pieces = ArrayVec::<Piece, PIECES>::new();
-    pieces.extend(begin);
-    let mut left = begin.iter().fold(shape.length, |left, piece| left.wrapping_sub(piece.length));
+    pieces.extend([first, second]);
+    left = left.wrapping_sub(second.length);
     while left > 0 {
-        match next_piece_of(&mut sgl, left) {
-            Ok(piece) => {
-                left = left.wrapping_sub(piece.length);
-                pieces.try_push(piece).ok()?;
-            }
-            Err(unfit) => return refusal(unfit),
+        let Some(piece) = sgl.ask() else { return failed() };
+        let length = piece.length.min(left);
+        left = left.wrapping_sub(length);
+        if pieces.try_push(Piece { length, ..piece }).is_err() {
+            return None;
         }
     }
+    if pieces.iter().any(|piece| piece.length == 0) {
+        return None;
+    }
     // SAFETY: as for this function.
-    unsafe { if_still_good(qpair, &shape) }?.send_several(shape, transfer, &pieces, context).then_some(0)
+    let host = unsafe { if_still_good(qpair, epoch) }?;
+    host.send_several(shape, transfer, &pieces, context).then_some(0)
 }
 
 /// The queue pair once the program's functions have run: they may have ended it, and anything else. None if so: all
@@ -133,19 +151,19 @@ unsafe fn several_sent_at_once(
 ///
 /// As for [`live`], and the handle was live when the shape was made.
 #[inline(always)]
-unsafe fn if_still_good<'a>(qpair: *const spdk_nvme_qpair, shape: &Shape) -> Option<&'a IoQpair> {
-    // SAFETY: it was a handle before, so it is the address of a cell; and live() is for a handle that is live.
-    let object = unsafe { is_still_live::<Qpair>(qpair).then(|| live::<Qpair>(qpair)) }?;
-    shape.is_still_good().then(|| &**object.host())
+unsafe fn if_still_good<'a>(qpair: *const spdk_nvme_qpair, epoch: u64) -> Option<&'a IoQpair> {
+    if epoch != epoch::current() {
+        return None;
+    }
+    // SAFETY: the handle was live in the epoch of the shape, which still is.
+    Some(unsafe { live::<Qpair>(qpair) }.host())
 }
 
+/// What comes of a function that says that it failed.
 #[cold]
 #[inline(never)]
-fn refusal(unfit: Unfit) -> Option<c_int> {
-    match unfit {
-        Unfit::Unusual => None,
-        Unfit::Failed => Some(submission(Err(Error::Scatter))),
-    }
+fn failed() -> Option<c_int> {
+    Some(submission(Err(Error::Scatter)))
 }
 
 /// A request with these options, if they are there, whole, and ask for nothing that there is not; see `ns_transfers::with_options`.

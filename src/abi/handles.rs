@@ -193,25 +193,18 @@ pub(super) unsafe fn find<'a, T: Object>(handle: *const T::Handle) -> Found<'a, 
 /// Whether a handle is a live one of this kind, in no long call. False says nothing.
 #[inline(always)]
 pub(super) fn is_live<T: Object>(handle: *const T::Handle) -> bool {
-    // SAFETY: the address is that of a cell.
-    is_cell(handle.addr()) && unsafe { is_still_live::<T>(handle) }
-}
-
-/// As [`is_live`], of the address of a cell, as each handle is that was ever live.
-///
-/// # Safety
-/// The address is that of a cell.
-#[inline(always)]
-pub(super) unsafe fn is_still_live<T: Object>(handle: *const T::Handle) -> bool {
-    // SAFETY: the address is that of a cell in the range, which can be read and is never unmapped.
-    let cell = unsafe { &*handle.cast::<Cell>() };
-    cell.tag.load(Ordering::Acquire) == T::KIND as u32
+    is_cell(handle.addr()) && {
+        // SAFETY: the address is that of a cell in the range, which can be read and is never unmapped.
+        let cell = unsafe { &*handle.cast::<Cell>() };
+        cell.tag.load(Ordering::Acquire) == T::KIND as u32
+    }
 }
 
 /// The object of a handle.
 ///
 /// # Safety
-/// As for [`find`], and [`is_live`] or [`is_still_live`] said so just now.
+/// As for [`find`], and [`is_live`] said so just now; or, of a queue pair, in the [epoch](crate::epoch) that still is: then its end may
+/// have begun, but its cell still has a share of it.
 #[inline(always)]
 pub(super) unsafe fn live<'a, T: Object>(handle: *const T::Handle) -> &'a T {
     // SAFETY: the handle is the address of a cell, whose tag says that it holds a share of a T; the caller vouches that it stays for

@@ -17,11 +17,15 @@ use super::{
         spdk_nvme_req_next_sge_cb, spdk_nvme_req_reset_sgl_cb,
     },
 };
-use crate::host::{Data, Request, Scatter, Transfer};
+use crate::{
+    host::{Data, Request, Scatter, Transfer},
+    transport::Piece,
+};
 use libc::{c_int, c_void};
 use std::ptr;
 
 /// A program's functions for the pieces of its data.
+#[derive(Clone, Copy)]
 pub(super) struct Sgl {
     reset: unsafe extern "C" fn(*mut c_void, u32),
     next: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int,
@@ -36,6 +40,15 @@ impl Sgl {
         argument: *mut c_void,
     ) -> Self {
         Self { reset, next, argument }
+    }
+
+    /// As [`Scatter::next`].
+    #[inline(always)]
+    pub(super) fn ask(&self) -> Option<Piece> {
+        let (mut address, mut length) = (ptr::null_mut(), 0);
+        // SAFETY: the program gave the function to be called with its argument and places for a piece.
+        let rc = unsafe { (self.next)(self.argument, &raw mut address, &raw mut length) };
+        (rc == 0).then(|| Piece { address: address.addr() as u64, length })
     }
 
     /// Both of them, or an error value.
@@ -61,10 +74,8 @@ impl Scatter for Sgl {
 
     #[inline(always)]
     fn next(&mut self) -> Option<(u64, u64)> {
-        let (mut address, mut length) = (ptr::null_mut(), 0);
-        // SAFETY: the program gave the function to be called with its argument and places for a piece.
-        let rc = unsafe { (self.next)(self.argument, &raw mut address, &raw mut length) };
-        (rc == 0).then(|| (address.addr() as u64, u64::from(length)))
+        let Piece { address, length } = self.ask()?;
+        Some((address, u64::from(length)))
     }
 }
 

@@ -49,7 +49,7 @@ pub use error::Error;
 pub use events::{ChangeListener, EventListener};
 pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
-pub(crate) use io::{Append, Data, Request, Scatter, Shape, Transfer, Unfit, next_piece_of};
+pub(crate) use io::{Append, Data, Request, Scatter, Shape, Transfer};
 pub use io::{IoQpair, Standing};
 pub use namespace::{Namespace, Zones};
 pub use options::{

@@ -11,13 +11,15 @@ use crate::memory::Piece;
 use arrayvec::ArrayVec;
 use spec::Sgl;
 use std::{cell::Cell, rc::Rc, sync::Arc};
-use verbs::{Access, Memory, ProtectionDomain, RegisteredMemory, Segment};
+use verbs::{Access, Memory, ProtectionDomain, RegisteredMemory, RowMemory, Segment};
 
 /// The most pieces that the data of a command can lie in.
 pub const PIECES: usize = 16;
 /// Bytes of a descriptor.
 pub(super) const ENTRY: usize = 16;
 const ROW: usize = PIECES * ENTRY;
+/// The fewest descriptors of a row.
+pub(super) const FEWEST: usize = 2;
 
 fn to_bytes(piece: Piece) -> [u8; ENTRY] {
     (u128::from(piece.address) | u128::from(piece.length) << 64).to_le_bytes()
@@ -31,30 +33,20 @@ fn of_bytes(bytes: [u8; ENTRY]) -> Piece {
 /// The rows of a qpair, once there are any.
 #[derive(Default)]
 pub(super) struct Rows {
-    memory: Cell<Option<Rc<Memory>>>,
-    /// Where that is.
-    address: Cell<u64>,
+    /// Open while it is registered and a capsule has room for [`FEWEST`] descriptors.
+    memory: RowMemory<ROW>,
     /// For the connection that there is.
     registered: Cell<Option<RegisteredMemory>>,
-    /// Its key for local work requests, if it is registered.
-    local_key: Cell<Option<u32>>,
-}
-
-/// Whoever knows the keys of pieces.
-pub(super) trait Keys {
-    /// The upper half of a descriptor for so much memory, with a length of 0.
-    fn key(&self, address: u64, length: u32) -> Option<u64>;
-}
-
-#[inline(always)]
-fn describe(memory: &Memory, slot: u32, pieces: &[Piece], keys: impl Keys) -> Option<()> {
-    for (place, Piece { address, length }) in memory.pairs(place(slot, 0), pieces.len())?.zip(pieces) {
-        place.set([*address, keys.key(*address, *length)? | u64::from(*length)]);
-    }
-    Some(())
 }
 
 const OUTSIDE: Error = Error::Internal("a row of descriptors lies outside of its memory");
+
+/// So many descriptors of the row at an address, as a command names them, and as a work request: by address and length.
+#[inline(always)]
+fn row(address: u64, descriptors: usize) -> ([u64; 2], u64, u32) {
+    let length = (descriptors * ENTRY) as u32; // of a row
+    (Sgl::last_segment(0, length).to_words(), address, length)
+}
 
 /// Where an entry of a slot's row is.
 #[inline(always)]
@@ -79,7 +71,7 @@ impl Rows {
 
     /// The `count` pieces of the request in a slot.
     pub(super) fn pieces(&self, slot: u32, count: u32) -> Result<ArrayVec<Piece, PIECES>, Error> {
-        let memory = self.memory().ok_or(Error::Internal("a request with a row, and there are none"))?;
+        let memory = self.memory.get().ok_or(Error::Internal("a request with a row, and there are none"))?;
         let mut pieces = ArrayVec::new();
         for nth in 0..count as usize {
             let piece = of_bytes(memory.read_16(place(slot, nth)).ok_or(OUTSIDE)?);
@@ -96,40 +88,23 @@ impl Rows {
     pub(super) fn describe(
         &self,
         domain: &Arc<ProtectionDomain>,
-        count: u16,
+        (count, room): (u16, u32),
         slot: u32,
         descriptors: impl ExactSizeIterator<Item = Sgl>,
     ) -> Result<(Sgl, Segment), Error> {
         let length = descriptors.len();
         self.write(count, slot, descriptors.map(Sgl::to_bytes))?;
-        let local_key = match self.local_key.get() {
-            Some(local_key) => local_key,
-            None => self.register(domain)?,
-        };
-        let ([address, rest], row) = self.row(slot, length * ENTRY, local_key);
-        Ok((Sgl::from_words([address, rest]), row))
+        let (base, local_key) = self.register(domain, room)?;
+        let (sgl, address, length) = row(base.wrapping_add(place(slot, 0) as u64), length);
+        Ok((Sgl::from_words(sgl), Segment { address, length, local_key }))
     }
 
-    /// As [`Rows::describe`], of pieces for which `keys` has the upper halves of their descriptors at once. None if it has not, or if
-    /// there are no rows yet: then the row has no meaning.
+    /// As [`Rows::describe`], of descriptors that are made already, in their two words: what goes behind the command has this address and
+    /// so many bytes. None if there are no rows yet. More than [`FEWEST`] descriptors must be known to fit in a capsule.
     #[inline(always)]
-    pub(super) fn describe_known(
-        &self,
-        slot: u32,
-        pieces: &[Piece],
-        keys: impl Keys,
-    ) -> Option<([u64; 2], Segment)> {
-        let local_key = self.local_key.get()?;
-        let memory = self.memory.take()?;
-        let known = describe(&memory, slot, pieces, keys).is_some();
-        std::mem::forget(self.memory.replace(Some(memory)));
-        known.then(|| self.row(slot, pieces.len() * ENTRY, local_key))
-    }
-
-    fn memory(&self) -> Option<Rc<Memory>> {
-        let memory = self.memory.take();
-        self.memory.set(memory.clone());
-        memory
+    pub(super) fn describe_known(&self, slot: u32, descriptors: &[[u64; 2]]) -> Option<([u64; 2], u64, u32)> {
+        let address = self.memory.write_pairs(place(slot, 0), descriptors)?;
+        Some(row(address, descriptors.len()))
     }
 
     fn write(
@@ -141,12 +116,11 @@ impl Rows {
         if entries.len() > PIECES {
             return Err(OUTSIDE);
         }
-        let memory = match self.memory() {
+        let memory = match self.memory.get() {
             Some(memory) => memory,
             None => {
                 let memory = Memory::new(usize::from(count).saturating_mul(ROW))?;
-                self.address.set(memory.address());
-                self.memory.set(Some(memory.clone()));
+                self.memory.replace(Some(memory.clone()));
                 memory
             }
         };
@@ -154,37 +128,37 @@ impl Rows {
         if stored { Ok(()) } else { Err(OUTSIDE) }
     }
 
-    fn register(&self, domain: &Arc<ProtectionDomain>) -> Result<u32, Error> {
-        let memory = self.memory().ok_or(OUTSIDE)?;
-        let registered = RegisteredMemory::of(&memory, domain, Access::LocalRead).map_err(Error::NoRow)?;
-        let local_key = registered.local_key();
-        self.local_key.set(Some(local_key));
+    /// Registers the memory, if it is not, and returns its address and its key for local work requests. `room`: the descriptors that fit in
+    /// a capsule of the connection.
+    fn register(&self, domain: &Arc<ProtectionDomain>, room: u32) -> Result<(u64, u32), Error> {
+        let registered = match self.registered.take() {
+            Some(registered) => registered,
+            None => {
+                let memory = self.memory.get().ok_or(OUTSIDE)?;
+                let registered =
+                    RegisteredMemory::of(&memory, domain, Access::LocalRead).map_err(Error::NoRow)?;
+                if room as usize >= FEWEST {
+                    self.memory.open();
+                }
+                registered
+            }
+        };
+        let known = (registered.address(), registered.local_key());
         self.registered.set(Some(registered));
-        Ok(local_key)
-    }
-
-    /// So many bytes of a slot's row, as a command and a work request name them.
-    #[inline(always)]
-    fn row(&self, slot: u32, length: usize, local_key: u32) -> ([u64; 2], Segment) {
-        let length = length as u32; // of a row
-        let address = self.address.get().wrapping_add(place(slot, 0) as u64);
-        (Sgl::last_segment(0, length).to_words(), Segment { address, length, local_key })
+        Ok(known)
     }
 
     /// The connection was released: nothing reads here any more.
     pub(super) fn shut(&self) {
-        self.local_key.set(None);
+        self.memory.shut();
         self.registered.set(None);
     }
 
     /// The connection is kept for good, and a device may still read: so is the memory. Requests that wait go on with a copy of their
     /// pieces, or end with an error if there is no memory for one.
     pub(super) fn spoil(&self) {
-        self.local_key.set(None);
-        let memory = self.memory.take();
-        let copy = memory.as_ref().and_then(|memory| copy_of(memory));
-        self.address.set(copy.as_ref().map_or(0, |copy| copy.address()));
-        self.memory.set(copy);
+        let copy = self.memory.get().and_then(|memory| copy_of(&memory));
+        let memory = self.memory.replace(copy);
         std::mem::forget((self.registered.take(), memory));
     }
 }
@@ -206,9 +180,10 @@ mod tests {
         rows.spoil();
         let pieces = [Piece { address: 1, length: 2 }, Piece { address: 3, length: 4 }];
         rows.store(4, 3, &pieces).unwrap();
-        let before = rows.address.get();
+        let address = |rows: &Rows| rows.memory.get().unwrap().address();
+        let before = address(&rows);
         rows.spoil();
-        assert_ne!(rows.address.get(), before);
+        assert_ne!(address(&rows), before);
         assert_eq!(rows.pieces(3, 2).unwrap()[..], pieces);
         assert!(matches!(rows.pieces(3, 3), Err(Error::Internal(_))), "one that was never stored");
     }

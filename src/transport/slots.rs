@@ -229,6 +229,11 @@ impl Slots {
         Ok(slots)
     }
 
+    /// The key of the rows of descriptors.
+    pub(super) fn set_row_key(&self, local_key: u32) {
+        self.queue.set_known_key(local_key);
+    }
+
     /// Gives the slots other memory; where they were is kept for good.
     pub(super) fn renew(&self, memory: Rc<Memory>) -> Result<(), Error> {
         let copy = |request: &Request| Request {
@@ -307,7 +312,7 @@ impl Slots {
     /// Takes the slot that [`Slots::first_open`] gave just now, for a request of the layer above. Returns the command id.
     #[inline(always)]
     pub(super) fn begin_first(&self, slot: Place<'_>, context: Context) -> u16 {
-        let _first = self.queue.pop_stack::<OPEN>();
+        slot.leave_stack::<OPEN>();
         slot.user().function.set(context.function);
         slot.user().argument.set(context.argument);
         self.begin(slot)

@@ -24,13 +24,14 @@ use super::{
     device::DeviceShare,
     poller::Lanes,
     qpair::Qpair,
-    rows::{ENTRY, Rows},
+    rows::{ENTRY, PIECES, Rows},
     slots::{BadCommandId, Ending, Finished, Otherwise, Place, Slots, Split, Told},
     statistics::Counts,
     token::{Kind, Owner, Token},
 };
 use crate::memory::{Cache, Piece, Pool};
 use data::{Reached, given_back};
+use reach::Behind;
 use spec::{Command, Completion};
 use std::{
     cell::Cell,
@@ -139,8 +140,8 @@ pub struct Wire {
     reserved: Cell<u32>,
     connect_data: Cell<Option<Rc<Memory>>>,
     pub(super) rows: Rows,
-    /// Bytes of a row of descriptors that a capsule may carry.
-    row_room: Cell<u32>,
+    /// Descriptors of a row that a capsule may carry: 16 at most.
+    row_room: Cell<u8>,
     /// For data that are not registered, once there are any.
     pool: Cell<Option<Rc<Pool>>>,
     ways: Cell<Ways>,
@@ -223,12 +224,6 @@ impl Wire {
         self.cache.clear();
     }
 
-    /// Whether the gate is open and a slot is left.
-    #[inline(always)]
-    pub(crate) fn has_open_slot(&self) -> bool {
-        self.slots.first_open().is_some()
-    }
-
     // ---- the way of an I/O ---------------------------------------------------------------------------------------
 
     /// Sends an NVM command, if nothing about it is unusual; otherwise false, and nothing was changed: then it goes the long way,
@@ -271,23 +266,28 @@ impl Wire {
     }
 
     #[inline(always)]
-    fn send(
-        self: &Rc<Self>,
-        slot: Place<'_>,
-        id: u16,
-        head: u64,
-        tail: [u64; 3],
-        (sgl, in_capsule): Resolved,
-    ) {
+    fn send(self: &Rc<Self>, slot: Place<'_>, id: u16, head: u64, tail: [u64; 3], (sgl, behind): Resolved) {
         slot.write([head + (u64::from(id) << 16), 0, 0, sgl[0], sgl[1], tail[0], tail[1], tail[2]]);
         if self.delay {
-            if slot.put_off(in_capsule) {
+            let is_full = match behind {
+                Behind::Nothing => slot.put_off(None),
+                Behind::Data(segment) => slot.put_off(Some(segment)),
+                Behind::Row(address, length) => slot.put_off_with_known(address, length),
+            };
+            if is_full {
                 self.row_is_full();
             }
             if self.grouped.get() && !self.asking.get() {
                 self.ask();
             }
-        } else if let Err(errno) = slot.post(in_capsule) {
+            return;
+        }
+        let posted = match behind {
+            Behind::Nothing => slot.post(None),
+            Behind::Data(segment) => slot.post(Some(segment)),
+            Behind::Row(address, length) => slot.post_with_known(address, length),
+        };
+        if let Err(errno) = posted {
             self.was_refused(slot, errno);
         }
     }
@@ -559,7 +559,8 @@ impl Wire {
         self.distrusted.set(false);
         self.depth.set(u32::from(depth));
         self.reserved.set(u32::from(reserved));
-        self.row_room.set(in_capsule_data.min(descriptors.saturating_mul(ENTRY as u32)));
+        let row_room = descriptors.min(in_capsule_data / ENTRY as u32).min(PIECES as u32);
+        self.row_room.set(row_room as u8);
         // A key that the program gave is for the controller.
         self.in_capsule_data.set(if device.has_keys_of_program() { 0 } else { in_capsule_data });
         Ok(Opened { registrations, connect_data })

@@ -45,7 +45,7 @@ pub use event_set::EventSet;
 pub use interface::interface_index;
 pub use kept::kept;
 pub use memory::{Access, MemoryRegion, ProtectionDomain, RegisteredMemory};
-pub use pages::{Memory, Pair};
+pub use pages::{Memory, RowMemory};
 pub use queue_pair::{QueuePair, QueuePairCapabilities, QueuePairState};
 pub use queues::{
     COMMAND_WORDS, Ended, RESPONSE_SIZE, ReceiveQueue, Registration, Seat, SeatedQueuePair, SendQueue,

@@ -5,7 +5,7 @@
 //! `madvise(MADV_DONTFORK)`), and what lay beside it would be missing there. Pieces of one mapping do not overlap.
 
 use crate::Error;
-use std::{ffi::c_void, marker::PhantomData, ptr::NonNull, rc::Rc, sync::Arc};
+use std::{cell::Cell, ffi::c_void, ptr::NonNull, rc::Rc, sync::Arc};
 
 /// Where pieces of one mapping begin: at multiples of a cache line.
 const PIECE_ALIGNMENT: usize = 64;
@@ -123,16 +123,6 @@ impl Memory {
         Some(unsafe { place.read() })
     }
 
-    /// Places for `count` pairs of words from `offset` on, a multiple of 8. None if they are not all inside, or not aligned.
-    #[inline(always)]
-    pub fn pairs(&self, offset: usize, count: usize) -> Option<impl Iterator<Item = Pair<'_>>> {
-        let place = self.place(offset, count.saturating_mul(size_of::<[u64; 2]>()))?;
-        let first = place.cast::<[u64; 2]>();
-        // SAFETY: there is room for `count` pairs from `place` on.
-        let pairs = (0..count).map(move |nth| Pair(unsafe { first.add(nth) }, PhantomData));
-        offset.is_multiple_of(8).then_some(pairs)
-    }
-
     /// Loads the 16 bytes at `offset`. None if they are outside.
     #[inline]
     pub fn read_16(&self, offset: usize) -> Option<[u8; 16]> {
@@ -149,15 +139,66 @@ impl Memory {
     }
 }
 
-/// A place for two words in [`Memory`].
-pub struct Pair<'a>(*mut [u64; 2], PhantomData<&'a Memory>);
+/// A share of [`Memory`], or none, that may be changed for another: it holds rows of `ROW` bytes, which are written with no look at the
+/// count of shares while it is open.
+///
+/// What must hold: while it is open there is a share, the base is that of its memory, and at each offset below the end a row lies within
+/// it; while it is shut the end is 0.
+pub struct RowMemory<const ROW: usize> {
+    base: Cell<*mut u8>,
+    end: Cell<usize>,
+    memory: Cell<Option<Rc<Memory>>>,
+}
 
-impl Pair<'_> {
-    /// Stores two words, the lower byte of each first.
+impl<const ROW: usize> Default for RowMemory<ROW> {
+    fn default() -> Self {
+        Self { base: Cell::new(std::ptr::null_mut()), end: Cell::new(0), memory: Cell::new(None) }
+    }
+}
+
+impl<const ROW: usize> RowMemory<ROW> {
+    /// The memory, if there is some.
+    pub fn get(&self) -> Option<Rc<Memory>> {
+        let memory = self.memory.take();
+        self.memory.set(memory.clone());
+        memory
+    }
+
+    /// Puts in other memory, or none, and returns what was there. It is shut then.
+    pub fn replace(&self, memory: Option<Rc<Memory>>) -> Option<Rc<Memory>> {
+        self.shut();
+        self.memory.replace(memory)
+    }
+
+    /// Rows may be written from here on, if there are any.
+    pub fn open(&self) {
+        if let Some(memory) = self.get() {
+            self.base.set(memory.base.as_ptr());
+            self.end.set(memory.length.checked_sub(ROW).map_or(0, |last| last.saturating_add(1)));
+        }
+    }
+
+    /// No row may be written.
+    pub fn shut(&self) {
+        self.end.set(0);
+    }
+
+    /// Stores pairs of words in the row at `offset`, a multiple of 8, the lower byte of each word first. Returns the row's address. None,
+    /// with nothing written, if there is no such row, or they do not fit in it.
+    #[must_use]
     #[inline(always)]
-    pub fn set(self, words: [u64; 2]) {
-        // SAFETY: 16 bytes of a memory that lives, aligned for u64 since its base is aligned to 64 bytes; nobody has a reference to them.
-        unsafe { self.0.write(words.map(u64::to_le)) };
+    pub fn write_pairs(&self, offset: usize, pairs: &[[u64; 2]]) -> Option<u64> {
+        if size_of_val(pairs) > ROW || offset >= self.end.get() || !offset.is_multiple_of(8) {
+            return None;
+        }
+        // SAFETY: there is memory of which the cell has a share, and all of the row at `offset` is within it.
+        let first = unsafe { self.base.get().add(offset) }.cast::<[u64; 2]>();
+        for (nth, pair) in pairs.iter().enumerate() {
+            // SAFETY: all pairs are within the row; they are aligned for u64, as the memory's base is aligned to 64 bytes; and nobody has a
+            // reference to it.
+            unsafe { first.add(nth).write(pair.map(u64::to_le)) };
+        }
+        Some(first as u64)
     }
 }
 
@@ -237,15 +278,32 @@ mod tests {
     }
 
     #[test]
-    fn pairs_have_bounds() {
+    fn rows_have_bounds() {
+        let rows = RowMemory::<32>::default();
+        rows.open();
+        assert!(rows.write_pairs(0, &[[1, 2]]).is_none(), "without memory");
         let memory = Memory::new(128).unwrap();
-        for (nth, pair) in memory.pairs(96, 2).unwrap().enumerate() {
-            pair.set([0x0102_0304_0506_0708 + nth as u64, 9]);
-        }
+        assert!(rows.replace(Some(memory.clone())).is_none());
+        assert!(rows.write_pairs(0, &[[1, 2]]).is_none(), "shut");
+        rows.open();
+        let two = [[0x0102_0304_0506_0708, 9], [0x0102_0304_0506_0709, 9]];
+        assert_eq!(rows.write_pairs(96, &two), Some(memory.address() + 96));
         assert_eq!(memory.read_16(112), Some([9, 7, 6, 5, 4, 3, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0]));
         assert_eq!(memory.read_16(80), Some([0; 16]), "before them");
-        assert!(memory.pairs(96, 3).is_none() && memory.pairs(100, 1).is_none());
-        assert!(memory.pairs(8, usize::MAX).is_none() && memory.pairs(128, 0).is_some());
+        assert!(rows.write_pairs(64, &[[5, 5]; 3]).is_none(), "more than a row");
+        for outside in [100, 104, 128, usize::MAX - 7] {
+            assert!(rows.write_pairs(outside, &[[5, 5]]).is_none(), "a row at {outside}");
+        }
+        assert_eq!(memory.read_16(96).map(|bytes| bytes[0]), Some(8), "nothing was written");
+        assert!(rows.replace(Some(Memory::new(31).unwrap())).is_some());
+        assert!(rows.write_pairs(0, &[[5, 5]]).is_none(), "other memory");
+        rows.open();
+        assert!(rows.write_pairs(0, &[[5, 5]]).is_none(), "memory with no whole row");
+        rows.replace(Some(memory));
+        rows.open();
+        assert!(rows.write_pairs(0, &[[5, 5]]).is_some());
+        rows.shut();
+        assert!(rows.write_pairs(0, &[[5, 5]]).is_none(), "shut again");
     }
 
     #[test]

@@ -28,26 +28,6 @@ pub(crate) trait Scatter {
     fn next(&mut self) -> Option<(u64, u64)>;
 }
 
-/// Why a program's pieces do not go the short way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unfit {
-    /// There is something unusual about them: they are to be asked for again.
-    Unusual,
-    /// The program says that it failed.
-    Failed,
-}
-
-/// The next piece that a program gives, no more of it than `left` bytes, of which there are some, and at least one.
-#[inline(always)]
-pub(crate) fn next_piece_of(scatter: &mut impl Scatter, left: u32) -> Result<Piece, Unfit> {
-    match scatter.next() {
-        Some((address, bytes)) if bytes >= u64::from(left) => Ok(Piece { address, length: left }),
-        Some((_, 0)) => Err(Unfit::Unusual),
-        Some((address, bytes)) => Ok(Piece { address, length: bytes as u32 }),
-        None => Err(Unfit::Failed),
-    }
-}
-
 /// Pieces that follow one another, of the data from some byte on.
 pub(super) struct Source<'a, 'b> {
     data: &'a mut Data<'b>,

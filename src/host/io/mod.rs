@@ -19,7 +19,7 @@ use crate::transport::{
 };
 pub(crate) use append::Append;
 use data::Source;
-pub(crate) use data::{Data, Scatter, Unfit, next_piece_of};
+pub(crate) use data::{Data, Scatter};
 pub(crate) use seen::Shape;
 use seen::{InPieces, Seen};
 use spec::{Command, NvmOpcode};

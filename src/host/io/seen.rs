@@ -79,13 +79,6 @@ impl IoQpair {
         self.send_piece(shape, request.transfer, piece, context)
     }
 
-    /// What a transfer of the namespace that the caller calls `name` comes to, if nothing about it is unusual and there is room for it: then
-    /// its pieces may be asked for.
-    #[inline(always)]
-    pub(crate) fn shape_with_room(&self, name: *const (), request: &Request) -> Option<Shape> {
-        self.shape(name, request).filter(|_| self.wire.has_open_slot())
-    }
-
     /// Sends a transfer of that shape, which still is good, of data in this piece, which has all of its bytes; otherwise false, and nothing
     /// was changed.
     #[inline(always)]
@@ -108,17 +101,31 @@ impl IoQpair {
         &self,
         Shape { head, tail, .. }: Shape,
         transfer: Transfer,
-        [first, second]: [Piece; 2],
+        (first, second): (Piece, Piece),
         context: Context,
     ) -> bool {
-        // Arrays of their own: the first then needs no memory.
         let was_sent = match transfer {
-            Transfer::Read => self.wire.submit(head, tail, SeveralToHost(&[first, second]), context),
+            Transfer::Read => self.wire.submit(head, tail, SeveralToHost([first, second]), context),
             Transfer::Write | Transfer::Compare => {
-                self.wire.submit(head, tail, SeveralToController(&[first, second]), context)
+                self.wire.submit(head, tail, SeveralToController([first, second]), context)
             }
         };
-        was_sent || self.in_two_regions(head, tail, transfer, &[first, second], context)
+        // What it takes goes there in registers or anew, so that the others need no memory for it.
+        let [tail_0, tail_1, tail_2] = tail;
+        was_sent || self.both_in_two_regions(head, (tail_0, tail_1, tail_2), transfer, first, second, context)
+    }
+
+    #[inline(never)]
+    fn both_in_two_regions(
+        &self,
+        head: u64,
+        (tail_0, tail_1, tail_2): (u64, u64, u64),
+        transfer: Transfer,
+        first: Piece,
+        second: Piece,
+        context: Context,
+    ) -> bool {
+        self.wire.submit(head, [tail_0, tail_1, tail_2], InPieces(transfer, &[first, second]), context)
     }
 
     /// As [`IoQpair::send_piece`], in these pieces.
@@ -171,7 +178,7 @@ impl IoQpair {
 
     /// What a transfer of the namespace of that name comes to. None if something is unusual.
     #[inline(always)]
-    fn shape(&self, name: *const (), request: &Request) -> Option<Shape> {
+    pub(crate) fn shape(&self, name: *const (), request: &Request) -> Option<Shape> {
         let seen = &self.seen;
         let Request { lba, blocks, flags, .. } = *request;
         let epoch = epoch::current();
@@ -216,17 +223,8 @@ impl Reach for InPieces<'_> {
 /// the bytes of its data.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    epoch: u64,
-    head: u64,
-    tail: [u64; 3],
+    pub(crate) epoch: u64,
+    pub(crate) head: u64,
+    pub(crate) tail: [u64; 3],
     pub(crate) length: u32,
-}
-
-impl Shape {
-    /// Whether all that it was made from still holds: its namespace, what the controller takes, and the keys that the wire remembers; and
-    /// that the handle of the queue pair was not freed meanwhile.
-    #[inline(always)]
-    pub(crate) fn is_still_good(&self) -> bool {
-        self.epoch == epoch::current()
-    }
 }

@@ -156,8 +156,9 @@ impl Wire {
             [part] => (keyed(part), None),
             several => {
                 let descriptors = several.iter().map(keyed);
-                let (sgl, row) =
-                    self.rows.describe(device.domain(), self.slots.count(), slot, descriptors)?;
+                let all = (self.slots.count(), self.room_for_descriptors());
+                let (sgl, row) = self.rows.describe(device.domain(), all, slot, descriptors)?;
+                self.slots.set_row_key(row.local_key);
                 (sgl, Some(row))
             }
         };
@@ -167,12 +168,12 @@ impl Wire {
     /// Descriptors that a capsule of the connection has room for.
     #[inline(always)]
     pub(super) fn room_for_descriptors(&self) -> u32 {
-        self.row_room.get() / size_of::<[u64; 2]>() as u32
+        self.row_room.get().into()
     }
 
     /// Pieces that the data of a command may lie in, over the connection that there is.
     pub(in crate::transport) fn most_pieces(&self) -> u32 {
-        self.room_for_descriptors().clamp(1, PIECES as u32)
+        self.room_for_descriptors().max(1)
     }
 
     // ---- memory that no one region covers ------------------------------------------------------------------------

@@ -6,13 +6,23 @@
 
 use super::Wire;
 use crate::{
-    memory::{Cache, Piece},
-    transport::rows::Keys,
+    memory::Piece,
+    transport::{PIECES, rows::FEWEST},
 };
+use arrayvec::ArrayVec;
 use verbs::Segment;
 
 /// The data of a command on the short way: its SGL descriptor as two words, and what goes into the capsule.
-pub(crate) type Resolved = ([u64; 2], Option<Segment>);
+pub(crate) type Resolved = ([u64; 2], Behind);
+
+/// What goes into the capsule behind a command.
+#[derive(Clone, Copy)]
+pub(crate) enum Behind {
+    Nothing,
+    Data(Segment),
+    /// So many bytes of descriptors at an address, of the key that the queue knows.
+    Row(u64, u32),
+}
 
 /// Data of a command on the short way.
 pub(crate) trait Reach {
@@ -27,17 +37,17 @@ pub(crate) struct ToHost(pub(crate) Piece);
 pub(crate) struct ToController(pub(crate) Piece);
 
 /// As [`ToHost`], in several pieces, which the row of the slot is made to name.
-pub(crate) struct SeveralToHost<'a>(pub(crate) &'a [Piece]);
+pub(crate) struct SeveralToHost<P: Pieces>(pub(crate) P);
 
 /// As [`ToController`], in several pieces.
-pub(crate) struct SeveralToController<'a>(pub(crate) &'a [Piece]);
+pub(crate) struct SeveralToController<P: Pieces>(pub(crate) P);
 
 impl Reach for ToHost {
     #[inline(always)]
     fn reach(self, wire: &Wire, _slot: u32) -> Option<Resolved> {
         let Self(Piece { address, length }) = self;
         let found = wire.cache.find(address, length)?;
-        Some(([address, found.writable | u64::from(length)], None))
+        Some(([address, found.writable | u64::from(length)], Behind::Nothing))
     }
 }
 
@@ -48,60 +58,75 @@ impl Reach for ToController {
         let found = wire.cache.find(address, length)?;
         if length <= wire.in_capsule_data.get() {
             let segment = Segment { address, length, local_key: found.local };
-            return Some(([0, IN_CAPSULE | u64::from(length)], Some(segment)));
+            return Some(([0, IN_CAPSULE | u64::from(length)], Behind::Data(segment)));
         }
-        Some(([address, found.readable | u64::from(length)], None))
+        Some(([address, found.readable | u64::from(length)], Behind::Nothing))
     }
 }
 
-/// The keys of pieces that all lie in the region of the last look-up.
-struct InOneRegion<'a, const TO_HOST: bool>(&'a Cache);
-/// The keys of pieces that lie in those of the last two.
-struct InTwoRegions<'a, const TO_HOST: bool>(&'a Cache);
+/// Pieces that a row is made to name.
+pub(crate) trait Pieces {
+    /// Makes the row of a slot name them, each by what `key` says for its address and length: the upper half of its descriptor, with a
+    /// length of 0.
+    fn describe(self, wire: &Wire, slot: u32, key: impl Fn(u64, u32) -> Option<u64>) -> Option<Resolved>;
+}
 
-impl<const TO_HOST: bool> Keys for InOneRegion<'_, TO_HOST> {
+#[inline(always)]
+fn described(piece: Piece, key: impl Fn(u64, u32) -> Option<u64>) -> Option<[u64; 2]> {
+    let Piece { address, length } = piece;
+    Some([address, key(address, length)? | u64::from(length)])
+}
+
+/// Two, for which there is room wherever there are rows: their descriptors need no memory on the way.
+impl Pieces for [Piece; FEWEST] {
     #[inline(always)]
-    fn key(&self, address: u64, length: u32) -> Option<u64> {
-        let found = self.0.find(address, length)?;
-        Some(if TO_HOST { found.writable } else { found.readable })
+    fn describe(self, wire: &Wire, slot: u32, key: impl Fn(u64, u32) -> Option<u64>) -> Option<Resolved> {
+        let [first, second] = self;
+        wire.name_row(slot, &[described(first, &key)?, described(second, &key)?])
     }
 }
 
-impl<const TO_HOST: bool> Keys for InTwoRegions<'_, TO_HOST> {
+impl Pieces for &[Piece] {
     #[inline(always)]
-    fn key(&self, address: u64, length: u32) -> Option<u64> {
-        let found = self.0.find_either(address, length)?;
-        Some(if TO_HOST { found.writable } else { found.readable })
+    fn describe(self, wire: &Wire, slot: u32, key: impl Fn(u64, u32) -> Option<u64>) -> Option<Resolved> {
+        if self.len() > wire.room_for_descriptors() as usize {
+            return None;
+        }
+        let mut descriptors = ArrayVec::<[u64; 2], PIECES>::new();
+        for piece in self {
+            descriptors.try_push(described(*piece, &key)?).ok()?;
+        }
+        wire.name_row(slot, &descriptors)
     }
 }
 
-impl Reach for SeveralToHost<'_> {
+impl<P: Pieces> Reach for SeveralToHost<P> {
     #[inline(always)]
     fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known(slot, self.0, InOneRegion::<true>(&wire.cache))
+        self.0.describe(wire, slot, |address, length| Some(wire.cache.find(address, length)?.writable))
     }
 }
 
-impl Reach for SeveralToController<'_> {
+impl<P: Pieces> Reach for SeveralToController<P> {
     #[inline(always)]
     fn reach(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known(slot, self.0, InOneRegion::<false>(&wire.cache))
+        self.0.describe(wire, slot, |address, length| Some(wire.cache.find(address, length)?.readable))
     }
 }
 
-impl SeveralToHost<'_> {
+impl SeveralToHost<&[Piece]> {
+    /// As [`Reach::reach`], where the pieces may lie in two regions: those of the last two look-ups.
+    #[inline(never)]
+    pub(crate) fn reach_in_two(self, wire: &Wire, slot: u32) -> Option<Resolved> {
+        self.0.describe(wire, slot, |address, length| Some(wire.cache.find_either(address, length)?.writable))
+    }
+}
+
+impl SeveralToController<&[Piece]> {
     /// As [`Reach::reach`], where the pieces may lie in two regions.
     #[inline(never)]
     pub(crate) fn reach_in_two(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known(slot, self.0, InTwoRegions::<true>(&wire.cache))
-    }
-}
-
-impl SeveralToController<'_> {
-    /// As [`Reach::reach`], where the pieces may lie in two regions.
-    #[inline(never)]
-    pub(crate) fn reach_in_two(self, wire: &Wire, slot: u32) -> Option<Resolved> {
-        wire.describe_known(slot, self.0, InTwoRegions::<false>(&wire.cache))
+        self.0.describe(wire, slot, |address, length| Some(wire.cache.find_either(address, length)?.readable))
     }
 }
 
@@ -109,13 +134,10 @@ impl SeveralToController<'_> {
 const IN_CAPSULE: u64 = 0x01 << 56;
 
 impl Wire {
-    /// Pieces in memory that was looked up before.
+    /// The row of a slot with these descriptors.
     #[inline(always)]
-    fn describe_known(&self, slot: u32, pieces: &[Piece], keys: impl Keys) -> Option<Resolved> {
-        if pieces.len() > self.room_for_descriptors() as usize {
-            return None;
-        }
-        let (sgl, row) = self.rows.describe_known(slot, pieces, keys)?;
-        Some((sgl, Some(row)))
+    fn name_row(&self, slot: u32, descriptors: &[[u64; 2]]) -> Option<Resolved> {
+        let (sgl, address, length) = self.rows.describe_known(slot, descriptors)?;
+        Some((sgl, Behind::Row(address, length)))
     }
 }

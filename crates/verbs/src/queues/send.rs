@@ -5,6 +5,7 @@ use crate::{Access, Error, Memory, ProtectionDomain, Segment};
 use rdma_sys as sys;
 use std::{
     cell::{Cell, UnsafeCell},
+    ffi::c_int,
     mem::MaybeUninit,
     ptr::{self, null_mut},
     rc::Rc,
@@ -43,8 +44,10 @@ pub struct SendQueue<T, const LISTS: usize> {
     base: Cell<*const Place<T>>,
     count: usize,
     lists: [List<T>; LISTS],
-    /// For slots that are posted at once.
-    single: Box<Entry>,
+    /// For slots that are posted at once: of one segment, but of two for the time of a call. Its own, as all that follow.
+    single: *const Entry,
+    /// For those with a second segment whose key is known: another entry, or `single` while there is no such key.
+    known: Cell<*const Entry>,
     /// For slots that are put off.
     row: Box<[Entry]>,
     pending: Cell<usize>,
@@ -85,8 +88,10 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             // which are a value for all of a place but the user's.
             unsafe { (&raw mut (*base.add(slot)).user).write(user(slot)) };
         }
+        let row = row_of(row.max(1))?;
         let single = Box::new(Entry::empty());
-        single.prepare(null_mut());
+        single.prepare(1, null_mut());
+        let single = Box::into_raw(single).cast_const();
         Ok(Self {
             base: Cell::new(base),
             count,
@@ -95,7 +100,8 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
                 last: Cell::new(ptr::null()),
             }),
             single,
-            row: row_of(row.max(1))?,
+            known: Cell::new(single),
+            row,
             pending: Cell::new(0),
             saved: Cell::new(0),
             forgotten: Cell::new(0),
@@ -126,12 +132,37 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             // SAFETY: the place exists, and cells are written through shared references.
             unsafe { (*self.base.get().add(slot)).id.set(id(slot)) };
         }
-        for entry in self.row.iter().chain([&*self.single]) {
+        for entry in self.row.iter().chain([self.single(), self.known()]) {
             // SAFETY: nobody has a reference to the segments.
             unsafe { (*entry.segments.get())[0].lkey = registration.local_key() };
         }
         self.pending.set(0);
         Ok(registration)
+    }
+
+    /// The key of the segments that [`Slot::post_with_known`] posts, after [`SendQueue::register`].
+    pub fn set_known_key(&self, local_key: u32) {
+        if ptr::eq(self.known(), self.single()) {
+            let known = Box::new(Entry::empty());
+            known.prepare(2, null_mut());
+            // SAFETY: nobody has a reference to the segments of either.
+            unsafe { (*known.segments.get())[0] = (*self.single().segments.get())[0] };
+            self.known.set(Box::into_raw(known));
+        }
+        // SAFETY: nobody has a reference to the segments.
+        unsafe { (*self.known().segments.get())[1].lkey = local_key };
+    }
+
+    #[inline(always)]
+    fn single(&self) -> &Entry {
+        // SAFETY: it came out of a box in `new`, and lives as long as the queue; entries are written through cells alone.
+        unsafe { &*self.single }
+    }
+
+    #[inline(always)]
+    fn known(&self) -> &Entry {
+        // SAFETY: as for `single`, if it is not that.
+        unsafe { &*self.known.get() }
     }
 
     /// Moves all slots, as they are and on the lists that they are on, to `memory`, which nobody else may have a share of, with
@@ -337,6 +368,18 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     }
 }
 
+impl<T, const LISTS: usize> Drop for SendQueue<T, LISTS> {
+    fn drop(&mut self) {
+        let (single, known) = (self.single, self.known.get());
+        if !ptr::eq(single, known) {
+            // SAFETY: it came out of a box in `set_known_key`, and is used no more.
+            drop(unsafe { Box::from_raw(known.cast_mut()) });
+        }
+        // SAFETY: it came out of a box in `new`, and is used no more.
+        drop(unsafe { Box::from_raw(single.cast_mut()) });
+    }
+}
+
 impl Entry {
     /// A SEND of nothing.
     fn empty() -> Self {
@@ -344,13 +387,14 @@ impl Entry {
         unsafe { std::mem::zeroed() }
     }
 
-    /// A SEND of a command, once its address and key are filled in, with `next` behind it. The entry stays where it is.
-    fn prepare(&self, next: *mut sys::ibv_send_wr) {
+    /// A SEND of a command, once its address and key are filled in, in so many segments, with `next` behind it. The entry stays where it
+    /// is.
+    fn prepare(&self, segments: c_int, next: *mut sys::ibv_send_wr) {
         // SAFETY: nobody has a reference to the request or its segments.
         unsafe {
             let request = self.request.get();
             (*request).sg_list = self.segments.get().cast();
-            (*request).num_sge = 1;
+            (*request).num_sge = segments;
             (*request).opcode = sys::ibv_wr_opcode::IBV_WR_SEND;
             (*request).send_flags = sys::ibv_send_flags::IBV_SEND_SIGNALED.0;
             (*request).next = next;
@@ -367,7 +411,7 @@ fn row_of(count: usize) -> Result<Box<[Entry]>, Error> {
     row.resize_with(count, Entry::empty);
     let row = row.into_boxed_slice();
     for (index, entry) in row.iter().enumerate() {
-        entry.prepare(row.get(index + 1).map_or(null_mut(), |next| next.request.get()));
+        entry.prepare(1, row.get(index + 1).map_or(null_mut(), |next| next.request.get()));
     }
     Ok(row)
 }
@@ -400,6 +444,14 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
         unsafe { self.place.command.get().read() }
     }
 
+    /// Takes the slot off a list whose [first](SendQueue::first) it is, and that is only popped with [`SendQueue::pop_stack`].
+    #[inline(always)]
+    pub fn leave_stack<const LIST: usize>(self) {
+        let first = &self.queue.ends::<LIST>().first;
+        debug_assert!(ptr::eq(first.get(), self.place), "a slot that is not the first");
+        first.set(self.place.next.get());
+    }
+
     /// Puts the slot in front of a list that is only popped with [`SendQueue::pop_stack`].
     #[inline(always)]
     pub fn push_stack<const LIST: usize>(self) {
@@ -425,19 +477,42 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
     /// Posts this slot alone, ahead of all that was put off, with a segment of data or none. The errno if it was refused.
     #[inline(always)]
     pub fn post(self, data: Option<Segment>) -> Result<(), i32> {
-        let mut refused = MaybeUninit::uninit();
-        // SAFETY: the entry is filled, and ends its chain of one.
-        let errno = unsafe {
-            let request = self.fill(&self.queue.single, data);
+        let request = self.fill(self.queue.single(), data);
+        // SAFETY: nobody has a reference to the request; the entry is filled, and ends its chain of one.
+        unsafe {
             if data.is_some() {
                 (*request).num_sge = 2;
             }
-            let errno = self.queue.seat.post_send(request, refused.as_mut_ptr());
+            let posted = self.post_request(request);
             if data.is_some() {
                 (*request).num_sge = 1;
             }
-            errno
-        };
+            posted
+        }
+    }
+
+    /// As [`Slot::post`], with a segment of so many bytes of data at an address, of [the key](SendQueue::set_known_key) that is known.
+    #[inline(always)]
+    pub fn post_with_known(self, address: u64, length: u32) -> Result<(), i32> {
+        let entry = self.queue.known();
+        let request = self.fill(entry, None);
+        // SAFETY: nobody has a reference to the segments; and as in `post`.
+        unsafe {
+            let segments = entry.segments.get();
+            (*segments)[1].addr = address;
+            (*segments)[1].length = length;
+            self.post_request(request)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The request is whole, and the last of its chain.
+    #[inline(always)]
+    unsafe fn post_request(self, request: *mut sys::ibv_send_wr) -> Result<(), i32> {
+        let mut refused = MaybeUninit::uninit();
+        // SAFETY: as for this function.
+        let errno = unsafe { self.queue.seat.post_send(request, refused.as_mut_ptr()) };
         if errno == 0 { Ok(()) } else { Err(errno.saturating_abs()) }
     }
 
@@ -452,6 +527,15 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
         unsafe { (*self.fill(entry, data)).num_sge = if data.is_some() { 2 } else { 1 } };
         self.queue.pending.set(place + 1);
         place + 1 == self.queue.row.len()
+    }
+
+    /// As [`Slot::put_off`], with what [`Slot::post_with_known`] sends.
+    #[inline(always)]
+    #[must_use]
+    pub fn put_off_with_known(self, address: u64, length: u32) -> bool {
+        // SAFETY: nobody has a reference to the segments.
+        let local_key = unsafe { (*self.queue.known().segments.get())[1].lkey };
+        self.put_off(Some(Segment { address, length, local_key }))
     }
 
     /// Writes what differs between two sends, and returns the request.
