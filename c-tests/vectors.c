@@ -320,7 +320,7 @@ static int next_sge_late(void *arg, void **address, uint32_t *length)
 	return failed ? next_sge(arg, address, length) : -1;
 }
 
-/* Gives a piece of no bytes before all others, or behind the first. */
+/* Gives a piece of no bytes before piece g_empty_at. */
 static bool g_emptied;
 static unsigned g_empty_at;
 
@@ -360,7 +360,7 @@ static void refused(void)
 	CHECK_INT(spdk_nvme_ns_cmd_readv_ext(ns, g_qpair, 0, 9, single_done, &pieces, reset_sgl, next_sge_silent, NULL), -EINVAL);
 	CHECK_INT(spdk_nvme_ns_cmd_readv(ns, g_qpair, 0, 8, single_done, &pieces, 0, reset_sgl, next_sge_late), -1);
 	for (g_empty_at = 0; g_empty_at < 4; g_empty_at++) {
-		cut(&pieces, g_in, bytes, g_empty_at == 0 ? bytes : bytes / (g_empty_at + 1), 1, false);
+		cut(&pieces, g_in, bytes, sector * (8 / (g_empty_at + 1)), sector, false);
 		/* With nothing empty it goes, so that the queue pair knows the memory. */
 		CHECK_INT(spdk_nvme_ns_cmd_readv(ns, g_qpair, 0, 8, single_done, &pieces, 0, reset_sgl, next_sge), 0);
 		CHECK(succeeded(&pieces));

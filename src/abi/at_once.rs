@@ -123,7 +123,9 @@ unsafe fn several_sent_at_once(
     second: Piece,
     context: Context,
 ) -> Option<c_int> {
-    let shape = Shape { epoch, head, tail: [tail_0, tail_1, tail_2], length: left };
+    if second.length == 0 {
+        return None;
+    }
     let sgl = Sgl::new(reset, next, context.argument.cast());
     let mut pieces = ArrayVec::<Piece, PIECES>::new();
     pieces.extend([first, second]);
@@ -131,14 +133,16 @@ unsafe fn several_sent_at_once(
     while left > 0 {
         let Some(piece) = sgl.ask() else { return failed() };
         let length = piece.length.min(left);
+        if length == 0 {
+            return None;
+        }
         left = left.wrapping_sub(length);
         if pieces.try_push(Piece { length, ..piece }).is_err() {
             return None;
         }
     }
-    if pieces.iter().any(|piece| piece.length == 0) {
-        return None;
-    }
+    let length = pieces.iter().fold(0_u32, |sum, piece| sum.wrapping_add(piece.length));
+    let shape = Shape { epoch, head, tail: [tail_0, tail_1, tail_2], length };
     // SAFETY: as for this function.
     let host = unsafe { if_still_good(qpair, epoch) }?;
     host.send_several(shape, transfer, &pieces, context).then_some(0)

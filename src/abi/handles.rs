@@ -207,8 +207,8 @@ pub(super) fn is_live<T: Object>(handle: *const T::Handle) -> bool {
 /// have begun, but its cell still has a share of it.
 #[inline(always)]
 pub(super) unsafe fn live<'a, T: Object>(handle: *const T::Handle) -> &'a T {
-    // SAFETY: the handle is the address of a cell, whose tag says that it holds a share of a T; the caller vouches that it stays for
-    // 'a.
+    // SAFETY: the handle is the address of a cell which holds a share of a T, by its tag or by the epoch, which `remove` advances before it
+    // takes the share; the caller vouches that it stays for 'a.
     unsafe { &*(*handle.cast::<Cell>()).object.load(Ordering::Relaxed).cast::<T>() }
 }
 

@@ -1,8 +1,8 @@
 //! Reads, writes and compares of data in several pieces, which the program's own functions give.
 //!
 //! reset_sgl_fn says from which byte of the data on the next pieces are wanted, next_sge_fn then gives them one after the other. Both are
-//! called with cb_arg, during the call only, and from the first byte on more than once if the transfer takes several commands. For the
-//! rest as `ns_transfers` has it; -EPERM (-1) says that next_sge_fn failed.
+//! called with cb_arg, during the call only, and from the first byte on more than once if the transfer takes several commands, or cannot go
+//! out at once. For the rest as `ns_transfers` has it; -EPERM (-1) says that next_sge_fn failed.
 
 use super::{
     at_once::{pieces_sent_at_once, tags, with_whole_options},
@@ -25,7 +25,6 @@ use libc::{c_int, c_void};
 use std::ptr;
 
 /// A program's functions for the pieces of its data.
-#[derive(Clone, Copy)]
 pub(super) struct Sgl {
     reset: unsafe extern "C" fn(*mut c_void, u32),
     next: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut u32) -> c_int,

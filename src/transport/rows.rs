@@ -100,7 +100,7 @@ impl Rows {
     }
 
     /// As [`Rows::describe`], of descriptors that are made already, in their two words: what goes behind the command has this address and
-    /// so many bytes. None if there are no rows yet. More than [`FEWEST`] descriptors must be known to fit in a capsule.
+    /// so many bytes. None if no rows are registered, or a capsule has no room for two. More than [`FEWEST`] descriptors must be known to fit in a capsule.
     #[inline(always)]
     pub(super) fn describe_known(&self, slot: u32, descriptors: &[[u64; 2]]) -> Option<([u64; 2], u64, u32)> {
         let address = self.memory.write_pairs(place(slot, 0), descriptors)?;

@@ -61,7 +61,9 @@ impl Seen {
 impl IoQpair {
     /// Remembers a namespace that the caller calls `name`, and forgets the memory of an earlier epoch.
     pub(super) fn look_at(&self, name: *const (), namespace: &Namespace) {
-        self.seen.look_at(name, namespace, || self.shared.largest_transfer());
+        // A qpair that is watched sends nothing the short way: the program is not to be asked for pieces that do not go.
+        let most = || if self.qpair.is_watched() { 0 } else { self.shared.largest_transfer() };
+        self.seen.look_at(name, namespace, most);
         self.wire.forget_memory();
     }
 

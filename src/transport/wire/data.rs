@@ -158,6 +158,7 @@ impl Wire {
                 let descriptors = several.iter().map(keyed);
                 let all = (self.slots.count(), self.room_for_descriptors());
                 let (sgl, row) = self.rows.describe(device.domain(), all, slot, descriptors)?;
+                // Whoever describes tells the queue the key of the rows before anything is sent that names one by the short way.
                 self.slots.set_row_key(row.local_key);
                 (sgl, Some(row))
             }

@@ -15,8 +15,8 @@
 //! - A link is null, or the address of a slot of the same queue. Slots stay where they are; where a queue is
 //!   given [new memory](SendQueue::renew), the old is kept for good.
 //! - A work request is the device's no longer than the call that posts it (InfiniBand Architecture 1, 11.4.1.1: the verb consumes
-//!   the request). So one serves all slots, or a short row of them where posting is put off, and only id and address are written
-//!   for each.
+//!   the request). So one serves all slots, another those with a segment whose key is known, and a short row of them those that are
+//!   put off; id, addresses and lengths alone are written for each.
 //! - What a work request names is memory that is registered, or a key that the device refuses. A [`Registration`] keeps the memory
 //!   that it registers, and it goes with a [`SeatedQueuePair`], which gives it back once the queue pair is destroyed ([`Ended`]).
 //!   That of a shared receive queue goes when that is destroyed, which is after its queue pairs.

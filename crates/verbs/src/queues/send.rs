@@ -44,7 +44,7 @@ pub struct SendQueue<T, const LISTS: usize> {
     base: Cell<*const Place<T>>,
     count: usize,
     lists: [List<T>; LISTS],
-    /// For slots that are posted at once: of one segment, but of two for the time of a call. Its own, as all that follow.
+    /// For slots that are posted at once: of one segment, but of two for the time of a call. Out of a box, as the next, which may be this.
     single: *const Entry,
     /// For those with a second segment whose key is known: another entry, or `single` while there is no such key.
     known: Cell<*const Entry>,
@@ -89,9 +89,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
             unsafe { (&raw mut (*base.add(slot)).user).write(user(slot)) };
         }
         let row = row_of(row.max(1))?;
-        let single = Box::new(Entry::empty());
-        single.prepare(1, null_mut());
-        let single = Box::into_raw(single).cast_const();
+        let single = Entry::alone(1);
         Ok(Self {
             base: Cell::new(base),
             count,
@@ -143,11 +141,9 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
     /// The key of the segments that [`Slot::post_with_known`] posts, after [`SendQueue::register`].
     pub fn set_known_key(&self, local_key: u32) {
         if ptr::eq(self.known(), self.single()) {
-            let known = Box::new(Entry::empty());
-            known.prepare(2, null_mut());
+            self.known.set(Entry::alone(2));
             // SAFETY: nobody has a reference to the segments of either.
-            unsafe { (*known.segments.get())[0] = (*self.single().segments.get())[0] };
-            self.known.set(Box::into_raw(known));
+            unsafe { (*self.known().segments.get())[0] = (*self.single().segments.get())[0] };
         }
         // SAFETY: nobody has a reference to the segments.
         unsafe { (*self.known().segments.get())[1].lkey = local_key };
@@ -161,7 +157,7 @@ impl<T, const LISTS: usize> SendQueue<T, LISTS> {
 
     #[inline(always)]
     fn known(&self) -> &Entry {
-        // SAFETY: as for `single`, if it is not that.
+        // SAFETY: it is `single`, or came out of a box in `set_known_key`, is never exchanged again, and is freed in `drop` alone.
         unsafe { &*self.known.get() }
     }
 
@@ -387,6 +383,14 @@ impl Entry {
         unsafe { std::mem::zeroed() }
     }
 
+    /// One out of a box, of so many segments.
+    fn alone(segments: c_int) -> *const Self {
+        let entry = Box::into_raw(Box::new(Self::empty()));
+        // SAFETY: it is a value in a box that nobody else knows.
+        unsafe { &*entry }.prepare(segments, null_mut());
+        entry
+    }
+
     /// A SEND of a command, once its address and key are filled in, in so many segments, with `next` behind it. The entry stays where it
     /// is.
     fn prepare(&self, segments: c_int, next: *mut sys::ibv_send_wr) {
@@ -495,6 +499,7 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
     #[inline(always)]
     pub fn post_with_known(self, address: u64, length: u32) -> Result<(), i32> {
         let entry = self.queue.known();
+        debug_assert!(!ptr::eq(entry, self.queue.single()), "no key is known");
         let request = self.fill(entry, None);
         // SAFETY: nobody has a reference to the segments; and as in `post`.
         unsafe {
@@ -533,6 +538,7 @@ impl<'a, T, const LISTS: usize> Slot<'a, T, LISTS> {
     #[inline(always)]
     #[must_use]
     pub fn put_off_with_known(self, address: u64, length: u32) -> bool {
+        debug_assert!(!ptr::eq(self.queue.known(), self.queue.single()), "no key is known");
         // SAFETY: nobody has a reference to the segments.
         let local_key = unsafe { (*self.queue.known().segments.get())[1].lkey };
         self.put_off(Some(Segment { address, length, local_key }))

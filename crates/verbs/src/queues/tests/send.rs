@@ -300,6 +300,46 @@ fn a_slot_that_is_posted_goes_out_at_once() {
     assert_eq!(posting.provider.sends(), [[posting.sent(0, None)]]);
 }
 
+/// A registration of the commands has another key than the one before, and so has what is known.
+#[test]
+fn a_segment_whose_key_is_known_goes_behind_the_command() {
+    let fabric = Fabric::new();
+    let mut posting = Posting::new(&fabric, 3, 2);
+    let Segment { address, length, .. } = SEGMENT;
+    for local_key in [77, 78] {
+        let behind = Some(Segment { address, length, local_key });
+        posting.queue.set_known_key(local_key);
+        for _ in 0..2 {
+            assert_eq!(posting.slot(1).post_with_known(address, length), Ok(()));
+            assert_eq!(posting.provider.sends(), [[posting.sent(1, behind)]]);
+            assert_eq!(posting.slot(2).post(Some(SEGMENT)), Ok(()));
+            assert_eq!(posting.slot(0).post(None), Ok(()));
+            assert_eq!(posting.provider.sends(), [[posting.sent(2, Some(SEGMENT))], [posting.sent(0, None)]]);
+        }
+        assert!(!posting.slot(0).put_off_with_known(address, length));
+        assert!(posting.slot(1).put_off(None));
+        posting.queue.post_pending(|_| panic!("nothing was refused")).unwrap();
+        assert_eq!(posting.provider.sends(), [[posting.sent(0, behind), posting.sent(1, None)]]);
+        let before = posting.local_key;
+        let again = posting.queue.register(&fabric.domain, |slot| EACH_ID + slot as u64).unwrap();
+        posting.local_key = again.local_key();
+        assert_ne!(posting.local_key, before, "then this shows nothing");
+        posting._registration = again;
+    }
+}
+
+#[test]
+fn the_first_slot_leaves_its_stack() {
+    let (seat, _provider) = (Seat::new(), Provider::new());
+    let queue = queue(3, 1, &seat);
+    queue.slots().for_each(Slot::push_stack::<STACK>);
+    for expected in [2, 1, 0] {
+        let first = queue.first::<STACK>().unwrap();
+        first.leave_stack::<STACK>();
+        assert_eq!((index(Some(first)), list(&queue, STACK).len()), (Some(expected), expected));
+    }
+}
+
 #[test]
 fn a_slot_that_is_refused_has_the_errno() {
     let fabric = Fabric::new();
