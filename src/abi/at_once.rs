@@ -2,7 +2,7 @@
 //! instructions each, no lock, no allocation.
 //!
 //! It cannot unwind, so it goes without the guard that the bodies of all other entries have: it has no call but those of the provider
-//! and of the program's own functions.
+//! and of the program's own functions, and the line that one of these failed.
 //!
 //! What must hold: where it gives up nothing was changed or said, so the entry's long way does all of its work. Nothing is borrowed or
 //! held while a function of the program runs.
