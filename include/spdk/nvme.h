@@ -1067,7 +1067,8 @@ int spdk_nvme_ctrlr_format(struct spdk_nvme_ctrlr *ctrlr,
  *
  * commit_action is SPDK_NVME_FW_COMMIT_REPLACE_IMG or SPDK_NVME_FW_COMMIT_REPLACE_AND_ENABLE_IMG, size a multiple of 4; anything else is
  * -1. completion_status gets the status of the commit. If that asks for a conventional reset, which is not this library's to do, the
- * answer is -EIO and there is no reset. Returns 0; -1 if the controller could not be brought up again; or another error value.
+ * answer is -EIO and there is no reset. -EBUSY while another image is being downloaded; -ECANCELED if the controller was reset
+ * before it had all of this one. Returns 0; -1 if the controller could not be brought up again; or another error value.
  *
  * What must hold:
  * ctrlr is a handle that nobody else is detaching. payload has size bytes; completion_status is NULL, which is refused, or can be
@@ -1228,11 +1229,18 @@ int spdk_nvme_ctrlr_read_boot_partition_start(struct spdk_nvme_ctrlr *ctrlr,
 int spdk_nvme_ctrlr_read_boot_partition_poll(struct spdk_nvme_ctrlr *ctrlr);
 
 /**
- * Writes a boot partition: -ENOTSUP, and cb_fn is not called. This host does not, if the controller has any (CAP.BPS); its commands, Firmware
- * Image Download and Firmware Commit, can be sent with spdk_nvme_ctrlr_cmd_admin_raw().
+ * Writes a boot partition, of the controller's two, and makes it the active one: payload is downloaded in pieces (Firmware Image Download),
+ * then replaces what boot partition bpid holds, which then is activated (Firmware Commit; Base 2.0, 8.2.2).
+ *
+ * 0 says that it has begun: cb_fn, which may be NULL, is called once from a poll of the Admin Queue, with the completion of the last command,
+ * or of the one that failed; Internal Error if one could not be sent, of which a line says why. What the partition held is lost only when
+ * the replacing has begun. payload is copied, in any memory. Negated errno, and cb_fn is not called: -ENOTSUP if the controller has no boot
+ * partitions (CAP.BPS), -EINVAL for a payload that is NULL, a size that is 0 or no multiple of 4, or a bpid other than 0 or 1; -EBUSY while
+ * another image, or firmware, is being downloaded; -ENOMEM, -ENXIO as with other admin commands. If the controller is reset before it has all
+ * of it, nothing is replaced.
  *
  * What must hold:
- * ctrlr is a handle that nobody else is detaching.
+ * ctrlr is a handle that nobody else is detaching. payload has size bytes.
  */
 int spdk_nvme_ctrlr_write_boot_partition(struct spdk_nvme_ctrlr *ctrlr,
                                          void *payload,

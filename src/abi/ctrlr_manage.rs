@@ -212,11 +212,33 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_format(
     })
 }
 
+/// Whose image is being brought to a controller; nobody's any more once this is dropped.
+struct ImageTurn<'a>(&'a Ctrlr);
+
+impl<'a> ImageTurn<'a> {
+    fn begin(ctrlr: &'a Ctrlr) -> Result<Self, c_int> {
+        let begun = ctrlr.admin(|host| host.begin_image());
+        waited(&ctrlr.describe(), begun).map(|()| Self(ctrlr))
+    }
+
+    /// Whether the controller still has what it got of the image.
+    fn may_go_on(&self) -> Result<(), c_int> {
+        waited(&self.0.describe(), self.0.admin(|host| host.keeps_image()))
+    }
+}
+
+impl Drop for ImageTurn<'_> {
+    fn drop(&mut self) {
+        self.0.admin(|host| host.end_image());
+    }
+}
+
 /// Downloads a firmware image, commits it to a slot, and resets the controller: its queue pairs have to be connected again.
 ///
 /// commit_action is SPDK_NVME_FW_COMMIT_REPLACE_IMG or SPDK_NVME_FW_COMMIT_REPLACE_AND_ENABLE_IMG, size a multiple of 4; anything else is
 /// -1. completion_status gets the status of the commit. If that asks for a conventional reset, which is not this library's to do, the
-/// answer is -EIO and there is no reset. Returns 0; -1 if the controller could not be brought up again; or another error value.
+/// answer is -EIO and there is no reset. -EBUSY while another image is being downloaded; -ECANCELED if the controller was reset
+/// before it had all of this one. Returns 0; -1 if the controller could not be brought up again; or another error value.
 ///
 /// # Safety
 ///
@@ -258,17 +280,25 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_update_firmware(
                 ));
                 return -1;
             }
-            let page = 4096_u32.checked_shl(object.summary().capabilities().mpsmin().into()).unwrap_or(4096);
-            for offset in (0..size).step_by(page as usize) {
-                let length = page.min(size.saturating_sub(offset));
-                let mut download =
-                    command(AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD, 0, (length / 4).saturating_sub(1));
-                download.set_cdw11(offset / 4);
+            let turn = match ImageTurn::begin(&object) {
+                Ok(turn) => turn,
+                Err(rc) => return rc,
+            };
+            let most = object.admin(|host| host.image_piece());
+            for offset in (0..size).step_by(most as usize) {
+                let length = most.min(size.saturating_sub(offset));
+                let download = Command::firmware_image_download(offset, length);
+                if let Err(rc) = turn.may_go_on() {
+                    return rc;
+                }
                 let piece = Buffer { address: payload.wrapping_byte_add(offset as usize), size: length };
                 // SAFETY: the caller vouches for the image.
                 if let Err(rc) = unsafe { run(&object, "Firmware Image Download", download, piece) } {
                     return rc;
                 }
+            }
+            if let Err(rc) = turn.may_go_on() {
+                return rc;
             }
             let cdw10 = slot.unsigned_abs() | commit_action.0 << 3;
             let commit = command(AdminOpcode::FIRMWARE_COMMIT, 0, cdw10);

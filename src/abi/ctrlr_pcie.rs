@@ -2,6 +2,7 @@
 //! memory that a host could map: these answers are the same for all.
 
 use super::{
+    callback::{context, upcall},
     ctrlr::Ctrlr,
     entry::{entry, next},
     error::negated_errno,
@@ -14,12 +15,14 @@ use super::{
         spdk_nvme_remove_cb, spdk_pci_device,
     },
 };
+use crate::host;
 use libc::{EINVAL, EIO, ENOSYS, ENOTSUP, c_int, c_void, size_t};
-use spec::{fabrics::PropertySize, registers};
-use std::{fmt, ptr};
+use spec::{Completion, fabrics::PropertySize, firmware::BootPartition, registers};
+use std::{fmt, ptr, slice};
 
 /// What of a controller's memory there is not over fabrics.
 const NO_CMB: &str = "over fabrics there is no controller memory buffer";
+const NO_BOOT_PARTITION: &str = "the controller has none (CAP.BPS is 0)";
 const NO_PMR: &str = "over fabrics there is no persistent memory region";
 
 /// A property of four bytes. None, after a log line, if the controller does not give it.
@@ -39,11 +42,6 @@ fn read(object: &Ctrlr, what: &'static str, offset: u32) -> Option<u32> {
 fn refuse<T>(object: &Ctrlr, what: fmt::Arguments<'_>, why: &str, answer: T) -> T {
     tracing::error!("{}: {what}: {why}", object.describe());
     answer
-}
-
-/// Why there is nothing to be done with a boot partition.
-fn no_boot_partition(object: &Ctrlr, otherwise: &'static str) -> &'static str {
-    if object.summary().capabilities().bps() { otherwise } else { "the controller has none (CAP.BPS is 0)" }
 }
 
 /// Reads the CSTS property, and waits for the answer; admin callbacks may run meanwhile. All bits
@@ -264,8 +262,11 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_read_boot_partition_start(
         ctrlr,
         -EINVAL,
         |object| {
-            let why =
-                no_boot_partition(object, "over fabrics it cannot write to the memory that BPMBL names");
+            let why = if object.summary().capabilities().bps() {
+                "over fabrics it cannot write to the memory that BPMBL names"
+            } else {
+                NO_BOOT_PARTITION
+            };
             let what =
                 format_args!("reading boot partition {bpid}, {bprsz} units of 4 KiB from unit {bprof}");
             refuse(object, what, why, -ENOTSUP)
@@ -288,12 +289,19 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_read_boot_partition_poll(ctrlr: *mut sp
     })
 }
 
-/// Writes a boot partition: -ENOTSUP, and cb_fn is not called. This host does not, if the controller has any (CAP.BPS); its commands, Firmware
-/// Image Download and Firmware Commit, can be sent with spdk_nvme_ctrlr_cmd_admin_raw().
+/// Writes a boot partition, of the controller's two, and makes it the active one: payload is downloaded in pieces (Firmware Image Download),
+/// then replaces what boot partition bpid holds, which then is activated (Firmware Commit; Base 2.0, 8.2.2).
+///
+/// 0 says that it has begun: cb_fn, which may be NULL, is called once from a poll of the Admin Queue, with the completion of the last command,
+/// or of the one that failed; Internal Error if one could not be sent, of which a line says why. What the partition held is lost only when
+/// the replacing has begun. payload is copied, in any memory. Negated errno, and cb_fn is not called: -ENOTSUP if the controller has no boot
+/// partitions (CAP.BPS), -EINVAL for a payload that is NULL, a size that is 0 or no multiple of 4, or a bpid other than 0 or 1; -EBUSY while
+/// another image, or firmware, is being downloaded; -ENOMEM, -ENXIO as with other admin commands. If the controller is reset before it has all
+/// of it, nothing is replaced.
 ///
 /// # Safety
 ///
-/// ctrlr is a handle that nobody else is detaching.
+/// ctrlr is a handle that nobody else is detaching. payload has size bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spdk_nvme_ctrlr_write_boot_partition(
     ctrlr: *mut spdk_nvme_ctrlr,
@@ -305,12 +313,37 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_write_boot_partition(
 ) -> c_int {
     entry!(
         spdk_nvme_ctrlr_write_boot_partition(ctrlr, payload, size, bpid, cb_fn, cb_arg),
-        Ctrlr,
+        Ctrlr as share,
         ctrlr,
         -EINVAL,
         |object| {
-            let why = no_boot_partition(object, "this host does not write any");
-            refuse(object, format_args!("writing boot partition {bpid}, {size} bytes"), why, -ENOTSUP)
+            let what = format!("writing boot partition {bpid}, {size} bytes at {payload:p}");
+            let refused = |why: &str, answer| refuse(&object, format_args!("{what}"), why, answer);
+            if !object.summary().capabilities().bps() {
+                return refused(NO_BOOT_PARTITION, -ENOTSUP);
+            }
+            let Some(partition) = BootPartition::of(bpid) else {
+                return refused("there are 0 and 1", -EINVAL);
+            };
+            if payload.is_null() || size == 0 {
+                return refused("there is nothing to be written", -EINVAL);
+            }
+            // SAFETY: the caller vouches for the payload; nobody writes to it during the call.
+            let image = unsafe { slice::from_raw_parts(payload.cast::<u8>(), size as usize) };
+            let (context, label, of_what) = (context(cb_fn, cb_arg), object.describe(), what.clone());
+            let told = move |ended: Result<Completion, host::Error>| {
+                let completion = ended.unwrap_or_else(|error| {
+                    tracing::error!("{label}: {of_what}: {error}");
+                    host::unsent()
+                });
+                if !context.function.is_null() {
+                    upcall(context.argument, &completion, context.function);
+                }
+            };
+            match object.admin(|host| host.write_boot_partition(image, partition, told)) {
+                Ok(()) => 0,
+                Err(error) => refused(&error.to_string(), negated_errno(&error)),
+            }
         }
     )
 }

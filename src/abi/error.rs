@@ -70,6 +70,8 @@ pub(super) fn negated_errno(error: &Error) -> c_int {
         Error::NoQueueId => libc::ENOSPC,
         Error::ControllerFailed => libc::ENXIO,
         Error::Resetting => libc::EAGAIN,
+        Error::ImageUnderWay => libc::EBUSY,
+        Error::ImageLost => libc::ECANCELED,
         Error::NotFailed => libc::EPERM,
         Error::NoSuchRequest => libc::ENOENT,
         // What SPDK answers: -1.

@@ -10,6 +10,7 @@ use super::{
     bring_up::{self, Found},
     detach::Ending,
     events::{self, ChangeListener, EventListener, Events},
+    image::Image,
     keep_alive::Pulse,
     life::{Action, Event, Life, Refusal, Stage},
     namespaces::Namespaces,
@@ -54,6 +55,7 @@ pub struct Controller {
     pub(super) events: Events,
     pub(super) tasks: Tasks,
     pub(super) aborts: Aborts,
+    pub(super) image: Cell<Image>,
     life: Cell<Life>,
     /// The bring-up that is under way.
     bring_up: Cell<Option<BringUp>>,
@@ -91,6 +93,7 @@ impl Controller {
             events: Events::new(leaves_changed_list),
             tasks: Tasks::default(),
             aborts: Aborts::default(),
+            image: Cell::new(Image::None),
             life: Cell::new(Life::NEW),
             bring_up: Cell::new(None),
             bring_up_error: Cell::new(None),
@@ -118,6 +121,7 @@ impl Controller {
     }
 
     fn begin_bring_up(&self) {
+        self.lose_image();
         let (id, options) = ((*self.transport_id()).clone(), self.options.clone());
         let me = self.me.clone();
         let request_events = move |aerl| {

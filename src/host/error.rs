@@ -71,6 +71,12 @@ pub enum Error {
     /// The controller is being reset: later it may be different.
     #[error("the controller is being reset")]
     Resetting,
+    /// There is room for one image at a time.
+    #[error("another image is being brought to the controller")]
+    ImageUnderWay,
+    /// A controller that was reset has nothing more of an image.
+    #[error("the controller was reset before it had all of the image")]
+    ImageLost,
     /// It is only for a controller that has failed.
     #[error("the controller has not failed")]
     NotFailed,

@@ -5,6 +5,7 @@
 //! while a task runs, since it may call the program, which may begin another task or poll again.
 
 use super::{Controller, CopiedData, Error};
+use crate::transport;
 use spec::{Command, Completion};
 use std::{
     cell::Cell,
@@ -84,15 +85,22 @@ impl Queue {
 
     /// Sends a command that the controller answers with `length` bytes. An error says that it was not sent.
     pub(super) fn send(&self, command: Command, length: u32) -> Result<Sent, Error> {
+        self.send_with(command, CopiedData::Room(length))
+    }
+
+    /// Sends a command with these data. An error says that it was not sent.
+    pub(super) fn send_with(&self, command: Command, data: CopiedData<'_>) -> Result<Sent, Error> {
         let answer = Rc::new(Cell::new(None));
         let told = answer.clone();
         let mut room = Vec::new();
-        room.try_reserve_exact(length as usize).map_err(|_| Error::NoMemory)?;
+        if let CopiedData::Room(length) = data {
+            room.try_reserve_exact(length as usize).map_err(|_| Error::NoMemory)?;
+        }
         let room = Cell::new(room);
         let controller = self.0.upgrade().ok_or(Error::ControllerFailed)?;
         controller.submit_admin_copied(
             command,
-            CopiedData::Room(length),
+            data,
             std::ptr::null_mut(),
             move |completion, received| {
                 let mut data = room.take();
@@ -106,6 +114,25 @@ impl Queue {
     /// As [`Queue::send`], and waits for the command's end, whatever that is.
     pub(super) async fn read(&self, command: Command, length: u32) -> Result<Answer, Error> {
         Ok(self.send(command, length)?.answer().await)
+    }
+
+    /// As [`Queue::send_with`], if the controller may have it, and waits for the command's end; before that for a request, if none is
+    /// free: those that there are end some time.
+    pub(super) async fn run(
+        &self,
+        command: Command,
+        data: CopiedData<'_>,
+        may: impl Fn(&Controller) -> Result<(), Error>,
+    ) -> Result<Completion, Error> {
+        let send = || {
+            may(&*self.0.upgrade().ok_or(Error::ControllerFailed)?)?;
+            self.send_with(command, data)
+        };
+        let sent = poll_fn(|_| match send() {
+            Err(Error::Transport(transport::Error::NoRequests)) => Poll::Pending,
+            sent => Poll::Ready(sent),
+        });
+        Ok(sent.await?.answer().await.completion)
     }
 }
 

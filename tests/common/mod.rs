@@ -18,7 +18,7 @@ use spdk_nvme_rdma::{
     },
     transport::share_receives,
 };
-use spec::{Completion, Status};
+use spec::{Completion, Status, firmware::BootPartition};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -181,6 +181,13 @@ impl World {
     /// Has each answer of the target go through a function.
     pub fn set_liar(&self, liar: impl FnMut(&mut target::Answer<'_>) + 'static) {
         TARGET.with_borrow_mut(|target| target.as_mut().unwrap().set_liar(Some(Box::new(liar))));
+    }
+
+    /// What a boot partition of the target's subsystem holds.
+    pub fn boot_partition(&self, partition: BootPartition) -> Vec<u8> {
+        TARGET.with_borrow(|target| {
+            target.as_ref().unwrap().boot_partition(NQN, partition).unwrap().unwrap().to_vec()
+        })
     }
 
     pub fn connections(&self) -> usize {

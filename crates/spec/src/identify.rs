@@ -184,6 +184,8 @@ fields! { ControllerView, ControllerImage,
     apsta set_apsta u8 u8_at 265;
     /// Preferred size of a host memory buffer in units of 4 KiB; 0 for none.
     hmpre set_hmpre u32 u32_at 272;
+    /// Firmware update granularity: units of 4 KiB, 0 for no word of it, FFh for any.
+    fwug set_fwug u8 u8_at 319;
     /// Keep alive granularity in units of 100 ms; 0 means no keep alive.
     kas set_kas u16 u16_at 320;
     /// ANA transition time in seconds.

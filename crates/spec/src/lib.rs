@@ -24,6 +24,7 @@ pub mod completion;
 pub mod dhchap;
 pub mod fabrics;
 pub mod feature;
+pub mod firmware;
 pub mod identify;
 pub mod key_value;
 pub mod line;

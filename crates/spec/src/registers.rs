@@ -88,6 +88,12 @@ impl Cap {
         self.0 & 1 << 45 != 0
     }
 
+    /// The same with boot partitions, or without.
+    #[must_use]
+    pub const fn with_bps(self, bps: bool) -> Cap {
+        Cap(self.0 & !(1 << 45) | (bps as u64) << 45)
+    }
+
     /// Memory page size minimum: 2^(12 + this) bytes.
     #[must_use]
     pub const fn mpsmin(self) -> u8 {
@@ -301,6 +307,7 @@ mod tests {
         assert_eq!(cap.to(), 0x1e);
         assert_eq!(cap.dstrd(), 8);
         assert!(!cap.nssrs() && !cap.bps() && Cap(1 << 45).bps());
+        assert_eq!((cap.with_bps(true).0 ^ cap.0, cap.with_bps(true).with_bps(false)), (1 << 45, cap));
         assert_eq!(cap.css(), 1);
         assert_eq!((cap.mpsmin(), cap.mpsmax()), (3, 1));
         assert_eq!(Cap::fabrics(127, 15, Cap::CSS_NVM), Cap(0x0000_0020_0f01_007f));

@@ -39,7 +39,7 @@ struct nvme_rdma_target_options {
 	const char *listen;
 
 	/*
-	 * Subsystems, each as "NQN[,ns=SIZE[:BLOCK]][,ns=none][,host=NQN]...": SIZE and BLOCK in bytes or with K, M or G;
+	 * Subsystems, each as "NQN[,ns=SIZE[:BLOCK]][,ns=none][,host=NQN][,boot=SIZE]...": SIZE and BLOCK in bytes or with K, M or G;
 	 * namespace ids count from 1 in this order, ns=none leaves an id inactive; with host= only these hosts may connect.
 	 * Without ns there is one namespace of 64 MiB in blocks of 512 bytes.
 	 */

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use spec::fabrics::{ADMIN_QUEUE_ENTRIES_MIN, DISCOVERY_NQN, check_nqn};
+use spec::firmware::BOOT_PARTITION_UNIT;
 use thiserror::Error;
 
 use crate::core::ANA_GROUPS;
@@ -11,6 +12,8 @@ use crate::core::ANA_GROUPS;
 pub const DEFAULT_PORT: u16 = 4420;
 /// The largest namespace: 1 TiB.
 pub const NAMESPACE_SIZE_MAX: u64 = 1 << 40;
+/// Bytes of the largest boot partition.
+pub const BOOT_PARTITION_MAX: u32 = 16 << 20;
 /// The most namespaces of a subsystem.
 pub const NAMESPACES_MAX: usize = 1024;
 /// How long a queue id stays taken after its connection ended unless the options say otherwise, in milliseconds.
@@ -55,6 +58,9 @@ pub struct SubsystemOptions {
     pub namespaces: Vec<Option<NamespaceOptions>>,
     /// NQNs of the hosts that may connect; empty for any host.
     pub hosts: Vec<String>,
+    /// Bytes of each of the two boot partitions, a multiple of 128 KiB, at most 16 MiB; 0 for none. Over fabrics they can be written, and not
+    /// read.
+    pub boot: u32,
 }
 
 /// Options of a namespace.
@@ -163,9 +169,12 @@ pub enum OptionError {
     },
     /// Part of a subsystem's description that is not known.
     #[error(
-        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP], ns=none, nn=NUMBER or host=NQN"
+        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP], ns=none, nn=NUMBER, host=NQN or boot=SIZE"
     )]
     Part(String),
+    /// Boot partitions of a size that they cannot have.
+    #[error("a boot partition of {0} bytes is not possible: it is a multiple of 128K, and at most 16M")]
+    BootPartition(String),
     /// A value out of range.
     #[error("{name} is {value}, out of range {minimum} to {maximum}")]
     Range {
@@ -239,7 +248,7 @@ impl Options {
 }
 
 impl SubsystemOptions {
-    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN]...`. Without `ns` there is one namespace of
+    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN|,boot=SIZE]...`. Without `ns` there is one namespace of
     /// 64 MiB in blocks of 512 bytes. With `nn` there are that many namespace ids, the rest of them inactive.
     ///
     /// # Errors
@@ -247,7 +256,7 @@ impl SubsystemOptions {
     pub fn parse(text: &str) -> Result<SubsystemOptions, OptionError> {
         let mut parts = text.split(',');
         let nqn = parts.next().unwrap_or_default().to_owned();
-        let mut subsystem = SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new() };
+        let mut subsystem = SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new(), boot: 0 };
         let mut ids = 0;
         for part in parts {
             match part.split_once('=') {
@@ -258,6 +267,10 @@ impl SubsystemOptions {
                     range("the number of namespace ids", ids as u64, 1, NAMESPACES_MAX as u64)?;
                 }
                 Some(("host", nqn)) => subsystem.hosts.push(nqn.to_owned()),
+                Some(("boot", size)) => {
+                    subsystem.boot = u32::try_from(parse_size(size)?)
+                        .map_err(|_| OptionError::BootPartition(size.to_owned()))?;
+                }
                 _ => return Err(OptionError::Part(part.to_owned())),
             }
         }
@@ -282,6 +295,9 @@ impl SubsystemOptions {
             if !host.starts_with("nqn.") {
                 return Err(host_error(host, "it does not start with nqn."));
             }
+        }
+        if self.boot > BOOT_PARTITION_MAX || !self.boot.is_multiple_of(BOOT_PARTITION_UNIT) {
+            return Err(OptionError::BootPartition(self.boot.to_string()));
         }
         range("the number of namespaces", self.namespaces.len() as u64, 0, NAMESPACES_MAX as u64)?;
         self.namespaces.iter().flatten().try_for_each(NamespaceOptions::check)
@@ -546,6 +562,7 @@ mod tests {
         );
         assert_eq!(subsystem.hosts, ["nqn.h"]);
         assert_eq!(SubsystemOptions::parse("nqn.x").unwrap().namespaces.len(), 1);
+        assert_eq!(SubsystemOptions::parse("nqn.x,boot=256K").unwrap().boot, 256 << 10);
     }
 
     #[test]
@@ -599,6 +616,11 @@ mod tests {
             ("nqn.x,nn=0", "range"),
             ("nqn.x,nn=1025", "range"),
             ("nqn.x,foo=1", "not known"),
+            ("nqn.x,boot=64K", "multiple of 128K"),
+            ("nqn.x,boot=16513K", "multiple of 128K"),
+            ("nqn.x,boot=17M", "at most 16M"),
+            ("nqn.x,boot=8G", "at most 16M"),
+            ("nqn.x,boot=", "size"),
             ("nqn.x,host=", "empty"),
             ("nqn.x,host=me", "nqn."),
         ] {

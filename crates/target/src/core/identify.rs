@@ -16,9 +16,10 @@ use spec::{Command, Status};
 
 use super::ana::{ANA_GROUPS, CAPABILITIES, TRANSITION_SECONDS};
 use super::facts::{ASYNC_EVENT_REQUESTS, FIRMWARE};
+use super::firmware::FIRMWARE_SLOTS;
 use super::fused::COMPARE_AND_WRITE_BLOCKS;
 use super::io::{COPY_BLOCKS, COPY_RANGE_BLOCKS, COPY_RANGES};
-use super::management::{FIRMWARE_SLOTS, FORMATS};
+use super::management::FORMATS;
 use super::properties::VERSION;
 use super::{Controller, Core, Limits, Namespace, Subsystem, zones};
 

@@ -1,5 +1,5 @@
-//! What a host may do to a controller and its namespaces: Format NVM, Namespace Management and Attachment, firmware (Base 2.0, 5.11 to
-//! 5.14, 5.22, 5.23).
+//! What a host may do to a controller and its namespaces: Format NVM, Namespace Management and Attachment (Base 2.0, 5.14, 5.22, 5.23), and
+//! the commands of [`super::firmware`], which come by the same way.
 //!
 //! The controllers here come and go with their associations (the dynamic controller model), so a namespace is attached to all of its
 //! subsystem's or to none. A namespace that was made gets its memory from the transport when it has one; see [`Core::take_births`].
@@ -23,36 +23,9 @@ pub(super) const FORMATS: [LbaFormat; 5] = [
 ];
 /// FLBAS, and MSET of Format NVM: metadata are behind the data of each block.
 const EXTENDED: u32 = 1 << 4;
-/// Bytes of a firmware image at most.
-const IMAGE_MAX: usize = 1 << 20;
-/// The slots for firmware: the first one is read only.
-pub(super) const FIRMWARE_SLOTS: u8 = 2;
-/// Bytes of a firmware revision, which the image here begins with.
-const REVISION: usize = 8;
-
 const INVALID_FIELD: Status = Status::INVALID_FIELD.with_dnr(true);
 const INVALID_NAMESPACE: Status = Status::INVALID_NAMESPACE_OR_FORMAT.with_dnr(true);
 const INVALID_FORMAT: Status = Status::INVALID_FORMAT.with_dnr(true);
-
-/// The firmware of a subsystem.
-#[derive(Debug, Default)]
-pub(super) struct Firmware {
-    /// What was downloaded since the last commit.
-    image: Vec<u8>,
-    /// What the next reset activates.
-    next: Option<String>,
-    /// The revision that runs, if it is another one than at the start.
-    pub(super) revision: Option<String>,
-}
-
-impl Firmware {
-    /// A controller is enabled: what was committed runs.
-    pub(super) fn activate(&mut self) {
-        if let Some(next) = self.next.take() {
-            self.revision = Some(next);
-        }
-    }
-}
 
 /// A namespace that was made and has no memory yet.
 #[derive(Debug)]
@@ -116,14 +89,15 @@ impl Core {
             }
             AdminOpcode::FIRMWARE_IMAGE_DOWNLOAD => {
                 let length = (u64::from(command.cdw10()) + 1) * 4;
-                if length > self.limits.max_transfer().min(IMAGE_MAX as u64) {
+                let most = self.subsystems.get(index).map_or(0, |subsystem| subsystem.firmware.image_max());
+                if length > self.limits.max_transfer().min(most as u64) {
                     return Err(INVALID_FIELD);
                 }
                 Ok(data.expect(length)?.fetch(length as u32))
             }
             AdminOpcode::FIRMWARE_COMMIT => {
                 data.none()?;
-                self.commit(index, command)?;
+                self.commit(index, cntlid, command)?;
                 Ok(Step::Respond(success))
             }
             _ => Err(INVALID_FIELD),
@@ -146,7 +120,7 @@ impl Core {
                 success
             }
             _ => {
-                self.download(index, command.cdw11(), bytes)?;
+                self.download(index, cntlid, command.cdw11(), bytes)?;
                 success
             }
         };
@@ -254,47 +228,6 @@ impl Core {
             _ => namespace.attached = attached,
         }
         self.namespace_changed_but(index, command.nsid(), Some(cntlid));
-        Ok(())
-    }
-
-    fn download(&mut self, index: usize, dwords: u32, bytes: &[u8]) -> Result<(), Status> {
-        let firmware = self.subsystems.get_mut(index).map(|subsystem| &mut subsystem.firmware);
-        let firmware = firmware.ok_or(INVALID_FIELD)?;
-        let begin =
-            usize::try_from(dwords).ok().and_then(|dwords| dwords.checked_mul(4)).ok_or(INVALID_FIELD)?;
-        let end = begin.checked_add(bytes.len()).filter(|end| *end <= IMAGE_MAX).ok_or(INVALID_FIELD)?;
-        if begin == 0 {
-            firmware.image.clear();
-        }
-        if firmware.image.len() < end {
-            firmware.image.resize(end, 0);
-        }
-        if let Some(place) = firmware.image.get_mut(begin..end) {
-            place.copy_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    /// Puts the image that was downloaded into a slot, to be activated by a reset if it is to be.
-    fn commit(&mut self, index: usize, command: &Command) -> Result<(), Status> {
-        let firmware = self.subsystems.get_mut(index).map(|subsystem| &mut subsystem.firmware);
-        let firmware = firmware.ok_or(INVALID_FIELD)?;
-        let (slot, action) = (command.cdw10() & 7, command.cdw10() >> 3 & 7);
-        // 0 leaves the slot to the controller; the first one is read only.
-        if slot == 1 || slot > FIRMWARE_SLOTS.into() {
-            return Err(Status::INVALID_FIRMWARE_SLOT.with_dnr(true));
-        }
-        if action > 1 {
-            return Err(INVALID_FIELD);
-        }
-        let image = std::mem::take(&mut firmware.image);
-        let revision =
-            image.first_chunk::<REVISION>().and_then(|revision| std::str::from_utf8(revision).ok());
-        let revision = revision.filter(|revision| revision.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
-        let revision = revision.ok_or(Status::INVALID_FIRMWARE_IMAGE.with_dnr(true))?.to_owned();
-        if action == 1 {
-            firmware.next = Some(revision);
-        }
         Ok(())
     }
 }

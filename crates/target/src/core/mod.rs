@@ -10,6 +10,7 @@ mod connect;
 mod events;
 mod facts;
 mod features;
+mod firmware;
 mod fused;
 mod identify;
 mod io;
@@ -45,10 +46,10 @@ use ana::Ana;
 use connect::begin_connect;
 use events::{Event, Events};
 use features::Values;
+use firmware::Firmware;
 use fused::FirstHalf;
 use keys::Keys;
 pub use management::Birth;
-use management::Firmware;
 use marks::Marks;
 pub use namespaces::NamespaceError;
 use notifications::Notifications;
@@ -654,7 +655,7 @@ impl Subsystem {
             ana: Ana::default(),
             births: 0,
             saved: Values::new(),
-            firmware: Firmware::default(),
+            firmware: Firmware::with_boot_partitions(options.boot),
             present: true,
         }
     }

@@ -1,7 +1,7 @@
 //! Property Get and Set (NVMe-oF 3.4, 3.5) and what a change of CC does (Base 3.5, 3.6).
 
 use spec::fabrics::PropertySize;
-use spec::registers::{CAP, CC, CSTS, Cap, Cc, Csts, NSSR, VS, Vs};
+use spec::registers::{BPINFO, CAP, CC, CSTS, Cap, Cc, Csts, NSSR, VS, Vs};
 use spec::{Command, Completion, Status};
 
 use super::events::Events;
@@ -18,14 +18,21 @@ impl Core {
     pub(super) fn property_get(&self, cntlid: u16, command: &Command) -> Result<Step, Status> {
         let controller = self.controllers.get(&cntlid).ok_or(Status::ABORTED_SQ_DELETION)?;
         let command_sets = Cap::CSS_NVM | if self.has_more_sets(controller) { Cap::CSS_IOCS } else { 0 };
+        let subsystem = controller.subsystem.and_then(|index| self.subsystems.get(index));
+        let boot = subsystem.and_then(|subsystem| subsystem.firmware.boot_partitions());
         let value = match (command.property_offset(), command.property_size()) {
             (CAP, PropertySize::EIGHT) => {
-                Cap::fabrics(self.limits.queue_entries - 1, TIMEOUT, command_sets).0
+                let cap = Cap::fabrics(self.limits.queue_entries - 1, TIMEOUT, command_sets);
+                cap.with_bps(boot.is_some()).0
             }
             (VS, PropertySize::FOUR) => VERSION.0.into(),
             (CC, PropertySize::FOUR) => controller.cc.0.into(),
             (CSTS, PropertySize::FOUR) => controller.csts.0.into(),
             (NSSR, PropertySize::FOUR) => 0,
+            (BPINFO, PropertySize::FOUR) => match boot {
+                Some(boot) => boot.0.into(),
+                None => return Err(Status::INVALID_FIELD.with_dnr(true)),
+            },
             _ => return Err(Status::INVALID_FIELD.with_dnr(true)),
         };
         Ok(Step::Respond(Completion::new(0, command.cid(), Status::SUCCESS).with_result(value)))
@@ -44,7 +51,7 @@ impl Core {
         if !controller.configure(cc, has_more_sets) {
             let subsystem = index.and_then(|index| self.subsystems.get_mut(index));
             if cc.en() && cc.shn() == 0 {
-                subsystem.into_iter().for_each(|subsystem| subsystem.firmware.activate());
+                subsystem.into_iter().for_each(|subsystem| subsystem.firmware.activate(cntlid));
             }
             return Ok(Step::Respond(completion));
         }

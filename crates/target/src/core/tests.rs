@@ -17,6 +17,7 @@ const SECOND: u64 = 1_000_000_000;
 mod commands;
 mod events;
 mod features;
+mod firmware;
 mod fused;
 mod lists;
 mod namespaces;

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use spec::firmware::BootPartition;
 use spec::rdma::{Reject, RejectReason};
 use verbs::{CmEvent, CmEventKind, CmId, DeviceList, EventChannel, IdOption, Memory};
 
@@ -290,6 +291,14 @@ impl Target {
             Command::Truth(None) => self.core.lies.clear(),
         }
         Ok(())
+    }
+
+    /// What a boot partition of a subsystem holds, for tests of hosts; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`Error`]: there is no such subsystem.
+    pub fn boot_partition(&self, nqn: &str, partition: BootPartition) -> Result<Option<&[u8]>, Error> {
+        Ok(self.core.boot_partition(nqn, partition)?)
     }
 
     /// Tells a lie from now on ([`crate::lies`]).

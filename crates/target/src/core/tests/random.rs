@@ -22,14 +22,14 @@ fn any_command_at_any_time_gets_an_answer() {
         state
     };
     let begin = || {
-        let mut world = world(&["nqn.a,ns=1M,ns=none,ns=1M:4K,ns=1M:512+8:pi1"]);
+        let mut world = world(&["nqn.a,ns=1M,ns=none,ns=1M:4K,ns=1M:512+8:pi1,boot=128K"]);
         let admin = world.admin("nqn.a");
         let io = world.io(&admin, 1, "nqn.a");
         (world, [admin, io, queue(2)])
     };
     let (mut world, mut queues) = begin();
     let (mut lists, mut supplied, mut changed, mut protected) = (0, 0, 0, 0);
-    for round in 0..50_000 {
+    for round in 0..80_000 {
         // Namespaces are deleted among other things.
         if round % 500 == 0 {
             (world, queues) = begin();
@@ -41,7 +41,8 @@ fn any_command_at_any_time_gets_an_answer() {
         let mut command = Command { dwords: std::array::from_fn(|_| random() as u32) };
         // Half of the time something that gets past the first checks.
         if random() % 2 == 0 {
-            let opcodes = [0, 1, 2, 4, 5, 6, 8, 9, 0x0a, 0x0c, 0x0d, 0x0e, 0x11, 0x15, 0x18, 0x19, 0x7f];
+            let opcodes =
+                [0, 1, 2, 4, 5, 6, 8, 9, 0x0a, 0x0c, 0x0d, 0x0e, 0x10, 0x11, 0x15, 0x18, 0x19, 0x7f];
             command.set_opcode(opcodes[random() as usize % opcodes.len()]);
             command.set_psdt_sgl();
             command.set_fuse(if random() % 4 == 0 { random() as u8 % 3 } else { 0 });
