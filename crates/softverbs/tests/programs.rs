@@ -28,10 +28,22 @@ enum Leaves {
 
 /// Runs one case. `{a}` and `{p}` in the lines stand for address and port.
 fn run(server: &str, client: &str, address: &str, leaves: Leaves) -> (foreign::Ended, foreign::Ended) {
+    run_once(server, client, address, leaves, |_| ())
+}
+
+/// As [`run`], whose client starts when the server is also `ready` in a way of its own.
+fn run_once(
+    server: &str,
+    client: &str,
+    address: &str,
+    leaves: Leaves,
+    ready: impl Fn(&mut Side),
+) -> (foreign::Ended, foreign::Ended) {
     let port = free_port();
     let strict = leaves == Leaves::Nothing;
     let mut server = Side::start(&[], &words(server, address, port), strict);
     server.wait_until_ready(port);
+    ready(&mut server);
     let client = Side::start(&[], &words(client, address, port), strict);
     let (server, client) = Side::finish_both(server, client);
     for side in [&client, &server] {
@@ -136,15 +148,27 @@ fn cmtime() {
     }
 }
 
+/// Waits until a server of rsocket accepts, which is later than it listens.
+///
+/// librdmacm accepts on a thread of its own from the end of `rlisten` on, and what it accepts inherits the options of the socket that
+/// listens; the programs set them after `rlisten`, though. A client that comes between the two meets a socket with no room for the
+/// peer's maps: its `riomap` fails with ENOMEM, whatever the device. So the client waits until they are set. The programs print
+/// their header (at once, by stdbuf) between `rlisten` and the options; then follow a few calls that do not sleep, and `raccept`,
+/// which sleeps or is called again and again.
+fn accepts(server: &mut Side) {
+    server.wait_until_it_says("usec/xfer");
+    server.wait_until_it_waits();
+}
+
 /// rsocket is librdmacm's own, on identifiers of this library.
 #[test]
 fn rsockets() {
     for program in ["rstream", "riostream"] {
         // Without -T b connecting does not block. With -T a rstream takes it for a failure if its peer is done before it looks.
         for how in ["", "-T b", "-T n", "-T v"] {
-            let server = format!("{program} -p {{p}} -C 10 -S 1000 {how}");
-            let client = format!("{program} -s {{a}} -p {{p}} -C 10 -S 1000 {how}");
-            let (server, client) = run(&server, &client, "127.0.0.1", Leaves::ItsSockets);
+            let server = format!("stdbuf -oL {program} -p {{p}} -C 10 -S 1000 {how}");
+            let client = format!("stdbuf -oL {program} -s {{a}} -p {{p}} -C 10 -S 1000 {how}");
+            let (server, client) = run_once(&server, &client, "127.0.0.1", Leaves::ItsSockets, accepts);
             for side in [&server, &client] {
                 side.expect_text("custom    1000    10 ");
             }

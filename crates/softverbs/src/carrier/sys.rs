@@ -140,13 +140,18 @@ pub fn drain(fd: RawFd) {
     }
 }
 
-/// Runs `work` in a thread of its own that no signal of the program reaches. False if there can be no thread.
+/// Runs `work` in a thread of its own that no signal sent to the program reaches. False if there can be no thread.
 pub fn spawn_without_signals(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
     // SAFETY: `sigset_t` is numbers; sigfillset and pthread_sigmask read and write whole sets of this function.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&mut all);
+        // Of what the thread does itself a program's handler hears, as it hears of its own threads: one that maps memory when it is
+        // touched, or that tells where it crashed. Blocked, they would end the process without a word.
+        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE] {
+            libc::sigdelset(&mut all, fault);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
         let made = std::thread::Builder::new().name(name.into()).stack_size(256 * 1024).spawn(work).is_ok();
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());

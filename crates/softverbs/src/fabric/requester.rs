@@ -371,7 +371,7 @@ fn carry_out(qa: &mut Qp, qb: &mut Qp, shared: &mut Shared, slot: &SendSlot) -> 
         }
         _ => {
             let wr_id = qb.open_receive(shared, length, slot.opcode == opcode::SEND_INV, slot.word)?;
-            memory::transfer(&qa.scratch.0, &qb.scratch.1, length);
+            memory::transfer_message(&qa.scratch.0, &qb.scratch.1, length);
             qb.finish_receive(shared, wr_id, length, wire_flags(slot), slot.word);
             Ok(())
         }

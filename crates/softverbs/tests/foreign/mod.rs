@@ -10,6 +10,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,12 +32,12 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// One side that runs.
+/// One side that runs. Dropped, because the other one failed, it is killed: many would wait for ever, or spin.
 pub struct Side {
     pub name: String,
     child: Child,
-    out: JoinHandle<String>,
-    err: JoinHandle<String>,
+    out: Stream,
+    err: Stream,
 }
 
 /// One side that ended.
@@ -47,14 +48,44 @@ pub struct Ended {
     pub text: String,
 }
 
-fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut bytes);
+/// What a side prints, taken as it comes.
+struct Stream {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Stream {
+    fn new(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let (Some(mut pipe), mut some) = (pipe, [0; 4096]) else { return };
+            while let Ok(n @ 1..) = pipe.read(&mut some) {
+                all.lock().unwrap().extend_from_slice(&some[..n]);
+            }
+        });
+        Self { bytes, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    /// All of it, once the side ended.
+    fn all(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
         }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        self.so_far()
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        // No more than a number that was waited for, if it ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Side {
@@ -68,7 +99,7 @@ impl Side {
         command.args(&all[1..]).env("SOFTVERBS_STRICT", if strict { "1" } else { "0" });
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let (out, err) = (Stream::new(child.stdout.take()), Stream::new(child.stderr.take()));
         Self { name: words.join(" "), child, out, err }
     }
 
@@ -82,21 +113,49 @@ impl Side {
         }
     }
 
-    /// Waits until both sides end by themselves: what the client says, then the server. A server whose client failed is given
-    /// little time, since many then wait for ever.
+    /// Waits until it has printed this. It may end before that, which its end will tell.
+    pub fn wait_until_it_says(&mut self, words: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.out.so_far().contains(words) && self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "{} does not say {words:?}", self.name);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until its main thread sleeps, or has used 20 ms of processor time from now on: it is past any short piece of work that
+    /// does not sleep, and waits for something in the one way or in the other. It may end before that, which its end will tell.
+    pub fn wait_until_it_waits(&mut self) {
+        let look = |pid: u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok()?;
+            let words: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+            let ticks = words.get(11..13)?.iter().map(|t| t.parse::<u64>().unwrap()).sum::<u64>();
+            Some((words[0] == "S", ticks))
+        };
+        let end = Instant::now() + PATIENCE;
+        let mut first = None;
+        while self.child.try_wait().unwrap().is_none() {
+            let Some((sleeps, ticks)) = look(self.pid()) else { continue };
+            // A tick is 10 ms; the first that is seen to be added may have begun before.
+            if sleeps || ticks >= *first.get_or_insert(ticks) + 3 {
+                return;
+            }
+            assert!(Instant::now() < end, "{} gets no processor time", self.name);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until both sides end by themselves: what the client says, then the server. A server whose client failed or hangs is
+    /// given little time, since many then wait for ever.
     pub fn finish_both(server: Self, client: Self) -> (Ended, Ended) {
-        let client = client.finish();
+        let (client, client_hangs) = client.end_within(PATIENCE);
         let patience = if client.status.success() { PATIENCE } else { Duration::from_secs(2) };
-        let (server, hangs) = server.end_within(patience);
-        let good = client.status.success() && server.status.success() && !hangs;
-        let said = |side: &Ended| format!("{}: {}\n{}", side.name, side.status, side.text);
-        assert!(
-            good,
-            "{}\n{}{}",
-            said(&client),
-            said(&server),
-            if hangs { "(killed: it hangs)" } else { "" }
-        );
+        let (server, server_hangs) = server.end_within(patience);
+        let said = |side: &Ended, hangs: bool| {
+            let hangs = if hangs { "(killed: it hangs)" } else { "" };
+            format!("{}: {} {hangs}\n{}", side.name, side.status, side.text)
+        };
+        let good = [&client, &server].iter().all(|side| side.status.success());
+        assert!(good, "{}\n{}", said(&client, client_hangs), said(&server, server_hangs));
         (server, client)
     }
 
@@ -121,8 +180,8 @@ impl Side {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        let text = self.out.join().unwrap() + &self.err.join().unwrap();
-        (Ended { name: self.name, status, text }, hangs)
+        let text = self.out.all() + &self.err.all();
+        (Ended { name: std::mem::take(&mut self.name), status, text }, hangs)
     }
 
     /// Kills it without a word.
