@@ -283,6 +283,24 @@ ln -s "$installed/lib" "$WORK/it's a \"folder\""
 run "beside SPDK's archives, a folder with blanks" "ours and the stand-in's" "$WORK/program"
 tried+=("a program with SPDK's archives, linked again")
 
+# A prefix with blanks: what pkg-config says of it is quoted for a shell.
+odd="$WORK/a prefix of words"
+env -u MAKEFLAGS make --no-print-directory -s -C "$ROOT" install DIST="$DIST" DESTDIR= PREFIX="$odd"
+for packages in 'spdk_nvme_rdma spdk_env_rdma' 'spdk_nvme spdk_env_dpdk'; do
+	# shellcheck disable=SC2086 # two names
+	words=$(PKG_CONFIG_SYSROOT_DIR='' PKG_CONFIG_PATH=$odd/lib/pkgconfig:$odd/lib/nvme-rdma-spdk/pkgconfig \
+		pkg-config --cflags --libs $packages)
+	eval "flags=($words)"
+	"$compiler" "$WORK/both.c" "${flags[@]}" -o "$WORK/program" || die "a prefix with blanks, $packages: does not link"
+	run "a prefix with blanks, $packages" 192.0.2.1 "$WORK/program"
+done
+# What is preloaded cannot lie there, which is said.
+for tool in softverbs-run nvme-rdma-preload; do
+	words=$("$odd/bin/$tool" true 2>&1) && die "$tool of a prefix with blanks runs true"
+	[[ $words == *"$odd"*'there is a space or a colon in it'* ]] || die "$tool of a prefix with blanks says: $words"
+done
+tried+=('a prefix with blanks')
+
 # The tools find their libraries from their own place; what is preloaded works there.
 tools=$installed/bin
 "$compiler" -Wall -Werror "$WORK/host.c" "-I$installed/include" "-L$installed/lib" -lspdk_nvme_rdma \

@@ -48,18 +48,23 @@ done
 	cat <<-'END'
 		DIST=$(dirname "$(dirname "$(realpath "$0")")")
 	END
-	echo "SOFTVERBS=\$DIST${libdir#"$prefix"}/libsoftverbs.so"
+	printf 'SOFTVERBS=$DIST%q\n' "${libdir#"$prefix"}/libsoftverbs.so"
 	sed 1d scripts/lib.sh
 	sed '1,/^\. .*lib\.sh"$/d' scripts/demo.sh
 } >"$destdir$prefix/bin/nvme-rdma-demo"
 chmod 755 "$destdir$prefix/bin/nvme-rdma-demo"
 install -m 644 man/nvme-rdma-demo.1 "$destdir$prefix/share/man/man1/"
 
+# quoted TEXT: as pkg-config takes it, which splits what it finds as a shell would.
+quoted() {
+	sed 's/[[:space:]"'"'"'\\]/\\&/g; s/\$/$$/g' <<<"$1"
+}
+
 # pc FILE DESCRIPTION LIBS REQUIRES-PRIVATE [VERSION]
 pc() {
 	cat >"$1.pc" <<-END
-		prefix=$prefix
-		libdir=\${prefix}${libdir#"$prefix"}
+		prefix=$(quoted "$prefix")
+		libdir=\${prefix}$(quoted "${libdir#"$prefix"}")
 		includedir=\${prefix}/include
 
 		Name: $(basename "$1")
