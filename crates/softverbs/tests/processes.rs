@@ -36,8 +36,39 @@ fn preloaded(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Comman
     command
 }
 
+/// A process that runs. Dropped, because another one failed, it is killed: many would wait for ever.
+struct Running(Child);
+
+impl From<Child> for Running {
+    fn from(child: Child) -> Self {
+        Self(child)
+    }
+}
+
+impl std::ops::Deref for Running {
+    type Target = Child;
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // No more than a number that was waited for, if it ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Waits for a process; kills it if that takes too long.
-fn finish(mut child: Child) -> Output {
+fn finish(child: impl Into<Running>) -> Output {
+    let mut child: Running = child.into();
     let end = Instant::now() + PATIENCE;
     let collect = |pipe: Option<Box<dyn Read + Send>>| {
         std::thread::spawn(move || {
@@ -81,10 +112,10 @@ fn wait_until_listens(server: &mut Child, port: u16) {
     }
 }
 
-fn rping(side: &str, address: &str, port: u16, more: &[&str]) -> Child {
+fn rping(side: &str, address: &str, port: u16, more: &[&str]) -> Running {
     let port = port.to_string();
     let arguments: Vec<&str> = [side, "-a", address, "-p", &port].iter().chain(more).copied().collect();
-    preloaded("rping", &arguments).spawn().expect("rping is needed: package rdmacm-utils")
+    preloaded("rping", &arguments).spawn().expect("rping is needed: package rdmacm-utils").into()
 }
 
 fn rping_runs(address: &str, more: &[&str], rounds: usize) {
@@ -184,9 +215,10 @@ fn a_program_that_would_block_for_ever() {
     assert!(text(&output).contains("would block for ever: 1 events not acknowledged"), "{}", text(&output));
 }
 
-fn server(arguments: &[&str], more: &[(&str, &str)]) -> Child {
+fn server(arguments: &[&str], more: &[(&str, &str)]) -> Running {
     let mut server = preloaded(verbs_program(), arguments);
-    let mut server = server.env("SOFTVERBS_STRICT", "1").envs(more.iter().copied()).spawn().unwrap();
+    let server = server.env("SOFTVERBS_STRICT", "1").envs(more.iter().copied()).spawn().unwrap();
+    let mut server = Running(server);
     let mut line = [0u8; 6];
     server.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
     assert_eq!(&line, b"ready\n");

@@ -6,7 +6,10 @@
 #[path = "../preload/mod.rs"]
 pub mod preload;
 
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::io::Read;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -17,12 +20,20 @@ use std::time::{Duration, Instant};
 /// How long anything may take on a machine that is busy with other things: only a failure takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A port that neither a TCP program nor an RDMA program of this machine has now, below those that the library uses.
+/// A port that neither a TCP program nor an RDMA program of this machine has now, below those that the library uses; and that no other
+/// process of these tests takes, as long as this one runs.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    static OURS: Mutex<BTreeMap<u16, UnixListener>> = Mutex::new(BTreeMap::new());
+    let mut ours = OURS.lock().unwrap();
     loop {
         let port =
             3000 + (std::process::id() % 100) as u16 * 80 % 8000 + NEXT.fetch_add(1, Ordering::Relaxed) % 80;
+        if let Entry::Vacant(place) = ours.entry(port) {
+            let name = SocketAddr::from_abstract_name(format!("softverbs' tests: port {port}")).unwrap();
+            let Ok(taken) = UnixListener::bind_addr(&name) else { continue };
+            place.insert(taken);
+        }
         let free = [("0.0.0.0", port), ("::", port)].iter().all(|at| std::net::TcpListener::bind(at).is_ok());
         let names = std::fs::read_to_string("/proc/net/unix").unwrap();
         if free && !names.lines().any(|l| l.contains("@softverbs/port/") && l.ends_with(&format!(":{port}")))
