@@ -13,7 +13,7 @@ use super::{
 };
 use crate::host::{self, CopiedData};
 use libc::{EINVAL, c_char, c_int};
-use spec::{Command, identify::OACS_SECURITY, security};
+use spec::{Command, identify::OACS_SECURITY, security, tcg::discovery::Discovery};
 use std::ptr;
 
 /// Bytes of an answer that are looked at.
@@ -55,7 +55,7 @@ fn ask(object: &Ctrlr) {
             return Ok(false);
         }
         let discovery = receive("Security Receive (level 0 discovery)", security::TCG, security::LEVEL_0)?;
-        Ok(security::has_opal(&discovery))
+        Ok(Discovery::new(&discovery).opal_com_id().is_some())
     };
     let label = object.describe();
     match found() {
