@@ -20,7 +20,7 @@ pub use message::Message;
 pub use packet::{ComPacket, Packet};
 pub use status::MethodStatus;
 pub use token::{Encoder, Token, Tokens};
-pub use uid::{HalfUid, Uid};
+pub use uid::{HalfUid, Uid, column, life_cycle, operator, parameter};
 pub use value::{Value, Values};
 
 /// The least that a ComPacket's receiver takes, and what one sends to somebody whose Properties are not known (Core 5.2.2.4.1, Opal 4.1.1.1;
