@@ -55,6 +55,8 @@ pub struct SubsystemOptions {
     pub namespaces: Vec<Option<NamespaceOptions>>,
     /// NQNs of the hosts that may connect; empty for any host.
     pub hosts: Vec<String>,
+    /// Whether it is a TPer of TCG Opal, so that its namespaces can be locked.
+    pub opal: bool,
 }
 
 /// Options of a namespace.
@@ -163,7 +165,7 @@ pub enum OptionError {
     },
     /// Part of a subsystem's description that is not known.
     #[error(
-        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP], ns=none, nn=NUMBER or host=NQN"
+        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP], ns=none, nn=NUMBER, host=NQN or opal"
     )]
     Part(String),
     /// A value out of range.
@@ -239,7 +241,7 @@ impl Options {
 }
 
 impl SubsystemOptions {
-    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN]...`. Without `ns` there is one namespace of
+    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN|,opal]...`. Without `ns` there is one namespace of
     /// 64 MiB in blocks of 512 bytes. With `nn` there are that many namespace ids, the rest of them inactive.
     ///
     /// # Errors
@@ -247,7 +249,7 @@ impl SubsystemOptions {
     pub fn parse(text: &str) -> Result<SubsystemOptions, OptionError> {
         let mut parts = text.split(',');
         let nqn = parts.next().unwrap_or_default().to_owned();
-        let mut subsystem = SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new() };
+        let mut subsystem = SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new(), opal: false };
         let mut ids = 0;
         for part in parts {
             match part.split_once('=') {
@@ -258,6 +260,7 @@ impl SubsystemOptions {
                     range("the number of namespace ids", ids as u64, 1, NAMESPACES_MAX as u64)?;
                 }
                 Some(("host", nqn)) => subsystem.hosts.push(nqn.to_owned()),
+                None if part == "opal" => subsystem.opal = true,
                 _ => return Err(OptionError::Part(part.to_owned())),
             }
         }
@@ -544,8 +547,9 @@ mod tests {
                 None,
             ]
         );
-        assert_eq!(subsystem.hosts, ["nqn.h"]);
+        assert_eq!((subsystem.hosts, subsystem.opal), (vec!["nqn.h".to_owned()], false));
         assert_eq!(SubsystemOptions::parse("nqn.x").unwrap().namespaces.len(), 1);
+        assert!(SubsystemOptions::parse("nqn.x,ns=1M,opal").unwrap().opal);
     }
 
     #[test]
@@ -599,6 +603,7 @@ mod tests {
             ("nqn.x,nn=0", "range"),
             ("nqn.x,nn=1025", "range"),
             ("nqn.x,foo=1", "not known"),
+            ("nqn.x,opal=1", "not known"),
             ("nqn.x,host=", "empty"),
             ("nqn.x,host=me", "nqn."),
         ] {
