@@ -273,9 +273,9 @@ fn what_a_device_is_not() {
     opal.scene.world.finish(None);
 }
 
-/// A controller that is lost while a command runs ends that.
+/// A controller that does not answer Security Send costs its timeout.
 #[test]
-fn a_lost_controller_ends_a_command() {
+fn a_silent_controller_ends_a_command() {
     let opal = Opal::new();
     opal.scene.world.set_liar(|answer| {
         answer.hold |= answer.command.opcode() == AdminOpcode::SECURITY_SEND.0;
@@ -390,7 +390,7 @@ fn a_tper_that_lies_is_found_out() {
         (1, |page| page[52] = 0xff, -libc::EPROTO, "a subpacket of"),
         (1, |page| page[51] = 1, -libc::EPROTO, "a subpacket of kind"),
         (0, |page| page[11] = 1, -libc::EPROTO, "wants to answer with 1 bytes"),
-        (0, |page| page.fill(0xff), -libc::EPROTO, "ComID"),
+        (0, |page| page.fill(0xff), -libc::EPROTO, "a ComPacket of 4294967295 bytes"),
         (0, |page| page[56..200].fill(0xf0), -libc::EPROTO, "not usable"),
         (1, |page| page[56..80].fill(0xf0), -libc::EPROTO, "not usable"),
         (1, |page| page[23] ^= 1, -libc::EPROTO, "TPer session number"),
