@@ -137,7 +137,10 @@ fn controller_data(
                 .set_cntrltype(CNTRLTYPE_IO)
                 .set_fr(subsystem.firmware.revision.as_deref().unwrap_or(FIRMWARE))
                 .set_oacs(
-                    OACS_FORMAT | OACS_FIRMWARE | OACS_NAMESPACES | if subsystem.tper.is_some() { OACS_SECURITY } else { 0 },
+                    OACS_FORMAT
+                        | OACS_FIRMWARE
+                        | OACS_NAMESPACES
+                        | if subsystem.tper.is_some() { OACS_SECURITY } else { 0 },
                 )
                 .set_cmic(1 << 1 | CMIC_ANA)
                 .set_oaes(NAMESPACE_ATTRIBUTE | ANA_CHANGE)

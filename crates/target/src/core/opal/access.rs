@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn expressions_hold_for_some() {
         let (one, two, admin) = (Uid::user(1), Uid::user(2), Uid::ADMIN1);
-        let holds = |expression: &Expression| [one, two, admin, Uid::ANYBODY].map(|who| expression.holds(who));
+        let holds =
+            |expression: &Expression| [one, two, admin, Uid::ANYBODY].map(|who| expression.holds(who));
         let either = read(&[Ok(one), Ok(Uid::ADMINS), Err(operator::OR)]).unwrap();
         assert_eq!(holds(&either), [true, false, true, false]);
         let same = read(&[Ok(one), Ok(one), Err(operator::OR)]).unwrap();
@@ -176,14 +177,18 @@ mod tests {
         ] {
             assert_eq!(read(terms), None, "{terms:?}");
         }
-        let long: Vec<_> = std::iter::once(user).chain(std::iter::repeat_n(Err(operator::NOT), TERMS)).collect();
+        let long: Vec<_> =
+            std::iter::once(user).chain(std::iter::repeat_n(Err(operator::NOT), TERMS)).collect();
         assert!(read(&long).is_none() && read(&long[..TERMS]).is_some());
     }
 
     #[test]
     fn elements_are_of_admins_first() {
         let first = |ace| Expression::first_of(ace).unwrap();
-        assert!(first(Uid::ace_range_get(0)).holds(Uid::ADMIN1) && !first(Uid::ace_range_get(8)).holds(Uid::user(8)));
+        assert!(
+            first(Uid::ace_range_get(0)).holds(Uid::ADMIN1)
+                && !first(Uid::ace_range_get(8)).holds(Uid::user(8))
+        );
         let pin = first(Uid::ace_c_pin_user_set_pin(3));
         assert!(pin.holds(Uid::ADMIN1) && pin.holds(Uid::user(3)) && !pin.holds(Uid::user(4)));
         for ace in [Uid::ace_range_get(9), Uid::ace_c_pin_user_set_pin(0), Uid::ADMIN1] {

@@ -290,7 +290,11 @@ impl Core {
         }
         let erased = tper.hear(cntlid, bytes, blocks);
         let changes = subsystem.erase(&erased)?;
-        Ok(if changes.is_empty() { Step::Respond(completion) } else { Step::ChangeBlocks { changes, completion } })
+        Ok(if changes.is_empty() {
+            Step::Respond(completion)
+        } else {
+            Step::ChangeBlocks { changes, completion }
+        })
     }
 
     /// A controller is reset, or gone.

@@ -139,7 +139,8 @@ impl Tper {
                 may(session.sp == Sp::Admin && session.authority == Uid::SID && object == Uid::LOCKING_SP)?;
                 given(parameters.finish())?;
                 if !self.locking.active {
-                    self.locking = LockingSp { active: true, admin1: self.sid.clone(), ..LockingSp::default() };
+                    self.locking =
+                        LockingSp { active: true, admin1: self.sid.clone(), ..LockingSp::default() };
                 }
                 Ok(Outcome::default())
             }
@@ -213,7 +214,12 @@ impl Tper {
     }
 
     /// Get, with the columns that there are and may be read (Core 5.3.3.6).
-    fn get(&self, session: &Session, object: Uid, mut parameters: Values<'_>) -> Result<Outcome, MethodStatus> {
+    fn get(
+        &self,
+        session: &Session,
+        object: Uid,
+        mut parameters: Values<'_>,
+    ) -> Result<Outcome, MethodStatus> {
         let row = self.row(session, object);
         if row.is_empty() {
             return Err(NOT_AUTHORIZED);
@@ -340,7 +346,14 @@ impl LockingSp {
         self.expressions.get(&ace).cloned().or_else(|| Expression::first_of(ace))
     }
 
-    fn row(&self, who: Uid, object: Uid, uid: (u64, Cell), tries: [(u64, Cell); 2], row: &mut Vec<(u64, Cell)>) {
+    fn row(
+        &self,
+        who: Uid,
+        object: Uid,
+        uid: (u64, Cell),
+        tries: [(u64, Cell); 2],
+        row: &mut Vec<(u64, Cell)>,
+    ) {
         let admin = is(who, Uid::ADMINS);
         if let Some(index) = range_of(object) {
             row.push(uid);

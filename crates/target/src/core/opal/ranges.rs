@@ -53,7 +53,8 @@ impl Ranges {
     #[must_use]
     pub(super) fn replace(&mut self, index: usize, range: Range, blocks: u64) -> bool {
         let fits = range.start.checked_add(range.length).is_some_and(|end| end <= blocks);
-        let moves = self.0.get(index).is_none_or(|old| (old.start, old.length) != (range.start, range.length));
+        let moves =
+            self.0.get(index).is_none_or(|old| (old.start, old.length) != (range.start, range.length));
         let mut others = self.0.iter().enumerate().skip(1).filter(|(other, _)| *other != index);
         if moves && (!fits || others.any(|(_, other)| other.share(range.start, range.length) > 0)) {
             return false;
@@ -82,7 +83,8 @@ impl Ranges {
     /// The blocks of a namespace that are of a range: pairs of first block and number.
     pub(super) fn parts(&self, index: usize, nsid: u32, blocks: u64) -> Vec<(u64, u64)> {
         let [_, others @ ..] = &self.0;
-        let mut others: Vec<Range> = others.iter().copied().filter(|range| nsid == NSID && range.length > 0).collect();
+        let mut others: Vec<Range> =
+            others.iter().copied().filter(|range| nsid == NSID && range.length > 0).collect();
         let mut parts = Vec::new();
         if index > 0 {
             let range = self.0.get(index).copied().unwrap_or_default();
@@ -110,7 +112,13 @@ mod tests {
     fn ranges(of: &[(usize, u64, u64)]) -> Ranges {
         let mut ranges = Ranges::default();
         for (index, start, length) in of {
-            let range = Range { start: *start, length: *length, read_lock_enabled: true, write_lock_enabled: true, ..Range::default() };
+            let range = Range {
+                start: *start,
+                length: *length,
+                read_lock_enabled: true,
+                write_lock_enabled: true,
+                ..Range::default()
+            };
             assert!(ranges.replace(*index, range, 1000), "{index}");
         }
         ranges
@@ -166,6 +174,10 @@ mod tests {
         assert_eq!(all.parts(0, 1, 350), [(10, 290)]);
         assert_eq!(all.parts(0, 2, 50), [(0, 50)]);
         assert_eq!((all.parts(2, 1, 1000), all.parts(2, 1, 350)), (vec![(300, 100)], vec![(300, 50)]));
-        assert!(all.parts(2, 2, 1000).is_empty() && all.parts(4, 1, 1000).is_empty() && all.parts(9, 1, 1000).is_empty());
+        assert!(
+            all.parts(2, 2, 1000).is_empty()
+                && all.parts(4, 1, 1000).is_empty()
+                && all.parts(9, 1, 1000).is_empty()
+        );
     }
 }
