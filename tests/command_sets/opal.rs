@@ -155,9 +155,20 @@ fn a_device_has_a_life() {
         spdk_opal_free_locking_range_info(dev, 1);
         assert_eq!(opal.info(1), RangeInfo::default());
 
-        assert!(spdk_opal_cmd_secure_erase_locking_range(dev, USER1, 1, USER.as_ptr()) != 0);
-        assert_eq!(spdk_opal_cmd_secure_erase_locking_range(dev, ADMIN1, 1, OWNER.as_ptr()), 0);
-        assert!(spdk_opal_cmd_erase_locking_range(dev, ADMIN1, 1, WRONG.as_ptr()) == NOT_AUTHORIZED);
+        // The user may not read which key it is, which is no method status.
+        assert_eq!(spdk_opal_cmd_secure_erase_locking_range(dev, USER1, 1, USER.as_ptr()), -libc::EACCES);
+        let is_erased = |erase: &dyn Fn() -> c_int| {
+            opal.scene.store(&[0x5a; 512]);
+            assert_eq!(opal.transfer(true), Status::SUCCESS);
+            assert_eq!(erase(), 0);
+            opal.scene.store(&[0; 512]);
+            assert_eq!(opal.transfer(false), Status::SUCCESS);
+            opal.scene.load(512) != [0x5a; 512]
+        };
+        assert!(!is_erased(&|| 0));
+        assert!(is_erased(&|| spdk_opal_cmd_secure_erase_locking_range(dev, ADMIN1, 1, OWNER.as_ptr())));
+        assert_eq!(spdk_opal_cmd_erase_locking_range(dev, ADMIN1, 1, WRONG.as_ptr()), NOT_AUTHORIZED);
+        assert!(is_erased(&|| spdk_opal_cmd_erase_locking_range(dev, ADMIN1, 1, OWNER.as_ptr())));
 
         assert_eq!(spdk_opal_cmd_revert_tper(dev, WRONG.as_ptr()), NOT_AUTHORIZED);
         assert_eq!(spdk_opal_cmd_revert_tper(dev, OWNER.as_ptr()), 0);
