@@ -3,7 +3,7 @@
 
 use super::*;
 use spec::tcg::{
-    ComPacket, Encoder, MethodStatus, Uid,
+    ComPacket, Encoder, Message, MethodStatus, Uid,
     discovery::{Builder, Opal2},
     packet::Envelope,
 };
@@ -388,6 +388,16 @@ fn replaced(page: &mut Vec<u8>, write: impl FnOnce(&mut Encoder)) {
     page.extend_from_slice(&message);
 }
 
+/// Puts SyncSession in its place, with this host's session number made another one, and this one of the TPer's.
+fn synchronized(page: &mut Vec<u8>, hsn: fn(u64) -> u64, tsn: u64) {
+    let tokens = ComPacket::read(page).unwrap().packet().unwrap().unwrap().tokens.to_vec();
+    let Ok(Message::Call { mut parameters, .. }) = Message::read(&tokens) else { panic!("no SyncSession") };
+    let hsn = hsn(parameters.value().unwrap().unsigned().unwrap());
+    replaced(page, |to| {
+        to.call(Uid::SESSION_MANAGER, Uid::SYNC_SESSION, |to| _ = to.unsigned(hsn).unsigned(tsn));
+    });
+}
+
 type Lie = fn(&mut Vec<u8>);
 
 /// What a TPer can say wrong, once or from then on: an error each, in a line.
@@ -407,7 +417,9 @@ fn a_tper_that_lies_is_found_out() {
         (1, |page| page[23] ^= 1, -libc::EPROTO, "TPer session number"),
         (1, |page| page[27] ^= 1, -libc::EPROTO, "host session number"),
         (1, |page| page[20..28].fill(0), -libc::EPROTO, "TPer session number"),
-        (0, |page| page[76] ^= 0x21, -libc::EPROTO, "host session number"),
+        (0, |page| synchronized(page, |_| 0x7fff_0000, 7), -libc::EPROTO, "host session number"),
+        (0, |page| synchronized(page, |hsn| hsn, 0), -libc::EPROTO, "impossible number"),
+        (0, |page| synchronized(page, |hsn| hsn, 1 << 32), -libc::EPROTO, "impossible number"),
         (
             0,
             |page| replaced(page, |to| _ = to.answer(MethodStatus::SUCCESS, |_| {})),
