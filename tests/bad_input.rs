@@ -55,7 +55,7 @@ fn entries() -> (String, usize) {
         // A poll group of ours takes queue pairs of any library, and one of another library none of ours.
         let mixed = match handles > 1 && kind == Kind::Native {
             true if symbol.contains("poll_group") => "g",
-            true => "cnqgdp",
+            true => "cnqgdpo",
             false => "",
         };
         let is_stub = u8::from(kind == Kind::Stub);
@@ -77,6 +77,9 @@ fn entries() -> (String, usize) {
 
 /// The letter that `bad_input.c` has for a handle of this type. None for what is no handle of this library's.
 fn handle_letter(type_: &str) -> Option<char> {
+    if type_ == "struct spdk_opal_dev *" {
+        return Some('o');
+    }
     is_handle(type_).then(|| {
         let name =
             type_.trim_start_matches("const ").trim_start_matches("struct spdk_nvme_").trim_end_matches(" *");

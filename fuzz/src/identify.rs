@@ -1,5 +1,5 @@
 //! Identify data: controller, namespace, lists, descriptors, what other command sets say (4,096 bytes; what the input does not have is zero);
-//! and what a controller answers about its security protocols, of any length.
+//! and what a controller answers about its security protocols and says in the TCG's, of any length.
 
 use crate::input::padded;
 use spec::{
@@ -9,6 +9,7 @@ use spec::{
         namespace_descriptors, namespace_list,
     },
     security,
+    tcg::{ComPacket, DEPTH, Message, Value, Values, discovery::Discovery},
     zoned::{ZoneDescriptor, ZonedControllerView, ZonedNamespaceImage, ZonedNamespaceView},
 };
 
@@ -23,7 +24,38 @@ pub fn run(input: &[u8]) {
     let named = security::protocols(input);
     assert!(named.len() <= input.len());
     assert_eq!(security::protocols(&security::encode_protocols(named)), named);
-    assert!(!security::has_opal(input) || input.len() >= 52);
+    tcg(input);
+}
+
+fn tcg(input: &[u8]) {
+    let described: usize = Discovery::new(input).map(|feature| feature.descriptor.len()).sum();
+    assert!(described <= input.len());
+    if let Ok(com_packet) = ComPacket::read(input)
+        && let Ok(Some(packet)) = com_packet.packet()
+    {
+        assert!(packet.tokens.len() < input.len());
+        said(packet.tokens);
+    }
+    said(input);
+}
+
+fn said(tokens: &[u8]) {
+    match Message::read(tokens) {
+        Ok(Message::Call { parameters: values, .. } | Message::Answer { results: values, .. }) => {
+            walk(values, 0)
+        }
+        Ok(Message::EndOfSession) | Err(_) => {}
+    }
+}
+
+fn walk(values: Values<'_>, depth: usize) {
+    assert!(depth <= DEPTH + 1);
+    let _ = values.named(3);
+    for value in values {
+        if let Ok(Value::List(inner) | Value::Named(inner)) = value {
+            walk(inner, depth + 1);
+        }
+    }
 }
 
 fn zoned(page: &[u8; IDENTIFY_SIZE]) {

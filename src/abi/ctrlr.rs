@@ -25,7 +25,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     ptr,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 /// What a handle of a controller stands for.
@@ -45,6 +45,8 @@ pub(super) struct Ctrlr {
     namespaces: Mutex<HashMap<u32, usize>>,
     /// Its queue pairs. What is left when the controller is detached is freed then.
     qpairs: Mutex<Qpairs>,
+    /// Whether a command of Opal runs on it.
+    opal_turn: AtomicBool,
 }
 
 /// The queue pairs of a controller.
@@ -92,6 +94,7 @@ impl Ctrlr {
             attachments: Cell::new(1),
             namespaces: Mutex::new(HashMap::new()),
             qpairs: Mutex::new(Qpairs::Open(BTreeSet::new())),
+            opal_turn: AtomicBool::new(false),
         });
         ctrlr.handle.set(handles::insert::<Self>(ctrlr.clone())?);
         Some(ctrlr)
@@ -161,6 +164,11 @@ impl Ctrlr {
     /// What a queue pair gets unless the program says otherwise.
     fn default_io_qpair_opts(&self) -> spdk_nvme_io_qpair_opts {
         options::default_io_qpair_opts(&self.admin(|host| host.default_io_qpair_options()))
+    }
+
+    /// Whether a command of Opal runs on it: whoever runs one sets this meanwhile.
+    pub(super) fn opal_turn(&self) -> &AtomicBool {
+        &self.opal_turn
     }
 
     /// Attaches once more. False if it is being detached.

@@ -1,4 +1,5 @@
-//! Handles: what C holds for a controller, namespace, queue pair, poll group or detach context.
+//! Handles: what C holds for a controller, namespace, queue pair, poll group, detach or probe context, or device of
+//! Opal.
 //!
 //! A handle is the address of a cell in one range of addresses that is reserved once and never unmapped. What must
 //! hold:
@@ -9,7 +10,7 @@
 //! * A cell's share of a queue pair, poll group or detach context is an `Rc`, whose count is not atomic, although C may
 //!   use the handle on one thread now and on another later. That is sound by SPDK's own rule: one thread at a time uses
 //!   such an object, and a program that hands it over orders the two threads' uses, and so the uses of the count. What
-//!   any thread may use is an `Arc`: controllers and namespaces.
+//!   any thread may use is an `Arc`: controllers, namespaces and devices of Opal.
 //! * Ends are claimed: who wants to end a handle's object first moves its cell's tag from live to ending, by one
 //!   compare-and-swap, before it touches the object. Who loses gets the neutral answer and touches nothing. Until the
 //!   object is gone its handle is still found, since callbacks of the end may use it.
@@ -57,6 +58,8 @@ pub(super) enum Kind {
     DetachContext = 5,
     /// `struct spdk_nvme_probe_ctx`
     ProbeContext = 6,
+    /// `struct spdk_opal_dev`
+    OpalDevice = 7,
 }
 
 /// Added to the tag of a cell whose object is gone.
@@ -527,6 +530,7 @@ fn fault(address: usize) -> String {
         tag if tag == Kind::PollGroup as u32 => "poll group",
         tag if tag == Kind::DetachContext as u32 => "detach context",
         tag if tag == Kind::ProbeContext as u32 => "probe context",
+        tag if tag == Kind::OpalDevice as u32 => "device of Opal",
         _ => return format!("{address:#x} was never a handle"),
     };
     if tag & FREED == 0 {
@@ -681,6 +685,7 @@ mod tests {
             "poll group" PollGroup,
             "detach context" DetachContext,
             "probe context" ProbeContext,
+            "device of Opal" OpalDevice,
         }
         assert_eq!(fault(0), "handle is NULL");
         let last = BASE.load(Ordering::Relaxed) + (CELLS - 1) * CELL_SIZE;

@@ -26,6 +26,7 @@ mod keep_alive;
 mod life;
 mod namespace;
 mod namespaces;
+pub mod opal;
 mod options;
 mod published;
 mod refresh;

@@ -8,7 +8,9 @@
 
 #include <inttypes.h>
 
+#define SUBSYSTEM_OPTIONS ",opal"
 #include "in_process.h"
+#include "spdk/opal.h"
 
 typedef uintptr_t (*call)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,
 			  uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t);
@@ -33,9 +35,9 @@ extern void standin_tell(reached_fn reached) __attribute__((weak));
 
 #include "entries.h"
 
-enum { CTRLR, NS, QPAIR, GROUP, DETACH, PROBE, KINDS };
+enum { CTRLR, NS, QPAIR, GROUP, DETACH, PROBE, OPAL, KINDS };
 
-static const char g_letters[] = "cnqgdp";
+static const char g_letters[] = "cnqgdpo";
 static void *g_live[KINDS];
 static void *g_stale[KINDS];
 
@@ -123,6 +125,11 @@ prepare(struct spdk_nvme_transport_id *trid)
 	g_live[QPAIR] = spdk_nvme_ctrlr_alloc_io_qpair(g_live[CTRLR], &opts, sizeof(opts));
 	g_live[GROUP] = spdk_nvme_poll_group_create(NULL, NULL);
 	check(g_live[NS] != NULL && g_live[QPAIR] != NULL && g_live[GROUP] != NULL, "what is live");
+	g_stale[OPAL] = spdk_opal_dev_construct(g_live[CTRLR]);
+	check(g_stale[OPAL] != NULL, "a device of Opal");
+	spdk_opal_dev_destruct(g_stale[OPAL]);
+	g_live[OPAL] = spdk_opal_dev_construct(g_live[CTRLR]);
+	check(g_live[OPAL] != NULL, "another one");
 	/* There is no detach or probe context for long: NULL stands in for one. */
 }
 
@@ -170,6 +177,8 @@ main(void)
 
 	/* Nothing was hurt. */
 	check(spdk_nvme_qpair_is_connected(g_live[QPAIR]) && spdk_nvme_ns_is_active(g_live[NS]), "what was live");
+	check(spdk_opal_get_d0_features_info(g_live[OPAL]) != NULL, "what was a device");
+	spdk_opal_dev_destruct(g_live[OPAL]);
 	check(spdk_nvme_ctrlr_free_io_qpair(g_live[QPAIR]) == 0, "the end of the qpair");
 	check(spdk_nvme_poll_group_destroy(g_live[GROUP]) == 0, "the end of the group");
 	check(spdk_nvme_detach(g_live[CTRLR]) == 0, "the end of the controller");

@@ -15,6 +15,10 @@
 #include "spdk/nvme_rdma.h"
 
 #define SUBSYSTEM "nqn.2016-06.io.spdk:cnode1"
+/* What the target's subsystem has, as the target is told it. */
+#ifndef SUBSYSTEM_OPTIONS
+#define SUBSYSTEM_OPTIONS ""
+#endif
 /* How long a connection may take, for memcheck's sake. */
 #define PATIENCE_US 30000000
 
@@ -39,7 +43,7 @@ poll_target(void *target)
 static void
 begin_in_process(struct spdk_nvme_transport_id *trid)
 {
-	static const char *const subsystems[] = {SUBSYSTEM};
+	static const char *const subsystems[] = {SUBSYSTEM SUBSYSTEM_OPTIONS};
 	struct nvme_rdma_target_options options;
 	struct spdk_env_opts env_opts;
 	char text[256];

@@ -60,7 +60,7 @@ const OPTIONS: &[&str] = &["transport_get_opts", "transport_set_opts"];
 const DHCHAP: &[&str] = &["dhchap_calculate", "dhchap_dhkey_*", "dhchap_generate_dhkey"];
 /// Those that take pointers. No header has them, so their arguments have no names.
 const WITH_POINTERS: &[&str] = &["dhchap_calculate", "dhchap_dhkey_*"];
-/// Entries that take a device of Opal, of which this library makes none.
+/// Entries that take a device of Opal: the target here has none, so that what is given for one is another library's.
 const DEVICES: &[&str] =
     &["spdk_opal_cmd_*", "spdk_opal_dev_destruct", "spdk_opal_free_*", "spdk_opal_get_*"];
 
@@ -84,7 +84,7 @@ const RULES: &[Rule] = &[
     (DEVICES, "dev", NULL, Who::Ours, "it is no device"),
     (DEVICES, "dev", OURS, Who::Ours, "nothing of this library's may get there"),
     (DEVICES, "dev", FREED, Who::Ours, "nor what was freed"),
-    (DEVICES, "*", "", Who::Next, "a device is another library's"),
+    (DEVICES, "*", "", Who::Next, "the device is another library's"),
 ];
 
 /// More calls.

@@ -1,4 +1,4 @@
-//! Kinds of devices that a controller over RDMA is not: Open-Channel, Opal, character devices.
+//! Kinds of devices that a controller over RDMA is not: Open-Channel, character devices; and what is no device of Opal.
 
 use super::*;
 
@@ -137,57 +137,7 @@ fn there_is_no_memory_of_the_controllers_and_no_boot_partition_that_can_be_read(
     }
 }
 
-/// What a controller says of its security, and what comes of it.
-#[test]
-fn opal_is_asked_for_and_not_pretended() {
-    let mut discovery = vec![0; 48];
-    discovery.extend_from_slice(&[2, 3, 0x10, 16]);
-    discovery[3] = discovery.len() as u8 - 4;
-    let only = encode_protocols(&[0, 0xef]);
-    let both = encode_protocols(&[0, 1]);
-    let of = |list: &[u8], discovery: &[u8]| [list.to_vec(), discovery.to_vec()];
-    for (answers, asked, said) in [
-        (None, 0, "no Security Receive"),
-        (Some(of(&only, &[])), 1, "no Opal among"),
-        (Some(of(&both, &[0; 64])), 2, "no Opal among"),
-        (Some(of(&both, &discovery)), 2, "does not drive"),
-        (Some(of(&[], &[])), 1, "no Opal"),
-    ] {
-        let world = World::with(with_namespaces("ns=1M", Options::default()));
-        let count = Rc::new(Cell::new(0));
-        let (seen, answers) = (count.clone(), answers.clone());
-        world.set_liar(move |answer| {
-            let Some(answers) = &answers else { return };
-            if answer.qid == 0
-                && answer.command.opcode() == AdminOpcode::IDENTIFY.0
-                && answer.command.cdw10() & 0xff == 1
-            {
-                let page = answer.page.as_mut().unwrap();
-                page[256] |= OACS_SECURITY as u8;
-            }
-            if answer.qid == 0 && answer.command.opcode() == AdminOpcode::SECURITY_RECEIVE.0 {
-                let protocol = (answer.command.cdw10() >> 24) as usize;
-                seen.set(seen.get() + 1);
-                if !answers[protocol].is_empty() {
-                    answer.completion = Completion::new(0, answer.command.cid(), Status::SUCCESS);
-                    answer.page = Some(answers[protocol].clone());
-                }
-            }
-        });
-        let controller = connect(NQN, 4420, 1);
-        let lines = logged(tracing::Level::INFO, || {
-            // SAFETY: the handle is live.
-            assert!(unsafe { spdk_opal_dev_construct(controller) }.is_null());
-        });
-        assert_eq!(count.get(), asked, "{said}: {lines:?}");
-        assert!(lines.iter().any(|line| line.contains(said)), "{said}: {lines:?}");
-        // SAFETY: the handle is live.
-        assert_eq!(unsafe { spdk_nvme_detach(controller) }, 0);
-        world.finish(None);
-    }
-}
-
-/// No device of Opal is this library's: what is said to be one is refused, and not looked at.
+/// What is said to be a device of Opal, and is none, is refused and not looked at.
 #[test]
 fn what_is_no_device_of_opal_is_refused() {
     let p = c"password".as_ptr();

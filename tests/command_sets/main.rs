@@ -11,6 +11,7 @@ mod devices;
 #[path = "../common/face.rs"]
 mod face;
 mod keys;
+mod opal;
 mod zones;
 
 use common::{NQN, World, lines::logged, until, with_namespaces};

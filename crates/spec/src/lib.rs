@@ -2,11 +2,11 @@
 //! transport's private data.
 //!
 //! What must hold here:
-//! * no `unsafe`, no allocation, no I/O, no clock;
+//! * no `unsafe`, no I/O, no clock, and no allocation but for what is written;
 //! * every decoder is total: any bytes that a peer sends decode to a value or to an error, never to a panic;
 //! * values that the wire can write are integer newtypes, so that an unknown value is a value like any other;
 //! * layouts follow the NVM Express Base Specification 2.0 ("Base"), NVMe over Fabrics 1.1 ("NVMe-oF") and the NVMe RDMA
-//!   Transport Specification 1.0 ("RDMA Transport"), all fields little-endian.
+//!   Transport Specification 1.0 ("RDMA Transport"), all fields little-endian; `tcg` has its own.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
@@ -39,6 +39,7 @@ pub mod reservation;
 pub mod security;
 pub mod sgl;
 pub mod status;
+pub mod tcg;
 pub mod text;
 pub mod zoned;
 

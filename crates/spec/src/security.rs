@@ -1,5 +1,5 @@
-//! Security protocols (SPC-5, 6.30; TCG Storage Architecture Core Specification 2.01): which there are, and whether Opal is among what the
-//! TCG's has.
+//! Security protocols (SPC-5, 6.30): which there are, and how something goes to one and comes from one. What is said in the TCG's is in
+//! [`crate::tcg`].
 
 use crate::bytes::{array, put};
 use crate::command::Command;
@@ -11,12 +11,6 @@ pub const PROTOCOLS: u8 = 0x00;
 pub const TCG: u8 = 0x01;
 /// What is specific to it for level 0 discovery.
 pub const LEVEL_0: u16 = 0x0001;
-/// The features of Opal 1.00 and 2.00 in level 0 discovery.
-const OPAL_1: u16 = 0x0200;
-const OPAL_2: u16 = 0x0203;
-/// Bytes of level 0 discovery before its features, and of a feature's header.
-const DISCOVERY_HEADER: usize = 48;
-const FEATURE_HEADER: usize = 4;
 /// Bytes of the list of protocols before its first.
 const PROTOCOLS_HEADER: usize = 8;
 
@@ -29,6 +23,15 @@ impl Command {
         command.set_cdw11(length);
         command
     }
+
+    /// Security Send (Base 2.0, 5.26) of so many bytes.
+    #[must_use]
+    pub const fn security_send(protocol: u8, specific: u16, length: u32) -> Self {
+        let mut command = Self::new(AdminOpcode::SECURITY_SEND.0);
+        command.set_cdw10((specific as u32) << 8 | (protocol as u32) << 24);
+        command.set_cdw11(length);
+        command
+    }
 }
 
 /// The protocols that a list names, as far as it came.
@@ -37,23 +40,6 @@ pub fn protocols(list: &[u8]) -> &[u8] {
     let count = usize::from(u16::from_be_bytes(array(list, 6)));
     let there = list.get(PROTOCOLS_HEADER..).unwrap_or_default();
     there.get(..count).unwrap_or(there)
-}
-
-/// Whether level 0 discovery names Opal. It is believed as far as it came.
-#[must_use]
-pub fn has_opal(discovery: &[u8]) -> bool {
-    // The length does not count itself.
-    let length = u32::from_be_bytes(array(discovery, 0));
-    let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(4);
-    let mut rest = discovery.get(..end).unwrap_or(discovery).get(DISCOVERY_HEADER..).unwrap_or_default();
-    while let Some(header) = rest.first_chunk::<FEATURE_HEADER>() {
-        let [high, low, _, length] = *header;
-        if [OPAL_1, OPAL_2].contains(&u16::from_be_bytes([high, low])) {
-            return true;
-        }
-        rest = rest.get(FEATURE_HEADER.saturating_add(length.into())..).unwrap_or_default();
-    }
-    false
 }
 
 /// A list of protocols, for tests and targets: each after the other, ascending.
@@ -78,19 +64,7 @@ mod tests {
         assert_eq!(protocols(&[0, 0, 0, 0, 0, 0, 0xff, 0xff, 1]), [1]);
         let command = Command::security_receive(TCG, LEVEL_0, 2048);
         assert_eq!((command.opcode(), command.cdw10(), command.cdw11()), (0x82, 0x0100_0100, 2048));
-    }
-
-    #[test]
-    fn opal_is_a_feature() {
-        let mut discovery = vec![0; DISCOVERY_HEADER];
-        discovery.extend_from_slice(&[0, 1, 0x10, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        discovery[3] = 60;
-        assert!(!has_opal(&discovery));
-        discovery.extend_from_slice(&[2, 3, 0x10, 16]);
-        assert!(!has_opal(&discovery), "behind its end");
-        discovery[3] = 64;
-        assert!(has_opal(&discovery));
-        assert!(!has_opal(&discovery[..66]) && !has_opal(&[]) && !has_opal(&[0xff; 20]));
-        assert!(!has_opal(&[0xff; 200]));
+        let command = Command::security_send(TCG, 0x07fe, 512);
+        assert_eq!((command.opcode(), command.cdw10(), command.cdw11()), (0x81, 0x0107_fe00, 512));
     }
 }

@@ -61,6 +61,8 @@ pub struct SubsystemOptions {
     /// Bytes of each of the two boot partitions, a multiple of 128 KiB, at most 16 MiB; 0 for none. Over fabrics they can be written, and not
     /// read.
     pub boot: u32,
+    /// Whether it is a TPer of TCG Opal, so that its namespaces can be locked.
+    pub opal: bool,
 }
 
 /// Options of a namespace.
@@ -169,7 +171,7 @@ pub enum OptionError {
     },
     /// Part of a subsystem's description that is not known.
     #[error(
-        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP], ns=none, nn=NUMBER, host=NQN or boot=SIZE"
+        "'{0}' is not known: expected ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP], ns=none, nn=NUMBER, host=NQN, boot=SIZE or opal"
     )]
     Part(String),
     /// Boot partitions of a size that they cannot have.
@@ -248,7 +250,7 @@ impl Options {
 }
 
 impl SubsystemOptions {
-    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN|,boot=SIZE]...`. Without `ns` there is one namespace of
+    /// From `NQN[,ns=SIZE[..MOST][:BLOCK[+METADATA[:piTYPE]|:zSIZE[/CAPACITY[/OPEN[/ACTIVE]]]]|:kv][@GROUP]|,ns=none|,nn=NUMBER|,host=NQN|,boot=SIZE|,opal]...`. Without `ns` there is one namespace of
     /// 64 MiB in blocks of 512 bytes. With `nn` there are that many namespace ids, the rest of them inactive.
     ///
     /// # Errors
@@ -256,7 +258,8 @@ impl SubsystemOptions {
     pub fn parse(text: &str) -> Result<SubsystemOptions, OptionError> {
         let mut parts = text.split(',');
         let nqn = parts.next().unwrap_or_default().to_owned();
-        let mut subsystem = SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new(), boot: 0 };
+        let mut subsystem =
+            SubsystemOptions { nqn, namespaces: Vec::new(), hosts: Vec::new(), boot: 0, opal: false };
         let mut ids = 0;
         for part in parts {
             match part.split_once('=') {
@@ -271,6 +274,7 @@ impl SubsystemOptions {
                     subsystem.boot = u32::try_from(parse_size(size)?)
                         .map_err(|_| OptionError::BootPartition(size.to_owned()))?;
                 }
+                None if part == "opal" => subsystem.opal = true,
                 _ => return Err(OptionError::Part(part.to_owned())),
             }
         }
@@ -560,9 +564,10 @@ mod tests {
                 None,
             ]
         );
-        assert_eq!(subsystem.hosts, ["nqn.h"]);
+        assert_eq!((subsystem.hosts, subsystem.opal), (vec!["nqn.h".to_owned()], false));
         assert_eq!(SubsystemOptions::parse("nqn.x").unwrap().namespaces.len(), 1);
         assert_eq!(SubsystemOptions::parse("nqn.x,boot=256K").unwrap().boot, 256 << 10);
+        assert!(SubsystemOptions::parse("nqn.x,ns=1M,opal").unwrap().opal);
     }
 
     #[test]
@@ -621,6 +626,7 @@ mod tests {
             ("nqn.x,boot=17M", "at most 16M"),
             ("nqn.x,boot=8G", "at most 16M"),
             ("nqn.x,boot=", "size"),
+            ("nqn.x,opal=1", "not known"),
             ("nqn.x,host=", "empty"),
             ("nqn.x,host=me", "nqn."),
         ] {

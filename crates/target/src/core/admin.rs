@@ -68,6 +68,9 @@ impl Core {
                 }
                 Ok(Step::SendBytes { bytes, remote, completion: success })
             }
+            AdminOpcode::SECURITY_SEND | AdminOpcode::SECURITY_RECEIVE => {
+                self.security(cntlid, command, data?)
+            }
             AdminOpcode::FORMAT_NVM
             | AdminOpcode::NAMESPACE_MANAGEMENT
             | AdminOpcode::NAMESPACE_ATTACHMENT

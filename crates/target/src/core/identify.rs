@@ -6,7 +6,7 @@ use spec::feature::async_events::{ANA_CHANGE, DISCOVERY_LOG_CHANGE, NAMESPACE_AT
 use spec::identify::{
     CMIC_ANA, CNTRLTYPE_DISCOVERY, CNTRLTYPE_IO, CSI_KEY_VALUE, CSI_NVM, CSI_ZONED, CTRATT_EXTENDED_HOST_IDS,
     Cns, ControllerImage, FUSES_COMPARE_AND_WRITE, IDENTIFY_SIZE, OACS_FIRMWARE, OACS_FORMAT,
-    OACS_NAMESPACES, ONCS_COMPARE, ONCS_COPY, ONCS_DATASET_MANAGEMENT, ONCS_RESERVATIONS,
+    OACS_NAMESPACES, OACS_SECURITY, ONCS_COMPARE, ONCS_COPY, ONCS_DATASET_MANAGEMENT, ONCS_RESERVATIONS,
     ONCS_SAVE_AND_SELECT, ONCS_VERIFY, ONCS_WRITE_UNCORRECTABLE, ONCS_WRITE_ZEROES, SGLS_KEYED, SGLS_OFFSET,
     SGLS_SUPPORTED,
 };
@@ -137,7 +137,12 @@ fn controller_data(
                 .set_sn(&format!("{:016X}", subsystem.fingerprint(0)))
                 .set_cntrltype(CNTRLTYPE_IO)
                 .set_fr(subsystem.firmware.revision.as_deref().unwrap_or(FIRMWARE))
-                .set_oacs(OACS_FORMAT | OACS_FIRMWARE | OACS_NAMESPACES)
+                .set_oacs(
+                    OACS_FORMAT
+                        | OACS_FIRMWARE
+                        | OACS_NAMESPACES
+                        | if subsystem.tper.is_some() { OACS_SECURITY } else { 0 },
+                )
                 .set_cmic(1 << 1 | CMIC_ANA)
                 .set_oaes(NAMESPACE_ATTRIBUTE | ANA_CHANGE)
                 .set_anatt(TRANSITION_SECONDS)

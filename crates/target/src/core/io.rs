@@ -39,6 +39,7 @@ impl Core {
         let subsystem = subsystem.ok_or(Status::INVALID_OPCODE.with_dnr(true))?;
         let group = subsystem.namespace(command.nsid()).ok_or(INVALID_NAMESPACE)?.group;
         subsystem.ana.check(group, port)?;
+        subsystem.check_locks(command, access(NvmOpcode(command.opcode())))?;
         let namespace = subsystem.namespace_mut(command.nsid()).ok_or(INVALID_NAMESPACE)?;
         let completion = Completion::new(0, command.cid(), Status::SUCCESS);
         let opcode = NvmOpcode(command.opcode());
@@ -162,6 +163,7 @@ impl Core {
         let index = controller.and_then(|controller| controller.subsystem);
         let subsystem = index.and_then(|index| self.subsystems.get_mut(index));
         let subsystem = subsystem.ok_or(Status::ABORTED_SQ_DELETION)?;
+        subsystem.check_locks_of_list(command, bytes)?;
         // It may have gone meanwhile.
         let namespace = subsystem.namespace_mut(command.nsid()).ok_or(INVALID_NAMESPACE)?;
         if let Some(keys) = &mut namespace.keys

@@ -111,6 +111,7 @@ impl Core {
         let index = self.controllers.get(&cntlid).and_then(|controller| controller.subsystem).ok_or(gone)?;
         let success = Completion::new(0, command.cid(), Status::SUCCESS);
         let completion = match AdminOpcode(command.opcode()) {
+            AdminOpcode::SECURITY_SEND => return self.secured(index, cntlid, command, bytes),
             AdminOpcode::NAMESPACE_MANAGEMENT => {
                 let page = bytes.first_chunk().ok_or(INVALID_FIELD)?;
                 success.with_cdw0(self.create(index, &NamespaceView(page))?)
@@ -141,6 +142,7 @@ impl Core {
         let kind = (dword >> 5 & 7) as u8;
         let mut changes = Vec::new();
         for nsid in &which {
+            subsystem.check_format_locks(*nsid)?;
             let namespace = subsystem.namespace_mut(*nsid).ok_or(INVALID_NAMESPACE)?;
             let format = namespace.format(number).ok_or(INVALID_FORMAT)?;
             check_format(format, kind, dword & EXTENDED != 0)?;

@@ -20,6 +20,7 @@ mod management;
 mod marks;
 mod namespaces;
 mod notifications;
+mod opal;
 mod properties;
 pub(crate) mod protection;
 mod release;
@@ -53,6 +54,7 @@ pub use management::Birth;
 use marks::Marks;
 pub use namespaces::NamespaceError;
 use notifications::Notifications;
+use opal::Tper;
 pub use protection::Protection;
 pub use release::{How, Release};
 use reservations::Reservations;
@@ -130,6 +132,8 @@ struct Subsystem {
     /// Saved features.
     saved: Values,
     firmware: Firmware,
+    /// Its TPer, if it has one.
+    tper: Option<Box<Tper>>,
 }
 
 /// A namespace: where its store is, how it is cut into blocks, and what its blocks are apart from their data.
@@ -593,7 +597,8 @@ impl Core {
     }
 
     fn end(&mut self, cntlid: u16) {
-        if self.controllers.remove(&cntlid).is_some() {
+        if let Some(controller) = self.controllers.remove(&cntlid) {
+            self.forget_security(controller.subsystem, cntlid);
             self.ended.push(Ended::Association(cntlid));
         }
     }
@@ -656,8 +661,16 @@ impl Subsystem {
             births: 0,
             saved: Values::new(),
             firmware: Firmware::with_boot_partitions(options.boot),
+            tper: None,
             present: true,
         }
+        .with_tper(options.opal)
+    }
+
+    /// With a TPer, if it is to have one. Its MSID is always the same for the same subsystem.
+    fn with_tper(mut self, opal: bool) -> Self {
+        self.tper = opal.then(|| Box::new(Tper::new(&format!("{:016X}", self.fingerprint(5)))));
+        self
     }
 
     /// The active namespace with this id.

@@ -67,6 +67,7 @@ impl Core {
         tags.extend(self.rules.forget_queue(cntlid, 0));
         tags.extend(self.releases.iter().filter(|release| its(release)).map(|release| release.tag));
         self.releases.retain(|release| !its(release));
+        self.forget_security(index, cntlid);
         Ok(Step::RespondAndForget { completion, tags })
     }
 }

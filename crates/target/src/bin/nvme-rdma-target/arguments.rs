@@ -27,6 +27,7 @@ A small NVMe-oF target over RDMA; its namespaces live in memory and are gone whe
                              nn=NUMBER        leaves ids up to that one for namespaces to come
                              host=NQN         only the hosts that are named so may connect
                              boot=SIZE        two boot partitions of that size, which hosts can write
+                             opal             hosts can lock it by TCG Opal; unlocked and without an owner at the start
                            without ns one namespace of 64M; without this option nqn.2016-06.io.spdk:cnode1
   --in-capsule-data BYTES  room for in-capsule data, 0 to 65536, a multiple of 16 (4096)
   --icdoff UNITS           offset of in-capsule data in units of 16 bytes, 0 to 64 (0)
