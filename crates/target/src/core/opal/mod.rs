@@ -138,12 +138,12 @@ fn user_of(authority: Uid) -> Option<usize> {
 }
 
 /// Data that a method makes unreadable.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Erasure {
     /// All of the subsystem.
     All,
     /// A range, among these.
-    Range(Ranges, usize),
+    Range(Box<Ranges>, usize),
 }
 
 /// A TPer.
