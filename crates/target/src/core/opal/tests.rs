@@ -534,3 +534,102 @@ fn properties_are_told() {
     let host = parameters.named(parameter::HOST_PROPERTIES).unwrap().unwrap();
     assert_eq!(host.list().unwrap().count(), 1, "the one that is known");
 }
+
+/// Messages of a host, some with a byte or two changed, and tokens of random bits.
+#[test]
+fn any_bytes_get_an_answer_or_none() {
+    // A simple generator (xorshift): every run tries the same bits, and none may panic.
+    let mut state = 0x1234_5678_9abc_def1_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let start = |sp: Uid, who: Uid| {
+        let mut encoder = Encoder::new();
+        encoder.call(Uid::SESSION_MANAGER, Uid::START_SESSION, |list| {
+            list.unsigned(1).uid(sp).boolean(true);
+            list.named(parameter::HOST_CHALLENGE, |value| {
+                value.bytes(b"m");
+            });
+            list.named(parameter::HOST_SIGNING_AUTHORITY, |value| {
+                value.uid(who);
+            });
+        });
+        encoder.tokens().to_vec()
+    };
+    let call = |object: Uid, method: Uid, parameters: &[u64]| {
+        let mut encoder = Encoder::new();
+        encoder.call(object, method, |list| match method {
+            Uid::SET => {
+                list.named(parameter::VALUES, |values| {
+                    values.list(|values| {
+                        for column in parameters {
+                            values.named(*column, |cell| {
+                                cell.unsigned(1);
+                            });
+                        }
+                    });
+                });
+            }
+            Uid::GET => {
+                list.list(|_| ());
+            }
+            _ => {}
+        });
+        encoder.tokens().to_vec()
+    };
+    let starts = [
+        start(Uid::ADMIN_SP, Uid::ANYBODY),
+        start(Uid::ADMIN_SP, Uid::SID),
+        start(Uid::LOCKING_SP, Uid::ADMIN1),
+    ];
+    let calls = [
+        vec![0xfa],
+        call(Uid::LOCKING_SP, Uid::ACTIVATE, &[]),
+        call(Uid::ADMIN_SP, Uid::REVERT, &[]),
+        call(Uid::THIS_SP, Uid::REVERT_SP, &[]),
+        call(Uid::K_AES_256_GLOBAL_RANGE, Uid::GEN_KEY, &[]),
+        call(Uid::C_PIN_MSID, Uid::GET, &[]),
+        call(Uid::range(1), Uid::GET, &[]),
+        call(Uid::range(1), Uid::SET, &[3, 4, 5, 6, 7, 8]),
+        call(Uid::user(1), Uid::SET, &[5]),
+        call(Uid::ace_range_get(1), Uid::SET, &[3]),
+    ];
+    let mut tper = Tper::new("m");
+    let (mut begun, mut erased, mut active) = (0, 0, 0);
+    for round in 0..40_000 {
+        if round % 200 == 0 {
+            tper = Tper::new("m");
+        }
+        let session = tper.session;
+        let from: &[Vec<u8>] = if session.is_some() { &calls } else { &starts };
+        let mut tokens = from[random() as usize % from.len()].clone();
+        if random() % 8 == 0 {
+            tokens = (0..random() % 40).flat_map(|_| [0xf0 | random() as u8 & 0xf, random() as u8]).collect();
+        }
+        let headers = spec::tcg::packet::HEADERS;
+        let mut bytes = vec![0; headers];
+        bytes[4] = 0x10;
+        bytes[16..20].copy_from_slice(&(36 + tokens.len() as u32).to_be_bytes());
+        if let Some(session) = session {
+            bytes[20..24].copy_from_slice(&session.tsn.to_be_bytes());
+            bytes[24..28].copy_from_slice(&session.hsn.to_be_bytes());
+        }
+        bytes[40..44].copy_from_slice(&(12 + tokens.len() as u32).to_be_bytes());
+        bytes[52..56].copy_from_slice(&(tokens.len() as u32).to_be_bytes());
+        bytes.extend(tokens);
+        for _ in 0..random() % 3 {
+            let at = random() as usize % (bytes.len() * 2);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = random() as u8;
+            }
+        }
+        erased += tper.hear(1, &bytes, 1000).len();
+        assert!(tper.answers.remove(&1).is_none_or(|answer| answer.len() <= COM_PACKET_MAX as usize));
+        begun += usize::from(session.is_none() && tper.session.is_some());
+        active += usize::from(tper.locking.active);
+    }
+    assert!(begun > 1000 && erased > 100 && active > 100, "{begun} {erased} {active}");
+}
