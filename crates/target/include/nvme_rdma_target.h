@@ -41,8 +41,7 @@ struct nvme_rdma_target_options {
 	/*
 	 * Subsystems, each as "NQN[,ns=SIZE[:BLOCK]][,ns=none][,host=NQN][,boot=SIZE][,opal]...": sizes in bytes or with K, M or G;
 	 * namespace ids count from 1 in this order, ns=none leaves an id inactive; with host= only these hosts may connect;
-	 * with boot= there
-	 * are two boot partitions of that size, which hosts can write; with opal hosts can lock it by TCG Opal.
+	 * with boot= there are two boot partitions of that size, which hosts can write; with opal hosts can lock it by TCG Opal.
 	 * Without ns there is one namespace of 64 MiB in blocks of 512 bytes.
 	 */
 	const char *const *subsystems;
