@@ -39,8 +39,9 @@ struct nvme_rdma_target_options {
 	const char *listen;
 
 	/*
-	 * Subsystems, each as "NQN[,ns=SIZE[:BLOCK]][,ns=none][,host=NQN]...": SIZE and BLOCK in bytes or with K, M or G;
-	 * namespace ids count from 1 in this order, ns=none leaves an id inactive; with host= only these hosts may connect.
+	 * Subsystems, each as "NQN[,ns=SIZE[:BLOCK]][,ns=none][,host=NQN][,opal]...": SIZE and BLOCK in bytes or with K, M or G;
+	 * namespace ids count from 1 in this order, ns=none leaves an id inactive; with host= only these hosts may connect;
+	 * with opal hosts can lock it by TCG Opal.
 	 * Without ns there is one namespace of 64 MiB in blocks of 512 bytes.
 	 */
 	const char *const *subsystems;

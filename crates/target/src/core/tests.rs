@@ -24,12 +24,12 @@ mod random;
 mod reservations;
 mod rules;
 
-struct World {
-    core: Core,
-    now: u64,
+pub(super) struct World {
+    pub(super) core: Core,
+    pub(super) now: u64,
 }
 
-fn world(subsystems: &[&str]) -> World {
+pub(super) fn world(subsystems: &[&str]) -> World {
     world_with(subsystems, Options::default())
 }
 
@@ -50,11 +50,11 @@ fn queue(qid: u16) -> Queue {
 }
 
 /// So many bytes behind a command.
-fn zeros(length: usize) -> Vec<u8> {
+pub(super) fn zeros(length: usize) -> Vec<u8> {
     vec![0; length]
 }
 
-fn remote(length: u32) -> Sgl {
+pub(super) fn remote(length: u32) -> Sgl {
     Sgl::keyed(0xabc_000, length, 0x77)
 }
 
@@ -64,7 +64,7 @@ fn at_remote(length: u32) -> Remote {
 }
 
 impl World {
-    fn run(&mut self, queue: &mut Queue, command: Command) -> Step {
+    pub(super) fn run(&mut self, queue: &mut Queue, command: Command) -> Step {
         self.run_with(queue, command, &zeros(0))
     }
 
@@ -84,11 +84,11 @@ impl World {
         }
     }
 
-    fn status(&mut self, queue: &mut Queue, command: Command) -> Status {
+    pub(super) fn status(&mut self, queue: &mut Queue, command: Command) -> Status {
         self.answer(queue, command).status()
     }
 
-    fn bytes(&mut self, queue: &mut Queue, command: Command) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, queue: &mut Queue, command: Command) -> Vec<u8> {
         match self.run(queue, command) {
             Step::SendBytes { bytes, remote, completion } => {
                 assert_eq!(
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// A connected and enabled Admin Queue.
-    fn admin(&mut self, subnqn: &str) -> Queue {
+    pub(super) fn admin(&mut self, subnqn: &str) -> Queue {
         let mut admin = queue(0);
         let completion = self.connect(&mut admin, &data(CNTLID_DYNAMIC, subnqn));
         assert_eq!(completion.status(), Status::SUCCESS);
@@ -125,7 +125,7 @@ impl World {
         admin
     }
 
-    fn io(&mut self, admin: &Queue, qid: u16, subnqn: &str) -> Queue {
+    pub(super) fn io(&mut self, admin: &Queue, qid: u16, subnqn: &str) -> Queue {
         let mut io = queue(qid);
         let cntlid = admin.controller().unwrap();
         assert_eq!(self.connect(&mut io, &data(cntlid, subnqn)).status(), Status::SUCCESS);

@@ -170,7 +170,6 @@ mod tests {
             &[user, Err(operator::OR)],
             &[Err(operator::NOT)],
             &[user, user, Err(3)],
-            &[Ok(Uid::user(0))],
             &[Ok(Uid::user(9))],
             &[Ok(Uid::SID)],
             &[Ok(Uid::new(0))],

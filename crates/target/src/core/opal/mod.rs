@@ -138,12 +138,12 @@ fn user_of(authority: Uid) -> Option<usize> {
 }
 
 /// Data that a method makes unreadable.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Erasure {
     /// All of the subsystem.
     All,
     /// A range, among these.
-    Range(Ranges, usize),
+    Range(Box<Ranges>, usize),
 }
 
 /// A TPer.
@@ -255,7 +255,8 @@ impl Core {
         if u64::from(length) > most {
             return Err(INVALID_FIELD);
         }
-        let data = data.expect(length.into())?;
+        // An answer is given once: nothing is wrong with the command from here on.
+        let remote = data.expect(length.into())?.remote()?;
         let room = length as usize;
         let mut bytes = match (protocol, specific) {
             (PROTOCOLS, 0) => encode_protocols(&[PROTOCOLS, security::TCG]),
@@ -269,7 +270,7 @@ impl Core {
         if bytes.is_empty() {
             return Ok(Step::Respond(completion));
         }
-        Ok(Step::SendBytes { bytes, remote: data.remote()?, completion })
+        Ok(Step::SendBytes { bytes, remote, completion })
     }
 
     /// What a Security Send brought is here.
@@ -364,7 +365,7 @@ impl Subsystem {
                     Erasure::All => vec![(0, namespace.blocks)],
                     Erasure::Range(ranges, index) => ranges.parts(*index, nsid, namespace.blocks),
                 };
-                for (lba, blocks) in parts {
+                for (lba, blocks) in parts.into_iter().filter(|(_, blocks)| *blocks > 0) {
                     changes.extend(namespace.erase(lba, blocks)?);
                 }
             }

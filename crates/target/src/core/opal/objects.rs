@@ -156,7 +156,7 @@ impl Tper {
                 let range = range_of_key(object).ok_or(NOT_AUTHORIZED)?;
                 may(self.locking.holds(Uid::ace_k_aes_256_gen_key(range as u16), session.authority))?;
                 given(parameters.finish())?;
-                Ok(Outcome::erased(vec![Erasure::Range(self.locking.ranges, range)]))
+                Ok(Outcome::erased(vec![Erasure::Range(Box::new(self.locking.ranges), range)]))
             }
             // It is one of Single User Mode, and taken for every range here: a new key, and no lock.
             Uid::ERASE => {
@@ -164,7 +164,7 @@ impl Tper {
                 let index = range_of(object).ok_or(NOT_AUTHORIZED)?;
                 may(self.locking.holds(Uid::ace_k_aes_256_gen_key(index as u16), session.authority))?;
                 given(parameters.finish())?;
-                let erased = vec![Erasure::Range(self.locking.ranges, index)];
+                let erased = vec![Erasure::Range(Box::new(self.locking.ranges), index)];
                 let old = self.locking.ranges.get(index).copied().unwrap_or_default();
                 let range = Range { start: old.start, length: old.length, ..Range::default() };
                 if !self.locking.ranges.replace(index, range, blocks) {
@@ -197,7 +197,7 @@ impl Tper {
                     return Err(MethodStatus::FAIL);
                 }
                 let outcome = self.revert(false);
-                let kept = (1..=RANGES).map(|range| Erasure::Range(ranges, range)).collect();
+                let kept = (1..=RANGES).map(|range| Erasure::Range(Box::new(ranges), range)).collect();
                 Ok(Outcome { ends: true, erased: if keep { kept } else { outcome.erased }, row: None })
             }
         }

@@ -139,7 +139,7 @@ impl Tper {
             match given(name.unsigned())? {
                 parameter::HOST_CHALLENGE => challenge = Some(given(value.bytes())?),
                 parameter::HOST_SIGNING_AUTHORITY => authority = given(value.uid())?,
-                SESSION_TIMEOUT | TRANSACTION_TIMEOUT => drop(given(value.unsigned())?),
+                SESSION_TIMEOUT | TRANSACTION_TIMEOUT => given(value.unsigned()).map(|_| ())?,
                 _ => return Err(invalid),
             }
         }

@@ -22,7 +22,7 @@ fn any_command_at_any_time_gets_an_answer() {
         state
     };
     let begin = || {
-        let mut world = world(&["nqn.a,ns=1M,ns=none,ns=1M:4K,ns=1M:512+8:pi1"]);
+        let mut world = world(&["nqn.a,ns=1M,ns=none,ns=1M:4K,ns=1M:512+8:pi1,opal"]);
         let admin = world.admin("nqn.a");
         let io = world.io(&admin, 1, "nqn.a");
         (world, [admin, io, queue(2)])
