@@ -721,3 +721,52 @@ pub unsafe extern "C" fn spdk_opal_cmd_revert_tper(dev: *mut spdk_opal_dev, pass
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spec::tcg::discovery::Builder;
+
+    #[test]
+    fn a_turn_is_one_at_a_time() {
+        let taken = AtomicBool::new(false);
+        let turn = Turn::take(&taken);
+        assert!(turn.is_some() && Turn::take(&taken).is_none());
+        drop(turn);
+        assert!(Turn::take(&taken).is_some());
+    }
+
+    #[test]
+    fn a_descriptor_is_as_it_came() {
+        let data =
+            Builder::new().feature(code::OPAL_1, 1, &[0x10, 0]).feature(code::TPER, 1, &[0xff; 40]).build();
+        let info = features(Discovery::new(&data));
+        // Of the one that came short the rest is 0, and the one that is too long reaches into nothing else.
+        let (v100, locking) = (info.v100.base_comid, info.locking.hdr.code);
+        assert_eq!((v100, locking), (u16::from_le_bytes([0x10, 0]), 0));
+        assert_eq!({ info.tper.reserved_5 }, u32::MAX);
+    }
+
+    #[test]
+    fn errors_are_told_apart() {
+        let device = Device {
+            ctrlr: Weak::new(),
+            label: String::new(),
+            com_id: 1,
+            features: Mutex::new(features(Discovery::new(&[]))),
+            ranges: Mutex::new([UNKNOWN; REMEMBERED]),
+            max_ranges: AtomicI32::new(-1),
+        };
+        assert_eq!(device.command("x", |_| Ok(())), Err(-ENXIO), "without a controller");
+        let status = Error::Status { what: "x", status: MethodStatus::AUTHORITY_LOCKED_OUT };
+        assert_eq!(device.failed("x", status), 0x12);
+        for (error, errno) in [
+            (Error::NoAnswer { what: "x" }, EPROTO),
+            (Error::NotReady { what: "x", time: Duration::ZERO }, ECANCELED),
+            (Error::LifeCycle(9), EINVAL),
+            (Error::Link(host::Error::TimedOut("x")), ECANCELED),
+        ] {
+            assert_eq!(device.failed("x", error.clone()), -errno, "{error}");
+        }
+    }
+}
