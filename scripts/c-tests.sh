@@ -168,6 +168,8 @@ alone reset-in-process 180 "$bin/reset" --in-process
 alone abort-in-process 180 "$bin/abort" --in-process
 alone groups-in-process 180 "$bin/groups" --in-process
 alone manage-in-process 180 "$bin/manage" --in-process
+alone opal-in-process 180 "$bin/opal" --in-process
+alone boot-in-process 180 "$bin/boot" --in-process
 alone zones-in-process 180 "$bin/zones" --in-process
 alone events-in-process 180 "$bin/events" --in-process
 alone keep-alive-in-process 180 "$bin/keep-alive" --in-process
@@ -199,6 +201,10 @@ with_target reset 180 16M "$bin/reset"
 with_target abort 180 16M "$bin/abort"
 with_target groups 180 16M "$bin/groups"
 with_target manage 180 16M "$bin/manage"
+with_target opal 180 16M,opal "$bin/opal"
+with_target no-opal 180 16M "$bin/opal"
+with_target boot 180 16M,boot=128K "$bin/boot"
+with_target no-boot 180 16M "$bin/boot"
 with_target zones 180 16M:512:z1M/768K/4/6 "$bin/zones"
 with_target zones-of-4K 180 16M:4K:z1M "$bin/zones"
 with_commands events 180 16M "$bin/events"

@@ -82,7 +82,8 @@ impl Object for Device {
 impl<'a> Turn<'a> {
     /// None while somebody else has it.
     fn take(taken: &'a AtomicBool) -> Option<Self> {
-        (!taken.swap(true, Ordering::Acquire)).then_some(Self(taken))
+        // Not made before it is known to be there: its end would give back somebody else's.
+        (!taken.swap(true, Ordering::Acquire)).then(|| Self(taken))
     }
 }
 
@@ -732,6 +733,7 @@ mod tests {
         let taken = AtomicBool::new(false);
         let turn = Turn::take(&taken);
         assert!(turn.is_some() && Turn::take(&taken).is_none());
+        assert!(Turn::take(&taken).is_none(), "whoever is refused gives nothing back");
         drop(turn);
         assert!(Turn::take(&taken).is_some());
     }

@@ -25,7 +25,7 @@ impl Poller {
     pub fn new() -> Option<Self> {
         // SAFETY: a plain system call on numbers.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        (fd >= 0).then_some(Self { fd })
+        (fd >= 0).then(|| Self { fd })
     }
 
     /// Readable when a socket has something.
