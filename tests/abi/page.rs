@@ -48,6 +48,8 @@ What behaves otherwise than in SPDK, on purpose:
 - a namespace that cannot be identified is left out with a line, whatever the error, where some errors cost SPDK the controller;
 - a controller that is detached has two minutes to shut down at most, however much more it claims (RTD3E);
 - a controller that reports a fatal status (CSTS.CFS) while it is enabled is given up at once, and not after CAP.TO;
+- images of firmware and boot partitions go in pieces of the size that the controller wants (FWUG), where SPDK's are pages; one at a time
+  (-EBUSY for a second one), and one that a reset came into is not committed;
 - a device that no longer takes a work request of the Admin Queue, or whose completion queue can no longer be polled, ends its connection as
   a lost one (`is_failed` stays false);
 - `admin_queue_size` is 3 at least: one command is kept for Keep Alive;
@@ -67,7 +69,7 @@ pub fn text() -> String {
     };
     writeln!(
         page,
-        "{} of {all} symbols are native. {} are passed on for good: what they are for is never ours. The other {} are those of authentication.\n",
+        "Native: {} of {all} symbols. Passed on for good, since what it is for is never ours: {}. Not yet, all of authentication: {}.\n",
         count(Kind::Native),
         of(Kind::PassOn, true),
         count(Kind::Stub) + of(Kind::PassOn, false),
