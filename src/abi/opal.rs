@@ -37,7 +37,7 @@ use std::{
     ptr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicI32, Ordering},
+        atomic::{AtomicI32, Ordering},
     },
     time::Duration,
 };
@@ -67,9 +67,6 @@ struct Device {
     max_ranges: AtomicI32,
 }
 
-/// The right to run a command on a controller.
-struct Turn<'a>(&'a AtomicBool);
-
 impl Object for Device {
     type Handle = spdk_opal_dev;
     const KIND: Kind = Kind::OpalDevice;
@@ -77,19 +74,6 @@ impl Object for Device {
 
     /// Each command begins anew.
     fn fail(&self) {}
-}
-
-impl<'a> Turn<'a> {
-    /// None while somebody else has it.
-    fn take(taken: &'a AtomicBool) -> Option<Self> {
-        (!taken.swap(true, Ordering::Acquire)).then_some(Self(taken))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }
 
 /// Each command has the controller's lock for itself, so that others get their turn between two.
@@ -155,14 +139,14 @@ impl Device {
             -ENXIO
         };
         let ctrlr = ctrlr.ok_or_else(gone)?;
-        let Some(_turn) = Turn::take(ctrlr.opal_turn()) else {
+        let Some(left) = ctrlr.opal().try_lock() else {
             tracing::error!("{label}: {entry}: another command of Opal runs on this controller");
             return Err(-EBUSY);
         };
         if ctrlr.is_being_detached() {
             return Err(gone());
         }
-        work(Tper::new(&*ctrlr, self.com_id)).map_err(|error| self.failed(entry, error))
+        work(Tper::new(&*ctrlr, self.com_id, &left)).map_err(|error| self.failed(entry, error))
     }
 
     /// What a program gets for an error, which is said in a line.

@@ -566,3 +566,46 @@ fn one_command_at_a_time() {
     }
     opal.end();
 }
+
+/// A controller that refuses a command of an exchange, or is late with it, is left with an answer and with a session: they are in nobody's
+/// way, whichever command that was.
+#[test]
+fn nothing_is_left_at_a_tper() {
+    for opcode in [AdminOpcode::SECURITY_SEND.0, AdminOpcode::SECURITY_RECEIVE.0] {
+        for is_held in [false, true] {
+            // StartSession, Get, EndOfSession, StartSession, Set, EndOfSession
+            for number in 0..6 {
+                // The TPer gave SyncSession away, and the controller not: nobody knows which session it was.
+                if opcode == AdminOpcode::SECURITY_RECEIVE.0 && [0, 3].contains(&number) {
+                    continue;
+                }
+                let opal = Opal::new();
+                let mut count = 0;
+                opal.scene.world.set_liar(move |answer| {
+                    if answer.command.opcode() != opcode {
+                        return;
+                    }
+                    if count == number && is_held {
+                        answer.hold = true;
+                    } else if count == number {
+                        answer.completion =
+                            Completion::new(0, answer.command.cid(), Status::NAMESPACE_NOT_READY);
+                        answer.page = None;
+                    }
+                    count += 1;
+                });
+                let own = || {
+                    // SAFETY: the device is live.
+                    unsafe { spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut()) }
+                };
+                let expected = if is_held { -libc::ECANCELED } else { -libc::EIO };
+                let context = format!("{opcode:#x} {number} {is_held}");
+                assert_eq!(own(), expected, "{context}");
+                // Set may have been heard.
+                let again = own();
+                assert!(again == 0 || number >= 4 && again == NOT_AUTHORIZED, "{context}: {again}");
+                opal.end();
+            }
+        }
+    }
+}
