@@ -609,3 +609,72 @@ fn nothing_is_left_at_a_tper() {
         }
     }
 }
+
+type Deed = fn(&Opal) -> c_int;
+
+thread_local! {
+    static DEED: Cell<Option<Deed>> = const { Cell::new(None) };
+    static OPAL: Cell<*const Opal> = const { Cell::new(std::ptr::null()) };
+}
+
+extern "C" fn does(_: *mut c_void, _: *const [u8; 16]) {
+    let Some(deed) = DEED.take() else { return };
+    // SAFETY: the test keeps it until the command has ended.
+    MEANWHILE.set(Some(deed(unsafe { &*OPAL.get() })));
+}
+
+/// What a callback may do to a command of Opal that waits: each ends it, or is in nobody's way.
+#[test]
+fn a_callback_may_end_what_a_command_needs() {
+    // SAFETY: the handles are live.
+    let deeds: [(Deed, &[c_int], bool); 3] = unsafe {
+        [
+            (
+                |opal| {
+                    spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair);
+                    spdk_nvme_detach(opal.scene.controller)
+                },
+                &[-libc::ENXIO, -libc::ECANCELED, -libc::EIO],
+                false,
+            ),
+            (
+                |opal| {
+                    spdk_opal_dev_destruct(opal.dev);
+                    0
+                },
+                &[0],
+                true,
+            ),
+            (
+                |opal| spdk_nvme_ctrlr_reset(opal.scene.controller),
+                &[0, -libc::EPROTO, -libc::EIO, -libc::ECANCELED, -libc::ENXIO],
+                true,
+            ),
+        ]
+    };
+    for (which, (deed, expected, stays)) in deeds.into_iter().enumerate() {
+        let opal = Opal::new();
+        OPAL.set(&raw const opal);
+        DEED.set(Some(deed));
+        let (controller, buffer) = (opal.scene.controller, opal.scene.buffer());
+        // SAFETY: the handles are live, and the buffer is large enough.
+        unsafe {
+            assert_eq!(spdk_nvme_ocssd_ctrlr_cmd_geometry(controller, 1, buffer, 4096, does, null_mut()), 0);
+            let rc = spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut());
+            assert!(MEANWHILE.take() == Some(0) && expected.contains(&rc), "{which}: {rc}");
+            if which == 2 && rc != 0 {
+                let again = spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut());
+                assert_eq!(again, 0, "after a reset");
+            }
+            if stays {
+                assert_eq!(spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair), 0);
+                assert_eq!(spdk_nvme_detach(controller), 0);
+            }
+            if which != 1 {
+                assert!(stays || spdk_opal_cmd_revert_tper(opal.dev, OWNER.as_ptr()) == -libc::ENXIO);
+                spdk_opal_dev_destruct(opal.dev);
+            }
+        }
+        opal.scene.world.finish(None);
+    }
+}
