@@ -25,7 +25,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     ptr,
     rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 /// What a handle of a controller stands for.
@@ -45,8 +45,8 @@ pub(super) struct Ctrlr {
     namespaces: Mutex<HashMap<u32, usize>>,
     /// Its queue pairs. What is left when the controller is detached is freed then.
     qpairs: Mutex<Qpairs>,
-    /// Whether a command of Opal runs on it.
-    opal_turn: AtomicBool,
+    /// Whoever runs a command of Opal on it has this meanwhile.
+    opal: Mutex<host::opal::Left>,
 }
 
 /// The queue pairs of a controller.
@@ -94,7 +94,7 @@ impl Ctrlr {
             attachments: Cell::new(1),
             namespaces: Mutex::new(HashMap::new()),
             qpairs: Mutex::new(Qpairs::Open(BTreeSet::new())),
-            opal_turn: AtomicBool::new(false),
+            opal: Mutex::default(),
         });
         ctrlr.handle.set(handles::insert::<Self>(ctrlr.clone())?);
         Some(ctrlr)
@@ -166,9 +166,9 @@ impl Ctrlr {
         options::default_io_qpair_opts(&self.admin(|host| host.default_io_qpair_options()))
     }
 
-    /// Whether a command of Opal runs on it: whoever runs one sets this meanwhile.
-    pub(super) fn opal_turn(&self) -> &AtomicBool {
-        &self.opal_turn
+    /// What commands of Opal have left: whoever runs one has this meanwhile, and nobody waits for it.
+    pub(super) fn opal(&self) -> &Mutex<host::opal::Left> {
+        &self.opal
     }
 
     /// Attaches once more. False if it is being detached.

@@ -37,7 +37,7 @@ use std::{
     ptr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicI32, Ordering},
+        atomic::{AtomicI32, Ordering},
     },
     time::Duration,
 };
@@ -67,9 +67,6 @@ struct Device {
     max_ranges: AtomicI32,
 }
 
-/// The right to run a command on a controller.
-struct Turn<'a>(&'a AtomicBool);
-
 impl Object for Device {
     type Handle = spdk_opal_dev;
     const KIND: Kind = Kind::OpalDevice;
@@ -77,20 +74,6 @@ impl Object for Device {
 
     /// Each command begins anew.
     fn fail(&self) {}
-}
-
-impl<'a> Turn<'a> {
-    /// None while somebody else has it.
-    fn take(taken: &'a AtomicBool) -> Option<Self> {
-        // Not made before it is known to be there: its end would give back somebody else's.
-        (!taken.swap(true, Ordering::Acquire)).then(|| Self(taken))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }
 
 /// Each command has the controller's lock for itself, so that others get their turn between two.
@@ -156,14 +139,14 @@ impl Device {
             -ENXIO
         };
         let ctrlr = ctrlr.ok_or_else(gone)?;
-        let Some(_turn) = Turn::take(ctrlr.opal_turn()) else {
+        let Some(left) = ctrlr.opal().try_lock() else {
             tracing::error!("{label}: {entry}: another command of Opal runs on this controller");
             return Err(-EBUSY);
         };
         if ctrlr.is_being_detached() {
             return Err(gone());
         }
-        work(Tper::new(&*ctrlr, self.com_id)).map_err(|error| self.failed(entry, error))
+        work(Tper::new(&*ctrlr, self.com_id, &left)).map_err(|error| self.failed(entry, error))
     }
 
     /// What a program gets for an error, which is said in a line.
@@ -721,54 +704,4 @@ pub unsafe extern "C" fn spdk_opal_cmd_revert_tper(dev: *mut spdk_opal_dev, pass
             device.command(entry, |tper| tper.revert(&owner))
         })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use spec::tcg::discovery::Builder;
-
-    #[test]
-    fn a_turn_is_one_at_a_time() {
-        let taken = AtomicBool::new(false);
-        let turn = Turn::take(&taken);
-        assert!(turn.is_some() && Turn::take(&taken).is_none());
-        assert!(Turn::take(&taken).is_none(), "whoever is refused gives nothing back");
-        drop(turn);
-        assert!(Turn::take(&taken).is_some());
-    }
-
-    #[test]
-    fn a_descriptor_is_as_it_came() {
-        let data =
-            Builder::new().feature(code::OPAL_1, 1, &[0x10, 0]).feature(code::TPER, 1, &[0xff; 40]).build();
-        let info = features(Discovery::new(&data));
-        // Of the one that came short the rest is 0, and the one that is too long reaches into nothing else.
-        let (v100, locking) = (info.v100.base_comid, info.locking.hdr.code);
-        assert_eq!((v100, locking), (u16::from_le_bytes([0x10, 0]), 0));
-        assert_eq!({ info.tper.reserved_5 }, u32::MAX);
-    }
-
-    #[test]
-    fn errors_are_told_apart() {
-        let device = Device {
-            ctrlr: Weak::new(),
-            label: String::new(),
-            com_id: 1,
-            features: Mutex::new(features(Discovery::new(&[]))),
-            ranges: Mutex::new([UNKNOWN; REMEMBERED]),
-            max_ranges: AtomicI32::new(-1),
-        };
-        assert_eq!(device.command("x", |_| Ok(())), Err(-ENXIO), "without a controller");
-        let status = Error::Status { what: "x", status: MethodStatus::AUTHORITY_LOCKED_OUT };
-        assert_eq!(device.failed("x", status), 0x12);
-        for (error, errno) in [
-            (Error::NoAnswer { what: "x" }, EPROTO),
-            (Error::NotReady { what: "x", time: Duration::ZERO }, ECANCELED),
-            (Error::LifeCycle(9), EINVAL),
-            (Error::Link(host::Error::TimedOut("x")), ECANCELED),
-        ] {
-            assert_eq!(device.failed("x", error.clone()), -errno, "{error}");
-        }
-    }
 }

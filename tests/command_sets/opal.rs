@@ -566,3 +566,115 @@ fn one_command_at_a_time() {
     }
     opal.end();
 }
+
+/// A controller that refuses a command of an exchange, or is late with it, is left with an answer and with a session: they are in nobody's
+/// way, whichever command that was.
+#[test]
+fn nothing_is_left_at_a_tper() {
+    for opcode in [AdminOpcode::SECURITY_SEND.0, AdminOpcode::SECURITY_RECEIVE.0] {
+        for is_held in [false, true] {
+            // StartSession, Get, EndOfSession, StartSession, Set, EndOfSession
+            for number in 0..6 {
+                // The TPer gave SyncSession away, and the controller not: nobody knows which session it was.
+                if opcode == AdminOpcode::SECURITY_RECEIVE.0 && [0, 3].contains(&number) {
+                    continue;
+                }
+                let opal = Opal::new();
+                let mut count = 0;
+                opal.scene.world.set_liar(move |answer| {
+                    if answer.command.opcode() != opcode {
+                        return;
+                    }
+                    if count == number && is_held {
+                        answer.hold = true;
+                    } else if count == number {
+                        answer.completion =
+                            Completion::new(0, answer.command.cid(), Status::NAMESPACE_NOT_READY);
+                        answer.page = None;
+                    }
+                    count += 1;
+                });
+                let own = || {
+                    // SAFETY: the device is live.
+                    unsafe { spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut()) }
+                };
+                let expected = if is_held { -libc::ECANCELED } else { -libc::EIO };
+                let context = format!("{opcode:#x} {number} {is_held}");
+                assert_eq!(own(), expected, "{context}");
+                // Set may have been heard.
+                let again = own();
+                assert!(again == 0 || number >= 4 && again == NOT_AUTHORIZED, "{context}: {again}");
+                opal.end();
+            }
+        }
+    }
+}
+
+type Deed = fn(&Opal) -> c_int;
+
+thread_local! {
+    static DEED: Cell<Option<Deed>> = const { Cell::new(None) };
+    static OPAL: Cell<*const Opal> = const { Cell::new(std::ptr::null()) };
+}
+
+extern "C" fn does(_: *mut c_void, _: *const [u8; 16]) {
+    let Some(deed) = DEED.take() else { return };
+    // SAFETY: the test keeps it until the command has ended.
+    MEANWHILE.set(Some(deed(unsafe { &*OPAL.get() })));
+}
+
+/// What a callback may do to a command of Opal that waits: each ends it, or is in nobody's way.
+#[test]
+fn a_callback_may_end_what_a_command_needs() {
+    // SAFETY: the handles are live.
+    let deeds: [(Deed, &[c_int], bool); 3] = unsafe {
+        [
+            (
+                |opal| {
+                    spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair);
+                    spdk_nvme_detach(opal.scene.controller)
+                },
+                &[-libc::ENXIO, -libc::ECANCELED, -libc::EIO],
+                false,
+            ),
+            (
+                |opal| {
+                    spdk_opal_dev_destruct(opal.dev);
+                    0
+                },
+                &[0],
+                true,
+            ),
+            (
+                |opal| spdk_nvme_ctrlr_reset(opal.scene.controller),
+                &[0, -libc::EPROTO, -libc::EIO, -libc::ECANCELED, -libc::ENXIO],
+                true,
+            ),
+        ]
+    };
+    for (which, (deed, expected, stays)) in deeds.into_iter().enumerate() {
+        let opal = Opal::new();
+        OPAL.set(&raw const opal);
+        DEED.set(Some(deed));
+        let (controller, buffer) = (opal.scene.controller, opal.scene.buffer());
+        // SAFETY: the handles are live, and the buffer is large enough.
+        unsafe {
+            assert_eq!(spdk_nvme_ocssd_ctrlr_cmd_geometry(controller, 1, buffer, 4096, does, null_mut()), 0);
+            let rc = spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut());
+            assert!(MEANWHILE.take() == Some(0) && expected.contains(&rc), "{which}: {rc}");
+            if which == 2 && rc != 0 {
+                let again = spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut());
+                assert_eq!(again, 0, "after a reset");
+            }
+            if stays {
+                assert_eq!(spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair), 0);
+                assert_eq!(spdk_nvme_detach(controller), 0);
+            }
+            if which != 1 {
+                assert!(stays || spdk_opal_cmd_revert_tper(opal.dev, OWNER.as_ptr()) == -libc::ENXIO);
+                spdk_opal_dev_destruct(opal.dev);
+            }
+        }
+        opal.scene.world.finish(None);
+    }
+}

@@ -56,7 +56,7 @@ impl Tper<'_> {
     }
 
     /// Asks for the answer until it is there, and gives the ComPacket, which is not empty.
-    fn answer(self, what: &'static str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    pub(super) fn answer(self, what: &'static str) -> Result<Zeroizing<Vec<u8>>, Error> {
         let time = self.link.timeout();
         let deadline = clock::now().after(time);
         let mut length = u32::try_from(COM_PACKET_SIZE).unwrap_or(LONGEST);

@@ -1,7 +1,8 @@
 //! Opal (TCG Storage Security Subsystem Class: Opal 2.01): what keeps a controller's data locked, driven over Security Send and Receive.
 //!
 //! What must hold:
-//! * each command opens a session of its own and closes it, also where it fails, as long as the TPer can be spoken to;
+//! * each command opens a session of its own and closes it, also where it fails, as long as the TPer can be spoken to; where it cannot, the
+//!   next command fetches the answer that is left there, and ends the session ([`Left`]): a TPer takes nothing else before;
 //! * nothing of the TPer's is believed: lengths, session numbers, statuses and columns are checked, and how long it may say that it is
 //!   not ready yet is bounded;
 //! * a password is in no line, and in no buffer after its use: those here are wiped, what a command's data lay in is given back to the
@@ -15,7 +16,7 @@ mod session;
 
 use super::Error as HostError;
 use spec::tcg::{self, MethodStatus, Uid};
-use std::{fmt, time::Duration};
+use std::{cell::Cell, fmt, time::Duration};
 use zeroize::Zeroizing;
 
 pub use commands::{LockState, RangeInfo, User};
@@ -49,7 +50,13 @@ pub trait Link {
 pub struct Tper<'a> {
     link: &'a dyn Link,
     com_id: u16,
+    left: &'a Left,
 }
+
+/// What a command that could not be finished may have left at the TPer: an answer that nobody has fetched, and the session that is its, as
+/// the TPer's number, 0 if that is not known, and this host's. Outlives the commands of a controller.
+#[derive(Debug, Default)]
+pub struct Left(Cell<Option<(u32, u32)>>);
 
 /// Why a command of Opal failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -162,12 +169,21 @@ impl fmt::Debug for Password {
 impl<'a> Tper<'a> {
     /// The TPer behind this link that speaks Opal on this ComID.
     #[must_use]
-    pub fn new(link: &'a dyn Link, com_id: u16) -> Self {
-        Self { link, com_id }
+    pub fn new(link: &'a dyn Link, com_id: u16, left: &'a Left) -> Self {
+        Self { link, com_id, left }
     }
 }
 
 impl Error {
+    /// Whether an answer may still be to come, of a controller that is there.
+    fn leaves_an_answer(&self) -> bool {
+        use HostError::{Command, NoMemory, TimedOut, Transport};
+        matches!(
+            self,
+            Self::NotReady { .. } | Self::Link(Command { .. } | NoMemory | TimedOut(_) | Transport(_))
+        )
+    }
+
     /// Whether the session that this happened in may be there yet, and the TPer to be spoken to.
     fn leaves_the_session(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! Sessions with a security provider of a TPer (Core 3.3.7): their begin, the methods in them, and their end.
 
-use super::{Error, Password, Tper, expect};
-use spec::tcg::{Encoder, Message, MethodStatus, Uid, Value, Values, parameter};
+use super::{Error, HostError, Password, Tper, expect};
+use spec::tcg::{ComPacket, Encoder, Message, MethodStatus, Uid, Value, Values, parameter};
 use std::{
     ops::RangeInclusive,
     sync::atomic::{AtomicU32, Ordering},
@@ -52,9 +52,7 @@ impl<'a> Tper<'a> {
         match work(&session) {
             Ok(value) => session.end().map(|()| value),
             Err(error) => {
-                if error.leaves_the_session() {
-                    let _ = session.end();
-                }
+                session.end_after(&error);
                 Err(error)
             }
         }
@@ -68,15 +66,44 @@ impl<'a> Tper<'a> {
         work: impl FnOnce(&Session<'a>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let session = self.start(sp, signer)?;
-        work(&session).inspect_err(|error| {
-            if error.leaves_the_session() {
-                let _ = session.end();
+        work(&session).inspect_err(|error| session.end_after(error))
+    }
+
+    /// Notes what an exchange of this session that failed may have left.
+    fn note(self, session: (u32, u32), error: &Error) {
+        if error.leaves_an_answer() {
+            self.left.0.set(Some(session));
+        }
+    }
+
+    /// Fetches the answer that was left, and ends the session that it is of. If that cannot be done now, it stays noted.
+    fn settle(self) -> Result<(), Error> {
+        let Some((mut tsn, hsn)) = self.left.0.take() else { return Ok(()) };
+        let what = "settling what an earlier command left";
+        let settled = match self.answer(what) {
+            Ok(answer) => {
+                if tsn == 0 {
+                    tsn = number_of_session(&answer, hsn).unwrap_or(0);
+                }
+                Ok(())
             }
-        })
+            Err(error) if error.leaves_an_answer() => Err(error),
+            // There is none, or none that is of any use.
+            Err(_) => Ok(()),
+        };
+        match settled {
+            Ok(()) if tsn != 0 => {
+                // It notes itself what it leaves.
+                let ended = Session { tper: self, tsn, hsn }.end();
+                ended.or_else(|error| if error.leaves_an_answer() { Err(error) } else { Ok(()) })
+            }
+            settled => settled.inspect_err(|error| self.note((tsn, hsn), error)),
+        }
     }
 
     fn start(self, sp: Uid, signer: &Signer<'_>) -> Result<Session<'a>, Error> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
+        self.settle()?;
         let what = match signer {
             Signer::Anybody => "StartSession (Anybody)",
             Signer::Authority(Uid::SID, _) => "StartSession (SID)",
@@ -93,7 +120,7 @@ impl<'a> Tper<'a> {
                 to.named(parameter::HOST_SIGNING_AUTHORITY, |to| _ = to.uid(*authority));
             }
         });
-        let tsn = self.exchange(what, (0, 0), message, |answer| {
+        let begun = self.exchange(what, (0, 0), message, |answer| {
             let mut parameters = match answer {
                 Message::Call {
                     object: Uid::SESSION_MANAGER,
@@ -123,12 +150,43 @@ impl<'a> Tper<'a> {
                 Ok(tsn) if tsn != 0 => Ok(tsn),
                 _ => Err(Error::Other { what, came: "a session of an impossible number" }),
             }
+        });
+        let tsn = begun.inspect_err(|error| {
+            self.note((0, hsn), error);
+            self.settle_after(error);
         })?;
         Ok(Session { tper: self, tsn, hsn })
+    }
+
+    /// A controller that refused to take or give a message can be spoken to: nothing is left to later, then.
+    fn settle_after(self, error: &Error) {
+        if let Error::Link(HostError::Command { .. }) = error {
+            let _ = self.settle();
+        }
     }
 }
 
 impl Session<'_> {
+    fn exchange<T>(
+        &self,
+        what: &'static str,
+        message: Encoder,
+        read: impl FnOnce(Message<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let session = (self.tsn, self.hsn);
+        let answered = self.tper.exchange(what, session, message, read);
+        answered.inspect_err(|error| self.tper.note(session, error))
+    }
+
+    /// Ends it after work that failed with this.
+    fn end_after(&self, error: &Error) {
+        if error.leaves_the_session() {
+            let _ = self.end();
+        } else {
+            self.tper.settle_after(error);
+        }
+    }
+
     /// Calls a method, and reads what it gives.
     fn call<T>(
         &self,
@@ -140,7 +198,7 @@ impl Session<'_> {
     ) -> Result<T, Error> {
         let mut message = Encoder::new();
         message.call(object, method, parameters);
-        self.tper.exchange(what, (self.tsn, self.hsn), message, |answer| match answer {
+        self.exchange(what, message, |answer| match answer {
             Message::Answer { results, status } => {
                 succeeded(what, status)?;
                 read(results)
@@ -190,7 +248,7 @@ impl Session<'_> {
         let what = "EndOfSession";
         let mut message = Encoder::new();
         message.end_of_session();
-        let ended = self.tper.exchange(what, (self.tsn, self.hsn), message, |answer| match answer {
+        let ended = self.exchange(what, message, |answer| match answer {
             Message::EndOfSession => Ok(()),
             Message::Answer { status, .. } => succeeded(what, status),
             Message::Call { .. } => Err(Error::Other { what, came: "a method invocation" }),
@@ -214,6 +272,19 @@ impl<'a> Row<'a> {
         let unusable = |error| Error::Answer { what, error };
         let value = self.values.named(column).map_err(unusable)?;
         read(value.ok_or(Error::Hidden { what, object, column })?).map_err(unusable)
+    }
+}
+
+/// The TPer's number of the session that this answer says has begun, by the host's.
+fn number_of_session(answer: &[u8], hsn: u32) -> Option<u32> {
+    let packet = ComPacket::read(answer).ok()?.packet().ok()??;
+    match Message::read(packet.tokens).ok()? {
+        Message::Call { method: Uid::SYNC_SESSION, mut parameters, .. } => {
+            let mut number = || parameters.value().and_then(Value::unsigned).ok();
+            (number()? == u64::from(hsn)).then_some(())?;
+            u32::try_from(number()?).ok()
+        }
+        Message::Call { .. } | Message::Answer { .. } | Message::EndOfSession => None,
     }
 }
 

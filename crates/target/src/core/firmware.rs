@@ -21,8 +21,8 @@ const INVALID_FIELD: Status = Status::INVALID_FIELD.with_dnr(true);
 #[derive(Debug, Default)]
 struct Image {
     bytes: Vec<u8>,
-    /// How many of them came.
-    came: usize,
+    /// Which of its dwords came.
+    came: Vec<bool>,
     /// The controller. What another one was given is no part of it (Base 2.0, 5.12: a reset ends an image, and is another controller here).
     cntlid: u16,
 }
@@ -34,12 +34,17 @@ impl Image {
         if begin == 0 || self.cntlid != cntlid {
             *self = Self { cntlid, ..Self::default() };
         }
+        let dwords = begin / 4..end.div_ceil(4);
+        if self.came.iter().take(dwords.end).skip(dwords.start).any(|came| *came) {
+            return Err(Status::OVERLAPPING_RANGE.with_dnr(true));
+        }
         if self.bytes.len() < end {
             self.bytes.resize(end, 0);
+            self.came.resize(dwords.end, false);
         }
-        if let Some(place) = self.bytes.get_mut(begin..end) {
+        if let (Some(place), Some(came)) = (self.bytes.get_mut(begin..end), self.came.get_mut(dwords)) {
             place.copy_from_slice(piece);
-            self.came = self.came.saturating_add(piece.len());
+            came.fill(true);
         }
         Ok(())
     }
@@ -47,7 +52,8 @@ impl Image {
     /// The image of a controller, if all of it is there; it is gone then.
     fn whole(&mut self, cntlid: u16) -> Result<Vec<u8>, Status> {
         let image = std::mem::take(self);
-        let is_whole = image.cntlid == cntlid && image.came == image.bytes.len() && image.came > 0;
+        let is_whole =
+            image.cntlid == cntlid && !image.came.is_empty() && image.came.iter().all(|came| *came);
         if is_whole { Ok(image.bytes) } else { Err(Status::INVALID_FIRMWARE_IMAGE.with_dnr(true)) }
     }
 }

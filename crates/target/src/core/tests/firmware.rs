@@ -55,6 +55,12 @@ fn an_image_is_whole_or_is_not_committed() {
     assert_eq!(piece(world, admin, 0, &[4; 8]), Status::SUCCESS);
     assert_eq!(piece(world, admin, 12, &[5; 8]), Status::SUCCESS);
     assert_eq!(replace(world, admin, first), INVALID_IMAGE);
+    // A piece that comes twice fills no hole.
+    assert_eq!(piece(world, admin, 0, &[4; 8]), Status::SUCCESS);
+    assert_eq!(piece(world, admin, 16, &[5; 8]), Status::SUCCESS);
+    assert_eq!(piece(world, admin, 16, &[5; 8]), dnr(Status::OVERLAPPING_RANGE));
+    assert_eq!(piece(world, admin, 12, &[5; 8]), dnr(Status::OVERLAPPING_RANGE));
+    assert_eq!(replace(world, admin, first), INVALID_IMAGE);
     // A first piece begins another one.
     assert_eq!(piece(world, admin, 0, &[6; 8]), Status::SUCCESS);
     assert_eq!(piece(world, admin, 0, &[7; 4]), Status::SUCCESS);
