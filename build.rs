@@ -57,6 +57,7 @@ const HEADERS: &[Header] = &[
             "ctrlr_injection.rs",
             "ctrlr_life.rs",
             "ctrlr_manage.rs",
+            "ctrlr_images.rs",
             "ctrlr_pcie.rs",
             "cuse.rs",
             "ns.rs",

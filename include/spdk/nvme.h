@@ -1082,6 +1082,27 @@ int spdk_nvme_ctrlr_update_firmware(struct spdk_nvme_ctrlr *ctrlr,
                                     struct spdk_nvme_status *completion_status);
 
 /**
+ * Writes a boot partition, of the controller's two, and makes it the active one: payload is downloaded in pieces (Firmware Image Download),
+ * then replaces what boot partition bpid holds, which then is activated (Firmware Commit; Base 2.0, 8.2.2).
+ *
+ * 0 says that it has begun: cb_fn, which may be NULL, is called once from a poll of the Admin Queue, with the completion of the last command,
+ * or of the one that failed; Internal Error if one could not be sent, of which a line says why. What the partition held is lost only when
+ * the replacing has begun. payload is copied, in any memory. Negated errno, and cb_fn is not called: -ENOTSUP if the controller has no boot
+ * partitions (CAP.BPS), -EINVAL for a payload that is NULL, a size that is 0 or no multiple of 4, or a bpid other than 0 or 1; -EBUSY while
+ * another image, or firmware, is being downloaded; -ENOMEM, -ENXIO as with other admin commands. If the controller is reset before it has all
+ * of it, nothing is replaced.
+ *
+ * What must hold:
+ * ctrlr is a handle that nobody else is detaching. payload has size bytes.
+ */
+int spdk_nvme_ctrlr_write_boot_partition(struct spdk_nvme_ctrlr *ctrlr,
+                                         void *payload,
+                                         uint32_t size,
+                                         uint32_t bpid,
+                                         spdk_nvme_cmd_cb cb_fn,
+                                         void *cb_arg);
+
+/**
  * Reads the CSTS property, and waits for the answer; admin callbacks may run meanwhile. All bits
  * are 1 if there is none, as when the controller has failed, and for a handle that is no controller.
  *
@@ -1227,27 +1248,6 @@ int spdk_nvme_ctrlr_read_boot_partition_start(struct spdk_nvme_ctrlr *ctrlr,
  * ctrlr is a handle that nobody else is detaching.
  */
 int spdk_nvme_ctrlr_read_boot_partition_poll(struct spdk_nvme_ctrlr *ctrlr);
-
-/**
- * Writes a boot partition, of the controller's two, and makes it the active one: payload is downloaded in pieces (Firmware Image Download),
- * then replaces what boot partition bpid holds, which then is activated (Firmware Commit; Base 2.0, 8.2.2).
- *
- * 0 says that it has begun: cb_fn, which may be NULL, is called once from a poll of the Admin Queue, with the completion of the last command,
- * or of the one that failed; Internal Error if one could not be sent, of which a line says why. What the partition held is lost only when
- * the replacing has begun. payload is copied, in any memory. Negated errno, and cb_fn is not called: -ENOTSUP if the controller has no boot
- * partitions (CAP.BPS), -EINVAL for a payload that is NULL, a size that is 0 or no multiple of 4, or a bpid other than 0 or 1; -EBUSY while
- * another image, or firmware, is being downloaded; -ENOMEM, -ENXIO as with other admin commands. If the controller is reset before it has all
- * of it, nothing is replaced.
- *
- * What must hold:
- * ctrlr is a handle that nobody else is detaching. payload has size bytes.
- */
-int spdk_nvme_ctrlr_write_boot_partition(struct spdk_nvme_ctrlr *ctrlr,
-                                         void *payload,
-                                         uint32_t size,
-                                         uint32_t bpid,
-                                         spdk_nvme_cmd_cb cb_fn,
-                                         void *cb_arg);
 
 /**
  * Whether a reset of the NVM subsystem is known to leave the controller attached: not over fabrics.

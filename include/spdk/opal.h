@@ -66,9 +66,10 @@ void spdk_opal_free_locking_range_info(struct spdk_opal_dev *dev, enum spdk_opal
  *
  * As all commands of Opal it waits, other admin callbacks may run meanwhile, and returns 0; the TCG's method status, which is positive, if
  * the device refused something (1: not authorized, as with a wrong password); -EINVAL for a wrong argument, among them a password that is
- * NULL, empty or longer than 255 bytes; -EBUSY while another one runs on the controller; -ENXIO if that was detached; -EIO if it refused
- * Security Send or Receive; -ECANCELED if it did not answer in time (admin_timeout_ms), -EPROTO if its answer makes no sense, -EACCES if it
- * leaves out what was asked for.
+ * NULL, empty or longer than 255 bytes; -EBUSY while another one runs on the controller; -ENXIO if that was detached; -EAGAIN while it is
+ * being reset; -ENOMEM if no request is free; -EIO if it refused Security Send or Receive; -ECANCELED if it did not answer in time
+ * (admin_timeout_ms), -EPROTO if its answer makes no sense, -EACCES if it leaves out what was asked for, -ECONNRESET if it ended the session.
+ * A negative value may come after the work was done: when the end of the session fails.
  *
  * What must hold:
  * dev is what spdk_opal_dev_construct() has given. new_passwd is NULL, which is refused, or a C string.

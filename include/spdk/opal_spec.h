@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/** Bytes of the longest password */
+/** Bytes of the longest password that each TPer must take (Opal 2.01, 4.3.1.9); what takes more gets up to 255 */
 #define SPDK_OPAL_MAX_PASSWORD_SIZE 32
 
 /** The Opal of a controller */

@@ -1,4 +1,4 @@
-//! Managing a controller: its namespaces, their format, its firmware (Base 2.0, 5.1 to 5.27).
+//! Managing a controller: its namespaces and their format (Base 2.0, 5.14, 5.22, 5.23).
 //!
 //! All of these wait for their commands; other callbacks of the Admin Queue run meanwhile. 0 is success; -EIO says that the controller
 //! refused a command, -ECANCELED that it did not answer in time or was lost, -ENXIO that it is not connected, -EINVAL a wrong argument.
@@ -10,14 +10,10 @@ use super::{
     ctrlr_life::brought_up,
     entry::entry,
     error::{invalid, waited},
-    types::{
-        spdk_nvme_ctrlr, spdk_nvme_ctrlr_list, spdk_nvme_format, spdk_nvme_fw_commit_action,
-        spdk_nvme_ns_data, spdk_nvme_status,
-    },
+    types::{spdk_nvme_ctrlr, spdk_nvme_ctrlr_list, spdk_nvme_format, spdk_nvme_ns_data},
 };
-use crate::host;
-use libc::{EINVAL, ENXIO, c_int, c_void};
-use spec::{AdminOpcode, Command, Completion, Status};
+use libc::{EINVAL, ENXIO, c_int};
+use spec::{AdminOpcode, Command, Completion};
 
 /// SEL of Namespace Management and Namespace Attachment: what is to be done.
 const CREATE: u32 = 0;
@@ -29,7 +25,7 @@ const DETACH: u32 = 1;
 ///
 /// # Safety
 /// The buffer has so many bytes.
-unsafe fn run(
+pub(super) unsafe fn run(
     ctrlr: &Ctrlr,
     what: &'static str,
     command: Command,
@@ -44,7 +40,7 @@ unsafe fn run(
 /// No data.
 const NOTHING: Buffer = Buffer { address: std::ptr::null_mut(), size: 0 };
 
-fn command(opcode: AdminOpcode, nsid: u32, cdw10: u32) -> Command {
+pub(super) fn command(opcode: AdminOpcode, nsid: u32, cdw10: u32) -> Command {
     let mut command = Command::new(opcode.0);
     command.set_nsid(nsid);
     command.set_cdw10(cdw10);
@@ -210,116 +206,4 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_format(
             Err(rc) => rc,
         }
     })
-}
-
-/// Whose image is being brought to a controller; nobody's any more once this is dropped.
-struct ImageTurn<'a>(&'a Ctrlr);
-
-impl<'a> ImageTurn<'a> {
-    fn begin(ctrlr: &'a Ctrlr) -> Result<Self, c_int> {
-        let begun = ctrlr.admin(|host| host.begin_image());
-        waited(&ctrlr.describe(), begun).map(|()| Self(ctrlr))
-    }
-
-    /// Whether the controller still has what it got of the image.
-    fn may_go_on(&self) -> Result<(), c_int> {
-        waited(&self.0.describe(), self.0.admin(|host| host.keeps_image()))
-    }
-}
-
-impl Drop for ImageTurn<'_> {
-    fn drop(&mut self) {
-        self.0.admin(|host| host.end_image());
-    }
-}
-
-/// Downloads a firmware image, commits it to a slot, and resets the controller: its queue pairs have to be connected again.
-///
-/// commit_action is SPDK_NVME_FW_COMMIT_REPLACE_IMG or SPDK_NVME_FW_COMMIT_REPLACE_AND_ENABLE_IMG, size a multiple of 4; anything else is
-/// -1. completion_status gets the status of the commit. If that asks for a conventional reset, which is not this library's to do, the
-/// answer is -EIO and there is no reset. -EBUSY while another image is being downloaded; -ECANCELED if the controller was reset
-/// before it had all of this one. Returns 0; -1 if the controller could not be brought up again; or another error value.
-///
-/// # Safety
-///
-/// ctrlr is a handle that nobody else is detaching. payload has size bytes; completion_status is NULL, which is refused, or can be
-/// written.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_ctrlr_update_firmware(
-    ctrlr: *mut spdk_nvme_ctrlr,
-    payload: *mut c_void,
-    size: u32,
-    slot: c_int,
-    commit_action: spdk_nvme_fw_commit_action,
-    completion_status: *mut spdk_nvme_status,
-) -> c_int {
-    entry!(
-        spdk_nvme_ctrlr_update_firmware(ctrlr, payload, size, slot, commit_action, completion_status),
-        Ctrlr as share,
-        ctrlr,
-        -EINVAL,
-        |object| {
-            use spdk_nvme_fw_commit_action as Action;
-            if completion_status.is_null() {
-                return invalid(String::from("spdk_nvme_ctrlr_update_firmware: no place for the status"));
-            }
-            const { assert!(size_of::<spdk_nvme_status>() == size_of::<u16>()) };
-            let tell = |status: Status| {
-                // SAFETY: the caller vouches for the place, of 16 bits: the status field and, in bit 0, the phase tag.
-                unsafe { completion_status.cast::<u16>().write_unaligned(status.0 << 1) };
-            };
-            tell(Status::SUCCESS);
-            let is_known = matches!(
-                commit_action,
-                Action::SPDK_NVME_FW_COMMIT_REPLACE_IMG | Action::SPDK_NVME_FW_COMMIT_REPLACE_AND_ENABLE_IMG
-            );
-            if !is_known || !size.is_multiple_of(4) || payload.is_null() || !(0..=7).contains(&slot) {
-                invalid(format!(
-                    "spdk_nvme_ctrlr_update_firmware: {size} bytes at {payload:p}, slot {slot}, action {}",
-                    commit_action.0
-                ));
-                return -1;
-            }
-            let turn = match ImageTurn::begin(&object) {
-                Ok(turn) => turn,
-                Err(rc) => return rc,
-            };
-            let most = object.admin(|host| host.image_piece());
-            for offset in (0..size).step_by(most as usize) {
-                let length = most.min(size.saturating_sub(offset));
-                let download = Command::firmware_image_download(offset, length);
-                if let Err(rc) = turn.may_go_on() {
-                    return rc;
-                }
-                let piece = Buffer { address: payload.wrapping_byte_add(offset as usize), size: length };
-                // SAFETY: the caller vouches for the image.
-                if let Err(rc) = unsafe { run(&object, "Firmware Image Download", download, piece) } {
-                    return rc;
-                }
-            }
-            if let Err(rc) = turn.may_go_on() {
-                return rc;
-            }
-            let cdw10 = slot.unsigned_abs() | commit_action.0 << 3;
-            let commit = command(AdminOpcode::FIRMWARE_COMMIT, 0, cdw10);
-            let answer =
-                object.admin(|host| host.request_admin("Firmware Commit", commit, host::CopiedData::None));
-            match answer {
-                Ok(_) => {}
-                Err(host::Error::Command { completion, .. }) => {
-                    tell(completion.status());
-                    let status = completion.status().with_dnr(false);
-                    if status == Status::FIRMWARE_REQUIRES_CONVENTIONAL_RESET {
-                        tracing::warn!("{}: the firmware needs a conventional reset", object.describe());
-                        return -libc::EIO;
-                    }
-                    if status != Status::FIRMWARE_REQUIRES_NVM_RESET {
-                        return waited(&object.describe(), answer).map_or_else(|rc| rc, |_| 0);
-                    }
-                }
-                Err(_) => return waited(&object.describe(), answer).map_or_else(|rc| rc, |_| 0),
-            }
-            brought_up(&object, object.admin(|host| host.reset()))
-        }
-    )
 }

@@ -2,7 +2,6 @@
 //! memory that a host could map: these answers are the same for all.
 
 use super::{
-    callback::{context, upcall},
     ctrlr::Ctrlr,
     entry::{entry, next},
     error::negated_errno,
@@ -15,14 +14,13 @@ use super::{
         spdk_nvme_remove_cb, spdk_pci_device,
     },
 };
-use crate::host;
 use libc::{EINVAL, EIO, ENOSYS, ENOTSUP, c_int, c_void, size_t};
-use spec::{Completion, fabrics::PropertySize, firmware::BootPartition, registers};
-use std::{fmt, ptr, slice};
+use spec::{fabrics::PropertySize, registers};
+use std::{fmt, ptr};
 
 /// What of a controller's memory there is not over fabrics.
 const NO_CMB: &str = "over fabrics there is no controller memory buffer";
-const NO_BOOT_PARTITION: &str = "the controller has none (CAP.BPS is 0)";
+pub(super) const NO_BOOT_PARTITION: &str = "the controller has none (CAP.BPS is 0)";
 const NO_PMR: &str = "over fabrics there is no persistent memory region";
 
 /// A property of four bytes. None, after a log line, if the controller does not give it.
@@ -39,7 +37,7 @@ fn read(object: &Ctrlr, what: &'static str, offset: u32) -> Option<u32> {
 
 /// Says what a controller was asked for that there is not over fabrics, and why.
 #[cold]
-fn refuse<T>(object: &Ctrlr, what: fmt::Arguments<'_>, why: &str, answer: T) -> T {
+pub(super) fn refuse<T>(object: &Ctrlr, what: fmt::Arguments<'_>, why: &str, answer: T) -> T {
     tracing::error!("{}: {what}: {why}", object.describe());
     answer
 }
@@ -287,65 +285,6 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_read_boot_partition_poll(ctrlr: *mut sp
         let what = format_args!("asking how far a boot partition is read (BPINFO {bpinfo:#x})");
         refuse(&object, what, "this host has begun none", -EINVAL)
     })
-}
-
-/// Writes a boot partition, of the controller's two, and makes it the active one: payload is downloaded in pieces (Firmware Image Download),
-/// then replaces what boot partition bpid holds, which then is activated (Firmware Commit; Base 2.0, 8.2.2).
-///
-/// 0 says that it has begun: cb_fn, which may be NULL, is called once from a poll of the Admin Queue, with the completion of the last command,
-/// or of the one that failed; Internal Error if one could not be sent, of which a line says why. What the partition held is lost only when
-/// the replacing has begun. payload is copied, in any memory. Negated errno, and cb_fn is not called: -ENOTSUP if the controller has no boot
-/// partitions (CAP.BPS), -EINVAL for a payload that is NULL, a size that is 0 or no multiple of 4, or a bpid other than 0 or 1; -EBUSY while
-/// another image, or firmware, is being downloaded; -ENOMEM, -ENXIO as with other admin commands. If the controller is reset before it has all
-/// of it, nothing is replaced.
-///
-/// # Safety
-///
-/// ctrlr is a handle that nobody else is detaching. payload has size bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn spdk_nvme_ctrlr_write_boot_partition(
-    ctrlr: *mut spdk_nvme_ctrlr,
-    payload: *mut c_void,
-    size: u32,
-    bpid: u32,
-    cb_fn: spdk_nvme_cmd_cb,
-    cb_arg: *mut c_void,
-) -> c_int {
-    entry!(
-        spdk_nvme_ctrlr_write_boot_partition(ctrlr, payload, size, bpid, cb_fn, cb_arg),
-        Ctrlr as share,
-        ctrlr,
-        -EINVAL,
-        |object| {
-            let what = format!("writing boot partition {bpid}, {size} bytes at {payload:p}");
-            let refused = |why: &str, answer| refuse(&object, format_args!("{what}"), why, answer);
-            if !object.summary().capabilities().bps() {
-                return refused(NO_BOOT_PARTITION, -ENOTSUP);
-            }
-            let Some(partition) = BootPartition::of(bpid) else {
-                return refused("there are 0 and 1", -EINVAL);
-            };
-            if payload.is_null() || size == 0 {
-                return refused("there is nothing to be written", -EINVAL);
-            }
-            // SAFETY: the caller vouches for the payload; nobody writes to it during the call.
-            let image = unsafe { slice::from_raw_parts(payload.cast::<u8>(), size as usize) };
-            let (context, label, of_what) = (context(cb_fn, cb_arg), object.describe(), what.clone());
-            let told = move |ended: Result<Completion, host::Error>| {
-                let completion = ended.unwrap_or_else(|error| {
-                    tracing::error!("{label}: {of_what}: {error}");
-                    host::unsent()
-                });
-                if !context.function.is_null() {
-                    upcall(context.argument, &completion, context.function);
-                }
-            };
-            match object.admin(|host| host.write_boot_partition(image, partition, told)) {
-                Ok(()) => 0,
-                Err(error) => refused(&error.to_string(), negated_errno(&error)),
-            }
-        }
-    )
 }
 
 /// Whether a reset of the NVM subsystem is known to leave the controller attached: not over fabrics.

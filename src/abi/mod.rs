@@ -25,6 +25,7 @@ pub mod ctrlr_abort;
 pub mod ctrlr_cmd;
 pub mod ctrlr_events;
 pub mod ctrlr_facts;
+pub mod ctrlr_images;
 pub mod ctrlr_injection;
 pub mod ctrlr_life;
 pub mod ctrlr_manage;

@@ -82,7 +82,7 @@ mod tests {
     /// By hand from Core 5.2.3.1 and Opal 5.1.1: StartSession of SID at the Admin SP with the password "pw".
     const START_SESSION: [u8; 61] = [
         0xf8, 0xa8, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xa8, 0, 0, 0, 0, 0, 0, 0xff, 0x02, // SMUID.StartSession
-        0xf0, 0x81, 0x69, 0xa8, 0, 0, 2, 5, 0, 0, 0, 1, 1, // HostSessionID, SPID, Write
+        0xf0, 0x81, 0x4e, 0xa8, 0, 0, 2, 5, 0, 0, 0, 1, 1, // HostSessionID, SPID, Write
         0xf2, 0, 0xa2, b'p', b'w', 0xf3, // HostChallenge
         0xf2, 3, 0xa8, 0, 0, 0, 9, 0, 0, 0, 6, 0xf3, // HostSigningAuthority
         0xf1, 0xf9, 0xf0, 0, 0, 0, 0xf1, 0xff, 0xff, 0xff, 0xff,
@@ -98,7 +98,7 @@ mod tests {
             (object, method, status),
             (Uid::SESSION_MANAGER, Uid::START_SESSION, MethodStatus::SUCCESS)
         );
-        assert_eq!(parameters.value(), Ok(Value::Unsigned(0x69)));
+        assert_eq!(parameters.value(), Ok(Value::Unsigned(0x4e)));
         assert_eq!(parameters.value().unwrap().uid(), Ok(Uid::ADMIN_SP));
         assert_eq!(parameters.value().unwrap().boolean(), Ok(true));
         assert_eq!(parameters.named(0).unwrap(), Some(Value::Bytes(b"pw")));
@@ -106,7 +106,7 @@ mod tests {
 
         let mut encoder = Encoder::new();
         encoder.call(Uid::SESSION_MANAGER, Uid::START_SESSION, |to| {
-            to.unsigned(0x69).uid(Uid::ADMIN_SP).boolean(true);
+            to.unsigned(0x4e).uid(Uid::ADMIN_SP).boolean(true);
             to.named(0, |to| _ = to.bytes(b"pw")).named(3, |to| _ = to.uid(Uid::SID));
         });
         assert_eq!(encoder.tokens(), &START_SESSION[..57]);

@@ -145,7 +145,7 @@ mod tests {
     /// By hand from Core 3.2.3: an EndOfSession, padded.
     const END: [u8; 60] = [
         0, 0, 0, 0, 0x07, 0xfe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 40, // ComPacket
-        0, 0, 0x10, 0x01, 0, 0, 0, 0x69, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, // packet
+        0, 0, 0x10, 0x01, 0, 0, 0, 0x4e, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, // packet
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, // subpacket
         0xfa, 0, 0, 0,
     ];
@@ -156,11 +156,11 @@ mod tests {
         assert_eq!((com_packet.com_id, com_packet.com_id_extension), (0x07fe, 0));
         assert_eq!((com_packet.outstanding, com_packet.min_transfer), (0, 0));
         let packet = com_packet.packet().unwrap().unwrap();
-        assert_eq!(packet, Packet { tsn: 0x1001, hsn: 0x69, sequence: 5, tokens: &[0xfa] });
+        assert_eq!(packet, Packet { tsn: 0x1001, hsn: 0x4e, sequence: 5, tokens: &[0xfa] });
 
         let mut encoder = Encoder::new();
         encoder.end_of_session();
-        let envelope = Envelope { com_id: 0x07fe, tsn: 0x1001, hsn: 0x69, sequence: 5 };
+        let envelope = Envelope { com_id: 0x07fe, tsn: 0x1001, hsn: 0x4e, sequence: 5 };
         assert_eq!(encoder.com_packet(envelope).unwrap().as_slice(), END);
 
         let mut longer = END.to_vec();

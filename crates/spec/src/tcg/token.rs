@@ -5,6 +5,7 @@
 //! atom, which needs Properties that nobody offers here (Opal 4.1.1.1): they are an error.
 
 use super::{Error, MethodStatus, Uid, packet::Envelope, packet::HEADERS};
+use std::fmt;
 use zeroize::Zeroizing;
 
 const START_LIST: u8 = 0xf0;
@@ -177,12 +178,18 @@ impl<'a> Iterator for Tokens<'a> {
 
 /// Writes tokens, in the shortest form of each, and puts them into their envelope. It never grows, so that a password stays in one place, and
 /// is wiped. What does not fit is left out, and said at the end.
-#[derive(Debug)]
 pub struct Encoder {
     /// The headers, then the tokens.
     buffer: Zeroizing<Vec<u8>>,
     size: usize,
     full: bool,
+}
+
+/// Without its bytes: passwords are among them.
+impl fmt::Debug for Encoder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Encoder of {} bytes", self.buffer.len())
+    }
 }
 
 impl Default for Encoder {

@@ -36,10 +36,6 @@ impl Uid {
     pub const CLOSE_SESSION: Self = Self(0xff06);
 
     // Methods.
-    /// Next.
-    pub const NEXT: Self = Self(0x0000_0006_0000_0008);
-    /// GetACL.
-    pub const GET_ACL: Self = Self(0x0000_0006_0000_000d);
     /// GenKey.
     pub const GEN_KEY: Self = Self(0x0000_0006_0000_0010);
     /// RevertSP.
@@ -48,14 +44,10 @@ impl Uid {
     pub const GET: Self = Self(0x0000_0006_0000_0016);
     /// Set.
     pub const SET: Self = Self(0x0000_0006_0000_0017);
-    /// Authenticate.
-    pub const AUTHENTICATE: Self = Self(0x0000_0006_0000_001c);
     /// Revert.
     pub const REVERT: Self = Self(0x0000_0006_0000_0202);
     /// Activate.
     pub const ACTIVATE: Self = Self(0x0000_0006_0000_0203);
-    /// Random.
-    pub const RANDOM: Self = Self(0x0000_0006_0000_0601);
     /// Erase (Opal Feature Set: Single User Mode).
     pub const ERASE: Self = Self(0x0000_0006_0000_0803);
 
@@ -80,16 +72,12 @@ impl Uid {
     pub const ADMIN1: Self = Self(0x0000_0009_0001_0001);
     /// The class of all Users.
     pub const USERS: Self = Self(0x0000_0009_0003_0000);
-    /// Who has read the PSID from the device's label (Opal Feature Set: PSID).
-    pub const PSID: Self = Self(0x0000_0009_0001_ff01);
 
     // Passwords.
     /// The owner's password.
     pub const C_PIN_SID: Self = Self(0x0000_000b_0000_0001);
     /// The password that everybody may read, and that the owner has first.
     pub const C_PIN_MSID: Self = Self(0x0000_000b_0000_8402);
-    /// The password of Admin1 of the Admin SP.
-    pub const C_PIN_ADMIN_SP_ADMIN1: Self = Self(0x0000_000b_0000_0201);
     /// The password of Admin1 of the Locking SP.
     pub const C_PIN_ADMIN1: Self = Self(0x0000_000b_0001_0001);
 
@@ -98,34 +86,8 @@ impl Uid {
     pub const LOCKING_INFO: Self = Self(0x0000_0801_0000_0001);
     /// The global range.
     pub const GLOBAL_RANGE: Self = Self(0x0000_0802_0000_0001);
-    /// MBRControl.
-    pub const MBR_CONTROL: Self = Self(0x0000_0803_0000_0001);
-    /// The global range's key of 128 bits.
-    pub const K_AES_128_GLOBAL_RANGE: Self = Self(0x0000_0805_0000_0001);
     /// The global range's key of 256 bits.
     pub const K_AES_256_GLOBAL_RANGE: Self = Self(0x0000_0806_0000_0001);
-
-    // Tables.
-    /// SPs.
-    pub const SP_TABLE: Self = Self(0x0000_0205_0000_0000);
-    /// Authorities.
-    pub const AUTHORITY_TABLE: Self = Self(0x0000_0009_0000_0000);
-    /// Passwords.
-    pub const C_PIN_TABLE: Self = Self(0x0000_000b_0000_0000);
-    /// Access control elements.
-    pub const ACE_TABLE: Self = Self(0x0000_0008_0000_0000);
-    /// Locking ranges.
-    pub const LOCKING_TABLE: Self = Self(0x0000_0802_0000_0000);
-    /// MBR.
-    pub const MBR_TABLE: Self = Self(0x0000_0804_0000_0000);
-    /// DataStore.
-    pub const DATA_STORE_TABLE: Self = Self(0x0000_1001_0000_0000);
-
-    // Access control elements.
-    /// Anybody may.
-    pub const ACE_ANYBODY: Self = Self(0x0000_0008_0000_0001);
-    /// Admins may.
-    pub const ACE_ADMIN: Self = Self(0x0000_0008_0000_0002);
 
     numbered! {
         /// A user of the Locking SP, from 1.
@@ -134,8 +96,6 @@ impl Uid {
         c_pin_user = 0x0000_000b_0003_0000;
         /// A locking range that is not the global one, from 1.
         range = 0x0000_0802_0003_0000;
-        /// The key of 128 bits of a range that is not the global one, from 1.
-        k_aes_128 = 0x0000_0805_0003_0000;
         /// The key of 256 bits of a range that is not the global one, from 1.
         k_aes_256 = 0x0000_0806_0003_0000;
         /// Who may set a user's password, from 1; beside Admins.
@@ -146,8 +106,6 @@ impl Uid {
         ace_range_set_read_locked = 0x0000_0008_0003_e000;
         /// Who may set a range's WriteLocked; 0 is the global range.
         ace_range_set_write_locked = 0x0000_0008_0003_e800;
-        /// Who may give a range another key of 128 bits; 0 is the global range.
-        ace_k_aes_128_gen_key = 0x0000_0008_0003_b000;
         /// Who may give a range another key of 256 bits; 0 is the global range.
         ace_k_aes_256_gen_key = 0x0000_0008_0003_b800;
     }
@@ -221,10 +179,6 @@ pub mod parameter {
     pub const VALUES: u64 = 1;
     /// A cell block's Table.
     pub const TABLE: u64 = 0;
-    /// A cell block's startRow.
-    pub const START_ROW: u64 = 1;
-    /// A cell block's endRow.
-    pub const END_ROW: u64 = 2;
     /// A cell block's startColumn.
     pub const START_COLUMN: u64 = 3;
     /// A cell block's endColumn.

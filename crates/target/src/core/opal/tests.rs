@@ -67,7 +67,7 @@ impl Host {
         (self.tsn, self.hsn) = (0, 0);
         let mut encoder = Encoder::new();
         encoder.call(Uid::SESSION_MANAGER, Uid::START_SESSION, |list| {
-            list.unsigned(0x69).uid(sp).boolean(true);
+            list.unsigned(0x4e).uid(sp).boolean(true);
             if let Some((who, password)) = who {
                 list.named(parameter::HOST_CHALLENGE, |value| {
                     value.bytes(password.as_bytes());
@@ -85,7 +85,7 @@ impl Host {
         if status == MethodStatus::SUCCESS {
             self.hsn = parameters.value().unwrap().unsigned().unwrap() as u32;
             self.tsn = parameters.value().unwrap().unsigned().unwrap() as u32;
-            assert!(self.hsn == 0x69 && self.tsn != 0);
+            assert!(self.hsn == 0x4e && self.tsn != 0);
         }
         status
     }
@@ -243,7 +243,7 @@ fn bytes_of_a_session() {
     let mut host = Host::new(&mut world);
     let tokens = [
         0xf8, 0xa8, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xa8, 0, 0, 0, 0, 0, 0, 0xff, 0x02, // SMUID.StartSession
-        0xf0, 0x81, 0x69, 0xa8, 0, 0, 2, 5, 0, 0, 0, 1, 1, 0xf1, // 0x69, Admin SP, write
+        0xf0, 0x81, 0x4e, 0xa8, 0, 0, 2, 5, 0, 0, 0, 1, 1, 0xf1, // 0x4e, Admin SP, write
         0xf9, 0xf0, 0, 0, 0, 0xf1,
     ];
     let mut packet = vec![0; 2048];
@@ -256,7 +256,7 @@ fn bytes_of_a_session() {
     let answer = host.receive(&mut world, COM_ID, 2048);
     let expected = [
         0xf8, 0xa8, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xa8, 0, 0, 0, 0, 0, 0, 0xff, 0x03, // SMUID.SyncSession
-        0xf0, 0x81, 0x69, 0x82, 0x10, 0x01, 0xf1, 0xf9, 0xf0, 0, 0, 0, 0xf1,
+        0xf0, 0x81, 0x4e, 0x82, 0x10, 0x01, 0xf1, 0xf9, 0xf0, 0, 0, 0, 0xf1,
     ];
     assert_eq!(answer[..20], [0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24 + 12 + 32]);
     assert_eq!((answer[43], answer[55]), (12 + 32, 32));
@@ -267,14 +267,14 @@ fn bytes_of_a_session() {
         0xf0, 0xf0, 0xf2, 3, 3, 0xf3, 0xf2, 4, 3, 0xf3, 0xf1, 0xf1, 0xf9, 0xf0, 0, 0, 0, 0xf1,
     ];
     packet[19] = 24 + 12 + 40;
-    packet[20..28].copy_from_slice(&[0, 0, 0x10, 1, 0, 0, 0, 0x69]);
+    packet[20..28].copy_from_slice(&[0, 0, 0x10, 1, 0, 0, 0, 0x4e]);
     packet[43] = 12 + 40;
     packet[55] = 37;
     packet[56..95].fill(0);
     packet[56..93].copy_from_slice(&tokens);
     assert!(matches!(host.send(&mut world, &packet), Step::Respond(_)));
     let answer = host.receive(&mut world, COM_ID, 2048);
-    assert_eq!(answer[20..28], [0, 0, 0x10, 1, 0, 0, 0, 0x69]);
+    assert_eq!(answer[20..28], [0, 0, 0x10, 1, 0, 0, 0, 0x4e]);
     let msid = msid(&world);
     let expected = [
         &[0xf0, 0xf0, 0xf2, 3, 0xd0, 16][..],
@@ -506,7 +506,10 @@ fn what_cannot_be_made_out_ends_in_nothing_or_the_session() {
     let invalid = MethodStatus::INVALID_PARAMETER;
     assert_eq!(host.status(&mut world, Uid::C_PIN_MSID, Uid::GET), invalid);
     assert_eq!(host.get(&mut world, Uid::C_PIN_MSID, 4, 3), Err(invalid));
-    assert_eq!(host.status(&mut world, Uid::C_PIN_MSID, Uid::NEXT), MethodStatus::NOT_AUTHORIZED);
+    assert_eq!(
+        host.status(&mut world, Uid::C_PIN_MSID, Uid::new(0x0000_0006_0000_0008)),
+        MethodStatus::NOT_AUTHORIZED
+    );
     assert_eq!(host.get(&mut world, Uid::new(77), 0, 3), Err(MethodStatus::NOT_AUTHORIZED));
 }
 
