@@ -19,7 +19,7 @@ use super::{
 };
 use crate::host::{
     self, CopiedData,
-    opal::{Error, Link, LockState, PASSWORD_MAX, Password, Tper, User},
+    opal::{Association, Error, Link, LockState, PASSWORD_MAX, Password, Tper, User},
 };
 use libc::{EACCES, EBUSY, ECANCELED, ECONNRESET, EINVAL, EIO, ENXIO, EPROTO, c_char, c_int};
 use parking_lot::Mutex;
@@ -104,6 +104,10 @@ impl Link for Ctrlr {
 
     fn timeout(&self) -> Duration {
         self.admin(|host| host.options().admin_timeout)
+    }
+
+    fn association(&self) -> Association {
+        Association(self.admin(|host| host.association()))
     }
 }
 

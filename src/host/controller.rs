@@ -56,6 +56,8 @@ pub struct Controller {
     pub(super) tasks: Tasks,
     pub(super) aborts: Aborts,
     pub(super) image: Cell<Image>,
+    /// How often it was begun to bring it up.
+    associations: Cell<u32>,
     life: Cell<Life>,
     /// The bring-up that is under way.
     bring_up: Cell<Option<BringUp>>,
@@ -94,6 +96,7 @@ impl Controller {
             tasks: Tasks::default(),
             aborts: Aborts::default(),
             image: Cell::new(Image::None),
+            associations: Cell::new(0),
             life: Cell::new(Life::NEW),
             bring_up: Cell::new(None),
             bring_up_error: Cell::new(None),
@@ -122,6 +125,7 @@ impl Controller {
 
     fn begin_bring_up(&self) {
         self.lose_image();
+        self.associations.set(self.associations.get().wrapping_add(1));
         let (id, options) = ((*self.transport_id()).clone(), self.options.clone());
         let me = self.me.clone();
         let request_events = move |aerl| {
@@ -244,6 +248,11 @@ impl Controller {
     /// How it is used.
     pub fn options(&self) -> &ControllerOptions {
         &self.options
+    }
+
+    /// Which association this is: another number after each time that it was begun to bring the controller up anew.
+    pub fn association(&self) -> u32 {
+        self.associations.get()
     }
 
     /// The controller id.

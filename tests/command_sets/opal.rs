@@ -610,6 +610,39 @@ fn nothing_is_left_at_a_tper() {
     }
 }
 
+/// What was left is the association's: a controller that was reset is not asked for it.
+#[test]
+fn a_reset_ends_what_is_left() {
+    for is_reset in [false, true] {
+        let opal = Opal::new();
+        let (opcodes, holds) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(true)));
+        let (seen, held) = (opcodes.clone(), holds.clone());
+        opal.scene.world.set_liar(move |answer| {
+            let opcode = answer.command.opcode();
+            if [AdminOpcode::SECURITY_SEND.0, AdminOpcode::SECURITY_RECEIVE.0].contains(&opcode) {
+                seen.borrow_mut().push(opcode);
+                // The answer to Get.
+                answer.hold = held.get() && seen.borrow().len() == 4;
+            }
+        });
+        let own = || {
+            // SAFETY: the device is live.
+            unsafe { spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut()) }
+        };
+        assert_eq!(own(), -libc::ECANCELED);
+        holds.set(false);
+        if is_reset {
+            // SAFETY: the handle is live.
+            assert_eq!(unsafe { spdk_nvme_ctrlr_reset(opal.scene.controller) }, 0);
+        }
+        opcodes.borrow_mut().clear();
+        assert_eq!(own(), 0);
+        let first = if is_reset { AdminOpcode::SECURITY_SEND } else { AdminOpcode::SECURITY_RECEIVE };
+        assert_eq!(opcodes.borrow().first(), Some(&first.0), "{is_reset}");
+        opal.end();
+    }
+}
+
 type Deed = fn(&Opal) -> c_int;
 
 thread_local! {

@@ -43,6 +43,9 @@ pub trait Link {
 
     /// How long an answer may be late.
     fn timeout(&self) -> Duration;
+
+    /// The association with the controller that there is now.
+    fn association(&self) -> Association;
 }
 
 /// The TPer of a controller that has Opal.
@@ -51,12 +54,18 @@ pub struct Tper<'a> {
     link: &'a dyn Link,
     com_id: u16,
     left: &'a Left,
+    association: Association,
 }
 
 /// What a command that could not be finished may have left at the TPer: an answer that nobody has fetched, and the session that is its, as
-/// the TPer's number, 0 if that is not known, and this host's. Outlives the commands of a controller.
+/// the TPer's number, 0 if that is not known, and this host's. Outlives the commands of a controller, but not their association: with that a
+/// TPer ends its sessions, and their numbers may be another host's by then.
 #[derive(Debug, Default)]
-pub struct Left(Cell<Option<(u32, u32)>>);
+pub struct Left(Cell<Option<(Association, (u32, u32))>>);
+
+/// Which association with the controller it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Association(pub u32);
 
 /// Why a command of Opal failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -170,7 +179,7 @@ impl<'a> Tper<'a> {
     /// The TPer behind this link that speaks Opal on this ComID.
     #[must_use]
     pub fn new(link: &'a dyn Link, com_id: u16, left: &'a Left) -> Self {
-        Self { link, com_id, left }
+        Self { link, com_id, left, association: link.association() }
     }
 }
 

@@ -72,13 +72,14 @@ impl<'a> Tper<'a> {
     /// Notes what an exchange of this session that failed may have left.
     fn note(self, session: (u32, u32), error: &Error) {
         if error.leaves_an_answer() {
-            self.left.0.set(Some(session));
+            self.left.0.set(Some((self.association, session)));
         }
     }
 
     /// Fetches the answer that was left, and ends the session that it is of. If that cannot be done now, it stays noted.
     fn settle(self) -> Result<(), Error> {
-        let Some((mut tsn, hsn)) = self.left.0.take() else { return Ok(()) };
+        let left = self.left.0.take().filter(|(association, _)| *association == self.association);
+        let Some((_, (mut tsn, hsn))) = left else { return Ok(()) };
         let what = "settling what an earlier command left";
         let settled = match self.answer(what) {
             Ok(answer) => {
