@@ -11,6 +11,11 @@ use spec::{
     log::LogPageId,
     rdma::{Accept, Reject, RejectReason, Request},
     registers::Cap,
+    security,
+    tcg::{
+        ComPacket,
+        discovery::{Builder, Geometry, Locking, Opal2, TPer},
+    },
 };
 use std::{fs, path::Path};
 
@@ -22,6 +27,15 @@ fn write(kind: &str, name: &str, input: &[u8]) {
         // Zeros at the end say nothing.
         let end = input.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         fs::write(path, &input[..end]).unwrap();
+    }
+}
+
+/// The same of what has a length of its own.
+fn write_whole(kind: &str, name: &str, input: &[u8]) {
+    write(kind, name, &[]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(kind).join(name);
+    if fs::metadata(&path).unwrap().len() == 0 {
+        fs::write(path, input).unwrap();
     }
 }
 
@@ -89,8 +103,66 @@ fn main() {
     {
         write("control", &format!("commands-{number}"), text.as_bytes());
     }
+    tcg();
     options();
     conversations();
+}
+
+/// By hand, as the tests of `spec::tcg` have them.
+fn tcg() {
+    write_whole("tcg", "protocols", &security::encode_protocols(&[0, 1, 2, 0xef]));
+    let opal = Opal2 { base_com_id: 0x1000, com_ids: 1, admins: 4, users: 9, ..Opal2::default() };
+    let locking = Locking { supported: true, enabled: true, media_encryption: true, ..Locking::default() };
+    let discovery = Builder::new()
+        .tper(TPer { sync: true, streaming: true, com_id_management: false })
+        .locking(locking)
+        .geometry(Geometry { align: true, logical_block_size: 512, ..Geometry::default() })
+        .opal_2(opal);
+    write_whole("tcg", "discovery", &discovery.build());
+    let old = Builder::new().feature(0x0200, 1, &[7, 0xfe, 0, 2]).feature(0x0304, 1, &[7, 0xfe, 0, 2]);
+    write_whole("tcg", "discovery-others", &old.build());
+
+    let session = [
+        0xf8, 0xa8, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xa8, 0, 0, 0, 0, 0, 0, 0xff, 0x02, 0xf0, 0x81, 0x69, 0xa8, 0,
+        0, 2, 5, 0, 0, 0, 1, 1, 0xf2, 0, 0xa2, b'p', b'w', 0xf3, 0xf2, 3, 0xa8, 0, 0, 0, 9, 0, 0, 0, 6, 0xf3,
+        0xf1, 0xf9, 0xf0, 0, 0, 0, 0xf1,
+    ];
+    let row =
+        [0xf0, 0xf0, 0xf2, 3, 0xa4, b'm', b's', b'i', b'd', 0xf3, 0xf1, 0xf1, 0xf9, 0xf0, 0, 0, 0, 0xf1];
+    let atoms = [
+        0xf0, 0x00, 0x3f, 0x40, 0x7f, 0x81, 0x80, 0x82, 1, 0, 0x91, 0xff, 0x88, 0, 0, 0, 1, 0, 0, 0, 0, 0xa0,
+        0xa1, 7, 0xd0, 2, 7, 7, 0xe2, 0, 0, 1, 9, 0xff, 0xf1, 0xf9, 0xf0, 0, 0, 0, 0xf1,
+    ];
+    for (name, tokens) in [
+        ("start-session", &session[..]),
+        ("row", &row),
+        ("atoms", &atoms),
+        ("refused", &[0xf0, 0xf1, 0xf9, 0xf0, 1, 0, 0, 0xf1]),
+        ("end-of-session", &[0xfa]),
+        ("too-deep", &[0xf0; 40]),
+        ("huge-status", &[0xf0, 0xf1, 0xf9, 0xf0, 0x82, 1, 0, 0, 0, 0xf1]),
+        ("too-long", &[0xf0, 0xe2, 0xff, 0xff, 0xff]),
+    ] {
+        write_whole("tcg", &format!("message-{name}"), tokens);
+        write_whole("tcg", &format!("packet-{name}"), &com_packet(tokens));
+    }
+    write_whole("tcg", "packet-none-yet", &ComPacket::empty(0x07fe, 1, 0));
+    write_whole("tcg", "packet-more-there", &ComPacket::empty(0x07fe, 0x1000, 0x800));
+    let mut credit = com_packet(&[0xfa]);
+    credit[51] = 1;
+    write_whole("tcg", "packet-of-another-kind", &credit);
+    write_whole("tcg", "ones", &[0xff; 256]);
+}
+
+/// Headers, tokens, and what pads them.
+fn com_packet(tokens: &[u8]) -> Vec<u8> {
+    let padded = tokens.len().next_multiple_of(4) as u8;
+    let header = [0, 0, 0, 0, 0x07, 0xfe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 36 + padded];
+    let packet = [0, 0, 0x10, 1, 0, 0, 0, 0x69, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + padded];
+    let subpacket = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, tokens.len() as u8];
+    let mut bytes = [&header[..], &packet, &subpacket, tokens].concat();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }
 
 fn options() {

@@ -1,5 +1,4 @@
-//! Identify data: controller, namespace, lists, descriptors, what other command sets say (4,096 bytes; what the input does not have is zero);
-//! and what a controller answers about its security protocols and says in the TCG's, of any length.
+//! Identify data: controller, namespace, lists, descriptors, what other command sets say (4,096 bytes; what the input does not have is zero).
 
 use crate::input::padded;
 use spec::{
@@ -8,8 +7,6 @@ use spec::{
         NamespaceId, NamespaceImage, NamespaceView, encode_namespace_descriptors, encode_namespace_list,
         namespace_descriptors, namespace_list,
     },
-    security,
-    tcg::{ComPacket, DEPTH, Message, Value, Values, discovery::Discovery},
     zoned::{ZoneDescriptor, ZonedControllerView, ZonedNamespaceImage, ZonedNamespaceView},
 };
 
@@ -21,41 +18,6 @@ pub fn run(input: &[u8]) {
     list(&page);
     descriptors(&page);
     zoned(&page);
-    let named = security::protocols(input);
-    assert!(named.len() <= input.len());
-    assert_eq!(security::protocols(&security::encode_protocols(named)), named);
-    tcg(input);
-}
-
-fn tcg(input: &[u8]) {
-    let described: usize = Discovery::new(input).map(|feature| feature.descriptor.len()).sum();
-    assert!(described <= input.len());
-    if let Ok(com_packet) = ComPacket::read(input)
-        && let Ok(Some(packet)) = com_packet.packet()
-    {
-        assert!(packet.tokens.len() < input.len());
-        said(packet.tokens);
-    }
-    said(input);
-}
-
-fn said(tokens: &[u8]) {
-    match Message::read(tokens) {
-        Ok(Message::Call { parameters: values, .. } | Message::Answer { results: values, .. }) => {
-            walk(values, 0)
-        }
-        Ok(Message::EndOfSession) | Err(_) => {}
-    }
-}
-
-fn walk(values: Values<'_>, depth: usize) {
-    assert!(depth <= DEPTH + 1);
-    let _ = values.named(3);
-    for value in values {
-        if let Ok(Value::List(inner) | Value::Named(inner)) = value {
-            walk(inner, depth + 1);
-        }
-    }
 }
 
 fn zoned(page: &[u8; IDENTIFY_SIZE]) {

@@ -23,6 +23,7 @@ pub mod logs;
 pub mod mutate;
 pub mod options;
 pub mod private_data;
+pub mod tcg;
 pub mod transport_id;
 pub mod world;
 
@@ -47,6 +48,7 @@ pub struct Kind {
 /// All of them.
 pub const KINDS: &[Kind] = &[
     Kind { name: "identify", run: identify::run, length: 4096, inputs: 10_000, words: &[] },
+    Kind { name: "tcg", run: tcg::run, length: 2048, inputs: 10_000, words: &[] },
     Kind { name: "logs", run: logs::run, length: 3072, inputs: 10_000, words: &[] },
     Kind { name: "fabrics", run: fabrics::run, length: 1120, inputs: 10_000, words: &[] },
     Kind { name: "private_data", run: private_data::run, length: 260, inputs: 10_000, words: &[] },

@@ -520,7 +520,7 @@ fn any_answer_ends_a_command() {
             (state >> 33) as usize % below
         };
         let number = random(8) as u32;
-        let _ = with_lies(move |count, page| {
+        let (rc, lines) = with_lies(move |count, page| {
             if count == number {
                 for _ in 0..=random(4) {
                     let within = [100, 160][random(2)];
@@ -529,11 +529,16 @@ fn any_answer_ends_a_command() {
                 }
             }
         });
+        // A method status, or what the header says of an answer that is refused, late, or makes no sense.
+        let errnos = [libc::EPROTO, libc::ECONNRESET, libc::EACCES, libc::ECANCELED, libc::EIO];
+        assert!((0..=0xff).contains(&rc) || errnos.contains(&-rc), "seed {seed}: {rc}, {lines:?}");
+        assert!(rc == 0 || !lines.is_empty(), "seed {seed}: {rc} and no line");
     }
 }
 
 thread_local! {
     static DEVICE: Cell<*mut c_void> = const { Cell::new(null_mut()) };
+    static CONTROLLER: Cell<*mut c_void> = const { Cell::new(null_mut()) };
     static MEANWHILE: Cell<Option<c_int>> = const { Cell::new(None) };
 }
 
@@ -643,71 +648,104 @@ fn a_reset_ends_what_is_left() {
     }
 }
 
-type Deed = fn(&Opal) -> c_int;
-
-thread_local! {
-    static DEED: Cell<Option<Deed>> = const { Cell::new(None) };
-    static OPAL: Cell<*const Opal> = const { Cell::new(std::ptr::null()) };
+extern "C" fn resets(_: *mut c_void, _: *const [u8; 16]) {
+    // SAFETY: the handle is live.
+    MEANWHILE.set(Some(unsafe { spdk_nvme_ctrlr_reset(CONTROLLER.get().cast()) }));
 }
 
-extern "C" fn does(_: *mut c_void, _: *const [u8; 16]) {
-    let Some(deed) = DEED.take() else { return };
-    // SAFETY: the test keeps it until the command has ended.
-    MEANWHILE.set(Some(deed(unsafe { &*OPAL.get() })));
-}
-
-/// What a callback may do to a command of Opal that waits: each ends it, or is in nobody's way.
+/// A callback that runs while a command of Opal waits may reset the controller: the command ends, and the next one finds the TPer free.
 #[test]
-fn a_callback_may_end_what_a_command_needs() {
-    // SAFETY: the handles are live.
-    let deeds: [(Deed, &[c_int], bool); 3] = unsafe {
-        [
-            (
-                |opal| {
-                    spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair);
-                    spdk_nvme_detach(opal.scene.controller)
-                },
-                &[-libc::ENXIO, -libc::ECANCELED, -libc::EIO],
-                false,
-            ),
-            (
-                |opal| {
-                    spdk_opal_dev_destruct(opal.dev);
-                    0
-                },
-                &[0],
-                true,
-            ),
-            (
-                |opal| spdk_nvme_ctrlr_reset(opal.scene.controller),
-                &[0, -libc::EPROTO, -libc::EIO, -libc::ECANCELED, -libc::ENXIO],
-                true,
-            ),
-        ]
+fn a_controller_is_reset_during_a_command() {
+    let opal = Opal::new();
+    let (controller, buffer) = (opal.scene.controller, opal.scene.buffer());
+    CONTROLLER.set(controller.cast());
+    let own = || {
+        // SAFETY: the device is live.
+        unsafe { spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut()) }
     };
-    for (which, (deed, expected, stays)) in deeds.into_iter().enumerate() {
-        let opal = Opal::new();
-        OPAL.set(&raw const opal);
-        DEED.set(Some(deed));
-        let (controller, buffer) = (opal.scene.controller, opal.scene.buffer());
-        // SAFETY: the handles are live, and the buffer is large enough.
-        unsafe {
-            assert_eq!(spdk_nvme_ocssd_ctrlr_cmd_geometry(controller, 1, buffer, 4096, does, null_mut()), 0);
-            let rc = spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut());
-            assert!(MEANWHILE.take() == Some(0) && expected.contains(&rc), "{which}: {rc}");
-            if which == 2 && rc != 0 {
-                let again = spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut());
-                assert_eq!(again, 0, "after a reset");
-            }
-            if stays {
-                assert_eq!(spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair), 0);
-                assert_eq!(spdk_nvme_detach(controller), 0);
-            }
-            if which != 1 {
-                assert!(stays || spdk_opal_cmd_revert_tper(opal.dev, OWNER.as_ptr()) == -libc::ENXIO);
-                spdk_opal_dev_destruct(opal.dev);
-            }
-        }
-        opal.scene.world.finish(None);
+    // SAFETY: the handle is live, and the buffer is large enough.
+    let submitted =
+        unsafe { spdk_nvme_ocssd_ctrlr_cmd_geometry(controller, 1, buffer, 4096, resets, null_mut()) };
+    assert_eq!(submitted, 0);
+    let rc = own();
+    assert_eq!(MEANWHILE.take(), Some(0));
+    assert!([0, -libc::EPROTO, -libc::EIO, -libc::ECANCELED, -libc::ENXIO].contains(&rc), "{rc}");
+    assert!(rc == 0 || own() == 0, "after {rc}");
+    opal.end();
+}
+
+extern "C" fn frees_the_device(_: *mut c_void, _: *const [u8; 16]) {
+    // SAFETY: the device is live.
+    unsafe { spdk_opal_dev_destruct(DEVICE.get()) };
+    MEANWHILE.set(Some(0));
+}
+
+/// A callback that runs while a command of Opal waits may free its device: the command goes on, and the device is none afterwards.
+#[test]
+fn a_device_is_freed_during_its_command() {
+    let opal = Opal::new();
+    DEVICE.set(opal.dev);
+    let (controller, buffer) = (opal.scene.controller, opal.scene.buffer());
+    // SAFETY: the handles are live, but for the device that was freed, which is refused; the buffer is large enough.
+    unsafe {
+        assert_eq!(
+            spdk_nvme_ocssd_ctrlr_cmd_geometry(controller, 1, buffer, 4096, frees_the_device, null_mut()),
+            0
+        );
+        assert_eq!(spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut()), 0);
+        assert_eq!(MEANWHILE.take(), Some(0), "the callback ran in the command");
+        let lines = logged(tracing::Level::ERROR, || {
+            assert_eq!(spdk_opal_cmd_activate_locking_sp(opal.dev, OWNER.as_ptr()), EINVAL);
+        });
+        assert!(lines.len() == 1 && lines[0].contains("is a device of Opal that was freed"), "{lines:?}");
+
+        // Nothing of the command is left: another device goes on where it ended.
+        let other = spdk_opal_dev_construct(controller);
+        assert_eq!(spdk_opal_cmd_activate_locking_sp(other, OWNER.as_ptr()), 0);
+        spdk_opal_dev_destruct(other);
+        assert_eq!(spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair), 0);
+        assert_eq!(spdk_nvme_detach(controller), 0);
     }
+    opal.scene.world.finish(None);
+}
+
+extern "C" fn detaches_the_controller(_: *mut c_void, _: *const [u8; 16]) {
+    // SAFETY: the handle is live.
+    MEANWHILE.set(Some(unsafe { spdk_nvme_detach(CONTROLLER.get().cast()) }));
+}
+
+/// A callback that runs while a command of Opal waits may detach the controller: the command ends, and its devices have none afterwards.
+#[test]
+fn a_controller_is_detached_during_a_command() {
+    let opal = Opal::new();
+    let (controller, buffer) = (opal.scene.controller, opal.scene.buffer());
+    CONTROLLER.set(controller.cast());
+    // SAFETY: the handles are live, and the buffer is large enough.
+    unsafe {
+        let other = spdk_opal_dev_construct(controller);
+        assert_eq!(spdk_nvme_ctrlr_free_io_qpair(opal.scene.qpair), 0);
+        let submitted = spdk_nvme_ocssd_ctrlr_cmd_geometry(
+            controller,
+            1,
+            buffer,
+            4096,
+            detaches_the_controller,
+            null_mut(),
+        );
+        assert_eq!(submitted, 0);
+        let rc = Cell::new(0);
+        let lines = logged(tracing::Level::ERROR, || {
+            rc.set(spdk_opal_cmd_take_ownership(opal.dev, OWNER.as_ptr().cast_mut()));
+        });
+        assert_eq!((MEANWHILE.take(), rc.get()), (Some(0), -libc::ENXIO), "{lines:?}");
+        assert!(!lines.is_empty());
+        for dev in [opal.dev, other] {
+            let lines = logged(tracing::Level::ERROR, || {
+                assert_eq!(spdk_opal_cmd_take_ownership(dev, OWNER.as_ptr().cast_mut()), -libc::ENXIO);
+            });
+            assert!(lines.len() == 1 && lines[0].contains("was detached"), "{lines:?}");
+            spdk_opal_dev_destruct(dev);
+        }
+    }
+    opal.scene.world.finish(None);
 }
