@@ -77,19 +77,17 @@ fn entries() -> (String, usize) {
 
 /// The letter that `bad_input.c` has for a handle of this type. None for what is no handle of this library's.
 fn handle_letter(type_: &str) -> Option<char> {
-    if type_ == "struct spdk_opal_dev *" {
-        return Some('o');
-    }
     is_handle(type_).then(|| {
         let name =
-            type_.trim_start_matches("const ").trim_start_matches("struct spdk_nvme_").trim_end_matches(" *");
-        match name {
+            type_.trim_start_matches("const ").trim_start_matches("struct spdk_").trim_end_matches(" *");
+        match name.trim_start_matches("nvme_") {
             "ctrlr" => 'c',
             "ns" => 'n',
             "qpair" => 'q',
             "poll_group" => 'g',
             "detach_ctx" => 'd',
             "probe_ctx" => 'p',
+            "opal_dev" => 'o',
             other => panic!("what is {other}?"),
         }
     })

@@ -64,8 +64,6 @@ pub const RULES: &[Rule] = &[
         Outcome::Refused,
         "it is refused over fabrics, whatever it gets",
     ),
-    (&["ctrlr_write_boot_partition"], "cb_fn", ONE, Told, "there is no boot partition"),
-    (&["ctrlr_write_boot_partition"], "cb_arg", ONE, Told, "there is no boot partition"),
     good(ALL, "cb_fn", ONE, "whoever does not want to hear of the end need not"),
     good(ALL, "cb_arg", ONE, "it is the program's word"),
     good(ALL, "cb_ctx", ONE, "it is the program's word"),
@@ -145,13 +143,7 @@ pub const RULES: &[Rule] = &[
         Failed(&[-1]),
         "SPDK's value for what is wrong with an image",
     ),
-    (
-        &["ctrlr_read_boot_partition_start", "ctrlr_write_boot_partition"],
-        "payload",
-        ONE,
-        Told,
-        "there is no boot partition",
-    ),
+    (&["ctrlr_read_boot_partition_start"], "payload", ONE, Told, "no boot partition is read over fabrics"),
     // Sizes of options: what is known is read or written, as far as it fits.
     (&["ctrlr_alloc_io_qpair"], "opts_size", &["0"], Told, "the options are not looked at"),
     (
@@ -255,6 +247,7 @@ pub const RULES: &[Rule] = &[
         "what a controller makes of it is its own",
     ),
     good(&["ctrlr_cmd_get_log_page*"], "offset", &["0", "4"], "an offset of whole dwords"),
+    good(&["ctrlr_security_receive"], "size", &["0", "1", "4"], "the list of protocols, as far as it goes"),
     (&["ctrlr_security_*"], "size", &["0", "1", "4", "16777215"], Failed(&[-5]), "the controller refuses it"),
     (
         &["ctrlr_update_firmware"],
@@ -270,8 +263,8 @@ pub const RULES: &[Rule] = &[
         Failed(&[-5]),
         "the controller refuses the image",
     ),
-    (&["ctrlr_read_boot_partition_start"], "bprsz", &[], Told, "there is no boot partition"),
-    (&["ctrlr_write_boot_partition"], "size", &[], Told, "there is no boot partition"),
+    (&["ctrlr_read_boot_partition_start"], "bprsz", &[], Told, "no boot partition is read over fabrics"),
+    good(&["ctrlr_write_boot_partition"], "size", &["4", "16777216"], "the callback hears what became of it"),
     good(&["ctrlr_get_memory_domains"], "array_size", &[], "there are none"),
     good(
         &["rdma_qpair_get_memory_counts"],

@@ -51,7 +51,7 @@ impl Outcome {
 
 /// Whether what an entry returns is a handle, another one each time.
 fn makes_handles(symbol: &str) -> bool {
-    ["connect", "probe_async", "ctrlr_alloc_io_qpair", "poll_group_create"]
+    ["connect", "probe_async", "ctrlr_alloc_io_qpair", "poll_group_create", "spdk_opal_dev_construct"]
         .iter()
         .any(|entry| short(symbol).starts_with(entry))
 }
@@ -94,6 +94,19 @@ const VALUES: &[(&str, &str)] = &[
     ("struct spdk_nvme_poll_group *group", "g.group"),
     ("struct spdk_nvme_detach_ctx *detach_ctx", "g.detach"),
     ("struct spdk_nvme_probe_ctx *probe_ctx", "g.probe"),
+    ("struct spdk_opal_dev *dev", "g.dev"),
+    ("const char *passwd", "g_password"),
+    ("const char *password", "g_password"),
+    ("char *new_passwd", "g_password"),
+    ("const char *new_passwd", "g_password"),
+    ("const char *old_passwd", "g_password"),
+    ("enum spdk_opal_lock_state flag", "OPAL_READWRITE"),
+    ("enum spdk_opal_lock_state lock_flag", "OPAL_READWRITE"),
+    ("enum spdk_opal_locking_range locking_range", "OPAL_LOCKING_RANGE_1"),
+    ("enum spdk_opal_locking_range locking_range_id", "OPAL_LOCKING_RANGE_1"),
+    ("enum spdk_opal_locking_range id", "OPAL_LOCKING_RANGE_1"),
+    ("enum spdk_opal_user user", "OPAL_ADMIN1"),
+    ("enum spdk_opal_user user_id", "OPAL_ADMIN1"),
     ("const struct spdk_nvme_transport_id *trid", "&g.trid"),
     ("struct spdk_nvme_transport_id *trid", "&g.other_trid"),
     ("const struct spdk_nvme_transport_id *trid1", "&g.trid"),
@@ -193,6 +206,9 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("transport_id_populate_trstring", "trstring", "\"RDMA\""),
     ("poll_group_remove", "qpair", "g.member"),
     ("ocssd_ns_cmd_vector_reset", "chunk_info", "NULL"),
+    ("spdk_opal_cmd_add_user_to_locking_range", "user_id", "OPAL_USER1"),
+    ("spdk_opal_cmd_enable_user", "user_id", "OPAL_USER1"),
+    ("spdk_opal_cmd_setup_locking_range", "range_length", "64"),
 ];
 
 /// Entries that are not called with good arguments, and why.
@@ -218,6 +234,8 @@ const AFTER: &[(&str, &str)] = &[
         "spdk_nvme_ctrlr_register_timeout_callback(g.ctrlr, 0, 0, NULL, NULL);",
     ),
     ("rdma_set_wait_hook", "spdk_nvme_rdma_set_wait_hook(poll_target, g_target);"),
+    ("ctrlr_write_boot_partition", "if (accepted && !g_tells) { until_written(); }"),
+    ("spdk_opal_dev_construct", "if (result != NULL) { spdk_opal_dev_destruct(result); }"),
 ];
 
 #[path = "argument_rules.rs"]

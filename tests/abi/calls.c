@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define SUBSYSTEM_OPTIONS ",opal,boot=128K"
 #include "in_process.h"
 #include "spdk/nvme_kv.h"
 #include "spdk/nvme_ocssd.h"
@@ -48,6 +49,7 @@ static struct given {
 	struct spdk_nvme_poll_group *group;
 	struct spdk_nvme_detach_ctx *detach;
 	struct spdk_nvme_probe_ctx *probe;
+	struct spdk_opal_dev *dev;
 	struct spdk_nvme_transport_id trid;
 	struct spdk_nvme_transport_id other_trid;
 	/* Of a controller that is another library's. */
@@ -80,6 +82,9 @@ static struct given {
 	/* Set by a call that must not be given the same again. */
 	uint64_t next;
 } g;
+
+/* Of the owner of the controller's TPer, and of its first administrator. */
+static char g_password[] = "owner's";
 
 static unsigned int g_done;
 /* Whether the call gave a function that is called at the command's end. */
@@ -205,6 +210,22 @@ detach_unheard(void)
 
 	check(ctrlr != NULL && ctrlr != g.ctrlr, "what was attached unheard");
 	check(spdk_nvme_detach(ctrlr) == 0 && spdk_nvme_detach(ctrlr) == 0, "the end of what was attached unheard");
+}
+
+static void poll_all(void);
+
+/* Awaits the end of an image of which nobody hears: another one is taken then, of which somebody does. */
+static void
+until_written(void)
+{
+	const unsigned int before = g_done;
+
+	while (spdk_nvme_ctrlr_write_boot_partition(g.ctrlr, g.huge, 4, 0, done, NULL) != 0) {
+		poll_all();
+	}
+	while (g_done == before) {
+		poll_all();
+	}
 }
 
 static bool g_read_is_good;
@@ -427,6 +448,36 @@ freed(void)
 	return group;
 }
 
+/* Whether a call of Opal's ends the device that it gets. */
+static bool g_ends_device;
+
+/* A device of the call's own, of a TPer that is as far as the call wants it: with an owner unless it is to get one, activated unless it is to be. */
+static void
+begin_device(const char *symbol, const char *argument)
+{
+	g_ends_device = strcmp(symbol, "spdk_opal_dev_destruct") == 0 && strcmp(argument, "good") == 0;
+	g.dev = spdk_opal_dev_construct(g.ctrlr);
+	note_handle(g.dev);
+	/* There is an owner where an earlier call has left one. */
+	spdk_opal_cmd_revert_tper(g.dev, g_password);
+	if (strcmp(symbol, "spdk_opal_cmd_take_ownership") == 0) {
+		return;
+	}
+	check(spdk_opal_cmd_take_ownership(g.dev, g_password) == 0, "an owner");
+	if (strcmp(symbol, "spdk_opal_cmd_activate_locking_sp") != 0) {
+		check(spdk_opal_cmd_activate_locking_sp(g.dev, g_password) == 0, "a Locking SP");
+	}
+}
+
+static void
+end_device(void)
+{
+	if (g.dev != NULL && !g_ends_device) {
+		spdk_opal_dev_destruct(g.dev);
+	}
+	g.dev = NULL;
+}
+
 /* One call --------------------------------------------------------------------------------------------------------- */
 
 static const char *g_called = "nothing yet";
@@ -449,6 +500,9 @@ begin(const char *symbol, const char *argument, const char *value, bool tells)
 	alarm(DEADLINE);
 	g_called = symbol;
 	renew();
+	if (strncmp(symbol, "spdk_opal_", strlen("spdk_opal_")) == 0) {
+		begin_device(symbol, argument);
+	}
 	g_done = 0;
 	g_tells = tells;
 	g_reached = 0;
@@ -470,6 +524,11 @@ after(bool accepted)
 {
 	if (g_is_fresh) {
 		return;
+	}
+	end_device();
+	/* Some are several commands, one after the other. */
+	while (g_tells && accepted && g_done == 0) {
+		poll_all();
 	}
 	settle();
 	if (g_tells) {

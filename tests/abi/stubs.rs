@@ -19,7 +19,15 @@ use std::ptr;
 ";
 
 /// What of C is a handle that this library makes.
-const HANDLES: [&str; 6] = ["ctrlr", "ns", "qpair", "poll_group", "detach_ctx", "probe_ctx"];
+const HANDLES: [&str; 7] = [
+    "nvme_ctrlr",
+    "nvme_ns",
+    "nvme_qpair",
+    "nvme_poll_group",
+    "nvme_detach_ctx",
+    "nvme_probe_ctx",
+    "opal_dev",
+];
 
 /// The text of `src/abi/stubs.rs`.
 pub fn text() -> String {
@@ -99,7 +107,7 @@ fn refused(symbol: &str, entry: &Entry, result: &str) -> String {
 /// Whether a type is that of a handle.
 pub fn is_handle(type_: &str) -> bool {
     let type_ = type_.strip_prefix("const ").unwrap_or(type_);
-    HANDLES.iter().any(|handle| type_ == format!("struct spdk_nvme_{handle} *"))
+    HANDLES.iter().any(|handle| type_ == format!("struct spdk_{handle} *"))
 }
 
 /// The Rust type that is passed as this C type is.
