@@ -91,14 +91,12 @@ pub unsafe extern "C" fn spdk_nvme_ctrlr_update_firmware(
                 Ok(turn) => turn,
                 Err(rc) => return rc,
             };
-            let most = object.admin(|host| host.image_piece());
-            for offset in (0..size).step_by(most as usize) {
-                let length = most.min(size.saturating_sub(offset));
-                let download = Command::firmware_image_download(offset, length);
+            for (begin, length) in host::pieces(size, object.admin(|host| host.image_piece())) {
+                let download = Command::firmware_image_download(begin, length);
                 if let Err(rc) = turn.may_go_on() {
                     return rc;
                 }
-                let piece = Buffer { address: payload.wrapping_byte_add(offset as usize), size: length };
+                let piece = Buffer { address: payload.wrapping_byte_add(begin as usize), size: length };
                 // SAFETY: the caller vouches for the image.
                 if let Err(rc) = unsafe { run(&object, "Firmware Image Download", download, piece) } {
                     return rc;

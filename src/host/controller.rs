@@ -10,7 +10,6 @@ use super::{
     bring_up::{self, Found},
     detach::Ending,
     events::{self, ChangeListener, EventListener, Events},
-    image::Image,
     keep_alive::Pulse,
     life::{Action, Event, Life, Refusal, Stage},
     namespaces::Namespaces,
@@ -55,7 +54,8 @@ pub struct Controller {
     pub(super) events: Events,
     pub(super) tasks: Tasks,
     pub(super) aborts: Aborts,
-    pub(super) image: Cell<Image>,
+    /// The association in which an image was begun that is under way.
+    pub(super) image: Cell<Option<u32>>,
     /// How often it was begun to bring it up.
     associations: Cell<u32>,
     life: Cell<Life>,
@@ -95,7 +95,7 @@ impl Controller {
             events: Events::new(leaves_changed_list),
             tasks: Tasks::default(),
             aborts: Aborts::default(),
-            image: Cell::new(Image::None),
+            image: Cell::new(None),
             associations: Cell::new(0),
             life: Cell::new(Life::NEW),
             bring_up: Cell::new(None),
@@ -124,7 +124,6 @@ impl Controller {
     }
 
     fn begin_bring_up(&self) {
-        self.lose_image();
         self.associations.set(self.associations.get().wrapping_add(1));
         let (id, options) = ((*self.transport_id()).clone(), self.options.clone());
         let me = self.me.clone();

@@ -11,17 +11,6 @@ use spec::{
 };
 use std::rc::{Rc, Weak};
 
-/// What a controller has of an image.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Image {
-    /// None is under way.
-    None,
-    /// All that was sent of the one that is.
-    Kept,
-    /// Nothing of it: the controller was reset meanwhile.
-    Lost,
-}
-
 /// The one image that is under way. It is so no more when this is dropped.
 struct Turn(Weak<Controller>);
 
@@ -43,28 +32,21 @@ impl Drop for Turn {
 impl Controller {
     /// From now on an image is brought to the controller, until [`Controller::end_image`].
     pub fn begin_image(&self) -> Result<(), Error> {
-        if self.image.get() != Image::None {
+        if self.image.get().is_some() {
             return Err(Error::ImageUnderWay);
         }
-        self.image.set(Image::Kept);
+        self.image.set(Some(self.association()));
         Ok(())
     }
 
     /// Whether the controller still has what was sent of the image: to be asked before more of it is sent, or it is committed.
     pub fn keeps_image(&self) -> Result<(), Error> {
-        if self.image.get() == Image::Lost { Err(Error::ImageLost) } else { Ok(()) }
+        if self.image.get() == Some(self.association()) { Ok(()) } else { Err(Error::ImageLost) }
     }
 
     /// No image is brought to the controller any more.
     pub fn end_image(&self) {
-        self.image.set(Image::None);
-    }
-
-    /// The controller is enabled anew.
-    pub(super) fn lose_image(&self) {
-        if self.image.get() == Image::Kept {
-            self.image.set(Image::Lost);
-        }
+        self.image.set(None);
     }
 
     /// Bytes of the pieces in which an image is downloaded.
@@ -87,29 +69,29 @@ impl Controller {
         if !self.capabilities().bps() {
             return Err(Error::NotSupported("a boot partition"));
         }
-        if image.is_empty() || !image.len().is_multiple_of(4) || u32::try_from(image.len()).is_err() {
+        let size = u32::try_from(image.len()).ok().filter(|size| *size > 0 && size.is_multiple_of(4));
+        let size = size.ok_or_else(|| {
             let text = format!("an image of {} bytes, where whole dwords are written", image.len());
-            return Err(Error::InvalidArgument(text));
-        }
+            Error::InvalidArgument(text)
+        })?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(image.len()).map_err(|_| Error::NoMemory)?;
         copy.extend_from_slice(image);
         self.begin_image()?;
         let turn = Turn(Rc::downgrade(self));
         let queue = Queue::of(self);
-        let piece = self.image_piece();
-        // An image is not empty, so that there is a first piece.
-        let (begin, data) = pieces(&copy, piece).next().unwrap_or_default();
-        let first = queue.send_with(download(begin, data), CopiedData::Given(data))?;
+        let mut rest = pieces(size, self.image_piece());
+        let download = |(begin, length)| Command::firmware_image_download(begin, length);
+        let first = rest.next().ok_or(Error::Internal("an image without a first piece"))?;
+        let first = queue.send_with(download(first), part(&copy, first))?;
         self.tasks().begin(async move {
             let ended = async {
                 let mut last = first.answer().await.completion;
-                let rest = pieces(&copy, piece).skip(1);
-                for (begin, data) in rest {
+                for piece in rest {
                     if !last.is_success() {
                         return Ok(last);
                     }
-                    last = turn.run(&queue, download(begin, data), CopiedData::Given(data)).await?;
+                    last = turn.run(&queue, download(piece), part(&copy, piece)).await?;
                 }
                 for action in [CommitAction::ReplaceBootPartition, CommitAction::ActivateBootPartition] {
                     if !last.is_success() {
@@ -129,18 +111,16 @@ impl Controller {
     }
 }
 
-/// The pieces of an image, each with the byte at which it begins.
-fn pieces(image: &[u8], piece: u32) -> impl Iterator<Item = (u32, &[u8])> {
-    // The image has fewer bytes than 2^32.
-    image.chunks(piece.max(4) as usize).scan(0_u32, |next, data| {
-        let begin = *next;
-        *next = begin.saturating_add(data.len() as u32);
-        Some((begin, data))
-    })
+/// The pieces of an image of so many bytes: where each begins, and its length.
+pub fn pieces(size: u32, piece: u32) -> impl Iterator<Item = (u32, u32)> {
+    let piece = piece.max(4);
+    (0..size).step_by(piece as usize).map(move |begin| (begin, piece.min(size.saturating_sub(begin))))
 }
 
-fn download(begin: u32, data: &[u8]) -> Command {
-    Command::firmware_image_download(begin, data.len() as u32) // a piece of fewer bytes than 2^32
+/// A piece of an image.
+fn part(image: &[u8], (begin, length): (u32, u32)) -> CopiedData<'_> {
+    let part = image.get(begin as usize..).and_then(|rest| rest.get(..length as usize));
+    CopiedData::Given(part.unwrap_or_default())
 }
 
 /// What a program is told of a command that could not be sent: it was an error of the host's.

@@ -51,7 +51,7 @@ pub use error::Error;
 pub use events::{ChangeListener, EventListener};
 pub use group::PollGroup;
 pub use identity::{HostIdentity, identity};
-pub(crate) use image::unsent;
+pub(crate) use image::{pieces, unsent};
 pub(crate) use io::{Append, Data, Request, Scatter, Shape, Transfer};
 pub use io::{IoQpair, Standing};
 pub use namespace::{Namespace, Zones};
