@@ -46,7 +46,6 @@ unsafe extern "C" {
     fn spdk_nvme_zns_ns_get_data(namespace: Handle) -> *const [u8; 4096];
     fn spdk_nvme_zns_ctrlr_get_data(controller: Handle) -> *const [u8; 4096];
     fn spdk_nvme_ctrlr_register_aer_callback(controller: Handle, told: Done, argument: *mut c_void);
-    fn spdk_nvme_ctrlr_reset(controller: Handle) -> i32;
     fn spdk_nvme_ns_get_pi_format(namespace: Handle) -> u32;
     fn spdk_nvme_ctrlr_is_feature_supported(controller: Handle, feature: u8) -> bool;
 }

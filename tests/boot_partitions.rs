@@ -10,7 +10,10 @@ mod common;
 mod face;
 
 use common::{NQN, World, lines::recorded, until, with_namespaces};
-use face::{Done, Handle, connect, spdk_nvme_ctrlr_process_admin_completions, spdk_nvme_detach};
+use face::{
+    Done, Handle, connect, spdk_nvme_ctrlr_cmd_get_feature, spdk_nvme_ctrlr_process_admin_completions,
+    spdk_nvme_ctrlr_reset, spdk_nvme_ctrlr_update_firmware, spdk_nvme_detach,
+};
 use spdk_nvme_rdma::host::Error;
 use spec::{
     AdminOpcode, Command, Completion, Status,
@@ -42,24 +45,6 @@ unsafe extern "C" {
     ) -> c_int;
     fn spdk_nvme_ctrlr_get_regs_bpinfo(controller: Handle) -> u32;
     fn spdk_nvme_ctrlr_get_regs_csts(controller: Handle) -> u32;
-    fn spdk_nvme_ctrlr_reset(controller: Handle) -> c_int;
-    fn spdk_nvme_ctrlr_cmd_get_feature(
-        controller: Handle,
-        feature: u8,
-        cdw11: u32,
-        payload: *mut c_void,
-        size: u32,
-        done: Done,
-        argument: *mut c_void,
-    ) -> c_int;
-    fn spdk_nvme_ctrlr_update_firmware(
-        controller: Handle,
-        image: *const c_void,
-        size: u32,
-        slot: c_int,
-        action: u32,
-        status: *mut u16,
-    ) -> c_int;
 }
 
 thread_local! {

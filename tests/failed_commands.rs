@@ -19,15 +19,6 @@ use std::{
 use tracing::Level;
 
 unsafe extern "C" {
-    fn spdk_nvme_ctrlr_cmd_get_feature(
-        controller: Handle,
-        feature: u8,
-        cdw11: u32,
-        payload: *mut c_void,
-        size: u32,
-        done: Done,
-        argument: *mut c_void,
-    ) -> i32;
     fn spdk_nvme_qpair_set_abort_dnr(qpair: Handle, dnr: bool);
 }
 

@@ -33,15 +33,6 @@ unsafe extern "C" {
         sc: u8,
     ) -> i32;
     fn spdk_nvme_qpair_remove_cmd_error_injection(controller: Handle, qpair: Handle, opcode: u8);
-    fn spdk_nvme_ctrlr_cmd_get_feature(
-        controller: Handle,
-        feature: u8,
-        cdw11: u32,
-        payload: *mut c_void,
-        size: u32,
-        done: Done,
-        argument: *mut c_void,
-    ) -> i32;
     fn spdk_nvme_ctrlr_cmd_abort_ext(
         controller: Handle,
         qpair: Handle,
@@ -49,7 +40,6 @@ unsafe extern "C" {
         done: Done,
         own: *mut c_void,
     ) -> i32;
-    fn spdk_nvme_ctrlr_reset(controller: Handle) -> i32;
     fn spdk_nvme_qpair_set_abort_dnr(qpair: Handle, dnr: bool);
 }
 

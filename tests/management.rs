@@ -12,8 +12,8 @@ mod face;
 use common::{World, lines::recorded, until, with_namespaces};
 use face::{
     Done, Handle, alloc, connect, spdk_nvme_ctrlr_free_io_qpair, spdk_nvme_ctrlr_get_ns,
-    spdk_nvme_ctrlr_process_admin_completions, spdk_nvme_detach, spdk_nvme_ns_cmd_read,
-    spdk_nvme_ns_cmd_write, spdk_nvme_qpair_process_completions,
+    spdk_nvme_ctrlr_process_admin_completions, spdk_nvme_ctrlr_update_firmware, spdk_nvme_detach,
+    spdk_nvme_ns_cmd_read, spdk_nvme_ns_cmd_write, spdk_nvme_qpair_process_completions,
 };
 use spec::{AdminOpcode, Completion, Status, feature::AsyncEvent, namespace::NamespaceImage};
 use std::{
@@ -34,14 +34,6 @@ unsafe extern "C" {
     fn spdk_nvme_ctrlr_delete_ns(controller: Handle, id: u32) -> c_int;
     fn spdk_nvme_ctrlr_attach_ns(controller: Handle, id: u32, list: *const [u16; 2048]) -> c_int;
     fn spdk_nvme_ctrlr_detach_ns(controller: Handle, id: u32, list: *const [u16; 2048]) -> c_int;
-    fn spdk_nvme_ctrlr_update_firmware(
-        controller: Handle,
-        image: *const c_void,
-        size: u32,
-        slot: c_int,
-        action: u32,
-        status: *mut u16,
-    ) -> c_int;
     fn spdk_nvme_ns_is_active(namespace: Handle) -> bool;
     fn spdk_nvme_ns_get_sector_size(namespace: Handle) -> u32;
     fn spdk_nvme_ns_get_extended_sector_size(namespace: Handle) -> u32;

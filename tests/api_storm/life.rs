@@ -9,7 +9,6 @@ use super::*;
 unsafe extern "C" {
     fn spdk_nvme_ctrlr_fail(controller: Handle);
     fn spdk_nvme_ctrlr_is_failed(controller: Handle) -> bool;
-    fn spdk_nvme_ctrlr_reset(controller: Handle) -> c_int;
     fn spdk_nvme_ctrlr_disconnect(controller: Handle) -> c_int;
     fn spdk_nvme_ctrlr_reconnect_async(controller: Handle);
     fn spdk_nvme_ctrlr_reconnect_poll_async(controller: Handle) -> c_int;

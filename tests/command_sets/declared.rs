@@ -7,7 +7,6 @@ use std::ffi::{c_char, c_int, c_void};
 
 unsafe extern "C" {
     pub fn spdk_nvme_ctrlr_get_flags(controller: Handle) -> u64;
-    pub fn spdk_nvme_ctrlr_reset(controller: Handle) -> c_int;
     pub fn spdk_nvme_ctrlr_format(controller: Handle, namespace: u32, format: *const u32) -> c_int;
     pub fn spdk_nvme_ctrlr_reconnect_io_qpair(qpair: Handle) -> c_int;
     pub fn spdk_nvme_ns_get_csi(ns: Handle) -> u32;

@@ -40,6 +40,24 @@ unsafe extern "C" {
     pub fn spdk_nvme_detach_poll_async(context: Handle) -> c_int;
     pub fn spdk_nvme_ctrlr_get_ns(controller: Handle, id: u32) -> Handle;
     pub fn spdk_nvme_ctrlr_process_admin_completions(controller: Handle) -> i32;
+    pub fn spdk_nvme_ctrlr_reset(controller: Handle) -> c_int;
+    pub fn spdk_nvme_ctrlr_cmd_get_feature(
+        controller: Handle,
+        feature: u8,
+        cdw11: u32,
+        payload: *mut c_void,
+        size: u32,
+        done: Done,
+        argument: *mut c_void,
+    ) -> c_int;
+    pub fn spdk_nvme_ctrlr_update_firmware(
+        controller: Handle,
+        image: *const c_void,
+        size: u32,
+        slot: c_int,
+        action: u32,
+        status: *mut u16,
+    ) -> c_int;
     pub fn spdk_nvme_ctrlr_alloc_io_qpair(controller: Handle, options: *const c_void, size: usize) -> Handle;
     pub fn spdk_nvme_ctrlr_connect_io_qpair(controller: Handle, qpair: Handle) -> c_int;
     pub fn spdk_nvme_ctrlr_disconnect_io_qpair(qpair: Handle);

@@ -11,7 +11,6 @@ type Timed = extern "C" fn(*mut c_void, *mut c_void, *mut c_void, u16);
 
 unsafe extern "C" {
     fn spdk_nvme_ctrlr_fail(controller: *mut c_void);
-    fn spdk_nvme_ctrlr_reset(controller: *mut c_void) -> c_int;
     fn spdk_nvme_ctrlr_disconnect(controller: *mut c_void) -> c_int;
     fn spdk_nvme_ctrlr_reconnect_async(controller: *mut c_void);
     fn spdk_nvme_ctrlr_reconnect_poll_async(controller: *mut c_void) -> c_int;
@@ -34,15 +33,6 @@ unsafe extern "C" {
         controller: *mut c_void,
         qpair: *mut c_void,
         cid: u16,
-        done: Done,
-        argument: *mut c_void,
-    ) -> c_int;
-    fn spdk_nvme_ctrlr_cmd_get_feature(
-        controller: *mut c_void,
-        feature: u8,
-        cdw11: u32,
-        payload: *mut c_void,
-        size: u32,
         done: Done,
         argument: *mut c_void,
     ) -> c_int;
